@@ -1,0 +1,2 @@
+//! A ready auth-callout service
+fn main() {}

@@ -1,0 +1,2 @@
+//! The nats binary
+fn main() {}

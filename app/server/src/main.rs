@@ -1,0 +1,2 @@
+//! The nats-server binary
+fn main() {}

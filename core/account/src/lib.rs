@@ -1,0 +1,1 @@
+//! Accounts compiled: names, limits, exports, imports, mappings

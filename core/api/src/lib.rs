@@ -1,0 +1,1 @@
+//! JSON of the JetStream API, system services and monitoring; the error table

@@ -1,0 +1,1 @@
+//! The pipeline over the rooms: parse, authorize, route, stage, deliver

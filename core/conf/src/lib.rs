@@ -1,0 +1,1 @@
+//! The NATS configuration language: text to a tree with positions

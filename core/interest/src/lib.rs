@@ -1,0 +1,1 @@
+//! Who wants what: the graph per account, matching, queue choice

@@ -1,0 +1,1 @@
+//! Streams and consumers as state machines, placement and limits

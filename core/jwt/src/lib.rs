@@ -1,0 +1,1 @@
+//! Operator, account and user claims, their chain of trust and revocation

@@ -1,0 +1,1 @@
+//! Time as values: timestamps, instants, durations, deadlines

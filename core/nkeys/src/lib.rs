@@ -1,0 +1,1 @@
+//! NKeys and XKeys: encode, decode, sign, verify, seal

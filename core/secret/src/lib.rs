@@ -1,0 +1,1 @@
+//! Secret values that neither print nor serialise

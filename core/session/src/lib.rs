@@ -1,0 +1,1 @@
+//! The client connection as a state machine: handshake and active

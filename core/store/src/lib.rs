@@ -1,0 +1,1 @@
+//! Blocks, records, index, sealing and recovery over a Disk trait

@@ -1,0 +1,1 @@
+//! Subjects, subject filters, their algebra, transforms and the sublist trie

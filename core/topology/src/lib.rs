@@ -1,0 +1,1 @@
+//! Routes, gateways and leaf nodes: handshakes and interest exchange

@@ -1,0 +1,1 @@
+//! Bytes to operations and back, one dialect per peer kind

@@ -1,0 +1,1 @@
+//! The store's Disk on real files

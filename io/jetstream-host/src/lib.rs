@@ -1,0 +1,1 @@
+//! Runs jetstream and store on their threads

@@ -1,0 +1,1 @@
+//! HTTP monitoring over snapshots

@@ -1,0 +1,1 @@
+//! Listeners, worker event loops and byte layers

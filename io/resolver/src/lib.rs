@@ -1,0 +1,1 @@
+//! Account JWT resolvers: directory, NATS, URL

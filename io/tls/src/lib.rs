@@ -1,0 +1,1 @@
+//! The only room that names rustls: configs, pinning, peer facts, reload

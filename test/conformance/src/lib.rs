@@ -1,0 +1,1 @@
+//! Same script against us and the reference.
