@@ -8,7 +8,7 @@
 //! were made before the value came in: read straight into the type where that matters, and do not grow a wrapped vector.
 //!
 //! ```
-//! use secret::Secret;
+//! use bulwark_secret::Secret;
 //!
 //! let password = Secret::new(String::from("s3cr3t"));
 //! assert_eq!(format!("{password:?}"), "[REDACTED]");
