@@ -48,7 +48,7 @@ fn published_texts_are_read() {
     let pair = KeyPair::from_seed("SUAOTBNEUHZDFJT3EUMELT7MQTP24JF3XVCXQNDSCU74G5IU6VAJBKH5LI").expect("a user seed");
     assert_eq!(pair.public().to_string(), "UDE6WTGLTTPCRJRJCKBJRGVNZTLIVR7LEEELR4CYWWWBKJS7XYIKXDUU");
     assert_eq!(Prefix::of("SUAMAR5BIQ2AZCPYRTLLK7UGWMGSG2GWD2VPIXBNO7ZIB6TZAU4QAEJS2Q"), Ok(Prefix::Seed(Role::User)));
-    let account = PublicKey::parse_as(Role::Account, "AADWTLXHICV4SUAGF6EKNVEW5BBP7YRDIBGWGGHZ5JBDOQYA7GUFM6AU");
+    let account = PublicKey::parse_as(Role::Account, "AADWLTHICV4SUAGF6EKNVEW5BBP7YRDIBGWGGHZ5JBDOQYA7GUFM6AQU");
     assert_eq!(account.map(|key| key.role()), Ok(Role::Account));
 }
 
