@@ -1,0 +1,3 @@
+//! What must be true of subjects, seen from outside.
+
+mod algebra;
