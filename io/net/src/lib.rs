@@ -1,1 +1,26 @@
-//! Listeners, worker event loops and byte layers
+//! Sockets and threads: listeners, worker event loops, byte layers, the login pool.
+//!
+//! This room *does*: it accepts, reads, writes and waits, and hands every byte to the broker, which decides. It knows
+//! no protocol, no account and no permission. One worker thread per core, each with its own readiness loop; a
+//! connection is read by one worker and written to by any (see the broker's `Link`). Whatever takes long (password
+//! hashes, signatures, TLS handshakes) runs on the [`LoginPool`] and comes back as a note.
+//!
+//! Readiness is edge-triggered: a read that filled its buffer puts the connection back on the worker's ready list, a
+//! connection that is held up leaves that list and comes back by note or by a short timer.
+//!
+//! * [`Workers`]: starts and stops the worker threads.
+//! * [`Listener`]: where they accept, and what is to be done with those who come.
+//! * [`LoginPool`]: threads for expensive answers, bounded.
+
+mod listener;
+mod logins;
+pub mod proxy;
+mod socket;
+mod timers;
+mod transport;
+mod worker;
+mod workers;
+
+pub use listener::{AcceptGate, Listener, Refused};
+pub use logins::{LoginPool, LoginPoolLimits};
+pub use workers::{Workers, WorkersError};

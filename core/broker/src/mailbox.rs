@@ -1,0 +1,67 @@
+//! Mailboxes: how one worker, or a thread beside the workers, tells another worker something.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use session::CloseReason;
+
+use crate::login::LoginOutcome;
+
+/// Names a connection of a worker: its place there, and its id, so that a late note never meets a successor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConnectionKey {
+    /// The worker that reads the connection.
+    pub worker: u16,
+    /// Its place among the connections of that worker.
+    pub place: u32,
+    /// The connection id.
+    pub id: u64,
+}
+
+/// What a worker can be told.
+pub enum Note {
+    /// The target that held this publisher up has drained.
+    Resume(ConnectionKey),
+    /// Bytes wait for this connection: watch its write deadline.
+    Watch(ConnectionKey),
+    /// A subscription of this connection got its last message.
+    Spent(ConnectionKey, Arc<crate::Subscription>),
+    /// The answer to a login.
+    Login(ConnectionKey, Box<LoginOutcome>),
+    /// Close this connection.
+    Close(ConnectionKey, CloseReason),
+    /// Settings, directory or topology changed: look at every connection again.
+    Review,
+    /// Something for the driver that runs the worker; the broker hands it through.
+    Driver(Box<dyn std::any::Any + Send>),
+}
+
+/// A worker's letter box.
+pub struct Mailbox {
+    notes: Mutex<Vec<Note>>,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Mailbox {
+    /// A mailbox whose owner is woken by `wake`.
+    pub fn new(wake: Box<dyn Fn() + Send + Sync>) -> Self {
+        Self { notes: Mutex::new(Vec::new()), wake }
+    }
+
+    /// Leaves a note. The owner is woken only if there was none before.
+    pub fn post(&self, note: Note) {
+        let mut notes = self.notes.lock();
+        notes.push(note);
+        let first = notes.len() == 1;
+        drop(notes);
+        if first {
+            (self.wake)();
+        }
+    }
+
+    /// Takes all notes into `into`, which keeps the room of both lists in use.
+    pub fn collect(&self, into: &mut Vec<Note>) {
+        into.clear();
+        std::mem::swap(&mut *self.notes.lock(), into);
+    }
+}

@@ -1,0 +1,143 @@
+//! The graph of one account.
+
+use std::sync::Arc;
+
+use auth::{Authorized, Publish, SubscribeGrant};
+use parking_lot::RwLock;
+use subject::Sublist;
+
+use crate::revision::{Revision, Revisions};
+
+/// One subscription: what it was granted, and where its messages go.
+pub struct Entry<T> {
+    /// The permission under which the subscription exists, with what must be withheld from it.
+    pub grant: SubscribeGrant,
+    /// Where messages go.
+    pub target: T,
+}
+
+/// Who wants what in one account.
+///
+/// Readers share the lock; a worker that keeps answers asks only for the [`Revision`] (no lock at all) while nothing
+/// changed. The lock is held for one look-up or one change, never across a delivery.
+pub struct Graph<T> {
+    sublist: RwLock<Sublist<Arc<Entry<T>>>>,
+    revisions: Revisions,
+}
+
+/// The members of one queue group that a subject reaches: one of them is to get the message.
+pub struct QueueGroup<T> {
+    /// The members, in no particular order.
+    pub members: Vec<Arc<Entry<T>>>,
+}
+
+/// What a subject reaches.
+pub struct Matched<T> {
+    /// Each of these gets the message.
+    pub plain: Vec<Arc<Entry<T>>>,
+    /// One member of each of these gets the message.
+    pub groups: Vec<QueueGroup<T>>,
+}
+
+impl<T> Default for Matched<T> {
+    fn default() -> Self {
+        Self { plain: Vec::new(), groups: Vec::new() }
+    }
+}
+
+impl<T> Matched<T> {
+    /// Forgets everything, keeping the room for the next answer.
+    pub fn clear(&mut self) {
+        self.plain.clear();
+        self.groups.clear();
+    }
+
+    /// Whether nobody is reached.
+    pub fn is_empty(&self) -> bool {
+        self.plain.is_empty() && self.groups.is_empty()
+    }
+
+    /// Sorting instead of searching keeps a subject with very many groups cheap.
+    fn group(&mut self, mut queued: Vec<Arc<Entry<T>>>) {
+        queued.sort_by(|a, b| a.grant.queue.cmp(&b.grant.queue));
+        let groups = queued.chunk_by(|a, b| a.grant.queue == b.grant.queue);
+        self.groups.extend(groups.map(|members| QueueGroup { members: members.to_vec() }));
+    }
+}
+
+impl<T> Graph<T> {
+    /// An empty graph. `seed` makes the hashing of subjects unpredictable for strangers.
+    pub fn new(seed: u64) -> Self {
+        Self { sublist: RwLock::new(Sublist::with_seed(seed)), revisions: Revisions::new() }
+    }
+
+    /// Adds a subscription. The grant is the proof that it may exist.
+    pub fn enter(&self, grant: SubscribeGrant, target: T) -> Arc<Entry<T>> {
+        let entry = Arc::new(Entry { grant, target });
+        self.sublist.write().insert(&entry.grant.filter, entry.clone());
+        self.revisions.moved(entry.grant.filter.as_bytes());
+        entry
+    }
+
+    /// Removes a subscription; `false` if it was not there (any more).
+    pub fn leave(&self, entry: &Arc<Entry<T>>) -> bool {
+        let removed = self.sublist.write().remove(&entry.grant.filter, |other| Arc::ptr_eq(other, entry));
+        self.revisions.moved(entry.grant.filter.as_bytes());
+        removed.is_some()
+    }
+
+    /// Something about this subscription's target changed that kept answers may have copied.
+    pub fn touch(&self, entry: &Entry<T>) {
+        self.revisions.moved(entry.grant.filter.as_bytes());
+    }
+
+    /// Everything kept about this account is void (permissions, mappings or imports changed).
+    pub fn touch_all(&self) {
+        self.revisions.everything_moved();
+    }
+
+    /// The revision of answers for a bucket got from [`Graph::bucket`].
+    #[inline]
+    pub fn revision_of(&self, bucket: u8) -> Revision {
+        self.revisions.of_bucket(usize::from(bucket))
+    }
+
+    /// The revision of answers for this subject.
+    pub fn revision(&self, subject: &[u8]) -> Revision {
+        self.revisions.of(subject)
+    }
+
+    /// The revision bucket of a subject, the same in every graph.
+    pub fn bucket(subject: &[u8]) -> u8 {
+        Revisions::bucket_of(subject) as u8
+    }
+
+    /// Collects whom the message reaches. Entries that must not receive this subject are left out, queue members
+    /// included, so a pick among the rest is always a member that may have the message.
+    ///
+    /// Ask for the revision *before* calling this, so that a change in between voids the answer.
+    pub fn matched(&self, publish: &Authorized<Publish<'_>>, into: &mut Matched<T>) {
+        into.clear();
+        let subject = publish.subject;
+        let mut queued = Vec::new();
+        self.sublist.read().matches(subject.as_bytes(), &mut |entry: &Arc<Entry<T>>| {
+            if entry.grant.delivers(subject) {
+                let list = if entry.grant.queue.is_some() { &mut queued } else { &mut into.plain };
+                list.push(entry.clone());
+            }
+        });
+        if !queued.is_empty() {
+            into.group(queued);
+        }
+    }
+
+    /// How many subscriptions there are.
+    pub fn len(&self) -> usize {
+        self.sublist.read().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,74 @@
+//! Where clients come in.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// Why a connection is not served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// The text of the `-ERR` that is sent before closing.
+    pub error: &'static str,
+    /// Whether INFO goes first, as peers expect it.
+    pub info_first: bool,
+}
+
+/// Decides about a connection before anything is read from it. Called on the accepting worker: it must not block.
+pub trait AcceptGate: Send + Sync {
+    /// Whether a connection from this address is served. `Err(None)` closes without a word.
+    ///
+    /// # Errors
+    /// With what to say to the peer, if anything.
+    fn admit(&self, address: SocketAddr) -> Result<(), Option<Refused>>;
+}
+
+/// A bound socket that accepts clients.
+pub struct Listener {
+    pub(crate) socket: TcpListener,
+    pub(crate) gate: Arc<dyn AcceptGate>,
+}
+
+impl Listener {
+    /// Binds `host:port`; port 0 takes any free one.
+    ///
+    /// # Errors
+    /// Those of the system: the address does not exist here, is taken, or needs rights.
+    pub fn bind(host: &str, port: u16, gate: Arc<dyn AcceptGate>) -> io::Result<Self> {
+        let address = resolve(host, port)?;
+        let domain = socket2::Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        if address.ip().is_unspecified() && address.is_ipv6() {
+            socket.set_only_v6(false)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket: socket.into(), gate })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+/// `0.0.0.0` means every address of the host, IPv6 included where there is any, as operators expect it.
+fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    if matches!(host, "" | "0.0.0.0") && has_ipv6() {
+        return Ok(SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port)));
+    }
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let mut found = (if bare.is_empty() { "0.0.0.0" } else { bare }, port).to_socket_addrs()?;
+    found.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no address for host {host:?}")))
+}
+
+fn has_ipv6() -> bool {
+    TcpListener::bind((std::net::Ipv6Addr::UNSPECIFIED, 0)).is_ok()
+}

@@ -1,0 +1,114 @@
+//! All workers together.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::JoinHandle;
+
+use broker::{Hub, Mailbox, Note};
+use mio::{Poll, Waker};
+use moment::Instant;
+
+use crate::listener::Listener;
+use crate::worker::{Door, DriverNote, Worker};
+
+/// Monotonic time since the process started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(std::time::Instant);
+
+impl Clock {
+    pub(crate) fn now(self) -> Instant {
+        Instant::from_nanos(self.0.elapsed().as_nanos() as u64)
+    }
+}
+
+/// Why the workers could not start.
+#[derive(Debug)]
+pub struct WorkersError(std::io::Error);
+
+impl fmt::Display for WorkersError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot start the workers: {}", self.0)
+    }
+}
+
+impl std::error::Error for WorkersError {}
+
+/// Polls made ahead of the workers, because the mailboxes (and so the hub) need their wakers.
+pub struct Workers {
+    polls: Vec<Poll>,
+    mailboxes: Arc<[Mailbox]>,
+    clock: Clock,
+}
+
+/// Running workers.
+pub struct Running {
+    threads: Vec<JoinHandle<()>>,
+    mailboxes: Arc<[Mailbox]>,
+}
+
+impl Workers {
+    /// Prepares `count` workers. `start` is the moment from which the house counts time.
+    ///
+    /// # Errors
+    /// If the system gives no poll or waker.
+    pub fn prepare(count: usize, start: std::time::Instant) -> Result<Self, WorkersError> {
+        let mut polls = Vec::new();
+        let mut mailboxes = Vec::new();
+        for _ in 0..count.max(1) {
+            let poll = Poll::new().map_err(WorkersError)?;
+            let waker = Waker::new(poll.registry(), mio::Token(0)).map_err(WorkersError)?;
+            polls.push(poll);
+            mailboxes.push(Mailbox::new(Box::new(move || drop(waker.wake()))));
+        }
+        Ok(Self { polls, mailboxes: mailboxes.into(), clock: Clock(start) })
+    }
+
+    /// The workers' mailboxes, for the hub.
+    pub fn mailboxes(&self) -> Arc<[Mailbox]> {
+        self.mailboxes.clone()
+    }
+
+    /// Starts the threads. The first worker accepts.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn start(self, hub: &Arc<Hub>, listener: Option<Listener>, seed: u64) -> Result<Running, WorkersError> {
+        let loads: Arc<[AtomicUsize]> = self.polls.iter().map(|_| AtomicUsize::new(0)).collect();
+        let mut door = listener.map(|Listener { socket, gate }| Door {
+            listener: mio::net::TcpListener::from_std(socket),
+            gate,
+        });
+        let mut threads = Vec::new();
+        for (number, poll) in self.polls.into_iter().enumerate() {
+            let seed = seed.wrapping_add((number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let (hub, door, loads, clock) = (hub.clone(), door.take(), loads.clone(), self.clock);
+            let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+                Worker::new(number as u16, poll, hub, door, loads, clock, seed).run();
+            });
+            threads.push(thread.map_err(WorkersError)?);
+        }
+        Ok(Running { threads, mailboxes: self.mailboxes })
+    }
+}
+
+impl Running {
+    /// Accepts nobody any more; those who are here stay.
+    pub fn stop_listening(&self) {
+        self.tell_all(|| DriverNote::StopListening);
+    }
+
+    /// Closes every connection and waits for the threads.
+    pub fn stop(self) {
+        self.tell_all(|| DriverNote::Stop);
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+    }
+
+    fn tell_all(&self, note: impl Fn() -> DriverNote) {
+        for mailbox in self.mailboxes.iter() {
+            mailbox.post(Note::Driver(Box::new(note())));
+        }
+    }
+}
