@@ -1,0 +1,248 @@
+//! The server's log: lines that operators and test suites grep for, or JSON; to stderr, a file, or syslog.
+
+mod file;
+mod line;
+mod syslog;
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+pub use file::FileLimits;
+pub use line::{Format, Level};
+
+use file::LogFile;
+use line::LineFormat;
+use syslog::Syslog;
+
+/// The same warning about the same thing is written once in this time.
+const REPEAT_AFTER: Duration = Duration::from_secs(60);
+
+/// Texts remembered for that. Beyond it the memory is cleared: repeating a line is better than growing.
+const REPEATS_MAX: usize = 4096;
+
+/// Where and how to log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    /// A file; wins over syslog and stderr.
+    pub file: Option<std::path::PathBuf>,
+    /// When to rotate it.
+    pub limits: FileLimits,
+    /// The local syslog.
+    pub syslog: bool,
+    /// A remote syslog, `udp://host:port`, `tcp://host:port` or `unix://path`; wins over the local one.
+    pub remote_syslog: Option<String>,
+    /// Date and time on each line.
+    pub time: bool,
+    /// In UTC instead of local time.
+    pub utc: bool,
+    /// Debug lines.
+    pub debug: bool,
+    /// Protocol lines.
+    pub trace: bool,
+    /// Text or JSON.
+    pub format: Format,
+}
+
+enum Target {
+    Stderr,
+    File(LogFile),
+    Syslog(Syslog),
+}
+
+struct Inner {
+    target: Target,
+    format: LineFormat,
+    settings: LogSettings,
+}
+
+/// The log. Shared by every thread; a line is written whole under one lock.
+pub struct Log {
+    inner: Mutex<Inner>,
+    debug: AtomicBool,
+    trace: AtomicBool,
+    said: Mutex<HashMap<String, Instant>>,
+}
+
+impl Log {
+    /// Opens the log.
+    ///
+    /// # Errors
+    /// If the file or the syslog cannot be reached; the text says which.
+    pub fn open(settings: LogSettings) -> io::Result<Self> {
+        let target = open_target(&settings)?;
+        let log = Self {
+            debug: AtomicBool::new(settings.debug),
+            trace: AtomicBool::new(settings.trace),
+            inner: Mutex::new(Inner { format: line_format(&settings, &target), target, settings }),
+            said: Mutex::default(),
+        };
+        Ok(log)
+    }
+
+    /// Goes on with other settings. The old target stays if the new one cannot be opened.
+    ///
+    /// # Errors
+    /// If the new target cannot be opened.
+    pub fn reconfigure(&self, settings: LogSettings) -> io::Result<()> {
+        let mut inner = self.lock();
+        if target_settings(&settings) != target_settings(&inner.settings) {
+            inner.target = open_target(&settings)?;
+        }
+        self.debug.store(settings.debug, Ordering::Relaxed);
+        self.trace.store(settings.trace, Ordering::Relaxed);
+        inner.format = line_format(&settings, &inner.target);
+        inner.settings = settings;
+        Ok(())
+    }
+
+    /// Opens the log file again, after somebody moved it away.
+    pub fn reopen(&self) {
+        let mut inner = self.lock();
+        let reopened = match &mut inner.target {
+            Target::File(file) => file.reopen().map(|()| true),
+            _ => Ok(false),
+        };
+        drop(inner);
+        match reopened {
+            Ok(true) => self.notice("File log re-opened"),
+            Ok(false) => self.notice("File log re-open ignored, not a file logger"),
+            Err(error) => self.error(&format!("File log could not be re-opened: {error}")),
+        }
+    }
+
+    /// Whether protocol lines are wanted.
+    pub fn traces(&self) -> bool {
+        self.trace.load(Ordering::Relaxed)
+    }
+
+    /// Whether debug lines are wanted.
+    pub fn debugs(&self) -> bool {
+        self.debug.load(Ordering::Relaxed)
+    }
+
+    /// For everybody.
+    pub fn notice(&self, text: &str) {
+        self.write(Level::Info, text);
+    }
+
+    /// Something is not as it should be.
+    pub fn warn(&self, text: &str) {
+        self.write(Level::Warn, text);
+    }
+
+    /// Something failed.
+    pub fn error(&self, text: &str) {
+        self.write(Level::Error, text);
+    }
+
+    /// An error that may come in floods: the same `about` is written once a minute.
+    pub fn error_once(&self, about: &str, text: &str) {
+        if self.is_news(about) {
+            self.error(text);
+        }
+    }
+
+    /// The server cannot go on.
+    pub fn fatal(&self, text: &str) {
+        self.write(Level::Fatal, text);
+    }
+
+    /// For whoever looks for trouble.
+    pub fn debug(&self, text: &str) {
+        if self.debugs() {
+            self.write(Level::Debug, text);
+        }
+    }
+
+    /// A protocol line.
+    pub fn trace(&self, text: &str) {
+        if self.traces() {
+            self.write(Level::Trace, text);
+        }
+    }
+
+    fn is_news(&self, about: &str) -> bool {
+        let now = Instant::now();
+        let Ok(mut said) = self.said.lock() else { return true };
+        if said.get(about).is_some_and(|at| now.duration_since(*at) < REPEAT_AFTER) {
+            return false;
+        }
+        if said.len() >= REPEATS_MAX {
+            said.clear();
+        }
+        said.insert(about.to_owned(), now);
+        true
+    }
+
+    fn write(&self, level: Level, text: &str) {
+        let mut inner = self.lock();
+        let Inner { target, format, .. } = &mut *inner;
+        let line = format.line(level, text);
+        // There is nobody left to tell when the log itself cannot be written.
+        let _ = match target {
+            Target::Stderr => io::stderr().write_all(line.as_bytes()),
+            Target::File(file) => file.write(line.as_bytes(), &|note| format.line(Level::Info, note)),
+            Target::Syslog(syslog) => syslog.write(level, text),
+        };
+    }
+
+    /// A panic while a line was written leaves the log usable.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The part of the settings that names the target.
+fn target_settings(settings: &LogSettings) -> (&Option<std::path::PathBuf>, bool, &Option<String>, FileLimits) {
+    (&settings.file, settings.syslog, &settings.remote_syslog, settings.limits)
+}
+
+fn open_target(settings: &LogSettings) -> io::Result<Target> {
+    if let Some(path) = &settings.file {
+        return Ok(Target::File(LogFile::open(path.clone(), settings.limits)?));
+    }
+    if let Some(url) = &settings.remote_syslog {
+        return Ok(Target::Syslog(Syslog::connect(url)?));
+    }
+    if settings.syslog {
+        return Ok(Target::Syslog(Syslog::local()?));
+    }
+    Ok(Target::Stderr)
+}
+
+fn line_format(settings: &LogSettings, target: &Target) -> LineFormat {
+    let colours = matches!(target, Target::Stderr) && io::stderr().is_terminal();
+    LineFormat { pid: std::process::id(), time: settings.time, utc: settings.utc, colours, format: settings.format }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_trouble_is_news_once_a_minute() {
+        let log = Log::open(LogSettings::default()).unwrap();
+        assert!(log.is_news("user bob"));
+        assert!(!log.is_news("user bob"));
+        assert!(log.is_news("user eve"));
+    }
+
+    #[test]
+    fn a_target_that_cannot_be_opened_changes_nothing() {
+        let log = Log::open(LogSettings::default()).unwrap();
+        let bad = LogSettings { file: Some("/nowhere/at/all/x.log".into()), debug: true, ..LogSettings::default() };
+        assert!(log.reconfigure(bad).is_err());
+        assert!(!log.debugs());
+    }
+
+    #[test]
+    fn debug_and_trace_are_switched_while_running() {
+        let log = Log::open(LogSettings::default()).unwrap();
+        assert!(!log.debugs() && !log.traces());
+        log.reconfigure(LogSettings { debug: true, trace: true, ..LogSettings::default() }).unwrap();
+        assert!(log.debugs() && log.traces());
+    }
+}
