@@ -1,0 +1,4 @@
+//! Time as values: the scenes.
+mod deadlines;
+mod go_duration;
+mod timestamp;
