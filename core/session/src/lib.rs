@@ -1,1 +1,32 @@
-//! The client connection as a state machine: handshake and active
+//! The client connection in time: what it may say before login, what a login asks for, when it is pinged, stale or
+//! expired.
+//!
+//! This room decides sequences. It does **not** judge credentials or permissions (`auth`), keep subscriptions or send
+//! anything (`broker`), and it has no clock: `now` and chance are arguments.
+//!
+//! * [`Greeting`]: the INFO line.
+//! * [`ConnectOptions`]: the CONNECT line, read with bounds; secrets are [`secret::Secret`].
+//! * [`Handshake`]: before login. It has no way to publish or subscribe; all it can answer is [`Opening`].
+//! * [`Session`]: after login: flags, PING and PONG, deadlines.
+//!
+//! ```
+//! use moment::Instant;
+//! use session::{Handshake, HandshakeRules, Opening};
+//!
+//! let rules = HandshakeRules { auth_required: true, anonymous_allowed: false, headers: true, ..Default::default() };
+//! let mut handshake = Handshake::new(rules, Instant::START);
+//! assert!(matches!(handshake.on_other(), Opening::Refuse(_)));
+//! assert!(matches!(handshake.on_connect(br#"{"user":"alice","pass":"x"}"#), Opening::Login(_)));
+//! ```
+#![warn(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
+
+mod active;
+mod connect;
+mod greeting;
+mod handshake;
+
+pub use active::{Due, PingRules, Pong, Session};
+pub use connect::{ConnectError, ConnectOptions};
+pub use greeting::Greeting;
+pub use handshake::{Handshake, HandshakeRules, LoginError, Opening};

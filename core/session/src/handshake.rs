@@ -1,0 +1,161 @@
+//! Before login.
+
+use std::time::Duration;
+
+use moment::Instant;
+
+use crate::connect::{ConnectError, ConnectOptions};
+
+/// What the listener asks of those who come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HandshakeRules {
+    /// A login is asked for.
+    pub auth_required: bool,
+    /// Who says nothing is logged in as the listener's `no_auth_user`.
+    pub anonymous_allowed: bool,
+    /// The server supports headers.
+    pub headers: bool,
+    /// A login must have succeeded within this time; `None` where no login is asked for.
+    pub auth_timeout: Option<Duration>,
+}
+
+/// Why the handshake ends. The texts are facts of the protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoginError {
+    /// Something came that may not come before login, or asked for what nobody gets.
+    Violation,
+    /// A protocol version we do not speak.
+    InvalidProtocol,
+    /// 503 answers were asked for without headers.
+    NoRespondersNeedsHeaders,
+    /// CONNECT cannot be read; the peer is told nothing.
+    Unreadable(ConnectError),
+    /// No login within the time.
+    Timeout,
+}
+
+impl LoginError {
+    /// The text of the `-ERR`, if there is one.
+    pub fn wire_text(&self) -> Option<&'static str> {
+        match self {
+            Self::Violation => Some("Authorization Violation"),
+            Self::InvalidProtocol => Some("invalid client protocol"),
+            Self::NoRespondersNeedsHeaders => Some("no responders requires headers support"),
+            Self::Timeout => Some("Authentication Timeout"),
+            Self::Unreadable(_) => None,
+        }
+    }
+}
+
+/// What the first operation leads to.
+#[derive(Debug)]
+pub enum Opening {
+    /// Judge this login.
+    Login(Box<ConnectOptions>),
+    /// Judge an anonymous login, then take the operation again.
+    Anonymous(Box<ConnectOptions>),
+    /// Say so and close.
+    Refuse(LoginError),
+}
+
+/// A connection before login. There is no way from here to the subject graph.
+#[derive(Debug)]
+pub struct Handshake {
+    rules: HandshakeRules,
+    until: Option<Instant>,
+}
+
+impl Handshake {
+    /// Begins at `now`; with TLS that is when TLS stands.
+    pub fn new(rules: HandshakeRules, now: Instant) -> Self {
+        Self { rules, until: rules.auth_timeout.map(|timeout| now + timeout) }
+    }
+
+    /// A CONNECT arrived.
+    pub fn on_connect(&mut self, json: &[u8]) -> Opening {
+        match ConnectOptions::parse(json) {
+            Err(error) => Opening::Refuse(LoginError::Unreadable(error)),
+            Ok(options) => match self.object(&options) {
+                Some(error) => Opening::Refuse(error),
+                None => Opening::Login(Box::new(options)),
+            },
+        }
+    }
+
+    /// What is wrong with a CONNECT before anybody looks at its credentials.
+    fn object(&self, options: &ConnectOptions) -> Option<LoginError> {
+        if options.account.is_some() || options.new_account {
+            return Some(LoginError::Violation);
+        }
+        if !(0..=1).contains(&options.protocol) {
+            return Some(LoginError::InvalidProtocol);
+        }
+        let headers = options.headers && self.rules.headers;
+        (options.no_responders && !headers).then_some(LoginError::NoRespondersNeedsHeaders)
+    }
+
+    /// Anything else arrived.
+    pub fn on_other(&mut self) -> Opening {
+        if self.rules.auth_required && !self.rules.anonymous_allowed {
+            return Opening::Refuse(LoginError::Violation);
+        }
+        Opening::Anonymous(Box::default())
+    }
+
+    /// When the login must have succeeded.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Whether headers may be used by a client that asks for them.
+    pub fn offers_headers(&self) -> bool {
+        self.rules.headers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(rules: HandshakeRules, json: &str) -> Opening {
+        Handshake::new(rules, Instant::START).on_connect(json.as_bytes())
+    }
+
+    #[test]
+    fn cve_2022_24450_nobody_chooses_an_account() {
+        for json in [r#"{"account":"B"}"#, r#"{"account":"$SYS"}"#, r#"{"new_account":true}"#] {
+            let opening = open(HandshakeRules::default(), json);
+            assert!(matches!(opening, Opening::Refuse(LoginError::Violation)), "{json}");
+        }
+    }
+
+    #[test]
+    fn protocols_beyond_one_are_refused() {
+        for json in [r#"{"protocol":2}"#, r#"{"protocol":-1}"#] {
+            assert!(matches!(
+                open(HandshakeRules::default(), json),
+                Opening::Refuse(LoginError::InvalidProtocol)
+            ));
+        }
+    }
+
+    #[test]
+    fn no_responders_needs_headers_on_both_sides() {
+        let json = r#"{"headers":true,"no_responders":true}"#;
+        let with = HandshakeRules { headers: true, ..HandshakeRules::default() };
+        assert!(matches!(open(with, json), Opening::Login(_)));
+        let without = HandshakeRules { headers: false, ..HandshakeRules::default() };
+        assert!(matches!(open(without, json), Opening::Refuse(LoginError::NoRespondersNeedsHeaders)));
+    }
+
+    #[test]
+    fn who_does_not_introduce_himself_needs_an_open_door() {
+        let opening = |auth_required, anonymous_allowed| {
+            let rules = HandshakeRules { auth_required, anonymous_allowed, ..HandshakeRules::default() };
+            matches!(Handshake::new(rules, Instant::START).on_other(), Opening::Anonymous(_))
+        };
+        assert!(opening(false, false));
+        assert!(opening(true, true));
+        assert!(!opening(true, false));
+    }
+}
