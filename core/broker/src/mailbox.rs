@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use session::CloseReason;
+use wire::CloseReason;
 
 use crate::login::LoginOutcome;
 
@@ -18,6 +18,9 @@ pub struct ConnectionKey {
     pub id: u64,
 }
 
+/// Something to be done with a connection by the worker that owns it.
+pub type Action = Box<dyn FnOnce(&mut crate::Hands<'_>) -> crate::Step + Send>;
+
 /// What a worker can be told.
 pub enum Note {
     /// The target that held this publisher up has drained.
@@ -30,8 +33,12 @@ pub enum Note {
     Login(ConnectionKey, Box<LoginOutcome>),
     /// Close this connection.
     Close(ConnectionKey, CloseReason),
-    /// Settings, directory or topology changed: look at every connection again.
+    /// Settings or directory changed: judge every connection again.
     Review,
+    /// The greeting changed: tell clients that understand it.
+    Announce,
+    /// Do something with this connection.
+    Do(ConnectionKey, Action),
     /// Something for the driver that runs the worker; the broker hands it through.
     Driver(Box<dyn std::any::Any + Send>),
 }

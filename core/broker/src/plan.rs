@@ -259,6 +259,12 @@ impl Plans {
         self.scratch.clone()
     }
 
+    /// A plan for this one message.
+    pub(crate) fn once(&mut self, account: &Arc<AccountState>, publish: Authorized<Publish<'_>>) -> Rc<Plan> {
+        let subject = publish.subject.as_bytes();
+        Rc::new(make(account, subject, || Ok(publish), &mut self.matched))
+    }
+
     /// Notes that targets of this plan counted a message. The plan of a first sight is settled at once: it is about
     /// to be overwritten.
     #[inline]

@@ -211,8 +211,8 @@ pub(crate) struct Stages {
 impl Stages {
     /// The stage of a link, opened if it is not open yet.
     #[inline(always)]
-    fn open(&mut self, link: &Arc<Link>) -> usize {
-        match self.of_slot.get(link.slot as usize) {
+    fn open(&mut self, slot: u32, link: &Arc<Link>) -> usize {
+        match self.of_slot.get(slot as usize) {
             Some(&stage) if stage != NONE => stage as usize,
             _ => self.open_new(link),
         }
@@ -235,8 +235,15 @@ impl Stages {
 
     /// Stages one message: `head`, then the laid-out rest.
     #[inline(always)]
-    pub(crate) fn message(&mut self, link: &Arc<Link>, publisher: ConnectionKey, head: &[u8], laid: &Laid<'_>) {
-        let stage = self.open(link);
+    pub(crate) fn message(
+        &mut self,
+        slot: u32,
+        link: &Arc<Link>,
+        publisher: ConnectionKey,
+        head: &[u8],
+        laid: &Laid<'_>,
+    ) {
+        let stage = self.open(slot, link);
         let Self { staged, pool, taken, .. } = self;
         let staged = &mut staged[stage];
         staged.msgs += 1;
@@ -258,13 +265,13 @@ impl Stages {
 
     /// Notes that the peer may answer to this reply, once the message is on its way.
     pub(crate) fn grant_reply(&mut self, link: &Arc<Link>, reply: &[u8], now: Instant) {
-        let stage = self.open(link);
+        let stage = self.open(link.slot, link);
         self.staged[stage].replies.push((reply.into(), now));
     }
 
     /// Stages protocol bytes that are no message.
     pub(crate) fn line(&mut self, link: &Arc<Link>, bytes: &[u8]) {
-        let stage = self.open(link);
+        let stage = self.open(link.slot, link);
         let Self { staged, pool, taken, .. } = self;
         staged[stage].urgent = true;
         staged[stage].room(bytes.len(), pool, taken).copy_from_slice(bytes);

@@ -80,6 +80,12 @@ impl ClientTarget {
         }
     }
 
+    /// Whether the end is reached.
+    pub(crate) fn is_over(&self) -> bool {
+        let max = self.max.load(Ordering::Acquire);
+        max != 0 && self.delivered.load(Ordering::Acquire) >= max
+    }
+
     /// Adds messages counted elsewhere during a batch.
     pub(crate) fn add_delivered(&self, messages: u64) {
         self.delivered.fetch_add(messages, Ordering::Relaxed);

@@ -11,6 +11,7 @@
 //!
 //! ```
 //! use moment::Instant;
+//! use bulwark_session as session;
 //! use session::{Handshake, HandshakeRules, Opening};
 //!
 //! let rules = HandshakeRules { auth_required: true, anonymous_allowed: false, headers: true, ..Default::default() };

@@ -174,6 +174,14 @@ impl Worker {
                     self.with(place, now, |core, socket| core.review(&mut socket.connection, now));
                 }
             }
+            Note::Announce => {
+                for place in self.places() {
+                    self.with(place, now, |core, socket| {
+                        core.announce(&socket.connection);
+                        Step::Continue
+                    });
+                }
+            }
             Note::Spent(key, _) | Note::Login(key, _) | Note::Close(key, _) | Note::Do(key, _) => {
                 if self.find(key.place, key.id).is_some() {
                     self.with(key.place as usize, now, |core, socket| core.told(&mut socket.connection, note, now));

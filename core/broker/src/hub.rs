@@ -1,0 +1,194 @@
+//! The hub: what all workers share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use account::{Account, AccountName};
+use arc_swap::ArcSwap;
+use auth::Directory;
+use hashbrown::HashMap;
+use parking_lot::{Mutex, RwLock};
+
+use crate::account_state::AccountState;
+use crate::link::{Link, Slots};
+use crate::login::LoginDesk;
+use crate::mailbox::{ConnectionKey, Mailbox, Note};
+use crate::observer::{ConnectionLabel, Observer};
+use crate::settings::ClientSettings;
+use crate::subscription::Peer;
+
+/// Parts of the registry of connections, so that logins do not wait for each other.
+const SHARDS: usize = 16;
+
+/// What monitoring and administration know of a connection.
+#[derive(Clone)]
+pub struct Registered {
+    /// The link.
+    pub link: Arc<Link>,
+    /// Its names in the log.
+    pub label: ConnectionLabel,
+    /// The account it is in, once it is logged in.
+    pub account: Option<Arc<AccountState>>,
+}
+
+/// What all workers share: accounts, the directory, settings, mailboxes, the registry of connections.
+pub struct Hub {
+    pub(crate) mailboxes: Arc<[Mailbox]>,
+    pub(crate) slots: Arc<Slots>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) logins: Arc<dyn LoginDesk>,
+    accounts: RwLock<HashMap<AccountName, Arc<AccountState>>>,
+    directory: ArcSwap<Directory>,
+    settings: ArcSwap<ClientSettings>,
+    connections: [Mutex<HashMap<u64, Registered>>; SHARDS],
+    next_connection: AtomicU64,
+    next_account: AtomicU32,
+    clients: AtomicUsize,
+    total_clients: AtomicU64,
+    seed: u64,
+}
+
+impl Hub {
+    /// A hub without connections.
+    pub fn new(
+        mailboxes: Arc<[Mailbox]>,
+        directory: Directory,
+        settings: ClientSettings,
+        observer: Arc<dyn Observer>,
+        logins: Arc<dyn LoginDesk>,
+        seed: u64,
+    ) -> Arc<Self> {
+        let hub = Self {
+            mailboxes,
+            slots: Arc::default(),
+            observer,
+            logins,
+            accounts: RwLock::default(),
+            directory: ArcSwap::from_pointee(directory),
+            settings: ArcSwap::from_pointee(settings),
+            connections: std::array::from_fn(|_| Mutex::default()),
+            next_connection: AtomicU64::new(0),
+            next_account: AtomicU32::new(0),
+            clients: AtomicUsize::new(0),
+            total_clients: AtomicU64::new(0),
+            seed,
+        };
+        Arc::new(hub)
+    }
+
+    /// A worker's letter box.
+    pub fn mailbox(&self, worker: u16) -> &Mailbox {
+        &self.mailboxes[usize::from(worker)]
+    }
+
+    /// The directory that logins are judged by.
+    pub fn directory(&self) -> Arc<Directory> {
+        self.directory.load_full()
+    }
+
+    /// The settings of client connections.
+    pub fn settings(&self) -> Arc<ClientSettings> {
+        self.settings.load_full()
+    }
+
+    /// Replaces directory, accounts and settings together and lets every worker look at its connections again.
+    pub fn reconfigure(&self, directory: Directory, settings: ClientSettings) {
+        let directory = Arc::new(directory);
+        for (name, state) in self.accounts.read().iter() {
+            if let Some(account) = directory.account(name) {
+                state.replace_settings(account);
+            }
+        }
+        self.directory.store(directory);
+        self.settings.store(Arc::new(settings));
+        self.mailboxes.iter().for_each(|mailbox| mailbox.post(Note::Review));
+    }
+
+    /// Lets every worker look at its connections again.
+    pub fn review(&self) {
+        self.mailboxes.iter().for_each(|mailbox| mailbox.post(Note::Review));
+    }
+
+    /// Replaces the settings of client connections alone.
+    pub fn update_settings(&self, change: impl Fn(&mut ClientSettings)) {
+        let mut settings = ClientSettings::clone(&self.settings.load());
+        change(&mut settings);
+        self.settings.store(Arc::new(settings));
+        self.review();
+    }
+
+    /// The living account of this name, brought to life if it is not yet.
+    pub fn account(&self, account: &Arc<Account>) -> Arc<AccountState> {
+        if let Some(state) = self.accounts.read().get(&account.name) {
+            return state.clone();
+        }
+        let mut accounts = self.accounts.write();
+        let born = || {
+            let id = self.next_account.fetch_add(1, Ordering::Relaxed);
+            AccountState::new(id, account.clone(), self.seed ^ u64::from(id))
+        };
+        accounts.entry(account.name.clone()).or_insert_with(born).clone()
+    }
+
+    /// The accounts that have come to life.
+    pub fn accounts(&self) -> Vec<Arc<AccountState>> {
+        self.accounts.read().values().cloned().collect()
+    }
+
+    /// Client connections now, and in all.
+    pub fn client_counts(&self) -> (usize, u64) {
+        (self.clients.load(Ordering::Relaxed), self.total_clients.load(Ordering::Relaxed))
+    }
+
+    /// Counts a client in, if there may be one more.
+    pub fn admit_client(&self) -> bool {
+        let grow = |clients| self.settings.load().may_admit(clients).then_some(clients + 1);
+        let admitted = self.clients.fetch_update(Ordering::AcqRel, Ordering::Acquire, grow).is_ok();
+        self.total_clients.fetch_add(u64::from(admitted), Ordering::Relaxed);
+        admitted
+    }
+
+    pub(crate) fn client_left(&self) {
+        self.clients.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn next_connection_id(&self) -> u64 {
+        self.next_connection.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn register(&self, registered: Registered) {
+        let id = registered.link.key.id;
+        self.shard(id).lock().insert(id, registered);
+    }
+
+    pub(crate) fn unregister(&self, id: u64) {
+        self.shard(id).lock().remove(&id);
+    }
+
+    fn shard(&self, id: u64) -> &Mutex<HashMap<u64, Registered>> {
+        &self.connections[id as usize % SHARDS]
+    }
+
+    /// A connection by its id.
+    pub fn connection(&self, id: u64) -> Option<Registered> {
+        self.shard(id).lock().get(&id).cloned()
+    }
+
+    /// All connections, oldest first.
+    pub fn connections(&self) -> Vec<Registered> {
+        let mut all: Vec<_> =
+            self.connections.iter().flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>()).collect();
+        all.sort_by_key(|registered| registered.link.key.id);
+        all
+    }
+
+    /// Tells the worker of a connection something.
+    pub fn tell(&self, key: ConnectionKey, note: Note) {
+        if let Some(mailbox) = self.mailboxes.get(usize::from(key.worker)) {
+            mailbox.post(note);
+        }
+    }
+}
+
+/// What a login is judged by, kept so that a review can judge again.
+pub(crate) type SharedPeer = Arc<Peer>;

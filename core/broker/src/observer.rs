@@ -1,0 +1,80 @@
+//! What the broker tells the rest of the house about what happened: for the log, the audit, events and monitoring.
+
+use std::sync::Arc;
+
+use auth::{Denial, Refusal};
+use wire::CloseReason;
+
+use crate::link::Link;
+
+/// What a connection is called in the log beside its address: client details and user, once they are known.
+#[derive(Clone, Default, Debug)]
+pub struct ConnectionLabel {
+    /// ` - "v<version>:<lang>:<name>"`, with its missing parts left out, or nothing.
+    pub client: String,
+    /// ` - "<account>/<user label>"`, or nothing.
+    pub user: String,
+}
+
+/// Something that happened. Borrowed; an observer copies what it keeps.
+pub enum Event<'a> {
+    /// A connection was accepted.
+    Accepted,
+    /// A login succeeded.
+    Admitted,
+    /// A login was refused. The peer only heard the standard text.
+    LoginRefused(&'a Refusal),
+    /// A publish was denied.
+    PublishDenied {
+        /// What it was published to.
+        subject: &'a [u8],
+        /// The rule that decided.
+        denial: &'a Denial,
+    },
+    /// A message with a reserved reply was refused.
+    ReplyDenied(&'a [u8]),
+    /// A subscription was denied, or taken back when permissions changed.
+    SubscribeDenied {
+        /// What was asked for.
+        filter: &'a [u8],
+        /// The queue group, if one was named.
+        queue: Option<&'a [u8]>,
+        /// The rule that decided.
+        denial: &'a Denial,
+    },
+    /// The peer broke the protocol.
+    ProtocolError(&'a str),
+    /// The connection is over.
+    Closed {
+        /// Why.
+        reason: CloseReason,
+        /// What waited to be sent.
+        pending_bytes: usize,
+    },
+    /// A protocol line came in (only while tracing).
+    TraceIn(&'a str),
+    /// A protocol line goes out (only while tracing).
+    TraceOut(&'a str),
+    /// Worth a line for whoever looks for trouble.
+    Debug(&'a str),
+    /// Worth a line for everybody.
+    Error(&'a str),
+}
+
+/// Hears what happens. Called on workers: it must neither block nor take long.
+pub trait Observer: Send + Sync {
+    /// Takes an event of one connection.
+    fn event(&self, link: &Arc<Link>, label: &ConnectionLabel, event: &Event<'_>);
+
+    /// Whether protocol lines are wanted. Asked once per batch.
+    fn traces(&self) -> bool {
+        false
+    }
+}
+
+/// An observer for tests and for parts that nobody watches.
+pub struct NobodyWatches;
+
+impl Observer for NobodyWatches {
+    fn event(&self, _: &Arc<Link>, _: &ConnectionLabel, _: &Event<'_>) {}
+}

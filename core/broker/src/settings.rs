@@ -1,0 +1,75 @@
+//! Settings of client connections: plain data, already valid.
+
+use std::time::Duration;
+
+use session::{Greeting, HandshakeRules, PingRules};
+
+/// What applies to client connections, as of the last start or reload.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    /// The INFO that every client gets, without what is particular to it.
+    pub greeting: Greeting,
+    /// What is asked before login.
+    pub handshake: HandshakeRules,
+    /// Keys sign a nonce, so INFO carries one.
+    pub nonce: bool,
+    /// When to ping.
+    pub ping: PingRules,
+    /// Longest argument part of a protocol line.
+    pub max_control_line_bytes: usize,
+    /// Largest payload; `None` for no limit.
+    pub max_payload_bytes: Option<usize>,
+    /// Pending bytes that make a client a slow consumer.
+    pub max_pending_bytes: usize,
+    /// Client connections at once; `None` for no limit.
+    pub max_connections: Option<usize>,
+    /// Subscriptions of one connection; `None` for no limit.
+    pub max_subscriptions: Option<usize>,
+    /// Tokens of a subscription's filter; `None` for no limit.
+    pub max_subscription_tokens: Option<usize>,
+    /// How long a batch may wait for a client.
+    pub write_deadline: Duration,
+    /// Never hold up publishers; leave messages to slow clients out instead.
+    pub never_stall: bool,
+}
+
+/// The protocol's usual control line.
+pub const DEFAULT_MAX_CONTROL_LINE_BYTES: usize = 4096;
+
+/// The protocol's usual payload limit.
+pub const DEFAULT_MAX_PAYLOAD_BYTES: usize = 1 << 20;
+
+/// The usual bound of a client's queue.
+pub const DEFAULT_MAX_PENDING_BYTES: usize = 64 << 20;
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        let greeting = Greeting {
+            version: "2.15.1".into(),
+            proto: 1,
+            headers: true,
+            max_payload: DEFAULT_MAX_PAYLOAD_BYTES as i64,
+            ..Greeting::default()
+        };
+        Self {
+            greeting,
+            handshake: HandshakeRules { headers: true, ..HandshakeRules::default() },
+            nonce: false,
+            ping: PingRules { interval: Duration::from_secs(120), max_out: 2 },
+            max_control_line_bytes: DEFAULT_MAX_CONTROL_LINE_BYTES,
+            max_payload_bytes: Some(DEFAULT_MAX_PAYLOAD_BYTES),
+            max_pending_bytes: DEFAULT_MAX_PENDING_BYTES,
+            max_connections: None,
+            max_subscriptions: None,
+            max_subscription_tokens: None,
+            write_deadline: Duration::from_secs(10),
+            never_stall: false,
+        }
+    }
+}
+
+impl ClientSettings {
+    pub(crate) fn may_admit(&self, clients: usize) -> bool {
+        self.max_connections.is_none_or(|limit| clients < limit)
+    }
+}
