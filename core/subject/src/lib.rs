@@ -34,11 +34,13 @@ mod algebra;
 mod filter;
 mod literal;
 mod queue;
+mod quoted;
 mod sublist;
 
 pub use filter::{Filter, MAX_FILTER_TOKENS};
 pub use literal::{MAX_SUBJECT_BYTES, Subject, SubjectError};
 pub use queue::{MAX_QUEUE_BYTES, Queue};
+pub use quoted::Quoted;
 pub use sublist::Sublist;
 
 /// The glossary's name of [`Filter`].
