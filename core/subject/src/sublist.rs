@@ -146,6 +146,14 @@ impl<T> Sublist<T> {
         self.wild.overlaps(Some(filter.as_bytes()), &self.hasher, found);
     }
 
+    /// Calls `found` with everything whose filter covers the given one: what allows all of its subjects at once.
+    pub fn covering(&self, filter: &Filter, found: &mut impl FnMut(&T)) {
+        if filter.is_literal() {
+            return self.matches(filter.as_bytes(), found);
+        }
+        self.wild.covering(Some(filter.as_bytes()), &self.hasher, found);
+    }
+
     /// Calls `found` with everything, in no particular order.
     pub fn for_each(&self, found: &mut impl FnMut(&T)) {
         for (_, tips) in &self.literal {

@@ -140,6 +140,25 @@ impl<T> Node<T> {
         node.here.for_each(found);
     }
 
+    /// Everything whose filter covers the filter's remaining tokens. `*` is covered by wildcards only, `>` by `>` only.
+    pub(super) fn covering(&self, ahead: Option<&[u8]>, hasher: &FixedState, found: &mut impl FnMut(&T)) {
+        let Some(tokens) = ahead else {
+            return self.here.for_each(found);
+        };
+        self.rest.for_each(found);
+        let (token, after) = cut(tokens);
+        if token == b">" {
+            return;
+        }
+        if let Some(star) = &self.star {
+            star.covering(after, hasher, found);
+        }
+        // No branch is called `*`, so a wildcard finds none here.
+        if let Some(branch) = self.branches.find(token, hasher) {
+            branch.covering(after, hasher, found);
+        }
+    }
+
     /// Everything whose filter overlaps the filter's remaining tokens.
     pub(super) fn overlaps(&self, ahead: Option<&[u8]>, hasher: &FixedState, found: &mut impl FnMut(&T)) {
         let Some(tokens) = ahead else {

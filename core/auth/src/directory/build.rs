@@ -1,0 +1,349 @@
+//! From settings to a directory. All faults are gathered, each with its place.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use account::{Account, AccountError, AccountIds, AccountName, Accounts};
+use nkeys::{PublicKey, Role};
+use secret::Secret;
+
+use super::{Anonymous, Common, Directory, NkeyUser, Single, User};
+use crate::kind::KindSet;
+use crate::password::{Stored, Toll};
+use crate::permissions::{Binding, Permissions, Source};
+use crate::rule::RuleError;
+use crate::settings::{AuthorizationSettings, PermissionsSettings, Place, Settings, UserSettings};
+use subject::Quoted;
+
+/// Most users of a configuration.
+pub const MAX_USERS: usize = 1_000_000;
+
+/// One thing that is wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsError {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub fault: SettingsFault,
+}
+
+/// What can be wrong with the settings. Always the operator's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SettingsFault {
+    /// Accounts cannot live together.
+    Account(AccountError),
+    /// Not a public account key.
+    AccountKey(String),
+    /// An entry without name and key.
+    UserWithoutName,
+    /// Not a public user key.
+    UserKey(String),
+    /// An nkey user with a name or a password.
+    NkeyUserWithPassword(String),
+    /// Two users of this name, in whatever accounts.
+    DuplicateUser(String),
+    /// Two users with this key.
+    DuplicateNkey(String),
+    /// More than [`MAX_USERS`].
+    TooManyUsers,
+    /// A single user and a token.
+    UserAndToken,
+    /// A single user or a token, and a list of users.
+    SingleAndUsers {
+        /// It is a token.
+        token: bool,
+    },
+    /// A single user or a token, and users in accounts.
+    SingleAndAccounts {
+        /// It is a token.
+        token: bool,
+    },
+    /// A password that belongs to nobody: left alone it would leave the door open.
+    PasswordWithoutUser,
+    /// `no_auth_user` names nobody.
+    NoAuthUserUnknown(String),
+    /// `no_auth_user`, and no users at all.
+    NoAuthUserWithoutUsers(String),
+    /// An entry of a permission list is not a rule.
+    Rule(RuleError),
+    /// Not the public key of a proxy.
+    ProxyKey(String),
+}
+
+impl fmt::Display for SettingsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = |token: &bool| if *token { "token" } else { "single user/pass" };
+        match self {
+            Self::Account(error) => error.fmt(f),
+            Self::AccountKey(key) => {
+                write!(f, "Not a valid public nkey for an account: {}", Quoted(key.as_bytes()))
+            }
+            Self::UserWithoutName => f.write_str("User entry requires a user"),
+            Self::UserKey(_) => f.write_str("Not a valid public nkey for a user"),
+            Self::NkeyUserWithPassword(_) => f.write_str("Nkey users do not take usernames or passwords"),
+            Self::DuplicateUser(name) => write!(f, "Duplicate user {} detected", Quoted(name.as_bytes())),
+            Self::DuplicateNkey(key) => write!(f, "Duplicate nkey {} detected", Quoted(key.as_bytes())),
+            Self::TooManyUsers => write!(f, "more than {MAX_USERS} users"),
+            Self::UserAndToken => f.write_str("Cannot have a user/pass and token"),
+            Self::SingleAndUsers { token } => write!(f, "Can not have a {} and a users array", what(token)),
+            Self::SingleAndAccounts { token } => write!(f, "Can not have a {} and accounts", what(token)),
+            Self::PasswordWithoutUser => f.write_str("a password needs a user"),
+            Self::NoAuthUserUnknown(name) => write!(
+                f,
+                "no_auth_user: \"{name}\" not present as user or nkey in authorization block or account configuration"
+            ),
+            Self::NoAuthUserWithoutUsers(name) => {
+                write!(f, "no_auth_user: \"{name}\" present, but users/nkeys are not defined")
+            }
+            Self::Rule(error) => error.fmt(f),
+            Self::ProxyKey(key) => write!(f, "not a public key of a proxy: {}", Quoted(key.as_bytes())),
+        }
+    }
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.fault)
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl Directory {
+    /// Compiles the settings, or says everything that is wrong with them.
+    pub fn build(settings: &Settings, ids: &mut AccountIds) -> Result<Self, Vec<SettingsError>> {
+        let mut builder = Builder::new(settings, ids)?;
+        builder.check_combination();
+        let defaults = settings.authorization.default_permissions.as_ref();
+        let global = builder.accounts.global().clone();
+        builder.users_of(&global, settings.authorization.users.as_deref().unwrap_or_default(), defaults);
+        for account in &settings.accounts {
+            let tenant = builder.accounts.get(&account.name).cloned().expect("every account was entered");
+            builder.users_of(&tenant, &account.users, account.default_permissions.as_ref());
+        }
+        builder.single(&global);
+        builder.proxies();
+        builder.finish()
+    }
+}
+
+struct Builder<'a> {
+    settings: &'a Settings,
+    accounts: Arc<Accounts>,
+    users: HashMap<String, User>,
+    nkeys: HashMap<String, NkeyUser>,
+    single: Option<Single>,
+    proxies: Vec<PublicKey>,
+    errors: Vec<SettingsError>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(settings: &'a Settings, ids: &mut AccountIds) -> Result<Self, Vec<SettingsError>> {
+        let fail = |place: &Place, fault| SettingsError { place: place.clone(), fault };
+        let (tenants, errors): (Vec<_>, Vec<_>) =
+            settings.accounts.iter().map(|account| (tenant(account), account)).partition(|(tenant, _)| tenant.is_ok());
+        if !errors.is_empty() {
+            let errors = errors.into_iter().filter_map(|(tenant, account)| Some(fail(&account.origin, tenant.err()?)));
+            return Err(errors.collect());
+        }
+        let tenants = tenants.into_iter().filter_map(|(tenant, _)| tenant.ok());
+        let system = settings.system_account.as_deref().map(AccountName::parse).transpose().map_err(AccountError::Name);
+        let accounts = system.and_then(|system| Accounts::build(tenants, system.as_ref(), ids)).map_err(|error| {
+            let place = settings.accounts.iter().rfind(|account| concerns(&error, &account.name));
+            let place = place.map(|account| account.origin.clone()).unwrap_or_default();
+            vec![SettingsError { place, fault: SettingsFault::Account(error) }]
+        })?;
+        Ok(Self {
+            settings,
+            accounts: Arc::new(accounts),
+            users: HashMap::new(),
+            nkeys: HashMap::new(),
+            single: None,
+            proxies: Vec::new(),
+            errors: Vec::new(),
+        })
+    }
+
+    fn fail(&mut self, place: &Place, fault: SettingsFault) {
+        self.errors.push(SettingsError { place: place.clone(), fault });
+    }
+
+    /// Ways of asking that exclude each other.
+    fn check_combination(&mut self) {
+        let AuthorizationSettings { users, user, password, token, origin, .. } = &self.settings.authorization;
+        let (single, token) = (user.is_some(), token.is_some());
+        let account_users = self.settings.accounts.iter().any(|account| !account.users.is_empty());
+        if (single || password.is_some()) && token {
+            self.fail(origin, SettingsFault::UserAndToken);
+        } else if password.is_some() && !single {
+            self.fail(origin, SettingsFault::PasswordWithoutUser);
+        }
+        if (single || token) && users.is_some() {
+            self.fail(origin, SettingsFault::SingleAndUsers { token: !single });
+        } else if (single || token) && account_users {
+            self.fail(origin, SettingsFault::SingleAndAccounts { token: !single });
+        }
+    }
+
+    fn users_of(&mut self, account: &Arc<Account>, users: &[UserSettings], defaults: Option<&PermissionsSettings>) {
+        let binding = binding(account);
+        let defaults = match defaults {
+            None => Permissions::unrestricted(binding),
+            Some(settings) => self.compile(settings, &Source::Default, binding),
+        };
+        let defaults = Arc::new(defaults);
+        for user in users {
+            let permissions = match &user.permissions {
+                None => defaults.clone(),
+                Some(settings) => Arc::new(self.compile(settings, &Source::Config, binding)),
+            };
+            let common = Common {
+                account: account.clone(),
+                permissions,
+                kinds: KindSet::of_list(&user.allowed_connection_types),
+                proxy_required: user.proxy_required,
+            };
+            if let Err(fault) = self.enter(user, common) {
+                self.fail(&user.origin, fault);
+            }
+        }
+    }
+
+    /// A rule that does not compile fails the whole build, so what stands in for it is never used.
+    fn compile(&mut self, settings: &PermissionsSettings, source: &Source, binding: Binding) -> Permissions {
+        Permissions::compile(settings, source, binding).unwrap_or_else(|error| {
+            let texts = [&settings.publish, &settings.subscribe].map(|side| [&side.allow, &side.deny]);
+            let mut texts = texts.into_iter().flatten().flatten().flatten();
+            let place = texts.find(|text| *text.text == *error.rule.text).map_or(&settings.place, |text| &text.place);
+            self.fail(&place.clone(), SettingsFault::Rule(error));
+            Permissions::unrestricted(binding)
+        })
+    }
+
+    fn enter(&mut self, user: &UserSettings, common: Common) -> Result<(), SettingsFault> {
+        if self.users.len() + self.nkeys.len() >= MAX_USERS {
+            return Err(SettingsFault::TooManyUsers);
+        }
+        let name = user.user.clone().filter(|name| !name.is_empty());
+        match (&user.nkey, name) {
+            (None, None) => Err(SettingsFault::UserWithoutName),
+            (None, Some(name)) if self.is_taken(&name) => Err(SettingsFault::DuplicateUser(name)),
+            (None, Some(name)) => {
+                self.users.insert(name, named(user, common));
+                Ok(())
+            }
+            (Some(nkey), None) if user.password.is_none() => self.enter_nkey(nkey, common),
+            (Some(nkey), _) => Err(SettingsFault::NkeyUserWithPassword(nkey.clone())),
+        }
+    }
+
+    fn enter_nkey(&mut self, nkey: &str, common: Common) -> Result<(), SettingsFault> {
+        let key = PublicKey::parse_as(Role::User, nkey).map_err(|_| SettingsFault::UserKey(nkey.to_owned()))?;
+        if self.is_taken(nkey) {
+            return Err(SettingsFault::DuplicateNkey(nkey.to_owned()));
+        }
+        self.nkeys.insert(nkey.to_owned(), NkeyUser { common, key });
+        Ok(())
+    }
+
+    fn is_taken(&self, name: &str) -> bool {
+        self.users.contains_key(name) || self.nkeys.contains_key(name)
+    }
+
+    fn single(&mut self, global: &Arc<Account>) {
+        let AuthorizationSettings { user, password, token, default_permissions, .. } = &self.settings.authorization;
+        let secret = match (user, token) {
+            (Some(_), _) => password.clone().unwrap_or_else(|| Secret::new(String::new())),
+            (None, Some(token)) => token.clone(),
+            (None, None) => return,
+        };
+        let permissions = match default_permissions {
+            None => Permissions::unrestricted(binding(global)),
+            Some(settings) => self.compile(settings, &Source::Default, binding(global)),
+        };
+        let permissions = Arc::new(permissions);
+        self.single = Some(Single { user: user.clone(), secret: Stored::new(secret), permissions });
+    }
+
+    fn proxies(&mut self) {
+        for key in &self.settings.trusted_proxies {
+            match key.parse::<PublicKey>() {
+                Ok(key) => self.proxies.push(key),
+                Err(_) => self.fail(&Place::default(), SettingsFault::ProxyKey(key.clone())),
+            }
+        }
+    }
+
+    /// Only a system account, with or without users, and not a word about who may come: then everybody may, into the
+    /// global account, and the system account stays closed.
+    fn only_system_has_users(&self) -> bool {
+        let [only] = &*self.settings.accounts else { return false };
+        only.name == self.accounts.system().name.as_str() && !self.settings.authorization.defined
+    }
+
+    fn anonymous(&mut self) -> Option<Anonymous> {
+        let Some(name) = &self.settings.authorization.no_auth_user else {
+            return self.only_system_has_users().then_some(Anonymous::Global);
+        };
+        if !self.is_taken(name) {
+            let fault = match self.has_users() {
+                true => SettingsFault::NoAuthUserUnknown(name.clone()),
+                false => SettingsFault::NoAuthUserWithoutUsers(name.clone()),
+            };
+            self.fail(&self.settings.authorization.origin.clone(), fault);
+        }
+        Some(Anonymous::Named(name.clone()))
+    }
+
+    /// A list of users that is there but empty still asks everybody.
+    fn has_users(&self) -> bool {
+        self.settings.authorization.users.is_some() || !self.users.is_empty() || !self.nkeys.is_empty()
+    }
+
+    fn finish(mut self) -> Result<Directory, Vec<SettingsError>> {
+        let anonymous = self.anonymous();
+        if !self.errors.is_empty() {
+            return Err(self.errors);
+        }
+        let passwords = self.users.values().map(|user| &user.password);
+        Ok(Directory {
+            toll: Toll::of(passwords.chain(self.single.iter().map(|single| &single.secret))),
+            required: self.has_users() || self.single.is_some() || anonymous.is_some(),
+            plain: Arc::new(Permissions::unrestricted(binding(self.accounts.global()))),
+            accounts: self.accounts,
+            users: self.users,
+            nkeys: self.nkeys,
+            single: self.single,
+            anonymous,
+            proxies: self.proxies,
+            proxy_required: self.settings.authorization.proxy_required,
+            certificate_kinds: self.settings.certificate_kinds.clone(),
+        })
+    }
+}
+
+fn named(user: &UserSettings, common: Common) -> User {
+    User {
+        common,
+        has_password: user.password.as_ref().is_some_and(|password| !password.expose().is_empty()),
+        password: Stored::new(user.password.clone().unwrap_or_else(|| Secret::new(String::new()))),
+        distinguished: user.distinguished.clone(),
+    }
+}
+
+fn tenant(settings: &crate::settings::AccountSettings) -> Result<Account, SettingsFault> {
+    let name = AccountName::parse(&settings.name).map_err(|error| SettingsFault::Account(error.into()))?;
+    let key =
+        |text: &String| PublicKey::parse_as(Role::Account, text).map_err(|_| SettingsFault::AccountKey(text.clone()));
+    let nkey = settings.nkey.as_ref().map(key).transpose()?;
+    Ok(Account { nkey, limits: settings.limits, trace: settings.msg_trace.clone(), ..Account::named(name) })
+}
+
+fn concerns(error: &AccountError, account: &str) -> bool {
+    matches!(error, AccountError::Reserved(name) | AccountError::Duplicate(name) if name.as_str() == account)
+}
+
+fn binding(account: &Account) -> Binding {
+    Binding { system: account.system, callout: false }
+}

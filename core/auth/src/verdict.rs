@@ -1,0 +1,170 @@
+//! What came of an attempt to log in.
+
+use std::fmt;
+use std::sync::Arc;
+
+use account::Account;
+use moment::Timestamp;
+
+use crate::attempt::UserLabel;
+use crate::kind::ConnectionKind;
+use crate::permissions::Permissions;
+use subject::Quoted;
+
+/// The answer to an attempt.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Come in.
+    Admit(Admission),
+    /// Stay out.
+    Refuse(Refusal),
+}
+
+impl Verdict {
+    /// The admission, if it is one.
+    pub fn admitted(self) -> Result<Admission, Refusal> {
+        match self {
+            Self::Admit(admission) => Ok(admission),
+            Self::Refuse(refusal) => Err(refusal),
+        }
+    }
+}
+
+/// Who a connection is and what it may do. Only this room makes one.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// The account it belongs to.
+    pub account: Arc<Account>,
+    /// What it may do.
+    pub permissions: Arc<Permissions>,
+    /// Who it is.
+    pub user: UserLabel,
+    /// How it proved that.
+    pub by: Proof,
+    /// When it must leave.
+    pub expires: Option<Timestamp>,
+    /// The tighter of the user's and the account's limits.
+    pub limits: ConnectionLimits,
+    /// The key of the trusted proxy through which it came.
+    pub proxy: Option<String>,
+    _only_made_here: (),
+}
+
+impl Admission {
+    pub(crate) fn new(account: Arc<Account>, permissions: Arc<Permissions>, user: UserLabel, by: Proof) -> Self {
+        let limits = ConnectionLimits {
+            max_subscriptions: account.limits.max_subscriptions,
+            max_payload: account.limits.max_payload,
+        };
+        Self { account, permissions, user, by, expires: None, limits, proxy: None, _only_made_here: () }
+    }
+
+    /// Whether the other one is the same user of the same account: what a second CONNECT must be.
+    pub fn is_same_identity(&self, other: &Self) -> bool {
+        self.account.name == other.account.name && self.user == other.user && self.by == other.by
+    }
+}
+
+/// How a peer proved who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// Nobody is asked.
+    NotRequired,
+    /// It showed nothing and is the user for such peers.
+    Anonymous,
+    /// A password.
+    Password,
+    /// The token.
+    Token,
+    /// A signature of the nonce.
+    Signature,
+    /// A client certificate.
+    Certificate,
+    /// A user JWT.
+    Jwt,
+    /// The callout service vouched for it.
+    Callout,
+}
+
+/// Limits of one connection. `None` is unlimited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Subscriptions.
+    pub max_subscriptions: Option<u64>,
+    /// Bytes of one message, header included.
+    pub max_payload: Option<u64>,
+}
+
+/// Why an attempt failed. Precise for the operator; the peer always sees the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The peer wanted to choose its account.
+    NamesAccount,
+    /// It came with a proxy's signature that no trusted proxy made.
+    ProxyNotTrusted,
+    /// The user may come through a trusted proxy only.
+    ProxyRequired(UserLabel),
+    /// It showed nothing, and there is no user for such peers.
+    NoCredentials,
+    /// There is no such user.
+    UnknownUser(String),
+    /// The password is wrong.
+    WrongPassword(String),
+    /// The token is wrong or missing.
+    WrongToken,
+    /// There is no such nkey user.
+    UnknownNkey(String),
+    /// The nonce was not signed.
+    SignatureMissing(UserLabel),
+    /// The signature is not base64.
+    SignatureMalformed(UserLabel),
+    /// The signature does not verify, or there was no nonce to sign.
+    SignatureWrong(UserLabel),
+    /// The user may not use this kind of connection.
+    KindNotAllowed(UserLabel, ConnectionKind),
+    /// Users are taken from certificates here, and there is none.
+    CertificateMissing,
+    /// No name in the certificate belongs to a user; the names that were tried.
+    CertificateUnknown(Vec<String>),
+    /// The user has no password: it is known by its certificate only.
+    CertificateRequired(String),
+    /// So many logins wait to be judged that this one is not taken in.
+    TooManyLogins,
+    /// A second login on a connection is somebody else's.
+    IdentityChanged,
+}
+
+impl Refusal {
+    /// The text that the peer gets, whatever the reason.
+    pub const fn wire_text(&self) -> &'static str {
+        "Authorization Violation"
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NamesAccount => f.write_str("the peer asked for an account"),
+            Self::ProxyNotTrusted => f.write_str("proxy is not trusted"),
+            Self::ProxyRequired(user) => write!(f, "{user}: proxy required"),
+            Self::NoCredentials => f.write_str("no credentials, and no_auth_user is not set"),
+            Self::UnknownUser(name) => write!(f, "User {} is unknown", Quoted(name.as_bytes())),
+            Self::WrongPassword(name) => write!(f, "User {}: wrong password", Quoted(name.as_bytes())),
+            Self::WrongToken => f.write_str("wrong token"),
+            Self::UnknownNkey(key) => write!(f, "Nkey {} is unknown", Quoted(key.as_bytes())),
+            Self::SignatureMissing(user) => write!(f, "{user}: signature missing"),
+            Self::SignatureMalformed(user) => write!(f, "{user}: signature is not valid base64"),
+            Self::SignatureWrong(user) => write!(f, "{user}: signature not verified"),
+            Self::KindNotAllowed(user, kind) => write!(f, "{user}: connection type {kind} is not allowed"),
+            Self::CertificateMissing => f.write_str("a client certificate is required, none was shown"),
+            Self::CertificateUnknown(names) => write!(f, "User in cert {names:?}, not found"),
+            Self::TooManyLogins => f.write_str("too many logins are waiting"),
+            Self::IdentityChanged => f.write_str("a second CONNECT with another identity"),
+            Self::CertificateRequired(name) => {
+                write!(f, "User {} requires a client certificate", Quoted(name.as_bytes()))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
