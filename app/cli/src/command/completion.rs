@@ -1,0 +1,41 @@
+//! `nats completion SHELL` and `nats man`: made from the tree of commands itself.
+
+use anyhow::Result;
+use clap::Args;
+use clap_complete::Shell;
+
+use crate::show::write_out;
+
+/// Print a completion script for a shell
+///
+///   nats completion bash > ~/.local/share/bash-completion/completions/nats
+///   nats completion zsh  > "${fpath[1]}/_nats"
+///   nats completion fish > ~/.config/fish/completions/nats.fish
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Completion {
+    /// The shell to complete for
+    shell: Shell,
+}
+
+impl Completion {
+    pub(crate) fn run(&self) -> Result<()> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut crate::command(), "nats", &mut script);
+        write_out(&script);
+        Ok(())
+    }
+}
+
+/// Print the manual page
+#[derive(Args, Debug)]
+pub(crate) struct Man {}
+
+impl Man {
+    pub(crate) fn run(&self) -> Result<()> {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(crate::command()).render(&mut page)?;
+        write_out(&page);
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! The commands, one file each.
+
+mod body;
+mod completion;
+mod context;
+mod publish;
+mod reply;
+mod request;
+mod rtt;
+mod sender;
+mod server;
+mod subscribe;
+mod wait;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::invocation::Invocation;
+
+/// Everything `nats` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Publish messages
+    #[command(visible_alias = "pub")]
+    Publish(publish::Publish),
+    /// Subscribe to subjects and show what arrives
+    #[command(visible_alias = "sub")]
+    Subscribe(subscribe::Subscribe),
+    /// Send a request and show the replies
+    #[command(visible_alias = "req")]
+    Request(request::Request),
+    /// Answer requests
+    Reply(reply::Reply),
+    /// Measure the round-trip time to servers
+    Rtt(rtt::Rtt),
+    /// Manage contexts: named sets of connection settings
+    #[command(visible_alias = "ctx")]
+    Context(context::Contexts),
+    /// Look after servers
+    #[command(visible_aliases = ["srv", "sys", "system"])]
+    Server(server::Server),
+    /// Print a completion script for a shell
+    Completion(completion::Completion),
+    /// Print the manual page
+    #[command(hide = true)]
+    Man(completion::Man),
+}
+
+impl Command {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<()> {
+        match self {
+            Self::Publish(command) => command.run(invocation).await,
+            Self::Subscribe(command) => command.run(invocation).await,
+            Self::Request(command) => command.run(invocation).await,
+            Self::Reply(command) => command.run(invocation).await,
+            Self::Rtt(command) => command.run(invocation).await,
+            Self::Context(command) => command.run(invocation).await,
+            Self::Server(command) => command.run(invocation).await,
+            Self::Completion(command) => command.run(),
+            Self::Man(command) => command.run(),
+        }
+    }
+}

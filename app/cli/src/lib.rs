@@ -1,0 +1,105 @@
+//! The `nats` command line: publish, subscribe, ask, answer, measure and administer, with the words and flags people know.
+//!
+//! This crate decides what a person typed, which context it means, and how an answer is shown. It does not speak the
+//! protocol itself: connections are made by `async-nats`, except [`link::Line`], a small sequential connection for the
+//! commands that must know that the server has *seen* what was sent (`pub`, `rtt`). It keeps no state but the context
+//! files under `~/.config/nats`.
+//!
+//! The parts: `global` (flags that every command takes), `context` (files, precedence, credentials), `link` (connecting
+//! and explaining why that failed), `show` (tables, columns, numbers), `parse` (durations, sizes, words), `template`, and
+//! `command`, one file per command.
+//!
+//! ```
+//! let nats = bulwark_cli::command();
+//! assert!(nats.find_subcommand("pub").is_some());
+//! ```
+
+mod command;
+mod context;
+mod failure;
+mod global;
+mod invocation;
+mod link;
+mod parse;
+mod show;
+mod template;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, error::ErrorKind};
+
+use crate::command::Command;
+use crate::global::GlobalArgs;
+use crate::invocation::Invocation;
+
+/// Publish, subscribe, measure and administer NATS.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nats",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    infer_long_args = false,
+    after_help = "See 'nats cheat' for examples of the common commands."
+)]
+struct Nats {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The whole tree of commands: what completion scripts and manual pages are made from.
+pub fn command() -> clap::Command {
+    Nats::command()
+}
+
+/// Runs one command line and says how it ended.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matched = command().try_get_matches_from(args).and_then(|found| Nats::from_arg_matches(&found));
+    match matched {
+        Ok(nats) => start(nats),
+        Err(error) => not_understood(&error),
+    }
+}
+
+fn start(nats: Nats) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failure::report(&error.into()),
+    };
+    let ended = runtime.block_on(async { nats.command.run(&Invocation::new(nats.global)).await });
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}
+
+/// What was typed is not a command: the text and the usage, and exit code 1 as people's scripts expect it.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayVersion => {
+            println!("{}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelp => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        _ => {
+            let _ = error.print();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_tree_of_commands_is_consistent() {
+        super::command().debug_assert();
+    }
+}

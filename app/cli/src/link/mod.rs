@@ -1,0 +1,16 @@
+//! Connecting: who we say we are, how we trust the server, what a failure means and what to do about it.
+
+mod async_link;
+mod explain;
+mod identity;
+mod line;
+mod servers;
+mod socks;
+mod trust;
+
+pub(crate) use async_link::{Link, connect};
+pub(crate) use explain::{server_fault, server_said};
+pub(crate) use identity::Identity;
+pub(crate) use line::{Line, Outgoing};
+pub(crate) use servers::{servers, without_password};
+pub(crate) use trust::accept_any_config;

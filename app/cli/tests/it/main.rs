@@ -1,0 +1,14 @@
+//! The `nats` program against a real server: what people type, what they see, and how it ends.
+//!
+//! The server is `$NATS_SERVER`, or the `nats-server` that was built beside these tests.
+
+mod completion;
+mod context;
+mod publish;
+mod reply;
+mod request;
+mod rtt;
+mod scene;
+mod server_check;
+mod subscribe;
+mod tls;

@@ -1,0 +1,75 @@
+//! TLS: whom we trust, what we show.
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use crate::scene::Scene;
+
+/// An authority, a server certificate and a client certificate, in a directory.
+fn certificates(folder: &std::path::Path) {
+    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(rcgen::DnType::CommonName, "test authority");
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
+    std::fs::write(folder.join("ca.pem"), authority.pem()).expect("written");
+    for (name, names) in
+        [("server", vec!["localhost".to_owned(), "127.0.0.1".to_owned()]), ("client", vec!["client".to_owned()])]
+    {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(names).expect("parameters");
+        let certificate = params.signed_by(&key, &authority).expect("a certificate");
+        std::fs::write(folder.join(format!("{name}.pem")), certificate.pem()).expect("written");
+        std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).expect("written");
+    }
+}
+
+fn scene(tls: &str) -> Scene {
+    let home = tempfile::TempDir::new().expect("a temporary directory");
+    certificates(home.path());
+    let base = home.path().display().to_string();
+    let config = format!(
+        "tls {{ cert_file: \"{base}/server.pem\", key_file: \"{base}/server.key\", ca_file: \"{base}/ca.pem\" {tls} }}"
+    );
+    Scene::in_home(home, &[], &config)
+}
+
+#[test]
+fn a_private_authority_is_named_with_tlsca() {
+    let scene = scene("");
+    let unknown = scene.nats(&["pub", "a", "x"]).failed(1);
+    assert!(unknown.stderr.contains("name its file with --tlsca"), "{}", unknown.stderr);
+    for command in [&["pub", "a", "x"][..], &["req", "nobody", "x"], &["rtt", "1"]] {
+        let args: Vec<_> = command.iter().copied().chain(["--tlsca", "ca.pem"]).collect();
+        scene.nats(&args).fine();
+    }
+}
+
+#[test]
+fn a_client_certificate_is_shown_when_wanted() {
+    let scene = scene(", verify: true");
+    let without = scene.nats(&["pub", "a", "x", "--tlsca", "ca.pem"]).failed(1);
+    assert!(without.stderr.contains("--tlscert and --tlskey"), "{}", without.stderr);
+    let certificate = ["--tlsca", "ca.pem", "--tlscert", "client.pem", "--tlskey", "client.key"];
+    for command in [["pub", "a", "x"], ["req", "nobody", "x"]] {
+        let args: Vec<_> = command.iter().copied().chain(certificate).collect();
+        scene.nats(&args).fine();
+    }
+    let half = scene.nats(&["pub", "a", "x", "--tlscert", "client.pem"]).failed(1);
+    assert!(half.stderr.contains("give both --tlscert and --tlskey"), "{}", half.stderr);
+}
+
+#[test]
+fn tls_may_come_first() {
+    let scene = scene(", handshake_first: true");
+    for command in [["pub", "a", "x"], ["req", "nobody", "x"]] {
+        let args: Vec<_> = command.iter().copied().chain(["--tlsca", "ca.pem", "--tlsfirst"]).collect();
+        scene.nats(&args).fine();
+    }
+}
+
+#[test]
+fn a_wrong_name_is_explained() {
+    let scene = scene("");
+    let url = format!("nats://127.0.0.2:{}", scene.port());
+    let done = scene.nats(&["pub", "a", "x", "--tlsca", "ca.pem", "-s", &url]).failed(1);
+    assert!(done.stderr.contains("hint: "), "{}", done.stderr);
+}
