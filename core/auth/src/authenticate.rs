@@ -164,9 +164,7 @@ fn by_certificate(directory: &Directory, attempt: &Attempt, proxied: bool) -> Re
         CertificateName::Email(text)
         | CertificateName::Dns(text)
         | CertificateName::Uri(text)
-        | CertificateName::Subject(text) => {
-            directory.users.get_key_value(text).filter(|(_, user)| eligible(user)).map(|(name, user)| (name, user))
-        }
+        | CertificateName::Subject(text) => directory.users.get_key_value(text).filter(|(_, user)| eligible(user)),
     });
     let (name, user) = found.ok_or_else(|| Refusal::CertificateUnknown(names.iter().map(written).collect()))?;
     let label = User::label(name);

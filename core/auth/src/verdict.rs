@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use account::Account;
 use moment::Timestamp;
+use nkeys::PublicKey;
 
 use crate::attempt::UserLabel;
 use crate::kind::ConnectionKind;
@@ -18,20 +19,23 @@ pub enum Verdict {
     Admit(Admission),
     /// Stay out.
     Refuse(Refusal),
+    /// Cannot be said without the claims of this account. Fetch them, put them into the directory and ask again.
+    NeedAccount(PublicKey),
 }
 
 impl Verdict {
-    /// The admission, if it is one.
-    pub fn admitted(self) -> Result<Admission, Refusal> {
+    /// The admission, where it is one; what was missing or wrong where not.
+    pub fn admitted(self) -> Result<Admission, Self> {
         match self {
             Self::Admit(admission) => Ok(admission),
-            Self::Refuse(refusal) => Err(refusal),
+            other => Err(other),
         }
     }
 }
 
 /// Who a connection is and what it may do. Only this room makes one.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Admission {
     /// The account it belongs to.
     pub account: Arc<Account>,
@@ -47,7 +51,6 @@ pub struct Admission {
     pub limits: ConnectionLimits,
     /// The key of the trusted proxy through which it came.
     pub proxy: Option<String>,
-    _only_made_here: (),
 }
 
 impl Admission {
@@ -56,7 +59,7 @@ impl Admission {
             max_subscriptions: account.limits.max_subscriptions,
             max_payload: account.limits.max_payload,
         };
-        Self { account, permissions, user, by, expires: None, limits, proxy: None, _only_made_here: () }
+        Self { account, permissions, user, by, expires: None, limits, proxy: None }
     }
 
     /// Whether the other one is the same user of the same account: what a second CONNECT must be.
