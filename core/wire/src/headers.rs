@@ -128,9 +128,7 @@ fn remove_where(out: &mut Vec<u8>, block: &[u8], unwanted: impl Fn(&[u8]) -> boo
     let mut removing = false;
     for line in lines {
         let is_continuation = matches!(line, [b' ' | b'\t', ..]);
-        if !is_continuation {
-            removing = name_of(line).is_some_and(&unwanted);
-        }
+        removing = name_of(line).is_some_and(&unwanted) || (removing && is_continuation);
         if !removing {
             out.extend_from_slice(line);
         }

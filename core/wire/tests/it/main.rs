@@ -1,0 +1,7 @@
+//! The wire, seen from outside.
+
+mod advisories;
+mod client_table;
+mod encode;
+mod headers;
+mod pieces;
