@@ -1,1 +1,3 @@
 //! Virtual clock, conversation, fixtures
+
+pub mod certificates;

@@ -1,0 +1,5 @@
+//! Pairs of layers driven in memory: no socket, no file, no sleep. The other end is ours, or rustls as it comes.
+
+mod layer;
+mod pair;
+mod stock;
