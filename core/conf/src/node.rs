@@ -1,0 +1,255 @@
+//! The tree.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use secret::Secret;
+
+use crate::Place;
+
+/// A text of the configuration. It may be a password, so it prints as a fixed word and is wiped when the last copy goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text(Arc<Secret<String>>);
+
+impl Text {
+    /// Takes a text in.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Arc::new(Secret::new(text.into())))
+    }
+
+    /// The text. Who calls this knows which option it belongs to.
+    pub fn as_str(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// The text of an option that is a secret.
+    pub fn to_secret(&self) -> Secret<String> {
+        Secret::clone(&self.0)
+    }
+}
+
+/// What a node holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Quoted, unquoted or block.
+    String(Text),
+    /// With the size suffix applied.
+    Integer(i64),
+    /// Digits, a point, digits.
+    Float(f64),
+    /// `true`, `yes`, `on` and their opposites.
+    Bool(bool),
+    /// `2026-01-02T03:04:05Z`, checked, as written.
+    Datetime(Box<str>),
+    /// Elements by comma or line.
+    Array(Vec<Node>),
+    /// Keys and values.
+    Map(Map),
+}
+
+/// The kind of a value, for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as in Value")]
+pub enum Kind {
+    String,
+    Integer,
+    Float,
+    Bool,
+    Datetime,
+    Array,
+    Map,
+}
+
+impl Kind {
+    /// The name of the kind in messages of the reference server, which surfaces its language's types.
+    pub const fn go_type(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Integer => "int64",
+            Self::Float => "float64",
+            Self::Bool => "bool",
+            Self::Datetime => "time.Time",
+            Self::Array => "[]interface {}",
+            Self::Map => "map[string]interface {}",
+        }
+    }
+
+    /// The kind in plain words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::String => "a string",
+            Self::Integer => "an integer",
+            Self::Float => "a number with a fraction",
+            Self::Bool => "true or false",
+            Self::Datetime => "a date",
+            Self::Array => "an array [ ]",
+            Self::Map => "a map { }",
+        }
+    }
+}
+
+/// A value and where it stands. In a map that is the place of the key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// The place to name in a message.
+    pub place: Place,
+    /// What is there.
+    pub value: Value,
+    /// Whether a `$NAME` referred to it. Such a key may have any name.
+    pub is_used_variable: bool,
+}
+
+impl Node {
+    /// A node nobody refers to yet.
+    pub const fn new(place: Place, value: Value) -> Self {
+        Self { place, value, is_used_variable: false }
+    }
+
+    /// The kind of its value.
+    pub const fn kind(&self) -> Kind {
+        match self.value {
+            Value::String(_) => Kind::String,
+            Value::Integer(_) => Kind::Integer,
+            Value::Float(_) => Kind::Float,
+            Value::Bool(_) => Kind::Bool,
+            Value::Datetime(_) => Kind::Datetime,
+            Value::Array(_) => Kind::Array,
+            Value::Map(_) => Kind::Map,
+        }
+    }
+
+    /// The text, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        self.as_text().map(Text::as_str)
+    }
+
+    /// The text, still wrapped.
+    pub const fn as_text(&self) -> Option<&Text> {
+        if let Value::String(text) = &self.value { Some(text) } else { None }
+    }
+
+    /// The integer, if it is one.
+    pub const fn as_integer(&self) -> Option<i64> {
+        if let Value::Integer(number) = self.value { Some(number) } else { None }
+    }
+
+    /// The float, if it is one.
+    pub const fn as_float(&self) -> Option<f64> {
+        if let Value::Float(number) = self.value { Some(number) } else { None }
+    }
+
+    /// The boolean, if it is one.
+    pub const fn as_bool(&self) -> Option<bool> {
+        if let Value::Bool(truth) = self.value { Some(truth) } else { None }
+    }
+
+    /// The elements, if it is an array.
+    pub fn as_array(&self) -> Option<&[Self]> {
+        if let Value::Array(elements) = &self.value { Some(elements) } else { None }
+    }
+
+    /// The map, if it is one.
+    pub const fn as_map(&self) -> Option<&Map> {
+        if let Value::Map(map) = &self.value { Some(map) } else { None }
+    }
+
+    /// How many nodes the tree below holds, this one included.
+    pub(crate) fn weight(&self) -> usize {
+        match &self.value {
+            Value::Array(elements) => elements.iter().map(Self::weight).sum::<usize>().saturating_add(1),
+            Value::Map(map) => map.iter().map(|(_, node)| node.weight()).sum::<usize>().saturating_add(1),
+            _ => 1,
+        }
+    }
+
+    /// How many maps and arrays are inside each other here.
+    pub(crate) fn depth(&self) -> usize {
+        match &self.value {
+            Value::Array(elements) => elements.iter().map(Self::depth).max().unwrap_or(0) + 1,
+            Value::Map(map) => map.iter().map(|(_, node)| node.depth()).max().unwrap_or(0) + 1,
+            _ => 0,
+        }
+    }
+
+    /// Gives the whole tree below the place where it is referred to: an environment variable has no file of its own.
+    pub(crate) fn move_to(&mut self, place: &Place) {
+        self.place = place.clone();
+        match &mut self.value {
+            Value::Array(elements) => elements.iter_mut().for_each(|node| node.move_to(place)),
+            Value::Map(map) => map.entries.iter_mut().for_each(|(_, node)| node.move_to(place)),
+            _ => {}
+        }
+    }
+}
+
+/// Keys and values in the order they were first written. A key that comes again replaces the value.
+#[derive(Clone, Default)]
+pub struct Map {
+    entries: Vec<(Arc<str>, Node)>,
+    index: BTreeMap<Arc<str>, usize>,
+}
+
+impl Map {
+    /// An empty map.
+    pub const fn new() -> Self {
+        Self { entries: Vec::new(), index: BTreeMap::new() }
+    }
+
+    /// The value of a key. Case counts.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.entries.get(*self.index.get(key)?).map(|(_, node)| node)
+    }
+
+    /// The value of a key, to change it.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        self.entries.get_mut(*self.index.get(key)?).map(|(_, node)| node)
+    }
+
+    /// Sets a key. The last one wins.
+    pub fn insert(&mut self, key: impl Into<Arc<str>>, node: Node) {
+        let key = key.into();
+        if let Some(old) = self.get_mut(&key) {
+            *old = node;
+            return;
+        }
+        self.index.insert(Arc::clone(&key), self.entries.len());
+        self.entries.push((key, node));
+    }
+
+    /// All keys and values in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.entries.iter().map(|(key, node)| (&**key, node))
+    }
+
+    /// All of them by key, bytewise: the order of the digest.
+    pub(crate) fn sorted(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.index.iter().filter_map(|(key, &at)| self.entries.get(at).map(|(_, node)| (&**key, node)))
+    }
+
+    pub(crate) fn into_entries(self) -> Vec<(Arc<str>, Node)> {
+        self.entries
+    }
+
+    /// How many keys.
+    pub const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no key.
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+impl PartialEq for Map {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.sorted().eq(other.sorted())
+    }
+}
+
+impl fmt::Debug for Map {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
