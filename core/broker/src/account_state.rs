@@ -1,9 +1,9 @@
 //! A living account: its graph, its limits as of now, and what its connections add up to.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use account::Account;
+use account::{Account, AccountId};
 use arc_swap::ArcSwap;
 use interest::Graph;
 
@@ -12,15 +12,14 @@ use crate::subscription::Target;
 
 /// An account with everything that lives in it.
 pub struct AccountState {
-    /// A number of its own in this process, never used again.
-    pub id: u32,
+    /// Its number, the same as long as the process lives.
+    pub id: AccountId,
     /// Who wants what.
     pub graph: Graph<Target>,
     settings: ArcSwap<Account>,
     connections: AtomicUsize,
     /// What closed connections had counted.
     retired: LinkStats,
-    subscriptions: AtomicU64,
 }
 
 /// The account has as many connections as it may.
@@ -28,14 +27,13 @@ pub struct AccountState {
 pub struct AccountFull;
 
 impl AccountState {
-    pub(crate) fn new(id: u32, settings: Arc<Account>, seed: u64) -> Arc<Self> {
+    pub(crate) fn new(settings: Arc<Account>, seed: u64) -> Arc<Self> {
         Arc::new(Self {
-            id,
+            id: settings.id,
             graph: Graph::new(seed),
             settings: ArcSwap::new(settings),
             connections: AtomicUsize::new(0),
             retired: LinkStats::default(),
-            subscriptions: AtomicU64::new(0),
         })
     }
 

@@ -45,12 +45,6 @@ impl ReadBuffers {
         BufferId((READ_BUFFERS_MAX + self.lent.len() - 1) as u32)
     }
 
-    /// Takes a lent buffer back, if it is the last one lent.
-    pub(crate) fn take_back(&mut self, id: BufferId) -> Vec<u8> {
-        debug_assert_eq!(id.0 as usize, READ_BUFFERS_MAX + self.lent.len() - 1);
-        self.lent.pop().unwrap_or_default()
-    }
-
     /// The bytes of a buffer, to read into.
     pub fn bytes_mut(&mut self, id: BufferId) -> &mut [u8] {
         match (id.0 as usize).checked_sub(READ_BUFFERS_MAX) {

@@ -1,4 +1,10 @@
-//! Chance: a small generator per worker, seeded from outside.
+//! Chance: a small generator per worker, seeded from outside, and the source of secret randomness as a port.
+
+/// Randomness that nobody can guess. The driver has it from the system.
+pub trait Secure: Send + Sync {
+    /// Fills the bytes.
+    fn fill(&self, bytes: &mut [u8]);
+}
 
 /// xorshift64*: good enough to spread load, of no use for secrets.
 pub(crate) struct Chance(u64);

@@ -108,8 +108,6 @@ pub struct Connection {
     pub(crate) client_label: String,
     /// The write deadline, while bytes wait.
     pub(crate) write_check: Option<Instant>,
-    /// The handshake's or session's own -ERR or reason, kept for the log.
-    pub(crate) refused: bool,
 }
 
 impl Connection {

@@ -9,13 +9,16 @@ use wire::CloseReason;
 
 use crate::connection::{Active, BatchCount, Connection, Judging, Phase, Step};
 use crate::hub::Registered;
-use crate::link::{Link, LinkKind};
+use crate::link::Link;
 use crate::login::{LoginJob, LoginOutcome};
 use crate::observer::{ConnectionLabel, Event};
 use crate::plan::Route;
 use crate::subscription::{Peer, Target};
 use crate::subscriptions::Subscriptions;
 use crate::worker::{Engine, Taken};
+
+/// What every refused login hears, whatever the reason.
+const LOGIN_REFUSED_TEXT: &str = "Authorization Violation";
 
 impl Engine {
     /// Sends the first INFO.
@@ -57,7 +60,7 @@ impl Engine {
         }
         match error {
             LoginError::Violation => {
-                self.tell(connection, &Event::LoginRefused(&Refusal::nothing_shown()));
+                self.tell(connection, &Event::LoginRefused(&Refusal::NoCredentials));
                 CloseReason::AuthenticationFailure
             }
             LoginError::Timeout => {
@@ -102,7 +105,7 @@ impl Engine {
         match self.hub.logins.submit(LoginJob { key, directory, attempt }) {
             Ok(()) => None,
             Err(LoginJob { attempt, .. }) => {
-                Some(LoginOutcome { attempt, verdict: Verdict::Refuse(Refusal::too_many_logins()) })
+                Some(LoginOutcome { attempt, verdict: Verdict::Refuse(Refusal::TooManyLogins) })
             }
         }
     }
@@ -131,11 +134,10 @@ impl Engine {
     }
 
     fn refuse(&mut self, connection: &mut Connection, verdict: Verdict) -> Step {
-        self.say_error(connection, auth::LOGIN_REFUSED_TEXT);
+        self.say_error(connection, LOGIN_REFUSED_TEXT);
         let refusal = match verdict {
             Verdict::Refuse(refusal) => refusal,
-            // Nobody can fetch accounts or ask a callout for this directory.
-            _ => Refusal::nothing_shown(),
+            _ => Refusal::NoCredentials,
         };
         self.tell(connection, &Event::LoginRefused(&refusal));
         Step::Close(CloseReason::AuthenticationFailure)
@@ -154,7 +156,7 @@ impl Engine {
         let account = self.hub.account(&admission.account);
         if account.join().is_err() {
             self.say_error(connection, "maximum account active connections exceeded");
-            return Step::Close(CloseReason::MaximumAccountConnectionsExceeded);
+            return Step::Close(CloseReason::MaxAccountConnectionsExceeded);
         }
         let settings = self.hub.settings();
         let expires = self.expiry(&admission);
@@ -194,7 +196,7 @@ impl Engine {
         self.allow_responses(connection, &permissions);
         let label = ConnectionLabel {
             client: connection.client_label.clone(),
-            user: format!(" - {:?}", format!("{}/{}", account.settings().name, admission.user)),
+            user: format!(" - \"{}/{}\"", account.settings().name, admission.user.tag()),
         };
         Active {
             route: self.route(&account, &permissions),
@@ -214,14 +216,14 @@ impl Engine {
     }
 
     fn route(&self, account: &crate::AccountState, permissions: &Arc<auth::Permissions>) -> Route {
-        Route(u64::from(account.id) << 32 | u64::from(self.hub.permission_number(permissions)))
+        Route(u64::from(account.id.get()) << 32 | u64::from(self.hub.permission_number(permissions)))
     }
 
     fn allow_responses(&self, connection: &Connection, permissions: &auth::Permissions) {
         let mut queue = connection.link.queue.lock();
         match permissions.responses() {
             None => queue.reply_grants = None,
-            Some(responses) => queue.reply_grants = Some(Box::new(auth::ReplyGrants::new(*responses))),
+            Some(responses) => queue.reply_grants = Some(Box::new(auth::ReplyGrants::new(responses, self.hub.seed()))),
         }
     }
 
@@ -261,8 +263,8 @@ impl Engine {
     ) -> Step {
         if !admission.is_same_identity(&active.admission) {
             connection.phase = Phase::Active(active);
-            self.say_error(connection, auth::LOGIN_REFUSED_TEXT);
-            self.tell(connection, &Event::LoginRefused(&Refusal::identity_changed()));
+            self.say_error(connection, LOGIN_REFUSED_TEXT);
+            self.tell(connection, &Event::LoginRefused(&Refusal::IdentityChanged));
             return Step::Close(CloseReason::AuthenticationFailure);
         }
         for subscription in active.subscriptions.drain() {
@@ -338,28 +340,27 @@ impl Engine {
 
     /// Subscriptions that are no longer allowed end with a word; the others get the grant that holds now.
     fn judge_subscriptions(&mut self, connection: &Connection, active: &mut Active) {
+        // What was delivered in this batch is still with the plans.
+        self.plans.settle();
         let all: Vec<_> = active.subscriptions.drain().collect();
         for subscription in all {
             let Target::Client(client) = &subscription.target else { continue };
             let (filter, queue) = (subscription.grant.filter.clone(), subscription.grant.queue.clone());
-            let renewed = active.permissions.subscribe(filter, queue);
+            let renewed = active.permissions.subscribe(filter, queue.as_ref());
             match renewed {
-                Ok(grant) if grant == subscription.grant => active.subscriptions.insert(subscription),
+                Ok(grant) if !grant.is_filtered() && !subscription.grant.is_filtered() => {
+                    active.subscriptions.insert(subscription);
+                }
                 Ok(grant) => {
-                    active.account.graph.leave(&subscription);
-                    let target = client.moved();
-                    let renewed = active.account.graph.enter(grant, Target::Client(target));
+                    let target = Target::Client(client.moved());
+                    let renewed = active.account.graph.replace(&subscription, grant, target);
                     active.subscriptions.insert(renewed);
                 }
                 Err(denial) => {
                     active.account.graph.leave(&subscription);
-                    let text = format!("{} (sid {:?})", denial.wire_text(), String::from_utf8_lossy(&client.sid));
+                    let text = denial.wire_text_removed(&client.sid);
                     self.stages.line(&connection.link, &wire::encode::err(&text));
-                    let event = Event::SubscribeDenied {
-                        filter: subscription.grant.filter.as_bytes(),
-                        queue: subscription.grant.queue.as_ref().map(subject::Queue::as_bytes),
-                        denial: &denial,
-                    };
+                    let event = Event::Denied { denial: &denial, sid: Some(&client.sid) };
                     self.hub.observer.event(&connection.link, &active.label, &event);
                 }
             }
@@ -382,11 +383,10 @@ impl Engine {
 
 fn client_label(options: &ConnectOptions) -> String {
     let label = options.label();
-    if label.is_empty() { String::new() } else { format!(" - {label:?}") }
+    if label.is_empty() { String::new() } else { format!(" - {}", subject::Quoted(label.as_bytes())) }
 }
 
 /// Everything the peer showed, for the room that judges it.
 fn attempt(connection: &Connection, options: &ConnectOptions) -> Attempt {
-    let _ = LinkKind::Client;
     crate::login::attempt(&connection.link, connection.nonce.as_deref(), options)
 }

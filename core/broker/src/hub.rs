@@ -1,21 +1,22 @@
 //! The hub: what all workers share.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use account::{Account, AccountName};
 use arc_swap::ArcSwap;
-use auth::Directory;
+use auth::{Directory, Permissions};
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 
 use crate::account_state::AccountState;
 use crate::link::{Link, Slots};
+use crate::chance::Secure;
 use crate::login::LoginDesk;
 use crate::mailbox::{ConnectionKey, Mailbox, Note};
 use crate::observer::{ConnectionLabel, Observer};
 use crate::settings::ClientSettings;
-use crate::subscription::Peer;
 
 /// Parts of the registry of connections, so that logins do not wait for each other.
 const SHARDS: usize = 16;
@@ -42,10 +43,21 @@ pub struct Hub {
     settings: ArcSwap<ClientSettings>,
     connections: [Mutex<HashMap<u64, Registered>>; SHARDS],
     next_connection: AtomicU64,
-    next_account: AtomicU32,
     clients: AtomicUsize,
     total_clients: AtomicU64,
+    permission_numbers: Mutex<PermissionNumbers>,
+    pub(crate) secure: Arc<dyn Secure>,
     seed: u64,
+}
+
+/// Sets of permissions that are forgotten together at the earliest.
+const PERMISSION_SWEEP_MIN: usize = 1024;
+
+#[derive(Default)]
+struct PermissionNumbers {
+    known: HashMap<usize, (Weak<Permissions>, u32)>,
+    next: u32,
+    sweep_at: usize,
 }
 
 impl Hub {
@@ -56,6 +68,7 @@ impl Hub {
         settings: ClientSettings,
         observer: Arc<dyn Observer>,
         logins: Arc<dyn LoginDesk>,
+        secure: Arc<dyn Secure>,
         seed: u64,
     ) -> Arc<Self> {
         let hub = Self {
@@ -68,9 +81,10 @@ impl Hub {
             settings: ArcSwap::from_pointee(settings),
             connections: std::array::from_fn(|_| Mutex::default()),
             next_connection: AtomicU64::new(0),
-            next_account: AtomicU32::new(0),
             clients: AtomicUsize::new(0),
             total_clients: AtomicU64::new(0),
+            permission_numbers: Mutex::default(),
+            secure,
             seed,
         };
         Arc::new(hub)
@@ -95,8 +109,8 @@ impl Hub {
     pub fn reconfigure(&self, directory: Directory, settings: ClientSettings) {
         let directory = Arc::new(directory);
         for (name, state) in self.accounts.read().iter() {
-            if let Some(account) = directory.account(name) {
-                state.replace_settings(account);
+            if let Some(account) = directory.account(name.as_str()) {
+                state.replace_settings(account.clone());
             }
         }
         self.directory.store(directory);
@@ -124,8 +138,7 @@ impl Hub {
         }
         let mut accounts = self.accounts.write();
         let born = || {
-            let id = self.next_account.fetch_add(1, Ordering::Relaxed);
-            AccountState::new(id, account.clone(), self.seed ^ u64::from(id))
+            AccountState::new(account.clone(), self.seed ^ u64::from(account.id.get()))
         };
         accounts.entry(account.name.clone()).or_insert_with(born).clone()
     }
@@ -146,6 +159,43 @@ impl Hub {
         let admitted = self.clients.fetch_update(Ordering::AcqRel, Ordering::Acquire, grow).is_ok();
         self.total_clients.fetch_add(u64::from(admitted), Ordering::Relaxed);
         admitted
+    }
+
+    /// What a connection that is not served hears.
+    pub fn refusal(&self, address: SocketAddr, text: &str, info_first: bool) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if info_first {
+            let mut greeting = self.settings().greeting.clone();
+            greeting.client_id = self.next_connection_id();
+            greeting.client_ip = address.ip().to_canonical().to_string();
+            bytes = greeting.line();
+        }
+        bytes.extend_from_slice(&wire::encode::err(text));
+        bytes
+    }
+
+    /// The seed of hash tables that strangers fill.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// A number for a set of permissions: the same for all who share it, never used again for another.
+    pub(crate) fn permission_number(&self, permissions: &Arc<Permissions>) -> u32 {
+        let place = Arc::as_ptr(permissions) as usize;
+        let mut numbers = self.permission_numbers.lock();
+        if let Some((known, number)) = numbers.known.get(&place)
+            && known.upgrade().is_some_and(|known| Arc::ptr_eq(&known, permissions))
+        {
+            return *number;
+        }
+        numbers.next += 1;
+        let number = numbers.next;
+        if numbers.known.len() >= numbers.sweep_at {
+            numbers.known.retain(|_, (known, _)| known.strong_count() > 0);
+            numbers.sweep_at = (numbers.known.len() * 2).max(PERMISSION_SWEEP_MIN);
+        }
+        numbers.known.insert(place, (Arc::downgrade(permissions), number));
+        number
     }
 
     pub(crate) fn client_left(&self) {
@@ -189,6 +239,3 @@ impl Hub {
         }
     }
 }
-
-/// What a login is judged by, kept so that a review can judge again.
-pub(crate) type SharedPeer = Arc<Peer>;

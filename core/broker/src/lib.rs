@@ -1,1 +1,57 @@
-//! The pipeline over the rooms: parse, authorize, route, stage, deliver
+//! The pipeline: bytes in, operations, authorization, routing, staging, delivery; and the queues on the way out.
+//!
+//! This room joins what others decide: `wire` cuts operations, `session` knows the sequence, `auth` judges, `interest`
+//! knows who wants what. It has no socket, thread or clock: a driver owns those (`io/net`; tests use memory) and calls
+//!
+//! * [`Worker`] with readiness, time and notes; it owns read buffers, stages and plans of one thread;
+//! * [`Connection`], which belongs to the worker that reads it;
+//! * [`Link`], the shared way out of a connection, over the driver's [`Transport`];
+//! * [`Hub`], what all workers share: accounts, directory, settings, mailboxes, the registry of connections.
+//!
+//! Nothing is allocated per message in the steady state; see `plan` and `stage`.
+
+mod account_state;
+mod buffers;
+mod chance;
+mod chunk;
+mod connection;
+mod entry;
+mod hub;
+mod internal;
+mod layer;
+mod link;
+mod login;
+mod mailbox;
+mod nonce;
+mod observer;
+mod outbound;
+mod plan;
+mod publish;
+mod settings;
+mod stage;
+mod subscribe;
+mod subscription;
+mod subscriptions;
+mod worker;
+
+use std::time::Duration;
+
+pub use account_state::{AccountFull, AccountState};
+pub use chance::Secure;
+pub use buffers::{BufferId, READ_BUFFER_BYTES, READ_BUFFERS_MAX, ReadBuffers};
+pub use connection::{Connection, ReadOutcome, Step};
+pub use hub::{Hub, Registered};
+pub use internal::{InternalSubscriber, Message, Sender};
+pub use layer::{ByteLayer, LayerError};
+pub use link::{Link, LinkKind, LinkStats, QueueLimits, Transport};
+pub use login::{LoginDesk, LoginJob, LoginOutcome};
+pub use mailbox::{Action, ConnectionKey, Mailbox, Note};
+pub use observer::{ConnectionLabel, Event, NobodyWatches, Observer};
+pub use settings::{
+    ClientSettings, DEFAULT_MAX_CONTROL_LINE_BYTES, DEFAULT_MAX_PAYLOAD_BYTES, DEFAULT_MAX_PENDING_BYTES,
+};
+pub use subscription::{ClientTarget, Peer, Subscription, Target};
+pub use worker::{Hands, Worker};
+
+/// A publisher to a link that is behind is not read for this long at most.
+pub const STALL_MAX: Duration = Duration::from_millis(10);

@@ -132,19 +132,15 @@ impl Drop for Link {
 }
 
 /// What a link is made of.
-pub struct LinkParts {
+pub(crate) struct LinkParts {
     /// Who reads it, where, and its id.
-    pub key: ConnectionKey,
-    /// What is at the far end.
-    pub kind: LinkKind,
-    /// The far end's address.
-    pub address: SocketAddr,
-    /// The write half.
-    pub transport: Box<dyn Transport>,
-    /// Bounds of its queue.
-    pub limits: QueueLimits,
+    pub(crate) key: ConnectionKey,
+    pub(crate) kind: LinkKind,
+    pub(crate) address: SocketAddr,
+    pub(crate) transport: Box<dyn Transport>,
+    pub(crate) limits: QueueLimits,
     /// The time of acceptance.
-    pub now: Instant,
+    pub(crate) now: Instant,
 }
 
 /// Bounds of an outbound queue.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use auth::{Attempt, Directory, Verdict};
+use auth::{Attempt, ConnectionKind, Credentials, Directory, Verdict};
+use session::ConnectOptions;
 
+use crate::link::Link;
 use crate::mailbox::ConnectionKey;
 
 /// A login to be judged elsewhere.
@@ -26,6 +28,30 @@ pub struct LoginOutcome {
 
 /// Threads that judge logins and post [`Note::Login`](crate::Note::Login).
 pub trait LoginDesk: Send + Sync {
-    /// Takes a login in. `false` if too many wait already: the login is refused.
-    fn submit(&self, job: LoginJob) -> bool;
+    /// Takes a login in.
+    ///
+    /// # Errors
+    /// The job itself, if too many wait already: the login is refused.
+    fn submit(&self, job: LoginJob) -> Result<(), LoginJob>;
+}
+
+/// Everything a peer showed, as the room that judges it wants it.
+pub(crate) fn attempt(link: &Link, nonce: Option<&str>, options: &ConnectOptions) -> Attempt {
+    let text = |secret: &Option<secret::Secret<String>>| secret.as_ref().map(|secret| secret.expose().clone());
+    Attempt {
+        kind: ConnectionKind::Standard,
+        credentials: Credentials {
+            user: options.user.clone(),
+            password: options.pass.clone(),
+            token: options.auth_token.clone(),
+            nkey: options.nkey.clone(),
+            jwt: options.jwt.clone(),
+            signature: text(&options.sig),
+            proxy_signature: text(&options.proxy_sig),
+            names_account: options.account.is_some() || options.new_account,
+        },
+        nonce: nonce.map(|nonce| nonce.as_bytes().into()),
+        address: Some(link.address.ip().to_canonical()),
+        certificate: None,
+    }
 }

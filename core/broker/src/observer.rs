@@ -24,23 +24,12 @@ pub enum Event<'a> {
     Admitted,
     /// A login was refused. The peer only heard the standard text.
     LoginRefused(&'a Refusal),
-    /// A publish was denied.
-    PublishDenied {
-        /// What it was published to.
-        subject: &'a [u8],
-        /// The rule that decided.
+    /// A publish, a reply or a subscription was denied, or a subscription taken back when permissions changed.
+    Denied {
+        /// What was wanted, and the rule that decided.
         denial: &'a Denial,
-    },
-    /// A message with a reserved reply was refused.
-    ReplyDenied(&'a [u8]),
-    /// A subscription was denied, or taken back when permissions changed.
-    SubscribeDenied {
-        /// What was asked for.
-        filter: &'a [u8],
-        /// The queue group, if one was named.
-        queue: Option<&'a [u8]>,
-        /// The rule that decided.
-        denial: &'a Denial,
+        /// The subscription's id.
+        sid: Option<&'a [u8]>,
     },
     /// The peer broke the protocol.
     ProtocolError(&'a str),

@@ -208,9 +208,9 @@ impl Link {
     }
 
     /// Writes what waits, judges what is left, and lets go of the lock.
-    fn settle(
-        self: &Arc<Self>,
-        mut queue: MutexGuard<'_, Queue>,
+    fn settle<'a>(
+        self: &'a Arc<Self>,
+        mut queue: MutexGuard<'a, Queue>,
         publishers: &[ConnectionKey],
         pool: &mut ChunkPool,
     ) -> Flushed {

@@ -13,6 +13,9 @@ use interest::{Graph, Matched, Revision};
 use crate::account_state::AccountState;
 use crate::subscription::{ClientTarget, Peer, Subscription, Target};
 
+/// A publish that may go on, one that reaches nobody because it names no subject, or one that is denied.
+pub(crate) type Judged<'a> = Result<Option<Authorized<Publish<'a>>>, Denial>;
+
 /// A target of a plan, with what delivery needs close together.
 pub(crate) struct PlanTarget {
     pub(crate) slot: u32,
@@ -96,7 +99,7 @@ impl Plan {
     fn make(
         &mut self,
         account: &Arc<AccountState>,
-        judged: Result<Authorized<Publish<'_>>, Denial>,
+        judged: Judged<'_>,
         subject: &[u8],
         matched: &mut Matched<Target>,
     ) {
@@ -105,7 +108,8 @@ impl Plan {
         let revision = account.graph.revision_of(bucket);
         self.crossed.push(Crossed { account: account.clone(), bucket, revision });
         let publish = match judged {
-            Ok(publish) => publish,
+            Ok(Some(publish)) => publish,
+            Ok(None) => return,
             Err(denial) => return self.denial = Some(denial),
         };
         account.graph.matched(&publish, matched);
@@ -132,7 +136,7 @@ impl Plan {
             subscription,
         };
         if let Target::Client(client) = &target.subscription.target {
-            for piece in [b"HMSG ", subject, b" ", &client.sid, b" "] {
+            for piece in [b"HMSG ".as_slice(), subject, b" ", &client.sid, b" "] {
                 self.heads.extend_from_slice(piece);
             }
             let (slot, limited) = (client.peer.link.slot, client.is_limited());
@@ -204,7 +208,7 @@ impl Plans {
         route: Route,
         account: &Arc<AccountState>,
         subject: &'a [u8],
-        judge: impl FnOnce() -> Result<Authorized<Publish<'a>>, Denial>,
+        judge: impl FnOnce() -> Judged<'a>,
     ) -> Rc<Plan> {
         let last = &self.places[self.last];
         if let Some(plan) = &last.plan
@@ -222,7 +226,7 @@ impl Plans {
         route: Route,
         account: &Arc<AccountState>,
         subject: &'a [u8],
-        judge: impl FnOnce() -> Result<Authorized<Publish<'a>>, Denial>,
+        judge: impl FnOnce() -> Judged<'a>,
     ) -> Rc<Plan> {
         let hash = hash(self.seed ^ route.0, subject);
         let at = (hash >> 32) as usize % PLACES;
@@ -249,7 +253,7 @@ impl Plans {
         &mut self,
         account: &Arc<AccountState>,
         subject: &'a [u8],
-        judge: impl FnOnce() -> Result<Authorized<Publish<'a>>, Denial>,
+        judge: impl FnOnce() -> Judged<'a>,
     ) -> Rc<Plan> {
         match Rc::get_mut(&mut self.scratch) {
             Some(scratch) => scratch.make(account, judge(), subject, &mut self.matched),
@@ -262,7 +266,7 @@ impl Plans {
     /// A plan for this one message.
     pub(crate) fn once(&mut self, account: &Arc<AccountState>, publish: Authorized<Publish<'_>>) -> Rc<Plan> {
         let subject = publish.subject.as_bytes();
-        Rc::new(make(account, subject, || Ok(publish), &mut self.matched))
+        Rc::new(make(account, subject, || Ok(Some(publish)), &mut self.matched))
     }
 
     /// Notes that targets of this plan counted a message. The plan of a first sight is settled at once: it is about
@@ -300,7 +304,7 @@ impl Plans {
 fn make<'a>(
     account: &Arc<AccountState>,
     subject: &'a [u8],
-    judge: impl FnOnce() -> Result<Authorized<Publish<'a>>, Denial>,
+    judge: impl FnOnce() -> Judged<'a>,
     matched: &mut Matched<Target>,
 ) -> Plan {
     let mut plan = Plan::default();

@@ -2,21 +2,19 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use auth::{Authorized, Denial};
+use auth::{Denial, Permissions};
 use moment::Instant;
 use subject::Subject;
 use wire::client::Publish;
 
-use crate::account_state::AccountState;
 use crate::buffers::BufferId;
-use crate::connection::{Active, Connection};
+use crate::connection::Active;
 use crate::internal::{Message, Sender};
 use crate::link::Link;
-use crate::mailbox::{ConnectionKey, Note};
+use crate::mailbox::ConnectionKey;
 use crate::observer::Event;
-use crate::plan::{Plan, PlanTarget};
+use crate::plan::{Judged, Plan, PlanTarget};
 use crate::stage::{BORROW_BYTES, Borrowed, Laid};
 use crate::subscription::{Target, Turn};
 use crate::worker::Engine;
@@ -28,6 +26,14 @@ pub(crate) struct Source<'a> {
     pub(crate) lender: Option<(BufferId, usize)>,
     /// The bytes from which the operation was parsed.
     pub(crate) bytes: &'a [u8],
+}
+
+/// What the permissions say to a publish. Bytes that are no subject reach nobody, and under an allow list are denied.
+fn judge<'a>(permissions: &Permissions, subject: &'a [u8]) -> Judged<'a> {
+    match Subject::parse(subject) {
+        Ok(subject) => permissions.publish(subject).map(Some),
+        Err(_) => permissions.publish_malformed(subject).map_or(Ok(None), Err),
+    }
 }
 
 /// Room for `[reply ][header-size ]size CRLF`.
@@ -90,8 +96,7 @@ impl Engine {
         active.batch.bytes += size as u64;
         let Active { account, permissions, route, .. } = &*active;
         let plan = self.plans.get(*route, account, publish.subject, || {
-            let subject = Subject::parse(publish.subject).map_err(Denial::from)?;
-            permissions.publish(subject)
+            judge(permissions, publish.subject)
         });
         if active.extraordinary || publish.reply.is_some() || plan.denial.is_some() {
             return self.publish_with_care(link, active, publish, source, plan);
@@ -113,15 +118,15 @@ impl Engine {
             match self.by_reply_grant(link, active, publish.subject) {
                 Some(granted) => plan = granted,
                 None => {
-                    self.deny_publish(link, active, publish.subject, denial);
+                    self.deny_publish(link, active, denial);
                     return false;
                 }
             }
         }
         if let Some(reply) = publish.reply
-            && auth::is_reserved_reply(reply)
+            && let Err(denial) = active.permissions.reply(reply)
         {
-            self.deny_reply(link, active, reply);
+            self.deny_publish(link, active, &denial);
             return false;
         }
         if active.session.is_pedantic() && !Subject::parse(publish.subject).is_ok_and(Subject::is_literal) {
@@ -154,12 +159,8 @@ impl Engine {
         }
         let Publish { header_len, ref body, .. } = *publish;
         let size = body.len();
-        // The CRLF behind the payload is sent on as it came, if it came as CRLF.
-        let end = body.end + 2;
-        let with_end = source.bytes.get(body.start..end).filter(|bytes| bytes.ends_with(b"\r\n"));
-        let Some(with_end) = with_end else {
-            return self.send_copy(link, active, publish, source, plan);
-        };
+        // The parser saw the CRLF behind the body; it is sent on with it.
+        let Some(with_end) = source.bytes.get(body.start..body.end + 2) else { return };
         let lender = source.lender.filter(|_| size >= BORROW_BYTES);
         let lent = |start: usize, len: usize| {
             lender.map(|(buffer, offset)| Borrowed { buffer, start: offset + start, len })
@@ -196,16 +197,6 @@ impl Engine {
         };
         self.fan_out(plan, &flight);
         self.tails = tails;
-    }
-
-    /// The rare message that ended in a bare line feed: laid out again with CRLF, and copied whatever its size.
-    #[cold]
-    fn send_copy(&mut self, link: &Arc<Link>, active: &Active, publish: &Publish<'_>, source: Source<'_>, plan: &Rc<Plan>) {
-        let mut copy = source.bytes.get(publish.body.clone()).unwrap_or_default().to_vec();
-        let body = 0..copy.len();
-        copy.extend_from_slice(b"\r\n");
-        let again = Publish { body, ..publish.clone() };
-        self.send(link, active, &again, Source { lender: None, bytes: &copy }, plan);
     }
 
     #[inline]
@@ -301,14 +292,8 @@ impl Engine {
     }
 
     #[cold]
-    fn deny_publish(&mut self, link: &Arc<Link>, active: &Active, subject: &[u8], denial: &Denial) {
+    fn deny_publish(&mut self, link: &Arc<Link>, active: &Active, denial: &Denial) {
         self.stages.line(link, &wire::encode::err(&denial.wire_text()));
-        self.hub.observer.event(link, &active.label, &Event::PublishDenied { subject, denial });
-    }
-
-    #[cold]
-    fn deny_reply(&mut self, link: &Arc<Link>, active: &Active, reply: &[u8]) {
-        self.stages.line(link, &wire::encode::err(&auth::reply_denied_text(reply)));
-        self.hub.observer.event(link, &active.label, &Event::ReplyDenied(reply));
+        self.hub.observer.event(link, &active.label, &Event::Denied { denial, sid: None });
     }
 }

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use auth::Admission;
 use session::{Greeting, HandshakeRules, PingRules};
+use wire::client::Limits;
+
+use crate::connection::Active;
 
 /// What applies to client connections, as of the last start or reload.
 #[derive(Clone, Debug)]
@@ -69,6 +73,30 @@ impl Default for ClientSettings {
 }
 
 impl ClientSettings {
+    fn limits(&self, headers: bool, max_payload: Option<usize>) -> Limits {
+        let max_control_line = self.max_control_line_bytes;
+        Limits { max_control_line, max_payload: max_payload.unwrap_or(usize::MAX), headers }
+    }
+
+    /// What the parser takes before login. No payload is taken then, so that a stranger cannot make the server keep one;
+    /// where nobody is asked to log in, the first message may be one like any other.
+    pub(crate) fn limits_before_login(&self) -> Limits {
+        let HandshakeRules { auth_required, anonymous_allowed, headers, .. } = self.handshake;
+        let open = !auth_required || anonymous_allowed;
+        self.limits(headers, if open { self.max_payload_bytes } else { self.max_payload_bytes.map(|_| 0).or(Some(0)) })
+    }
+
+    pub(crate) fn limits_after_login(&self, active: &Active) -> Limits {
+        let own = active.admission.limits.max_payload.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let max_payload = [self.max_payload_bytes, own].into_iter().flatten().min();
+        self.limits(active.session.has_headers(), max_payload)
+    }
+
+    pub(crate) fn max_subscriptions_of(&self, admission: &Admission) -> Option<usize> {
+        let own = admission.limits.max_subscriptions.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        [self.max_subscriptions, own].into_iter().flatten().min()
+    }
+
     pub(crate) fn may_admit(&self, clients: usize) -> bool {
         self.max_connections.is_none_or(|limit| clients < limit)
     }

@@ -15,8 +15,6 @@ use crate::worker::Engine;
 enum NotSubscribed {
     /// The filter or the queue name is none.
     Invalid,
-    /// The filter has more tokens than the server takes.
-    TooManyTokens,
     /// The connection has as many subscriptions as it may.
     TooMany,
     /// The user may not.
@@ -35,7 +33,7 @@ impl Engine {
     ) {
         match self.try_subscribe(active, filter, queue, sid) {
             Ok(()) => self.ok(link, active),
-            Err(refused) => self.not_subscribed(link, active, (filter, queue), &refused),
+            Err(refused) => self.not_subscribed(link, active, sid, &refused),
         }
     }
 
@@ -49,10 +47,11 @@ impl Engine {
         let settings = self.hub.settings();
         let filter = Filter::parse(filter).map_err(|_| NotSubscribed::Invalid)?;
         let queue = queue.map(Queue::parse).transpose().map_err(|_| NotSubscribed::Invalid)?;
-        let grant = active.permissions.subscribe(filter, queue).map_err(NotSubscribed::Denied)?;
-        if settings.max_subscription_tokens.is_some_and(|most| grant.filter.token_count() > most) {
-            return Err(NotSubscribed::TooManyTokens);
+        let tokens = filter.token_count();
+        if let Some(most) = settings.max_subscription_tokens.filter(|most| tokens > *most) {
+            return Err(NotSubscribed::Denied(Denial::too_many_tokens(&filter, queue.as_ref(), most)));
         }
+        let grant = active.permissions.subscribe(filter, queue.as_ref()).map_err(NotSubscribed::Denied)?;
         if active.max_subscriptions.is_some_and(|most| active.subscriptions.len() >= most) {
             return Err(NotSubscribed::TooMany);
         }
@@ -65,19 +64,12 @@ impl Engine {
     }
 
     #[cold]
-    fn not_subscribed(
-        &mut self,
-        link: &Arc<Link>,
-        active: &Active,
-        (filter, queue): (&[u8], Option<&[u8]>),
-        refused: &NotSubscribed,
-    ) {
+    fn not_subscribed(&mut self, link: &Arc<Link>, active: &Active, sid: &[u8], refused: &NotSubscribed) {
         let text = match refused {
             NotSubscribed::Invalid => "Invalid Subject".to_owned(),
             NotSubscribed::TooMany => "maximum subscriptions exceeded".to_owned(),
-            NotSubscribed::TooManyTokens => auth::too_many_tokens_text(filter),
             NotSubscribed::Denied(denial) => {
-                let event = Event::SubscribeDenied { filter, queue, denial };
+                let event = Event::Denied { denial, sid: Some(sid) };
                 self.hub.observer.event(link, &active.label, &event);
                 denial.wire_text()
             }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use auth::Permissions;
 
+use crate::account_state::AccountState;
 use crate::internal::InternalSubscriber;
 use crate::link::Link;
 
@@ -24,6 +25,8 @@ pub enum Target {
 pub struct Peer {
     /// The way to the client.
     pub link: Arc<Link>,
+    /// The account it is in.
+    pub account: Arc<AccountState>,
     /// Whether the client reads headers.
     pub headers: bool,
     /// What the client may do, as of the last login, reload or claims update.
@@ -56,6 +59,14 @@ pub(crate) enum Turn {
 impl ClientTarget {
     pub(crate) fn new(peer: Arc<Peer>, sid: &[u8]) -> Self {
         Self { peer, sid: sid.into(), max: AtomicU64::new(0), delivered: AtomicU64::new(0) }
+    }
+
+    /// The same subscription under another grant: what it has had and when it ends move along.
+    pub(crate) fn moved(&self) -> Self {
+        let moved = Self::new(self.peer.clone(), &self.sid);
+        moved.max.store(self.max.load(Ordering::Acquire), Ordering::Release);
+        moved.delivered.store(self.delivered.load(Ordering::Acquire), Ordering::Release);
+        moved
     }
 
     /// Whether an end was set.

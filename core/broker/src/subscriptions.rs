@@ -41,11 +41,6 @@ impl Subscriptions {
         self.table.insert_unique(hash, subscription, |known| hasher.hash_one(sid_of(known)));
     }
 
-    pub(crate) fn remove(&mut self, sid: &[u8]) -> Option<Arc<Subscription>> {
-        let entry = self.table.find_entry(self.hasher.hash_one(sid), |known| sid_of(known) == sid).ok()?;
-        Some(entry.remove().0)
-    }
-
     /// Removes this very subscription, not a later one under the same id.
     pub(crate) fn forget(&mut self, subscription: &Arc<Subscription>) {
         let hash = self.hasher.hash_one(sid_of(subscription));

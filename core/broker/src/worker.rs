@@ -6,9 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use auth::Attempt;
 use moment::{Instant, Timestamp};
-use session::{Due, Handshake, Opening};
+use session::{Due, Handshake};
 use wire::client::{Op, Parsed};
 use wire::{CloseReason, ProtocolError};
 
@@ -16,7 +15,7 @@ use crate::buffers::{BufferId, READ_BUFFER_BYTES, ReadBuffers};
 use crate::chance::Chance;
 use crate::chunk::ChunkPool;
 use crate::connection::{Active, Carry, Connection, Phase, ReadOutcome, Step};
-use crate::hub::{Hub, Registered};
+use crate::hub::Hub;
 use crate::link::{Link, LinkKind, LinkParts, QueueLimits, Transport};
 use crate::mailbox::{ConnectionKey, Note};
 use crate::observer::Event;
@@ -97,13 +96,13 @@ impl Worker {
         address: SocketAddr,
         transport: Box<dyn Transport>,
     ) -> Connection {
-        let Engine { hub, now, chance, .. } = &mut self.engine;
+        let Engine { hub, now, .. } = &mut self.engine;
         let settings = hub.settings();
         let key = ConnectionKey { worker: self.number, place, id: hub.next_connection_id() };
         let limits = QueueLimits::new(settings.max_pending_bytes, settings.never_stall);
         let parts = LinkParts { key, kind, address, transport, limits, now: *now };
         let link = Link::new(parts, hub.mailboxes.clone(), hub.slots.clone());
-        let nonce = settings.nonce.then(|| crate::nonce::nonce(chance));
+        let nonce = settings.nonce.then(|| crate::nonce::nonce(&*hub.secure));
         let connection = Connection {
             link,
             phase: Phase::Opening(Handshake::new(settings.handshake, *now)),
@@ -112,7 +111,6 @@ impl Worker {
             nonce,
             client_label: String::new(),
             write_check: None,
-            refused: false,
         };
         self.engine.greet(&connection);
         connection
@@ -419,7 +417,7 @@ impl Engine {
 
     fn protocol_error(&mut self, connection: &mut Connection, error: &ProtocolError) -> CloseReason {
         if let Some(text) = error.wire_text() {
-            self.say_error(connection, &text);
+            self.say_error(connection, text);
         }
         let text = error.to_string();
         self.tell(connection, &Event::ProtocolError(&text));

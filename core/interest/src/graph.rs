@@ -86,6 +86,17 @@ impl<T> Graph<T> {
         removed.is_some()
     }
 
+    /// Puts a subscription in the place of another one of the same filter, at once: no message meets both or neither.
+    pub fn replace(&self, entry: &Arc<Entry<T>>, grant: SubscribeGrant, target: T) -> Arc<Entry<T>> {
+        let renewed = Arc::new(Entry { grant, target });
+        let mut sublist = self.sublist.write();
+        sublist.remove(&entry.grant.filter, |other| Arc::ptr_eq(other, entry));
+        sublist.insert(&renewed.grant.filter, renewed.clone());
+        drop(sublist);
+        self.revisions.moved(entry.grant.filter.as_bytes());
+        renewed
+    }
+
     /// Something about this subscription's target changed that kept answers may have copied.
     pub fn touch(&self, entry: &Entry<T>) {
         self.revisions.moved(entry.grant.filter.as_bytes());

@@ -23,4 +23,4 @@ mod workers;
 
 pub use listener::{AcceptGate, Listener, Refused};
 pub use logins::{LoginPool, LoginPoolLimits};
-pub use workers::{Workers, WorkersError};
+pub use workers::{Running, Workers, WorkersError};

@@ -111,17 +111,17 @@ impl Worker {
             let now = self.clock.now();
             let _ = self.poll.poll(&mut events, Some(self.patience(now, tick_at)));
             let now = self.clock.now();
-            self.core.begin_round(now);
+            self.core.begin_round(now, self.clock.wall());
             for event in &events {
                 self.noticed(event);
             }
             self.hub.mailbox(self.number).collect(&mut notes);
             for note in notes.drain(..) {
-                self.told(note, now);
+                self.told(note);
             }
             self.resume_due(now);
-            self.accept(now);
-            self.read_ready(now);
+            self.accept();
+            self.read_ready();
             self.wake_due(now);
             self.flush(now);
             if now >= tick_at {
@@ -140,7 +140,7 @@ impl Worker {
         let paused = self.paused.front().map(|(at, ..)| *at);
         let next = [self.timers.next(), paused].into_iter().flatten().fold(tick_at, Instant::min);
         // The kernel counts in milliseconds: round up, or a deadline would be waited for busily.
-        let wait = next.saturating_since(now);
+        let wait = next.since(now);
         Duration::from_millis(wait.as_millis() as u64 + u64::from(wait.subsec_nanos() % 1_000_000 != 0))
     }
 
@@ -161,22 +161,22 @@ impl Worker {
         }
     }
 
-    fn told(&mut self, note: Note, now: Instant) {
+    fn told(&mut self, note: Note) {
         match note {
             Note::Resume(key) => self.resume(key.place, key.id),
-            Note::Watch(key) => self.look_at(key, now),
+            Note::Watch(key) => self.look_at(key),
             Note::Driver(note) => match note.downcast::<DriverNote>() {
-                Ok(note) => self.driven(*note, now),
+                Ok(note) => self.driven(*note),
                 Err(_) => debug_assert!(false, "only the driver sends driver notes"),
             },
             Note::Review => {
                 for place in self.places() {
-                    self.with(place, now, |core, socket| core.review(&mut socket.connection, now));
+                    self.with(place, |core, socket| core.review(&mut socket.connection));
                 }
             }
             Note::Announce => {
                 for place in self.places() {
-                    self.with(place, now, |core, socket| {
+                    self.with(place, |core, socket| {
                         core.announce(&socket.connection);
                         Step::Continue
                     });
@@ -184,15 +184,15 @@ impl Worker {
             }
             Note::Spent(key, _) | Note::Login(key, _) | Note::Close(key, _) | Note::Do(key, _) => {
                 if self.find(key.place, key.id).is_some() {
-                    self.with(key.place as usize, now, |core, socket| core.told(&mut socket.connection, note, now));
+                    self.with(key.place as usize, |core, socket| core.told(&mut socket.connection, note));
                 }
             }
         }
     }
 
-    fn driven(&mut self, note: DriverNote, now: Instant) {
+    fn driven(&mut self, note: DriverNote) {
         match note {
-            DriverNote::Accepted(stream, address) => self.serve(stream, address, now),
+            DriverNote::Accepted(stream, address) => self.serve(stream, address),
             DriverNote::StopListening => self.close_door(),
             DriverNote::Stop => self.stopping = true,
         }
@@ -206,12 +206,12 @@ impl Worker {
     }
 
     /// Takes in who is waiting, a bounded number at a time.
-    fn accept(&mut self, now: Instant) {
+    fn accept(&mut self) {
         for _ in 0..ACCEPTS_PER_ROUND {
             let (true, Some(door)) = (self.door_ready, &self.door) else { return };
             match door.listener.accept() {
                 Ok((stream, address)) => match door.gate.admit(address) {
-                    Ok(()) => self.place(stream.into(), address, now),
+                    Ok(()) => self.place(stream.into(), address),
                     Err(refused) => self.refuse(&stream, address, refused),
                 },
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => self.door_ready = false,
@@ -229,18 +229,18 @@ impl Worker {
     }
 
     /// Gives a new connection to the worker with the fewest.
-    fn place(&mut self, stream: std::net::TcpStream, address: SocketAddr, now: Instant) {
+    fn place(&mut self, stream: std::net::TcpStream, address: SocketAddr) {
         let least = (0..self.loads.len()).min_by_key(|&worker| self.loads[worker].load(Ordering::Relaxed));
         let worker = least.unwrap_or(0);
         self.loads[worker].fetch_add(1, Ordering::Relaxed);
         if worker == usize::from(self.number) {
-            return self.serve(stream, address, now);
+            return self.serve(stream, address);
         }
         let note = Box::new(DriverNote::Accepted(stream, address));
         self.hub.mailbox(worker as u16).post(Note::Driver(note));
     }
 
-    fn serve(&mut self, stream: std::net::TcpStream, address: SocketAddr, now: Instant) {
+    fn serve(&mut self, stream: std::net::TcpStream, address: SocketAddr) {
         let mut stream = TcpStream::from_std(stream);
         let _ = stream.set_nodelay(true);
         let vacant = self.sockets.vacant_entry();
@@ -251,7 +251,7 @@ impl Worker {
         }
         let stream = Arc::new(stream);
         let transport = Box::new(TcpTransport(stream.clone()));
-        let connection = self.core.welcome(LinkKind::Client, place as u32, address, transport, now);
+        let connection = self.core.welcome(LinkKind::Client, place as u32, address, transport);
         let socket = vacant.insert(Socket::new(stream, connection));
         // The client may have written before it was registered: there will be no further edge for that.
         socket.readable = true;
@@ -260,13 +260,13 @@ impl Worker {
     }
 
     /// Reads once from each connection on the list.
-    fn read_ready(&mut self, now: Instant) {
+    fn read_ready(&mut self) {
         for _ in 0..self.ready.len() {
             let Some(place) = self.ready.pop_front() else { return };
             let Some(socket) = self.sockets.get_mut(place) else { continue };
             socket.listed = false;
             if socket.wants_reading() {
-                self.with(place, now, |core, socket| read(core, socket, now));
+                self.with(place, read);
                 if let Some(socket) = self.sockets.get_mut(place) {
                     list(&mut self.ready, place, socket);
                 }
@@ -275,7 +275,7 @@ impl Worker {
     }
 
     /// Runs one step of a connection. A panic in it closes that connection and no other.
-    fn with(&mut self, place: usize, now: Instant, step: impl FnOnce(&mut broker::Worker, &mut Socket) -> Step) {
+    fn with(&mut self, place: usize, step: impl FnOnce(&mut broker::Worker, &mut Socket) -> Step) {
         let Some(socket) = self.sockets.get_mut(place) else { return };
         let core = &mut self.core;
         let outcome = catch_unwind(AssertUnwindSafe(|| step(core, socket)));
@@ -284,8 +284,8 @@ impl Worker {
                 list(&mut self.ready, place, socket);
                 self.schedule(place);
             }
-            Ok(Step::Close(reason)) => self.close(place, reason, now),
-            Err(_) => self.close(place, CloseReason::UnknownState, now),
+            Ok(Step::Close(reason)) => self.close(place, reason),
+            Err(_) => self.close(place, CloseReason::Unknown),
         }
     }
 
@@ -303,13 +303,13 @@ impl Worker {
         while let Some((place, id)) = self.timers.due(now) {
             let Some(socket) = self.find(place, id) else { continue };
             socket.wake_at = None;
-            self.with(place as usize, now, |core, socket| core.deadline(&mut socket.connection, now));
+            self.with(place as usize, |core, socket| core.deadline(&mut socket.connection));
         }
     }
 
-    fn look_at(&mut self, key: ConnectionKey, now: Instant) {
+    fn look_at(&mut self, key: ConnectionKey) {
         if self.find(key.place, key.id).is_some() {
-            self.with(key.place as usize, now, |core, socket| core.deadline(&mut socket.connection, now));
+            self.with(key.place as usize, |core, socket| core.deadline(&mut socket.connection));
         }
     }
 
@@ -346,9 +346,9 @@ impl Worker {
         self.sockets.iter().map(|(place, _)| place).collect()
     }
 
-    fn close(&mut self, place: usize, reason: CloseReason, now: Instant) {
+    fn close(&mut self, place: usize, reason: CloseReason) {
         let Some(mut socket) = self.sockets.try_remove(place) else { return };
-        self.core.goodbye(&mut socket.connection, reason, now);
+        self.core.goodbye(&mut socket.connection, reason);
         self.loads[usize::from(self.number)].fetch_sub(1, Ordering::Relaxed);
         deregister(self.poll.registry(), &socket.stream);
         // Unread bytes would turn the close into a reset, which may overtake the last line we sent.
@@ -357,9 +357,8 @@ impl Worker {
     }
 
     fn close_all(&mut self) {
-        let now = self.clock.now();
         for place in self.places() {
-            self.close(place, CloseReason::ServerShutdown, now);
+            self.close(place, CloseReason::ServerShutdown);
         }
         self.core.flush();
     }
@@ -374,9 +373,9 @@ fn list(ready: &mut VecDeque<usize>, place: usize, socket: &mut Socket) {
 }
 
 /// One read from the socket through the broker.
-fn read(core: &mut broker::Worker, socket: &mut Socket, now: Instant) -> Step {
+fn read(core: &mut broker::Worker, socket: &mut Socket) -> Step {
     let stream = socket.stream.clone();
-    let outcome = core.read(&mut socket.connection, now, &mut |room| (&*stream).read(room));
+    let outcome = core.read(&mut socket.connection, &mut |room| (&*stream).read(room));
     match outcome {
         ReadOutcome::Step { step, filled } => {
             // A short read emptied the socket; the kernel tells of more. After a hang-up it will not.

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use broker::{Hub, Mailbox, Note};
 use mio::{Poll, Waker};
-use moment::Instant;
+use moment::{Instant, Timestamp};
 
 use crate::listener::Listener;
 use crate::worker::{Door, DriverNote, Worker};
@@ -20,6 +20,17 @@ impl Clock {
     pub(crate) fn now(self) -> Instant {
         Instant::from_nanos(self.0.elapsed().as_nanos() as u64)
     }
+
+    /// The time of day.
+    pub(crate) fn wall(self) -> Timestamp {
+        wall()
+    }
+}
+
+/// The time of day, as the system knows it.
+pub(crate) fn wall() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// Why the workers could not start.

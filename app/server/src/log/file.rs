@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use jiff::Zoned;
+use jiff::ZonedDateTime;
 
 /// When a log file is rotated, and how many old ones stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl LogFile {
     }
 
     fn rotate(&mut self, note: &dyn Fn(&str) -> String) -> io::Result<()> {
-        let backup = self.backup_name(&Zoned::now());
+        let backup = self.backup_name(&ZonedDateTime::now());
         fs::rename(&self.path, &backup)?;
         self.reopen()?;
         let mut said = vec![format!("Rotated log, backup saved as \"{}\"", backup.display())];
@@ -59,7 +59,7 @@ impl LogFile {
         Ok(())
     }
 
-    fn backup_name(&self, now: &Zoned) -> PathBuf {
+    fn backup_name(&self, now: &ZonedDateTime) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(now.strftime(".%Y.%m.%d.%H.%M.%S.").to_string());
         name.push(format!("{:09}", now.subsec_nanosecond()));

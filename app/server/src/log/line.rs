@@ -88,7 +88,7 @@ impl LineFormat {
     fn text(&self, level: Level, text: &str, now: Timestamp) -> String {
         let zone = if self.utc { TimeZone::UTC } else { TimeZone::system() };
         let time = if self.time {
-            now.to_zoned(zone).strftime("%Y/%m/%d %H:%M:%S%.6f ").to_string()
+            now.to_zoned_datetime(zone).strftime("%Y/%m/%d %H:%M:%S%.6f ").to_string()
         } else {
             String::new()
         };

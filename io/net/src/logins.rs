@@ -1,0 +1,178 @@
+//! Threads that judge logins which take milliseconds: password hashes and signatures.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use broker::{LoginDesk, LoginJob, LoginOutcome, Mailbox, Note};
+use parking_lot::{Condvar, Mutex};
+
+/// Bounds of the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoginPoolLimits {
+    /// Threads.
+    pub threads: usize,
+    /// Logins that may wait.
+    pub waiting_max: usize,
+    /// Logins from one address that may wait, so that one host cannot keep others out.
+    pub waiting_per_address_max: usize,
+}
+
+impl Default for LoginPoolLimits {
+    fn default() -> Self {
+        Self { threads: 2, waiting_max: 16_384, waiting_per_address_max: 4_096 }
+    }
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// One line per address; addresses take turns.
+    lines: HashMap<Option<IpAddr>, VecDeque<LoginJob>>,
+    turns: VecDeque<Option<IpAddr>>,
+    count: usize,
+    stopping: bool,
+}
+
+struct Shared {
+    waiting: Mutex<Waiting>,
+    more: Condvar,
+    limits: LoginPoolLimits,
+    mailboxes: Arc<[Mailbox]>,
+}
+
+/// Threads that judge logins. Addresses take turns, so a flood from one does not delay the others.
+pub struct LoginPool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl LoginPool {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn start(limits: LoginPoolLimits, mailboxes: Arc<[Mailbox]>) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared { waiting: Mutex::default(), more: Condvar::new(), limits, mailboxes });
+        let mut threads = Vec::new();
+        for number in 0..limits.threads.max(1) {
+            let shared = shared.clone();
+            let thread = std::thread::Builder::new().name(format!("login-{number}"));
+            threads.push(thread.spawn(move || shared.work())?);
+        }
+        Ok(Self { shared, threads })
+    }
+}
+
+impl Drop for LoginPool {
+    fn drop(&mut self) {
+        self.shared.waiting.lock().stopping = true;
+        self.shared.more.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl LoginDesk for LoginPool {
+    fn submit(&self, job: LoginJob) -> Result<(), LoginJob> {
+        let taken = self.shared.waiting.lock().enter(job, &self.shared.limits);
+        if taken.is_ok() {
+            self.shared.more.notify_one();
+        }
+        taken
+    }
+}
+
+impl Waiting {
+    fn enter(&mut self, job: LoginJob, limits: &LoginPoolLimits) -> Result<(), LoginJob> {
+        let address = job.attempt.address;
+        let line = self.lines.entry(address).or_default();
+        if self.count >= limits.waiting_max || line.len() >= limits.waiting_per_address_max {
+            return Err(job);
+        }
+        if line.is_empty() {
+            self.turns.push_back(address);
+        }
+        line.push_back(job);
+        self.count += 1;
+        Ok(())
+    }
+
+    fn next(&mut self) -> Option<LoginJob> {
+        let address = self.turns.pop_front()?;
+        let line = self.lines.get_mut(&address)?;
+        let job = line.pop_front();
+        if line.is_empty() {
+            self.lines.remove(&address);
+        } else {
+            self.turns.push_back(address);
+        }
+        self.count -= usize::from(job.is_some());
+        job
+    }
+}
+
+impl Shared {
+    fn work(&self) {
+        loop {
+            let mut waiting = self.waiting.lock();
+            let job = loop {
+                if waiting.stopping {
+                    return;
+                }
+                match waiting.next() {
+                    Some(job) => break job,
+                    None => self.more.wait(&mut waiting),
+                }
+            };
+            drop(waiting);
+            self.judge(job);
+        }
+    }
+
+    fn judge(&self, job: LoginJob) {
+        let LoginJob { key, directory, attempt } = job;
+        let verdict = auth::authenticate(&directory, &attempt, crate::workers::wall());
+        if let Some(mailbox) = self.mailboxes.get(usize::from(key.worker)) {
+            mailbox.post(Note::Login(key, Box::new(LoginOutcome { attempt, verdict })));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use auth::{Attempt, ConnectionKind, Directory, Settings};
+    use broker::ConnectionKey;
+
+    use super::*;
+
+    fn job(id: u64, address: [u8; 4]) -> LoginJob {
+        let directory = Directory::build(&Settings::default(), &mut account::AccountIds::default()).unwrap();
+        let attempt = Attempt { address: Some(address.into()), ..Attempt::silent(ConnectionKind::Standard) };
+        LoginJob { key: ConnectionKey { worker: 0, place: 0, id }, directory: Arc::new(directory), attempt }
+    }
+
+    #[test]
+    fn addresses_take_turns() {
+        let mut waiting = Waiting::default();
+        let limits = LoginPoolLimits::default();
+        for (id, address) in [(1, [1, 1, 1, 1]), (2, [1, 1, 1, 1]), (3, [1, 1, 1, 1]), (4, [2, 2, 2, 2])] {
+            assert!(waiting.enter(job(id, address), &limits).is_ok());
+        }
+        let order: Vec<_> = std::iter::from_fn(|| waiting.next()).map(|job| job.key.id).collect();
+        assert_eq!(order, [1, 4, 2, 3]);
+        assert!(waiting.lines.is_empty(), "an address that has nothing waiting takes no memory");
+    }
+
+    #[test]
+    fn one_address_cannot_fill_the_room() {
+        let mut waiting = Waiting::default();
+        let limits = LoginPoolLimits { threads: 1, waiting_max: 3, waiting_per_address_max: 2 };
+        assert!(waiting.enter(job(1, [1, 1, 1, 1]), &limits).is_ok());
+        assert!(waiting.enter(job(2, [1, 1, 1, 1]), &limits).is_ok());
+        assert!(waiting.enter(job(3, [1, 1, 1, 1]), &limits).is_err());
+        assert!(waiting.enter(job(4, [2, 2, 2, 2]), &limits).is_ok());
+        assert!(waiting.enter(job(5, [3, 3, 3, 3]), &limits).is_err());
+    }
+}

@@ -1,0 +1,1 @@
+//! The PROXY header (being written).
