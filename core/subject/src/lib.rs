@@ -36,6 +36,7 @@ mod literal;
 mod queue;
 mod quoted;
 mod sublist;
+pub mod transform;
 
 pub use filter::{Filter, MAX_FILTER_TOKENS};
 pub use literal::{MAX_SUBJECT_BYTES, Subject, SubjectError};

@@ -44,6 +44,14 @@ impl<T> Sublist<T> {
         self.len
     }
 
+    /// Bytes that the table of literal filters takes, with the filters' texts, without what the things point at.
+    pub fn table_bytes(&self) -> usize {
+        // A text is shared with whoever inserted it; it is counted here as if it were not.
+        let texts: usize =
+            self.literal.iter().map(|(filter, _)| filter.as_bytes().len() + 2 * size_of::<usize>()).sum();
+        self.literal.allocation_size() + texts
+    }
+
     /// Whether nothing is kept.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
