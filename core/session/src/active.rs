@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use moment::Instant;
+use moment::{Deadline, Deadlines, Instant};
 
 use crate::connect::ConnectOptions;
 
@@ -22,6 +22,21 @@ pub struct PingRules {
     pub interval: Duration,
     /// Pings that may be unanswered.
     pub max_out: u32,
+}
+
+/// What a session waits for.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    Ping,
+    Expiry,
+}
+
+impl Deadline for Wait {
+    const ALL: &'static [Self] = &[Self::Ping, Self::Expiry];
+
+    fn index(self) -> usize {
+        self as usize
+    }
 }
 
 /// What is due.
@@ -45,6 +60,7 @@ pub struct Pong {
 /// A connection that is logged in.
 #[derive(Debug)]
 pub struct Session {
+    introduced: bool,
     verbose: bool,
     pedantic: bool,
     echo: bool,
@@ -54,14 +70,17 @@ pub struct Session {
     ponged: bool,
     pings_out: u32,
     last_in: Instant,
+    /// The value before the last change of `last_in`.
+    earlier_in: Instant,
     ping_sent: Option<Instant>,
     rtt: Option<(Duration, Instant)>,
-    next_ping: Instant,
-    expires: Instant,
+    waits: Deadlines<Wait, 2>,
 }
 
 impl Session {
     /// Opens after a login. `chance` (any number) spreads the first ping; `expires` is when the login ends.
+    ///
+    /// Who has said nothing about himself yet is pinged at the interval: the early ping belongs to CONNECT.
     pub fn open(
         options: &ConnectOptions,
         headers: bool,
@@ -70,34 +89,43 @@ impl Session {
         now: Instant,
         chance: u64,
     ) -> Self {
-        let first = ping.interval.min(FIRST_PING_MAX);
-        let spread = (first / FIRST_PING_SPREAD).as_nanos() as u64;
-        let late = Duration::from_nanos(if spread == 0 { 0 } else { chance % spread });
-        Self {
-            verbose: options.verbose,
-            pedantic: options.pedantic,
-            echo: options.echo,
-            headers: options.headers && headers,
-            no_responders: options.no_responders,
-            takes_infos: options.protocol >= 1,
+        let first = if options.introduced { first_ping(ping, chance) } else { ping.interval };
+        let mut session = Self {
+            introduced: false,
+            verbose: false,
+            pedantic: false,
+            echo: false,
+            headers: false,
+            no_responders: false,
+            takes_infos: false,
             ponged: false,
             pings_out: 0,
             last_in: now,
+            earlier_in: now,
             ping_sent: None,
             rtt: None,
-            next_ping: now + first + late,
-            expires: expires.unwrap_or(Instant::NEVER),
-        }
+            waits: Deadlines::new(),
+        };
+        session.waits.set(Wait::Ping, now + first);
+        session.expire_at(expires);
+        session.reopen(options, headers);
+        session
     }
 
     /// A second CONNECT of the same identity changed the options.
     pub fn reopen(&mut self, options: &ConnectOptions, headers: bool) {
+        self.introduced = options.introduced;
         self.verbose = options.verbose;
         self.pedantic = options.pedantic;
         self.echo = options.echo;
         self.headers = options.headers && headers;
         self.no_responders = options.no_responders;
         self.takes_infos = options.protocol >= 1;
+    }
+
+    /// A CONNECT has been read. The first one leaves the subscriptions made before it alone; a further one ends them.
+    pub fn is_introduced(&self) -> bool {
+        self.introduced
     }
 
     /// Operations are answered with `+OK`.
@@ -132,17 +160,27 @@ impl Session {
 
     /// Bytes arrived.
     pub fn heard(&mut self, now: Instant) {
-        self.last_in = now;
+        if now != self.last_in {
+            self.earlier_in = self.last_in;
+            self.last_in = now;
+        }
     }
 
     /// A PING arrived.
     pub fn on_ping(&mut self) -> Pong {
+        if !self.introduced {
+            return Pong { info: false };
+        }
         let first = !std::mem::replace(&mut self.ponged, true);
         Pong { info: first && self.takes_infos }
     }
 
-    /// A PONG arrived.
+    /// A PONG arrived. The answer to our own question is no sign that the peer has something to say, so it does not put
+    /// the next ping off.
     pub fn on_pong(&mut self, now: Instant) {
+        if self.last_in == now {
+            self.last_in = self.earlier_in;
+        }
         self.pings_out = 0;
         if let Some(sent) = self.ping_sent.take() {
             self.rtt = Some((now.since(sent).max(Duration::from_nanos(1)), now));
@@ -161,24 +199,31 @@ impl Session {
 
     /// When to ask [`Session::due`] again.
     pub fn next_deadline(&self) -> Option<Instant> {
-        Some(self.next_ping.min(self.expires)).filter(|at| *at != Instant::NEVER)
+        self.waits.next()
     }
 
     /// The login ends at another time now.
     pub fn expire_at(&mut self, expires: Option<Instant>) {
-        self.expires = expires.unwrap_or(Instant::NEVER);
+        self.waits.set(Wait::Expiry, expires.unwrap_or(Instant::NEVER));
     }
 
     /// What is due at `now`. Ask until it says nothing.
     pub fn due(&mut self, now: Instant, rules: PingRules) -> Option<Due> {
-        if now >= self.expires {
-            self.expires = Instant::NEVER;
-            return Some(Due::Expired);
+        while let Some(wait) = self.waits.take_expired(now) {
+            let due = match wait {
+                Wait::Expiry => Some(Due::Expired),
+                Wait::Ping => self.ping_due(now, rules),
+            };
+            if due.is_some() {
+                return due;
+            }
         }
-        if now < self.next_ping {
-            return None;
-        }
-        self.next_ping = now + rules.interval;
+        None
+    }
+
+    fn ping_due(&mut self, now: Instant, rules: PingRules) -> Option<Due> {
+        // An interval of nothing must not keep the caller asking for ever.
+        self.waits.set(Wait::Ping, now + rules.interval.max(Duration::from_millis(1)));
         let measured = self.rtt.is_some_and(|(_, at)| now.since(at) <= RTT_VALID);
         if measured && now.since(self.last_in) < rules.interval {
             return None;
@@ -190,6 +235,13 @@ impl Session {
         self.ping_sent = Some(now);
         Some(Due::Ping)
     }
+}
+
+/// The first ping comes early, and up to a fifth later than that.
+fn first_ping(rules: PingRules, chance: u64) -> Duration {
+    let first = rules.interval.min(FIRST_PING_MAX);
+    let spread = u64::try_from((first / FIRST_PING_SPREAD).as_nanos()).unwrap_or(u64::MAX);
+    first + Duration::from_nanos(chance.checked_rem(spread).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -218,7 +270,7 @@ mod tests {
 
     #[test]
     fn the_first_ping_is_spread_by_a_fifth_at_most() {
-        let options = ConnectOptions::default();
+        let options = ConnectOptions::parse(b"{}").unwrap();
         for chance in [0, 1, 399_999_999, 400_000_000, u64::MAX] {
             let session = Session::open(&options, true, RULES, None, at(0), chance);
             let first = session.next_deadline().unwrap();
@@ -268,5 +320,69 @@ mod tests {
         let options = ConnectOptions::parse(br#"{"headers":true}"#).unwrap();
         assert!(Session::open(&options, true, RULES, None, at(0), 0).has_headers());
         assert!(!Session::open(&options, false, RULES, None, at(0), 0).has_headers());
+    }
+
+    #[test]
+    fn an_idle_client_is_pinged_at_every_interval_though_it_answers() {
+        let mut session = session("{}", RULES);
+        assert_eq!(session.due(at(2), RULES), Some(Due::Ping));
+        for turn in 0..5 {
+            let answered = at(3 + turn * 120);
+            session.heard(answered);
+            session.on_pong(answered);
+            assert_eq!(session.due(at(122 + turn * 120), RULES), Some(Due::Ping), "{turn}");
+        }
+    }
+
+    #[test]
+    fn a_round_trip_older_than_an_hour_is_measured_again() {
+        let mut session = session("{}", RULES);
+        assert_eq!(session.due(at(2), RULES), Some(Due::Ping));
+        session.on_pong(at(3));
+        let mut pings = Vec::new();
+        for seconds in 4..8_000 {
+            session.heard(at(seconds));
+            match session.due(at(seconds), RULES) {
+                Some(Due::Ping) => {
+                    pings.push(seconds);
+                    session.on_pong(at(seconds));
+                }
+                other => assert_eq!(other, None),
+            }
+        }
+        assert_eq!(pings, [3_602 + 120, 7_322 + 120]);
+    }
+
+    #[test]
+    fn who_has_not_introduced_himself_is_not_pinged_early_and_gets_no_info() {
+        let mut session = Session::open(&ConnectOptions::default(), true, RULES, None, at(0), 9);
+        assert!(!session.is_introduced());
+        assert_eq!(session.next_deadline(), Some(at(120)));
+        assert_eq!(session.on_ping(), Pong { info: false });
+        session.reopen(&ConnectOptions::parse(br#"{"protocol":1}"#).unwrap(), true);
+        assert!(session.is_introduced());
+        assert_eq!(session.on_ping(), Pong { info: true });
+    }
+
+    #[test]
+    fn an_interval_of_nothing_ends_in_stale_not_in_a_loop() {
+        let rules = PingRules { interval: Duration::ZERO, max_out: 2 };
+        let mut session = session("{}", rules);
+        assert_eq!(session.due(at(1), rules), Some(Due::Ping));
+        assert_eq!(session.due(at(1), rules), None);
+        assert_eq!(session.due(at(2), rules), Some(Due::Ping));
+        assert_eq!(session.due(at(3), rules), Some(Due::Stale));
+    }
+
+    #[test]
+    fn an_expiry_comes_before_a_ping_that_is_due_later() {
+        let options = ConnectOptions::parse(b"{}").unwrap();
+        let mut session = Session::open(&options, true, RULES, Some(at(1)), at(0), 0);
+        assert_eq!(session.due(at(5), RULES), Some(Due::Expired));
+        assert_eq!(session.due(at(5), RULES), Some(Due::Ping));
+        session.expire_at(Some(at(6)));
+        assert_eq!(session.due(at(6), RULES), Some(Due::Expired));
+        session.expire_at(None);
+        assert_eq!(session.next_deadline(), Some(at(125)));
     }
 }

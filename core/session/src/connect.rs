@@ -1,6 +1,6 @@
 //! The CONNECT line.
 
-use secret::Secret;
+use secret::{Secret, Zeroizing};
 use serde_json::{Map, Value};
 
 /// Why a CONNECT cannot be read. The connection is closed without a word, as peers expect.
@@ -24,8 +24,10 @@ impl std::fmt::Display for ConnectError {
 impl std::error::Error for ConnectError {}
 
 /// What a client says about itself. The whole line is bounded by the control line limit, so its parts are too.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ConnectOptions {
+    /// A CONNECT was read; otherwise these are the meanings of saying nothing.
+    pub introduced: bool,
     /// Own messages come back to own subscriptions.
     pub echo: bool,
     /// Each operation is answered with `+OK`.
@@ -66,10 +68,36 @@ pub struct ConnectOptions {
     pub proxy_sig: Option<Secret<String>>,
 }
 
+/// Fields whose values anybody may read.
+const SHOWN_FIELDS: &[&str] = &[
+    "echo",
+    "verbose",
+    "pedantic",
+    "tls_required",
+    "nkey",
+    "user",
+    "name",
+    "lang",
+    "version",
+    "protocol",
+    "account",
+    "new_account",
+    "headers",
+    "no_responders",
+];
+
+/// Fields whose values nobody may read.
+const SECRET_FIELDS: &[&str] = &["jwt", "sig", "auth_token", "pass", "proxy_sig"];
+
+fn is_in(fields: &[&str], name: &str) -> bool {
+    fields.iter().any(|field| field.eq_ignore_ascii_case(name))
+}
+
 impl Default for ConnectOptions {
     /// What a client that sends no CONNECT, or an empty one, means.
     fn default() -> Self {
         Self {
+            introduced: false,
             echo: true,
             verbose: true,
             pedantic: true,
@@ -95,15 +123,21 @@ impl Default for ConnectOptions {
 
 impl ConnectOptions {
     /// Reads the argument of a CONNECT. Unknown fields are ignored, field names match in any letter case, `null` means
-    /// "not said".
+    /// "not said", for a field as for the whole.
     ///
     /// # Errors
     /// If it is no JSON object or a field has the wrong type.
     pub fn parse(json: &[u8]) -> Result<Self, ConnectError> {
-        let fields: Map<String, Value> =
-            serde_json::from_slice(json).map_err(|error| ConnectError::NotJson(error.to_string()))?;
-        let mut options = Self::default();
-        for (name, value) in fields {
+        Self::parse_again(json, &Self::default())
+    }
+
+    /// Reads a further CONNECT of the same connection: what it does not say stays as it was.
+    ///
+    /// # Errors
+    /// If it is no JSON object or a field has the wrong type.
+    pub fn parse_again(json: &[u8], before: &Self) -> Result<Self, ConnectError> {
+        let mut options = Self { introduced: true, ..before.clone() };
+        for (name, value) in fields(json)? {
             if !value.is_null() {
                 options.take(&name.to_ascii_lowercase(), value)?;
             }
@@ -137,6 +171,18 @@ impl ConnectOptions {
         Ok(())
     }
 
+    /// A CONNECT as traces may show it: the fields of the protocol in the order they came, secrets covered, everything
+    /// else left out. Clients have been seen to send their private keys in fields of their own.
+    pub fn shown(json: &[u8]) -> String {
+        let Ok(fields) = fields(json) else { return "[unreadable]".to_owned() };
+        let known = fields.into_iter().filter(|(name, _)| is_in(SHOWN_FIELDS, name) || is_in(SECRET_FIELDS, name));
+        let covered = known.map(|(name, value)| match is_in(SECRET_FIELDS, &name) {
+            true => (name, Value::from(secret::REDACTED)),
+            false => (name, value),
+        });
+        Value::Object(covered.collect()).to_string()
+    }
+
     /// Whether the client showed anything to log in with.
     pub fn shows_credentials(&self) -> bool {
         let Self { user, pass, auth_token, nkey, jwt, .. } = self;
@@ -149,6 +195,16 @@ impl ConnectOptions {
         let parts = [version.as_str(), &self.lang, &self.name];
         parts.iter().copied().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(":")
     }
+}
+
+/// The fields of the object. Bytes that are no UTF-8 become replacement characters, as peers know it.
+fn fields(json: &[u8]) -> Result<Map<String, Value>, ConnectError> {
+    let read = |json: &[u8]| serde_json::from_slice::<Option<Map<String, Value>>>(json);
+    let fields = match std::str::from_utf8(json) {
+        Ok(_) => read(json),
+        Err(_) => read(Zeroizing::new(String::from_utf8_lossy(json).into_owned()).as_bytes()),
+    };
+    fields.map(Option::unwrap_or_default).map_err(|error| ConnectError::NotJson(error.to_string()))
 }
 
 fn flag(field: &'static str, value: &Value) -> Result<bool, ConnectError> {
@@ -209,5 +265,59 @@ mod tests {
         assert_eq!(label(r#"{"version":"1.2","lang":"go","name":"app"}"#), "v1.2:go:app");
         assert_eq!(label(r#"{"lang":"go"}"#), "go");
         assert_eq!(label("{}"), "");
+    }
+
+    #[test]
+    fn null_means_nothing_was_said() {
+        assert!(ConnectOptions::parse(b"null").unwrap().verbose);
+        let options = ConnectOptions::parse(br#"{"verbose":null,"name":null,"protocol":null}"#).unwrap();
+        assert!(options.verbose && options.name.is_empty() && options.introduced);
+    }
+
+    #[test]
+    fn a_later_field_of_the_same_name_counts() {
+        assert!(ConnectOptions::parse(br#"{"verbose":false,"verbose":true}"#).unwrap().verbose);
+    }
+
+    #[test]
+    fn a_further_connect_changes_what_it_says_only() {
+        let first = ConnectOptions::parse(br#"{"verbose":false,"user":"bob","pass":"x"}"#).unwrap();
+        let second = ConnectOptions::parse_again(br#"{"pedantic":false}"#, &first).unwrap();
+        assert!(!second.verbose && !second.pedantic);
+        assert_eq!(second.user.as_deref(), Some("bob"));
+        assert!(second.pass.is_some_and(|pass| pass.is(b"x")));
+    }
+
+    #[test]
+    fn a_name_that_is_no_utf8_is_replaced_not_refused() {
+        assert_eq!(ConnectOptions::parse(b"{\"name\":\"a\xffb\"}").unwrap().name, "a\u{fffd}b");
+        assert!(ConnectOptions::parse(b"{\xff}").is_err());
+    }
+
+    #[test]
+    fn traces_show_neither_secrets_nor_what_is_not_of_the_protocol() {
+        let json = br#"{"user":"bob","PASS":"MARKER","jwt":"MARKER","sig":"MARKER","auth_token":"MARKER",
+            "proxy_sig":"MARKER","tls":{"key":"MARKER"},"verbose":false}"#;
+        let shown = ConnectOptions::shown(json);
+        assert!(!shown.contains("MARKER"), "{shown}");
+        assert!(shown.starts_with(r#"{"user":"bob","PASS":"[REDACTED]""#), "{shown}");
+        assert_eq!(ConnectOptions::shown(b"{MARKER"), "[unreadable]");
+    }
+
+    #[test]
+    fn json_that_nests_without_end_is_refused() {
+        assert!(ConnectOptions::parse(format!("{{\"x\":{}", "[".repeat(4_000)).as_bytes()).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let _ = (ConnectOptions::parse(&bytes), ConnectOptions::shown(&bytes));
+        }
+
+        #[test]
+        fn no_nearly_right_object_panics(json in r#"\{("(user|pass|protocol|echo|x)":("[a-z]?"|null|-?[0-9]{0,20}(\.5)?|true|\[\]|\{\}),?){0,5}\}?"#) {
+            let _ = (ConnectOptions::parse(json.as_bytes()), ConnectOptions::shown(json.as_bytes()));
+        }
     }
 }

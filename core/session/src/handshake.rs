@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use moment::Instant;
+use wire::CloseReason;
 
 use crate::connect::{ConnectError, ConnectOptions};
 
@@ -47,6 +48,19 @@ impl LoginError {
     }
 }
 
+impl LoginError {
+    /// The reason under which monitoring lists the connection.
+    pub fn close_reason(&self) -> CloseReason {
+        match self {
+            Self::Violation => CloseReason::AuthenticationFailure,
+            Self::InvalidProtocol => CloseReason::BadClientProtocolVersion,
+            Self::NoRespondersNeedsHeaders => CloseReason::NoRespondersRequiresHeaders,
+            Self::Unreadable(_) => CloseReason::ProtocolViolation,
+            Self::Timeout => CloseReason::AuthenticationTimeout,
+        }
+    }
+}
+
 /// What the first operation leads to.
 #[derive(Debug)]
 pub enum Opening {
@@ -71,9 +85,25 @@ impl Handshake {
         Self { rules, until: rules.auth_timeout.map(|timeout| now + timeout) }
     }
 
+    /// Bytes arrived, and nothing has been made of them yet. Where a login is asked for, whatever does not begin as a
+    /// CONNECT is a violation from its first byte on, even if it is no operation at all.
+    pub fn on_bytes(&self, bytes: &[u8]) -> Option<LoginError> {
+        let may_be_connect = matches!(bytes.first(), None | Some(b'C' | b'c'));
+        (!may_be_connect && !self.lets_anybody_in()).then_some(LoginError::Violation)
+    }
+
+    fn lets_anybody_in(&self) -> bool {
+        !self.rules.auth_required || self.rules.anonymous_allowed
+    }
+
     /// A CONNECT arrived.
     pub fn on_connect(&mut self, json: &[u8]) -> Opening {
-        match ConnectOptions::parse(json) {
+        self.on_connect_again(json, &ConnectOptions::default())
+    }
+
+    /// A further CONNECT arrived; what it does not say stays as it was.
+    pub fn on_connect_again(&mut self, json: &[u8], before: &ConnectOptions) -> Opening {
+        match ConnectOptions::parse_again(json, before) {
             Err(error) => Opening::Refuse(LoginError::Unreadable(error)),
             Ok(options) => match self.object(&options) {
                 Some(error) => Opening::Refuse(error),
@@ -96,7 +126,7 @@ impl Handshake {
 
     /// Anything else arrived.
     pub fn on_other(&mut self) -> Opening {
-        if self.rules.auth_required && !self.rules.anonymous_allowed {
+        if !self.lets_anybody_in() {
             return Opening::Refuse(LoginError::Violation);
         }
         Opening::Anonymous(Box::default())
@@ -132,10 +162,7 @@ mod tests {
     #[test]
     fn protocols_beyond_one_are_refused() {
         for json in [r#"{"protocol":2}"#, r#"{"protocol":-1}"#] {
-            assert!(matches!(
-                open(HandshakeRules::default(), json),
-                Opening::Refuse(LoginError::InvalidProtocol)
-            ));
+            assert!(matches!(open(HandshakeRules::default(), json), Opening::Refuse(LoginError::InvalidProtocol)));
         }
     }
 
@@ -157,5 +184,50 @@ mod tests {
         assert!(opening(false, false));
         assert!(opening(true, true));
         assert!(!opening(true, false));
+    }
+
+    #[test]
+    fn ghsa_38x3_nothing_but_connect_gets_a_foot_in_the_door() {
+        let closed = HandshakeRules { auth_required: true, ..HandshakeRules::default() };
+        let handshake = Handshake::new(closed, Instant::START);
+        for bytes in ["PING\r\n", "SUB > 1\r\n", "PUB a 1\r\nx\r\n", "-ERR x\r\n", "INFO {}\r\n", "garbage", "\0", "+"]
+        {
+            assert_eq!(handshake.on_bytes(bytes.as_bytes()), Some(LoginError::Violation), "{bytes:?}");
+            let open = Handshake::new(HandshakeRules::default(), Instant::START);
+            assert_eq!(open.on_bytes(bytes.as_bytes()), None);
+        }
+        for bytes in ["", "C", "connect {}\r\n"] {
+            assert_eq!(handshake.on_bytes(bytes.as_bytes()), None);
+        }
+    }
+
+    #[test]
+    fn a_second_connect_is_judged_like_the_first() {
+        let mut handshake = Handshake::new(HandshakeRules::default(), Instant::START);
+        let Opening::Login(first) = handshake.on_connect(br#"{"user":"bob","verbose":false}"#) else { panic!() };
+        let Opening::Login(again) = handshake.on_connect_again(b"{}", &first) else { panic!() };
+        assert_eq!((again.user.as_deref(), again.verbose), (Some("bob"), false));
+        let refused = handshake.on_connect_again(br#"{"account":"B"}"#, &first);
+        assert!(matches!(refused, Opening::Refuse(LoginError::Violation)));
+        let refused = handshake.on_connect_again(b"{", &first);
+        assert!(matches!(refused, Opening::Refuse(LoginError::Unreadable(_))));
+    }
+
+    #[test]
+    fn every_refusal_has_its_text_and_its_reason() {
+        let unreadable = LoginError::Unreadable(ConnectError::WrongType("user"));
+        for (error, text, reason) in [
+            (LoginError::Violation, Some("Authorization Violation"), "Authentication Failure"),
+            (LoginError::InvalidProtocol, Some("invalid client protocol"), "Bad Client Protocol Version"),
+            (
+                LoginError::NoRespondersNeedsHeaders,
+                Some("no responders requires headers support"),
+                "No Responders Requires Headers",
+            ),
+            (LoginError::Timeout, Some("Authentication Timeout"), "Authentication Timeout"),
+            (unreadable, None, "Protocol Violation"),
+        ] {
+            assert_eq!((error.wire_text(), error.close_reason().as_str()), (text, reason));
+        }
     }
 }

@@ -8,6 +8,10 @@
 //! * [`ConnectOptions`]: the CONNECT line, read with bounds; secrets are [`secret::Secret`].
 //! * [`Handshake`]: before login. It has no way to publish or subscribe; all it can answer is [`Opening`].
 //! * [`Session`]: after login: flags, PING and PONG, deadlines.
+//! * [`aside`]: what servers say, said by a client. [`connection_label`]: the name of a connection in the log.
+//!
+//! `PUB`, `HPUB`, `SUB` and `UNSUB` never come here: they need the subject graph and permissions, and the first two are
+//! the hot path. The broker takes them itself and asks the session for its flags only.
 //!
 //! ```
 //! use moment::Instant;
@@ -23,11 +27,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 mod active;
+mod aside;
 mod connect;
 mod greeting;
 mod handshake;
+mod label;
 
 pub use active::{Due, PingRules, Pong, Session};
+pub use aside::{Aside, aside};
 pub use connect::{ConnectError, ConnectOptions};
 pub use greeting::Greeting;
 pub use handshake::{Handshake, HandshakeRules, LoginError, Opening};
+pub use label::{LabelKind, connection_label};
