@@ -89,7 +89,7 @@ fn call_wildcard(arguments: &[&[u8]], token: &[u8]) -> Result<Call, TransformErr
 }
 
 fn call_partition(arguments: &[&[u8]], token: &[u8]) -> Result<Call, TransformError> {
-    let (buckets, numbers) = arguments.split_first().unwrap_or((&&[][..], &[]));
+    let [buckets, numbers @ ..] = arguments else { return Err(TransformError::NotEnoughArguments(text(token))) };
     let function = Function::Partition(bounded(argument(buckets, token)?, token)?);
     let tokens = numbers.iter().map(|number| index(argument(number, token)?, token)).collect::<Result<_, _>>()?;
     Ok(Call { function, tokens })
