@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod body;
 mod completion;
 mod context;
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Request(request::Request),
     /// Answer requests
     Reply(reply::Reply),
+    /// Measure how fast messages go through a server
+    Bench(bench::Bench),
     /// Measure the round-trip time to servers
     Rtt(rtt::Rtt),
     /// Manage contexts: named sets of connection settings
@@ -53,6 +56,7 @@ impl Command {
             Self::Subscribe(command) => command.run(invocation).await,
             Self::Request(command) => command.run(invocation).await,
             Self::Reply(command) => command.run(invocation).await,
+            Self::Bench(command) => command.run(invocation).await,
             Self::Rtt(command) => command.run(invocation).await,
             Self::Context(command) => command.run(invocation).await,
             Self::Server(command) => command.run(invocation).await,

@@ -21,7 +21,7 @@ use crate::failure::advise;
 use crate::link::explain::{refused, server_fault, unreachable};
 use crate::link::identity::base64_url;
 use crate::link::trust::{TlsFacts, accept_any_config, client_config};
-use crate::link::{Identity, servers, socks};
+use crate::link::{Counted, Counter, Identity, servers, socks};
 
 /// The longest line a server may send: an INFO that lists a large cluster.
 const MAX_LINE_BYTES: u64 = 1 << 20;
@@ -227,26 +227,52 @@ impl Line {
 
     /// Writes a message; [`Line::flush`] says whether the server took it.
     pub(crate) async fn publish(&mut self, message: &Outgoing<'_>) -> Result<()> {
-        check_subject(message.subject)?;
-        message.reply.map_or(Ok(()), check_subject)?;
-        let headers = encode_headers(message.headers)?;
-        let size = headers.len() + message.body.len();
-        if size as u64 > self.greeting.max_payload {
-            return Err(advise(
-                "nats: maximum payload exceeded",
-                format!("the message has {size} bytes, the server takes at most {}", self.greeting.max_payload),
-            ));
+        let encoded = encode_message(message, self.greeting.max_payload)?;
+        self.write(&encoded).await
+    }
+
+    /// Writes operations that are encoded already.
+    pub(crate) async fn write(&mut self, encoded: &[u8]) -> Result<()> {
+        Ok(self.wire.write_all(encoded).await?)
+    }
+
+    /// Sends what was written, without waiting for anything.
+    pub(crate) async fn push(&mut self) -> Result<()> {
+        Ok(self.wire.flush().await?)
+    }
+
+    /// Subscribes and waits until the server knows; messages are only counted, also those that come before it said so.
+    pub(crate) async fn subscribe(&mut self, subject: &str, counter: &mut Counter) -> Result<Counted> {
+        check_subject(subject)?;
+        self.write(format!("SUB {subject} 1\r\nPING\r\n").as_bytes()).await?;
+        self.push().await?;
+        let mut sum = Counted::default();
+        while sum.pongs == 0 {
+            sum.add(&self.count(counter).await?);
         }
-        let reply = message.reply.map(|reply| format!(" {reply}")).unwrap_or_default();
-        let head = if headers.is_empty() {
-            format!("PUB {}{reply} {size}\r\n", message.subject)
-        } else {
-            format!("HPUB {}{reply} {} {size}\r\n", message.subject, headers.len())
+        Ok(sum)
+    }
+
+    /// Waits for messages and counts them.
+    pub(crate) async fn count(&mut self, counter: &mut Counter) -> Result<Counted> {
+        let mut counted = Counted::default();
+        let read = {
+            let bytes = self.wire.fill_buf().await?;
+            counter.take(bytes, &mut counted)?;
+            bytes.len()
         };
-        for part in [head.as_bytes(), &headers, message.body, b"\r\n"] {
-            self.wire.write_all(part).await?;
+        if read == 0 {
+            bail!("the server closed the connection");
         }
-        Ok(())
+        self.wire.consume(read);
+        if counted.pings > 0 {
+            self.write(b"PONG\r\n").await?;
+            self.push().await?;
+        }
+        match counted.refusal {
+            Some(text) => Err(server_fault(&text)),
+            None => Ok(counted),
+        }
     }
 
     /// Waits until the server has seen everything so far. A refusal that it sent on the way is the error.
@@ -315,6 +341,27 @@ async fn open(server: &ServerAddr, address: Option<SocketAddr>, settings: &Recor
     };
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// A message as it goes over the wire.
+pub(crate) fn encode_message(message: &Outgoing<'_>, max_payload: u64) -> Result<Vec<u8>> {
+    check_subject(message.subject)?;
+    message.reply.map_or(Ok(()), check_subject)?;
+    let headers = encode_headers(message.headers)?;
+    let size = headers.len() + message.body.len();
+    if size as u64 > max_payload {
+        return Err(advise(
+            "nats: maximum payload exceeded",
+            format!("the message has {size} bytes, the server takes at most {max_payload}"),
+        ));
+    }
+    let reply = message.reply.map(|reply| format!(" {reply}")).unwrap_or_default();
+    let head = if headers.is_empty() {
+        format!("PUB {}{reply} {size}\r\n", message.subject)
+    } else {
+        format!("HPUB {}{reply} {} {size}\r\n", message.subject, headers.len())
+    };
+    Ok([head.as_bytes(), &headers, message.body, b"\r\n"].concat())
 }
 
 fn check_subject(subject: &str) -> Result<()> {

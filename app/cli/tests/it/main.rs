@@ -2,6 +2,7 @@
 //!
 //! The server is `$NATS_SERVER`, or the `nats-server` that was built beside these tests.
 
+mod bench;
 mod completion;
 mod context;
 mod publish;
