@@ -1,1 +1,61 @@
-//! Same script against us and the reference.
+//! The same script against us and the reference server.
+//!
+//! A script is a scene in plain text: a configuration, and what named connections send. Playing it against a
+//! `nats-server` binary gives a transcript: the same lines, and under each what the connection received. Transcripts of
+//! the reference are recorded into the repository, so comparing ours with them needs neither the reference nor a
+//! network. What differs from one run to the next (ports, ids, nonces, times) is replaced by a name, see [`normal`].
+//!
+//! This crate judges nothing itself: it does not know the protocol beyond where an operation ends. Where we decided to
+//! differ, `differences.list` says why and `decided/` holds the transcript that ours must match instead.
+//!
+//! The main types: [`Script`] (read from `scripts/AREA/NAME.script`), [`Server`] (a started binary), [`play()`].
+//!
+//! ```
+//! use bulwark_conformance::Script;
+//!
+//! let script = Script::parse("# One line.\n--- steps\na join\na> PUB x 2\\r\\nhi\na sync\n").unwrap();
+//! assert_eq!(script.steps.len(), 3);
+//! ```
+//!
+//! ## The language of scripts
+//!
+//! ```text
+//! # What must be true.
+//! --- flags                     further flags of the server, one or more a line
+//! --- config                    the configuration file; `--- config NAME` is another one, for `reload NAME`
+//! --- steps
+//! a dial                        connect, read nothing
+//! a open                        connect and swallow the INFO
+//! a join {"user":"u"}           open and CONNECT; quiet, lax and with headers unless the object says otherwise
+//! a> PUB x 2\r\nhi              send the line and CRLF; \r \n \t \0 \\ \xHH are escapes
+//! a>> PI                        send without CRLF
+//! a hpub x re | A: b | hi       HPUB with the sizes worked out: subject and reply, headers, payload
+//! a sync                        send PING and show everything up to the PONG
+//! a read 2                      show two operations
+//! a quiet 100ms                 show what arrives in that time
+//! a closed                      show everything up to the end; `a closed 1s..3s` checks how long that took
+//! a pings shown                 from now on show the server's PINGs and do not answer them
+//! a hangs up                    close our end
+//! wait 50ms                     pause
+//! reload NAME                   replace the configuration, SIGHUP, wait for the log to report the outcome
+//! signal USR2                   send a signal: HUP, USR1, USR2, INT, TERM
+//! exits 0                       the server ends by itself with that code
+//! log "text"                    the server's log has, or gets within two seconds, a line with the text
+//! log lacks "text"              it has none
+//! ```
+//!
+//! In sent text `${repeat:x:5000}` is a run of bytes, `${sig:SEED}` the signature of this connection's nonce,
+//! `${nonce}` the nonce itself.
+
+pub mod difference;
+pub mod library;
+pub mod normal;
+mod operation;
+mod peer;
+mod play;
+mod script;
+mod server;
+
+pub use play::play;
+pub use script::{Script, ScriptError, Step};
+pub use server::Server;

@@ -1,0 +1,108 @@
+//! A client that is only a socket: it sends what it is told and cuts what it hears into operations.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::operation;
+
+/// What reading gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// A whole operation.
+    Operation(Vec<u8>),
+    /// The end of the connection; bytes that were no whole operation before it.
+    End(Vec<u8>),
+    /// Nothing whole in time.
+    Nothing,
+}
+
+pub(crate) struct Peer {
+    socket: TcpStream,
+    buffer: Vec<u8>,
+    ended: bool,
+    pub(crate) shows_pings: bool,
+    /// The nonce of the last INFO that had one.
+    pub(crate) nonce: String,
+    /// The id the server gave this connection.
+    pub(crate) client_id: String,
+}
+
+impl Peer {
+    pub(crate) fn connect(address: SocketAddr) -> std::io::Result<Self> {
+        let socket = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+        socket.set_nodelay(true)?;
+        Ok(Self {
+            socket,
+            buffer: Vec::new(),
+            ended: false,
+            shows_pings: false,
+            nonce: String::new(),
+            client_id: String::new(),
+        })
+    }
+
+    /// A server that has closed already is found out by reading, so an error here says nothing.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        let _ = self.socket.write_all(bytes);
+    }
+
+    pub(crate) fn hear(&mut self, deadline: Instant) -> Heard {
+        loop {
+            if let Some(operation) = self.take() {
+                if operation == b"PING\r\n" && !self.shows_pings {
+                    self.send(b"PONG\r\n");
+                    continue;
+                }
+                self.remember(&operation);
+                return Heard::Operation(operation);
+            }
+            if self.ended {
+                return Heard::End(std::mem::take(&mut self.buffer));
+            }
+            if !self.fill(deadline) {
+                return Heard::Nothing;
+            }
+        }
+    }
+
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let length = operation::length(&self.buffer)?;
+        Some(self.buffer.drain(..length).collect())
+    }
+
+    /// False when the deadline passed.
+    fn fill(&mut self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        let mut chunk = [0; 65_536];
+        let read = self.socket.set_read_timeout(Some(left)).and_then(|()| self.socket.read(&mut chunk));
+        match read {
+            Ok(0) => self.ended = true,
+            Ok(count) => self.buffer.extend_from_slice(&chunk[..count]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => self.ended = true,
+        }
+        true
+    }
+
+    fn remember(&mut self, operation: &[u8]) {
+        if !operation.starts_with(b"INFO ") {
+            return;
+        }
+        let info = String::from_utf8_lossy(operation);
+        if let Some(nonce) = between(&info, "\"nonce\":\"", "\"") {
+            self.nonce = nonce.to_owned();
+        }
+        if let Some(id) = between(&info, "\"client_id\":", ",") {
+            self.client_id = id.to_owned();
+        }
+    }
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    text.split_once(before)?.1.split_once(after).map(|(inside, _)| inside)
+}
