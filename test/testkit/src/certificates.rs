@@ -271,13 +271,7 @@ pub struct Identity {
 
 impl Identity {
     fn new(der: Vec<u8>, chain: &[String], key: &KeyPair, serial: u64) -> Self {
-        Self {
-            chain_pem: chain.concat(),
-            key_pem: key.serialize_pem(),
-            der,
-            key_der: key.serialize_der(),
-            serial,
-        }
+        Self { chain_pem: chain.concat(), key_pem: key.serialize_pem(), der, key_der: key.serialize_der(), serial }
     }
 }
 

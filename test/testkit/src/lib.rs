@@ -1,3 +1,7 @@
 //! Virtual clock, conversation, fixtures
 
+pub mod accounts;
 pub mod certificates;
+pub mod crash_disk;
+
+pub use crash_disk::{CrashDisk, Dice, SeededEntropy};
