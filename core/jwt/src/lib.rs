@@ -51,6 +51,7 @@ mod export;
 #[doc(hidden)]
 pub mod fuzz;
 mod generic;
+mod glance;
 mod import;
 mod issue;
 mod limits;
@@ -80,6 +81,7 @@ pub use connection::{ConnectionType, ConnectionTypes};
 pub use error::{DecodeError, EncodeError, Problem};
 pub use export::{Export, ResponseType, Sampling, ServiceLatency};
 pub use generic::GenericClaims;
+pub use glance::Glance;
 pub use import::Import;
 pub use issue::{Issue, Issues, Severity};
 pub use limits::{AccountLimits, JetStreamLimits, Limits, NO_LIMIT, NatsLimits, bound};

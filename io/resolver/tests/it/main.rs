@@ -1,0 +1,6 @@
+//! Stores and the claims protocol, scene by scene.
+
+mod cache;
+mod directory;
+mod plain;
+mod scene;
