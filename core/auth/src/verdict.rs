@@ -24,11 +24,11 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The admission, where it is one; what was missing or wrong where not.
-    pub fn admitted(self) -> Result<Admission, Self> {
+    /// The admission, where it is one.
+    pub fn admitted(self) -> Option<Admission> {
         match self {
-            Self::Admit(admission) => Ok(admission),
-            other => Err(other),
+            Self::Admit(admission) => Some(admission),
+            _ => None,
         }
     }
 }
