@@ -46,7 +46,7 @@ impl Directory {
     /// Opens a cache; it is made if it is not there.
     pub fn cache(settings: &CacheSettings, now: Timestamp) -> Result<Self, ResolverError> {
         let room = Room::Evicting { limit: settings.limit.max(1), ttl: settings.ttl };
-        Self::open(&settings.path, DeleteMode::Renamed, room, now)
+        Self::open(&settings.path, DeleteMode::Removed, room, now)
     }
 
     fn open(path: &Path, delete: DeleteMode, room: Room, now: Timestamp) -> Result<Self, ResolverError> {

@@ -91,7 +91,7 @@ impl Resolver {
         let (store, manner, delete): (Box<dyn Store>, _, _) = match settings {
             Settings::Memory => (Box::new(Memory::default()), Manner::Plain, DeleteMode::Refused),
             Settings::Full(full) => (Box::new(Directory::full(full, now)?), Manner::Full, full.delete),
-            Settings::Cache(cache) => (Box::new(Directory::cache(cache, now)?), Manner::Cache, DeleteMode::Renamed),
+            Settings::Cache(cache) => (Box::new(Directory::cache(cache, now)?), Manner::Cache, DeleteMode::Removed),
             Settings::Url(url) => return Err(ResolverError::UrlNotSupported(url.clone())),
         };
         let (sync_interval, fetch_timeout) = match settings {

@@ -58,18 +58,20 @@ pub(crate) struct Update<'a> {
     pub(crate) body: &'a [u8],
 }
 
+/// One question; an answer other than yes ends the judging.
+type Step<'a> = fn(&Update<'a>, &AccountClaims, &World<'_>) -> Result<(), Outcome>;
+
 /// A token that may be stored.
 pub(crate) struct Accepted {
     pub(crate) account: PublicKey,
     pub(crate) token: String,
 }
 
-impl Update<'_> {
+impl<'a> Update<'a> {
     pub(crate) fn judge(&self, store: &dyn Store, world: &World<'_>) -> Result<Accepted, Outcome> {
         let (claims, token) = self.read()?;
         let account = claims.common.subject;
-        let steps: &[fn(&Self, &AccountClaims, &World<'_>) -> Result<(), Outcome>] = match (self.manner, self.addressed)
-        {
+        let steps: &[Step<'a>] = match (self.manner, self.addressed) {
             (Manner::Full, Some(_)) => &[Self::valid, Self::fits, Self::strict],
             (Manner::Full, None) => &[Self::strict, Self::valid],
             (Manner::Cache, _) => &[Self::fits, Self::strict, Self::known, Self::valid],

@@ -80,6 +80,15 @@ fn a_token_that_ended_leaves_the_cache() {
 }
 
 #[test]
+fn deleting_removes_the_file() {
+    let mut scene = Scene::cache(|_| {});
+    let shop = scene.chain.account("shop");
+    scene.push(&shop);
+    assert_eq!(scene.delete(&scene.chain.key.clone(), &[&shop]).message(), "deleted 1 accounts");
+    assert_eq!(scene.names(), ["jwt"]);
+}
+
+#[test]
 fn an_older_token_is_refused_here_too() {
     let mut scene = Scene::cache(|_| {});
     let shop = scene.chain.account("shop");
