@@ -54,26 +54,17 @@ impl Engine {
         }
     }
 
-    fn refuse_opening(&mut self, connection: &mut Connection, error: &LoginError) -> CloseReason {
+    pub(crate) fn refuse_opening(&mut self, connection: &mut Connection, error: &LoginError) -> CloseReason {
         if let Some(text) = error.wire_text() {
             self.say_error(connection, text);
         }
         match error {
-            LoginError::Violation => {
-                self.tell(connection, &Event::LoginRefused(&Refusal::NoCredentials));
-                CloseReason::AuthenticationFailure
-            }
-            LoginError::Timeout => {
-                self.tell(connection, &Event::Debug("Authorization Timeout"));
-                CloseReason::AuthenticationTimeout
-            }
-            LoginError::InvalidProtocol => CloseReason::BadClientProtocolVersion,
-            LoginError::NoRespondersNeedsHeaders => CloseReason::NoRespondersRequiresHeaders,
-            LoginError::Unreadable(error) => {
-                self.tell(connection, &Event::Error(&error.to_string()));
-                CloseReason::ProtocolViolation
-            }
+            LoginError::Violation => self.tell(connection, &Event::LoginRefused(&Refusal::NoCredentials)),
+            LoginError::Timeout => self.tell(connection, &Event::Debug("Authorization Timeout")),
+            LoginError::Unreadable(error) => self.tell(connection, &Event::Error(&error.to_string())),
+            LoginError::InvalidProtocol | LoginError::NoRespondersNeedsHeaders => {}
         }
+        error.close_reason()
     }
 
     /// Has a login judged: at once if that is cheap, on another thread if not.
@@ -236,7 +227,8 @@ impl Engine {
     pub(crate) fn reconnect(&mut self, connection: &mut Connection, json: &[u8]) -> Taken {
         let settings = self.hub.settings();
         let mut handshake = Handshake::new(settings.handshake, self.now);
-        let options = match handshake.on_connect(json) {
+        let Phase::Active(active) = &connection.phase else { return Taken::Done };
+        let options = match handshake.on_connect_again(json, &active.options) {
             Opening::Login(options) => options,
             Opening::Refuse(error) => return Taken::Close(self.refuse_opening(connection, &error)),
             Opening::Anonymous(_) => return Taken::Done,
@@ -267,13 +259,20 @@ impl Engine {
             self.tell(connection, &Event::LoginRefused(&Refusal::IdentityChanged));
             return Step::Close(CloseReason::AuthenticationFailure);
         }
-        for subscription in active.subscriptions.drain() {
-            active.account.graph.leave(&subscription);
+        let again = active.session.is_introduced();
+        if again {
+            for subscription in active.subscriptions.drain() {
+                active.account.graph.leave(&subscription);
+            }
         }
         active.session.reopen(&options, self.hub.settings().handshake.headers);
         active.extraordinary = active.session.is_verbose() || active.session.is_pedantic();
+        connection.client_label = client_label(&options);
+        active.label.client.clone_from(&connection.client_label);
         active.options = options;
         self.replace_peer(connection, &mut active, admission);
+        // A client that introduces itself late keeps what it asked for before, under what it says now.
+        self.judge_subscriptions(connection, &mut active);
         self.ok(&connection.link, &active);
         connection.phase = Phase::Active(active);
         Step::Continue
@@ -348,11 +347,11 @@ impl Engine {
             let (filter, queue) = (subscription.grant.filter.clone(), subscription.grant.queue.clone());
             let renewed = active.permissions.subscribe(filter, queue.as_ref());
             match renewed {
-                Ok(grant) if !grant.is_filtered() && !subscription.grant.is_filtered() => {
+                Ok(grant) if is_as_before(&grant, &subscription.grant) && Arc::ptr_eq(&client.peer, &active.peer) => {
                     active.subscriptions.insert(subscription);
                 }
                 Ok(grant) => {
-                    let target = Target::Client(client.moved());
+                    let target = Target::Client(client.moved(active.peer.clone()));
                     let renewed = active.account.graph.replace(&subscription, grant, target);
                     active.subscriptions.insert(renewed);
                 }
@@ -379,6 +378,11 @@ impl Engine {
         }
         Step::Continue
     }
+}
+
+/// Nothing is withheld, and nothing was.
+fn is_as_before(grant: &auth::SubscribeGrant, before: &auth::SubscribeGrant) -> bool {
+    !grant.is_filtered() && !before.is_filtered()
 }
 
 fn client_label(options: &ConnectOptions) -> String {

@@ -61,9 +61,9 @@ impl ClientTarget {
         Self { peer, sid: sid.into(), max: AtomicU64::new(0), delivered: AtomicU64::new(0) }
     }
 
-    /// The same subscription under another grant: what it has had and when it ends move along.
-    pub(crate) fn moved(&self) -> Self {
-        let moved = Self::new(self.peer.clone(), &self.sid);
+    /// The same subscription of a peer with other rights: what it has had and when it ends move along.
+    pub(crate) fn moved(&self, peer: Arc<Peer>) -> Self {
+        let moved = Self::new(peer, &self.sid);
         moved.max.store(self.max.load(Ordering::Acquire), Ordering::Release);
         moved.delivered.store(self.delivered.load(Ordering::Acquire), Ordering::Release);
         moved

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use moment::{Instant, Timestamp};
-use session::{Due, Handshake};
+use session::{Aside, Due, Handshake};
 use wire::client::{Op, Parsed};
 use wire::{CloseReason, ProtocolError};
 
@@ -320,8 +320,14 @@ impl Engine {
     /// Takes operations until the bytes end, a login has to be waited for, or the connection is to be closed.
     fn run(&mut self, connection: &mut Connection, id: BufferId, bytes: &[u8]) -> Flow {
         let mut at = 0;
-        if let Phase::Active(active) = &mut connection.phase {
-            active.session.heard(self.now);
+        match &mut connection.phase {
+            Phase::Active(active) => active.session.heard(self.now),
+            Phase::Opening(handshake) => {
+                if let Some(error) = handshake.on_bytes(bytes) {
+                    return Flow::Close(self.refuse_opening(connection, &error));
+                }
+            }
+            Phase::Judging(_) | Phase::Rejoining(..) | Phase::Over => {}
         }
         while at < bytes.len() {
             let rest = &bytes[at..];
@@ -375,14 +381,21 @@ impl Engine {
             Op::Ping => self.ping(link, active),
             Op::Pong => active.session.on_pong(self.now),
             Op::Connect(json) => return self.reconnect(connection, json),
-            Op::Err(text) => {
-                let text = format!("Client Error {}", String::from_utf8_lossy(text));
-                self.tell(connection, &Event::Error(&text));
-                return Taken::Close(CloseReason::ClientClosed);
-            }
-            Op::Publish(_) | Op::Info(_) | Op::Ok => {}
+            Op::Publish(_) => {}
+            Op::Info(_) | Op::Ok | Op::Err(_) => return self.aside(connection, op),
         }
         Taken::Done
+    }
+
+    /// What servers say, said by a client.
+    fn aside(&mut self, connection: &Connection, op: &Op<'_>) -> Taken {
+        match session::aside(op) {
+            Aside::Close(reason, text) => {
+                self.tell(connection, &Event::Error(&text));
+                Taken::Close(reason)
+            }
+            Aside::Ignore | Aside::NotMine => Taken::Done,
+        }
     }
 
     fn ping(&mut self, link: &Arc<Link>, active: &mut Active) {
