@@ -227,3 +227,10 @@ pub(crate) fn line(out: &mut Vec<u8>, verb: &[u8], arguments: &[u8]) -> Result<(
     out.extend_from_slice(b"\r\n");
     Ok(())
 }
+
+/// A body and the line end behind it.
+pub(crate) fn body(out: &mut Vec<u8>, buf: &[u8], place: std::ops::Range<usize>) -> Result<(), Unencodable> {
+    out.extend_from_slice(buf.get(place).ok_or(Unencodable)?);
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}

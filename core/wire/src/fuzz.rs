@@ -1,7 +1,8 @@
 //! What must hold for any bytes. Entry points of fuzz targets and property tests.
 
 use crate::client::{Limits, Op, Parsed, Publish, parse, slow};
-use crate::{encode, headers};
+use crate::server::Parsed as ServerParsed;
+use crate::{ProtocolError, encode, gateway, headers, leaf, route};
 
 /// Parses the bytes as operations of a client; panics if something that must hold does not.
 #[doc(hidden)]
@@ -75,4 +76,34 @@ pub fn fuzz_headers(block: &[u8]) {
     let mut plain = Vec::new();
     headers::remove_status(&mut plain, block);
     headers::remove_prefix(&mut plain, block, "Nats-");
+}
+
+/// Parses the bytes in every dialect between servers; panics if something that must hold does not.
+#[doc(hidden)]
+pub fn fuzz_servers(bytes: &[u8]) {
+    let limits = Limits::default().between_servers();
+    for (names_account, unsubscribe_names_origin) in [(true, true), (true, false), (false, true), (false, false)] {
+        let form = route::Form { names_account, unsubscribe_names_origin };
+        walk(bytes, |buf| route::parse(buf, &limits, form), route::encode);
+    }
+    walk(bytes, |buf| leaf::parse(buf, &limits), leaf::encode);
+    walk(bytes, |buf| gateway::parse(buf, &limits), gateway::encode);
+}
+
+fn walk<'a, O>(
+    bytes: &'a [u8],
+    parse: impl Fn(&'a [u8]) -> Result<ServerParsed<O>, ProtocolError>,
+    encode: impl Fn(&mut Vec<u8>, &O, &[u8]) -> Result<(), encode::Unencodable>,
+) {
+    let mut rest = bytes;
+    while let Ok(answer) = parse(rest) {
+        let ServerParsed::Op { op, consumed } = answer else { break };
+        assert!(consumed > 0);
+        let mut again = Vec::new();
+        if encode(&mut again, &op, rest).is_ok() {
+            assert!(again.ends_with(b"\r\n"));
+        }
+        let Some(after) = rest.get(consumed..) else { unreachable!("consumed what was not there") };
+        rest = after;
+    }
 }

@@ -6,6 +6,8 @@
 //! does that. It never allocates per message: operations borrow from the buffer they were parsed from.
 //!
 //! * [`client::parse`] takes one operation from the front of a buffer, or says how many bytes it would need.
+//! * [`route::parse`], [`leaf::parse`], [`gateway::parse`] do the same for links between servers. Each dialect has its own
+//!   enum, so what clients send can never become an operation of a server; they share the pieces in [`server`].
 //! * [`ProtocolError`] says what a peer did wrong, and whether and how it is told; [`CloseReason`] why a connection ended.
 //! * [`encode`] appends lines and message heads to a buffer and refuses words that would break a line.
 //! * [`headers`] looks into header blocks and rewrites them.
@@ -28,14 +30,18 @@ pub mod client;
 mod close_reason;
 pub mod encode;
 mod fuzz;
+pub mod gateway;
 pub mod headers;
+pub mod leaf;
 mod line;
 mod protocol_error;
+pub mod route;
+pub mod server;
 mod size;
 mod word;
 
 pub use close_reason::CloseReason;
 #[doc(hidden)]
-pub use fuzz::{fuzz_client, fuzz_headers};
+pub use fuzz::{fuzz_client, fuzz_headers, fuzz_servers};
 pub use protocol_error::{ProtocolError, Snippet};
 pub use size::MAX_SIZE_DIGITS;

@@ -5,3 +5,4 @@ mod client_table;
 mod encode;
 mod headers;
 mod pieces;
+mod servers;
