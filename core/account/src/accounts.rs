@@ -79,6 +79,34 @@ impl Accounts {
         Ok(Self { by_name, global, system })
     }
 
+    /// The same set with this account added, or in the place of the one that bears its name. What is global or system
+    /// stays so.
+    #[must_use]
+    pub fn with(&self, mut account: Account, ids: &mut AccountIds) -> Self {
+        account.id = ids.of(&account.name);
+        account.system = account.name == self.system.name;
+        let account = Arc::new(account);
+        let mut next = self.clone();
+        if account.system {
+            next.system = account.clone();
+        }
+        if account.name == next.global.name {
+            next.global = account.clone();
+        }
+        next.by_name.insert(account.name.clone(), account);
+        next
+    }
+
+    /// The same set without the account of this name. The global and the system account stay.
+    #[must_use]
+    pub fn without(&self, name: &AccountName) -> Self {
+        let mut next = self.clone();
+        if *name != next.global.name && *name != next.system.name {
+            next.by_name.remove(name);
+        }
+        next
+    }
+
     /// The account of this name.
     pub fn get(&self, name: &str) -> Option<&Arc<Account>> {
         self.by_name.get(name)
@@ -136,6 +164,20 @@ mod tests {
         };
         assert_eq!(build(&["$G"]), "\"$G\" is a Reserved Account");
         assert_eq!(build(&["A", "A"]), "Duplicate Account Entry: A");
+    }
+
+    #[test]
+    fn an_account_comes_changes_and_goes() {
+        let mut ids = AccountIds::default();
+        let none = Accounts::build([], None, &mut ids).unwrap();
+        let one = none.with(named("A"), &mut ids);
+        let changed = one.with(Account { nkey: None, trace: None, ..named("A") }, &mut ids);
+        assert_eq!((none.count(), one.count(), changed.count()), (2, 3, 3));
+        assert_eq!(one.get("A").unwrap().id, changed.get("A").unwrap().id);
+        assert!(changed.without(&AccountName::parse("A").unwrap()).get("A").is_none());
+        assert!(changed.without(&AccountName::system()).get("$SYS").is_some());
+        let system = none.with(named("$SYS"), &mut ids);
+        assert!(system.system().system && Arc::ptr_eq(system.system(), system.get("$SYS").unwrap()));
     }
 
     #[test]

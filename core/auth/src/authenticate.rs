@@ -7,28 +7,42 @@ use moment::Timestamp;
 use nkeys::PublicKey;
 
 use crate::attempt::{Attempt, CertificateName, UserLabel};
+use crate::claims::by_claims;
 use crate::directory::{Anonymous, Common, Directory, Single, User};
 use crate::settings::Distinguished;
 use crate::verdict::{Admission, Proof, Refusal, Verdict};
 
 /// Decides about an attempt. The same arguments give the same verdict, so it can be asked again when the directory has
 /// changed, with the remembered attempt.
-pub fn authenticate(directory: &Directory, attempt: &Attempt, _now: Timestamp) -> Verdict {
-    match judge(directory, attempt) {
+pub fn authenticate(directory: &Directory, attempt: &Attempt, now: Timestamp) -> Verdict {
+    match judge(directory, attempt, now) {
         Ok(admission) => Verdict::Admit(admission),
-        Err(refusal) => Verdict::Refuse(refusal),
+        Err(Stop::Refuse(refusal)) => Verdict::Refuse(refusal),
+        Err(Stop::NeedAccount(key)) => Verdict::NeedAccount(key),
     }
 }
 
-fn judge(directory: &Directory, attempt: &Attempt) -> Result<Admission, Refusal> {
+/// Why there is no admission.
+pub(crate) enum Stop {
+    Refuse(Refusal),
+    NeedAccount(PublicKey),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refuse(refusal)
+    }
+}
+
+fn judge(directory: &Directory, attempt: &Attempt, now: Timestamp) -> Result<Admission, Stop> {
     if attempt.credentials.names_account {
-        return Err(Refusal::NamesAccount);
+        return Err(Refusal::NamesAccount.into());
     }
     let proxy = proxy(directory, attempt)?;
-    let mut admission = if directory.requires_auth() {
-        required(directory, attempt, proxy.is_some())?
-    } else {
-        nobody_is_asked(directory, attempt)
+    let mut admission = match &directory.operators {
+        Some(operators) => by_claims(operators, attempt, proxy.is_some(), now)?,
+        None if directory.requires_auth() => required(directory, attempt, proxy.is_some())?,
+        None => nobody_is_asked(directory, attempt),
     };
     admission.proxy = proxy.map(|key| key.to_string());
     Ok(admission)

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jwt::ConnectionType;
+
 /// A kind of connection, by the word that operators use for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ConnectionKind {
@@ -45,6 +47,24 @@ impl ConnectionKind {
             Self::MqttWebSocket => "MQTT_WS",
             Self::InProcess => "IN_PROCESS",
         }
+    }
+
+    /// The same in claims.
+    pub(crate) const fn in_claims(self) -> ConnectionType {
+        match self {
+            Self::Standard => ConnectionType::Standard,
+            Self::WebSocket => ConnectionType::Websocket,
+            Self::Leaf => ConnectionType::Leafnode,
+            Self::LeafWebSocket => ConnectionType::LeafnodeWs,
+            Self::Mqtt => ConnectionType::Mqtt,
+            Self::MqttWebSocket => ConnectionType::MqttWs,
+            Self::InProcess => ConnectionType::InProcess,
+        }
+    }
+
+    /// It speaks MQTT, which has no field for claims.
+    pub(crate) const fn is_mqtt(self) -> bool {
+        matches!(self, Self::Mqtt | Self::MqttWebSocket)
     }
 
     /// It is a leaf node.

@@ -44,6 +44,7 @@
 mod attempt;
 mod authenticate;
 mod authorized;
+mod claims;
 mod denial;
 mod directory;
 mod kind;
@@ -63,5 +64,5 @@ pub use kind::{ConnectionKind, UnknownKind};
 pub use permissions::{Binding, Lists, Permissions, Source, is_reserved_reply};
 pub use reply::{MAX_REPLY_GRANTS, ReplyGrants};
 pub use rule::{MAX_RULES, Origin, Rule, RuleError, RuleFault};
-pub use settings::ResponsePermission;
-pub use verdict::{Admission, ConnectionLimits, Proof, Refusal, Verdict};
+pub use settings::{OperatorSettings, ResponsePermission, Settings};
+pub use verdict::{Admission, ConnectionLimits, Proof, Refusal, UserFacts, Verdict};

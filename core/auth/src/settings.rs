@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use account::{Limits, TraceDest};
+use jwt::Zones;
+use jwt::chain::OperatorTrust;
+use nkeys::PublicKey;
 use secret::Secret;
 
 use crate::kind::ConnectionKind;
@@ -204,6 +207,21 @@ pub struct AccountSettings {
     pub msg_trace: Option<TraceDest>,
     /// Where it is written.
     pub origin: Place,
+}
+
+/// Everything from which a [`crate::Directory`] is built in operator mode, where accounts and users are signed claims.
+#[derive(Clone)]
+pub struct OperatorSettings {
+    /// Whose accounts are ours, and which of them are pinned.
+    pub trust: OperatorTrust,
+    /// The system account, where it is not the one that an operator names.
+    pub system_account: Option<PublicKey>,
+    /// The user claims of a peer that shows none.
+    pub default_sentinel: Option<Secret<String>>,
+    /// Public keys of proxies whose word counts.
+    pub trusted_proxies: Vec<String>,
+    /// What time of day it is where.
+    pub zones: Arc<dyn Zones + Send + Sync>,
 }
 
 /// Everything from which a [`crate::Directory`] is built in configuration mode.

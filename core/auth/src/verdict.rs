@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use account::Account;
+use jwt::DecodeError;
+use jwt::chain::UserRefusal;
 use moment::Timestamp;
 use nkeys::PublicKey;
 
@@ -47,6 +49,10 @@ pub struct Admission {
     pub by: Proof,
     /// When it must leave.
     pub expires: Option<Timestamp>,
+    /// When everybody of its account must leave.
+    pub account_expires: Option<Timestamp>,
+    /// What its user claims say about it, if it came with some.
+    pub claims: Option<Arc<UserFacts>>,
     /// The tighter of the user's and the account's limits.
     pub limits: ConnectionLimits,
     /// The key of the trusted proxy through which it came.
@@ -59,13 +65,30 @@ impl Admission {
             max_subscriptions: account.limits.max_subscriptions,
             max_payload: account.limits.max_payload,
         };
-        Self { account, permissions, user, by, expires: None, limits, proxy: None }
+        Self { account, permissions, user, by, expires: None, account_expires: None, claims: None, limits, proxy: None }
     }
 
     /// Whether the other one is the same user of the same account: what a second CONNECT must be.
     pub fn is_same_identity(&self, other: &Self) -> bool {
         self.account.name == other.account.name && self.user == other.user && self.by == other.by
     }
+}
+
+/// What user claims say about a user besides its rights: for events, monitoring and reviews.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserFacts {
+    /// The user's public key.
+    pub user: PublicKey,
+    /// Its name, for people.
+    pub name: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// The name of its account, for people.
+    pub account_name: String,
+    /// The key that signed the claims.
+    pub issuer: PublicKey,
+    /// When they were signed, in seconds.
+    pub issued_at: i64,
 }
 
 /// How a peer proved who it is.
@@ -96,6 +119,21 @@ pub struct ConnectionLimits {
     pub max_subscriptions: Option<u64>,
     /// Bytes of one message, header included.
     pub max_payload: Option<u64>,
+}
+
+impl ConnectionLimits {
+    /// The tighter of both, limit by limit.
+    #[must_use]
+    pub(crate) fn within(self, other: Self) -> Self {
+        let tighter = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        Self {
+            max_subscriptions: tighter(self.max_subscriptions, other.max_subscriptions),
+            max_payload: tighter(self.max_payload, other.max_payload),
+        }
+    }
 }
 
 /// Why an attempt failed. Precise for the operator; the peer always sees the same.
@@ -131,6 +169,12 @@ pub enum Refusal {
     CertificateUnknown(Vec<String>),
     /// The user has no password: it is known by its certificate only.
     CertificateRequired(String),
+    /// User claims are required, and there are none.
+    JwtMissing,
+    /// The user claims are not a token that somebody signed.
+    JwtMalformed(DecodeError),
+    /// The user claims do not admit the peer.
+    User(PublicKey, UserRefusal),
     /// So many logins wait to be judged that this one is not taken in.
     TooManyLogins,
     /// A second login on a connection is somebody else's.
@@ -141,6 +185,18 @@ impl Refusal {
     /// The text that the peer gets, whatever the reason.
     pub const fn wire_text(&self) -> &'static str {
         "Authorization Violation"
+    }
+
+    /// The text for a peer that was admitted and no longer is. `None`: it is closed without a word.
+    pub const fn farewell_text(&self) -> Option<&'static str> {
+        use jwt::chain::AccountRefusal as Account;
+        match self {
+            Self::User(_, UserRefusal::Revoked) => Some("User Authentication Revoked"),
+            Self::User(_, UserRefusal::Expired | UserRefusal::OutsideTimes) => Some("User Authentication Expired"),
+            Self::User(_, UserRefusal::Account(Account::Expired)) => Some("Account Authentication Expired"),
+            Self::User(..) => None,
+            _ => Some(self.wire_text()),
+        }
     }
 }
 
@@ -161,6 +217,9 @@ impl fmt::Display for Refusal {
             Self::KindNotAllowed(user, kind) => write!(f, "{user}: connection type {kind} is not allowed"),
             Self::CertificateMissing => f.write_str("a client certificate is required, none was shown"),
             Self::CertificateUnknown(names) => write!(f, "User in cert {names:?}, not found"),
+            Self::JwtMissing => f.write_str("a user JWT is required"),
+            Self::JwtMalformed(error) => write!(f, "User JWT not valid: {error}"),
+            Self::User(key, refusal) => write!(f, "JWT User \"{key}\": {refusal}"),
             Self::TooManyLogins => f.write_str("too many logins are waiting"),
             Self::IdentityChanged => f.write_str("a second CONNECT with another identity"),
             Self::CertificateRequired(name) => {

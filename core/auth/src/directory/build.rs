@@ -267,11 +267,9 @@ impl<'a> Builder<'a> {
     }
 
     fn proxies(&mut self) {
-        for key in &self.settings.trusted_proxies {
-            match key.parse::<PublicKey>() {
-                Ok(key) => self.proxies.push(key),
-                Err(_) => self.fail(&Place::default(), SettingsFault::ProxyKey(key.clone())),
-            }
+        match proxy_keys(&self.settings.trusted_proxies) {
+            Ok(keys) => self.proxies = keys,
+            Err(faults) => faults.into_iter().for_each(|fault| self.fail(&Place::default(), fault)),
         }
     }
 
@@ -319,6 +317,7 @@ impl<'a> Builder<'a> {
             proxies: self.proxies,
             proxy_required: self.settings.authorization.proxy_required,
             certificate_kinds: self.settings.certificate_kinds.clone(),
+            operators: None,
         })
     }
 }
@@ -344,6 +343,14 @@ fn concerns(error: &AccountError, account: &str) -> bool {
     matches!(error, AccountError::Reserved(name) | AccountError::Duplicate(name) if name.as_str() == account)
 }
 
-fn binding(account: &Account) -> Binding {
+/// The keys of proxies, or every text that is none.
+pub(super) fn proxy_keys(texts: &[String]) -> Result<Vec<PublicKey>, Vec<SettingsFault>> {
+    let parsed = texts.iter().map(|text| text.parse::<PublicKey>().map_err(|_| SettingsFault::ProxyKey(text.clone())));
+    let (keys, faults): (Vec<_>, Vec<_>) = parsed.partition(Result::is_ok);
+    let faults: Vec<_> = faults.into_iter().filter_map(Result::err).collect();
+    if faults.is_empty() { Ok(keys.into_iter().flatten().collect()) } else { Err(faults) }
+}
+
+pub(super) fn binding(account: &Account) -> Binding {
     Binding { system: account.system, callout: false }
 }

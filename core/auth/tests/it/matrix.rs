@@ -6,9 +6,11 @@ use std::fmt::Write;
 
 use auth::{Action, Attempt, Because, Denial, Directory, Permissions, Refusal, Rule, Verdict, authenticate};
 use data_encoding::BASE64URL_NOPAD;
+use jwt::chain::UserRefusal;
+use jwt::testing::{Chain, NOW, TestAccount};
 use testkit::accounts::{Words, attempt, compiled, robot, settings, shop, user};
 
-use crate::{filter, queue, subject};
+use crate::{claims, filter, queue, subject};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/matrix.txt");
 
@@ -232,10 +234,103 @@ fn logins() -> Vec<(&'static str, Directory, Attempt)> {
     ]
 }
 
+/// Attempts with user claims: one for each way in which the chain of trust can break.
+fn claim_logins() -> Vec<(&'static str, Directory, Attempt)> {
+    let chain = Chain::new("acme");
+    let shop = || chain.account("shop");
+    let known = |account: &TestAccount| claims::directory(&chain, &[account]);
+    let on = |account: TestAccount, change: fn(&mut jwt::UserClaims)| {
+        let joe = account.user("joe").with(change);
+        (known(&account), claims::attempt(&joe))
+    };
+    let fine = |change| on(shop(), change);
+    let scoped = |template: fn(&mut jwt::Scope), change: fn(&mut jwt::UserClaims)| {
+        let mut account = shop();
+        let signer = account.add_scope("team", template);
+        let joe = account.scoped_user("joe", &signer).with(change);
+        (known(&account), claims::attempt(&joe))
+    };
+    let row = |what, (directory, attempt)| (what, directory, attempt);
+    let signed_with = |signature: Option<&str>| {
+        let (directory, mut attempt) = fine(|_| {});
+        attempt.credentials.signature = signature.map(str::to_owned);
+        (directory, attempt)
+    };
+    let pinned = {
+        let mut settings = claims::operators(&chain);
+        settings.trust = settings.trust.pinned_to([]);
+        claims::with(settings, &[&shop()])
+    };
+    let strict = {
+        let mut strict = chain.clone();
+        strict.claims.strict_signing_key_usage = true;
+        let account = strict.account("shop");
+        (claims::directory(&strict, &[&account]), claims::attempt(&account.user("joe")))
+    };
+    let stranger = {
+        let mut joe = shop().delegated_user("joe");
+        joe.signer = jwt::testing::key(nkeys::Role::Account, "stranger");
+        (known(&shop()), claims::attempt(&joe))
+    };
+    let soon_over = shop().with(|account| account.common.expires = NOW.as_secs() + 5);
+    vec![
+        row("user claims", fine(|_| {})),
+        row("account not at hand", (claims::directory(&chain, &[]), claims::attempt(&shop().user("joe")))),
+        ("no claims", known(&shop()), Attempt::silent(auth::ConnectionKind::Standard)),
+        ("not a token", known(&shop()), claims::shows("x.y.z")),
+        ("account not pinned", pinned, claims::attempt(&shop().user("joe"))),
+        row("account over in five seconds", on(soon_over, |_| {})),
+        row("claims not valid", fine(|user| user.rights.sources = vec!["nowhere".into()])),
+        row("claims over", fine(|user| user.common.expires = NOW.as_secs() - 1)),
+        row("claims too early", fine(|user| user.common.not_before = NOW.as_secs() + 60)),
+        row("signed by a stranger", stranger),
+        row("strict operator, account key", strict),
+        row("scope, and rights of its own", scoped(|_| {}, |user| user.rights.bearer_token = true)),
+        row(
+            "scope that needs a tag",
+            scoped(|scope| scope.template.permissions.publish.deny = vec!["{{tag(x)}}".into()], |_| {}),
+        ),
+        row("proxy required by claims", fine(|user| user.rights.proxy_required = true)),
+        row(
+            "bearer, not allowed",
+            on(shop().with(|account| account.limits.account.disallow_bearer = true), |user| {
+                user.rights.bearer_token = true
+            }),
+        ),
+        row("kind not allowed by claims", fine(|user| user.rights.allowed_connection_types = vec!["MQTT".into()])),
+        row("kind that nobody knows", fine(|user| user.rights.allowed_connection_types = vec!["PIGEON".into()])),
+        row("claims, nonce not signed", signed_with(None)),
+        row("claims, signature not base64", signed_with(Some("?"))),
+        row("claims, another signature", signed_with(Some("AAAA"))),
+        row("revoked", on(shop().with(|account| account.revocations.revoke(jwt::Revoked::All, NOW.as_secs())), |_| {})),
+        row("from elsewhere", fine(|user| user.rights.sources = vec!["10.0.0.0/8".into()])),
+        row(
+            "at another time",
+            fine(|user| {
+                user.rights.times = vec![jwt::TimeRange { start: "01:00:00".into(), end: "01:00:01".into() }];
+            }),
+        ),
+        row(
+            "in an unknown zone",
+            fine(|user| {
+                user.rights.times = vec![jwt::TimeRange { start: "01:00:00".into(), end: "01:00:01".into() }];
+                user.rights.times_location = "Atlantis".into();
+            }),
+        ),
+    ]
+}
+
+/// When a login is judged: the claims of the account over in five seconds are over, all others are as they were signed.
+fn when(what: &str) -> moment::Timestamp {
+    let late = what == "account over in five seconds";
+    moment::Timestamp::from_secs(NOW.as_secs() + if late { 6 } else { 0 })
+}
+
 fn login_table() -> String {
     let mut out = String::from("\nLogins\n\n");
-    for (what, directory, attempt) in logins() {
-        let came_of_it = match authenticate(&directory, &attempt, crate::NOW) {
+    for (what, directory, attempt) in logins().into_iter().chain(claim_logins()) {
+        let came_of_it = match authenticate(&directory, &attempt, when(what)) {
+            Verdict::NeedAccount(_) => "? the account's claims".into(),
             Verdict::Admit(admission) => {
                 format!("+ {} {} by {:?}", admission.account.name, admission.user, admission.by)
             }
@@ -287,9 +382,9 @@ fn every_action_and_every_reason_is_in_the_matrix() {
 
 #[test]
 fn every_refusal_has_a_row() {
-    let mut seen = [false; 15];
-    for (_, directory, attempt) in logins() {
-        let Verdict::Refuse(refusal) = authenticate(&directory, &attempt, crate::NOW) else { continue };
+    let mut seen = [false; 17];
+    for (what, directory, attempt) in logins().into_iter().chain(claim_logins()) {
+        let Verdict::Refuse(refusal) = authenticate(&directory, &attempt, when(what)) else { continue };
         assert_eq!(refusal.wire_text(), "Authorization Violation");
         seen[match refusal {
             Refusal::NamesAccount => 0,
@@ -307,9 +402,48 @@ fn every_refusal_has_a_row() {
             Refusal::CertificateMissing => 12,
             Refusal::CertificateUnknown(_) => 13,
             Refusal::CertificateRequired(_) => 14,
+            Refusal::JwtMissing => 15,
+            Refusal::JwtMalformed(_) => 16,
+            // The next test looks at these.
+            Refusal::User(..) => continue,
             // About a connection, not about an attempt: the broker's scenes produce them.
             Refusal::TooManyLogins | Refusal::IdentityChanged => unreachable!("a directory cannot know this"),
         }] = true;
     }
-    assert_eq!(seen, [true; 15]);
+    assert_eq!(seen, [true; 17]);
+}
+
+#[test]
+fn every_way_in_which_the_chain_can_break_has_a_row() {
+    let mut seen = [false; 20];
+    for (what, directory, attempt) in claim_logins() {
+        let Verdict::Refuse(Refusal::User(_, refusal)) = authenticate(&directory, &attempt, when(what)) else {
+            continue;
+        };
+        seen[match refusal {
+            UserRefusal::NotPinned(_) => 0,
+            UserRefusal::Account(_) => 1,
+            UserRefusal::Invalid(_) => 2,
+            UserRefusal::Expired => 3,
+            UserRefusal::Early => 4,
+            UserRefusal::UnknownIssuer(_) => 5,
+            UserRefusal::IdentityKey => 6,
+            UserRefusal::ScopedWithRights(_) => 7,
+            UserRefusal::Template(_) => 8,
+            UserRefusal::ProxyRequired => 9,
+            UserRefusal::BearerDisallowed => 10,
+            UserRefusal::ConnectionType(_) => 11,
+            UserRefusal::NoKnownConnectionType => 12,
+            UserRefusal::SignatureMissing => 13,
+            UserRefusal::SignatureEncoding => 14,
+            UserRefusal::Signature => 15,
+            UserRefusal::Revoked => 16,
+            UserRefusal::Source(_) => 17,
+            UserRefusal::OutsideTimes => 18,
+            UserRefusal::UnknownZone(_) => 19,
+            // A user is judged by the account it names, and claims are validated before their rules are compiled.
+            UserRefusal::OtherAccount(_) | UserRefusal::Permissions => unreachable!("{what}"),
+        }] = true;
+    }
+    assert_eq!(seen, [true; 20]);
 }
