@@ -12,8 +12,13 @@ pub enum DecodeError {
     TooLarge(usize),
     /// Not three parts with dots between.
     Chunks,
-    /// A part is not unpadded base64url; the text names the part.
-    Base64(&'static str),
+    /// A part is not unpadded base64url.
+    Base64 {
+        /// Which part.
+        part: &'static str,
+        /// The first byte that is wrong.
+        at: usize,
+    },
     /// A part is not JSON, or names a field twice.
     Json {
         /// Which part.
@@ -98,7 +103,7 @@ impl fmt::Display for DecodeError {
                 write!(f, "token size {len} exceeds maximum of {MAX_TOKEN_BYTES} bytes: token too large")
             }
             Self::Chunks => f.write_str("expected 3 chunks"),
-            Self::Base64(part) => write!(f, "{part} is not base64url"),
+            Self::Base64 { at, .. } => write!(f, "illegal base64 data at input byte {at}"),
             Self::Json { part, problem } => write!(f, "{part} is not valid JSON: {problem}"),
             Self::HeaderType(found) => write!(f, "not supported type {found:?}"),
             Self::Algorithm(found) => write!(f, "unexpected {found:?} algorithm"),

@@ -59,7 +59,7 @@ impl<'a> Parts<'a> {
 }
 
 fn base64url(part: &'static str, text: &str) -> Result<Vec<u8>, DecodeError> {
-    BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| DecodeError::Base64(part))
+    BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|error| DecodeError::Base64 { part, at: error.position })
 }
 
 /// Says whether the algorithm is the first generation's.

@@ -61,27 +61,19 @@ impl Directory {
     }
 
     fn scan(&self, now: Timestamp) -> io::Result<Index> {
-        let mut index = Index::default();
-        let mut names = self.names()?;
-        names.sort_unstable();
-        for account in names {
-            if let Some(token) = read_token(&self.file(&account))? {
+        let mut index = match self.room {
+            Room::Bounded(_) => Index::default(),
+            Room::Evicting { .. } => Index::ordered(),
+        };
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let account = account_of(&entry.path()).filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file()));
+            let Some(account) = account else { continue };
+            if let Some(token) = read_token(&entry.path())? {
                 index.put(account, describe(&token), self.until(now));
             }
         }
         Ok(index)
-    }
-
-    /// The accounts that have a file here.
-    fn names(&self) -> io::Result<Vec<PublicKey>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                names.extend(account_of(&entry.path()));
-            }
-        }
-        Ok(names)
     }
 
     /// A key's text is letters and digits only, so this never leaves the directory.

@@ -12,9 +12,24 @@ use crate::store::Stored;
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     entries: HashMap<PublicKey, Entry>,
-    order: BTreeMap<u64, PublicKey>,
-    uses: u64,
+    /// Who was used when, for stores that let the oldest go. The others do not pay for it.
+    order: Option<Order>,
     hash: [u8; 32],
+}
+
+#[derive(Debug, Default)]
+struct Order {
+    accounts: BTreeMap<u64, PublicKey>,
+    uses: u64,
+}
+
+impl Order {
+    /// Puts an account at the end and says its number there.
+    fn append(&mut self, account: PublicKey) -> u64 {
+        self.uses += 1;
+        self.accounts.insert(self.uses, account);
+        self.uses
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +49,11 @@ pub(crate) fn describe(token: &str) -> Stored {
 }
 
 impl Index {
+    /// An index that knows the order of use.
+    pub(crate) fn ordered() -> Self {
+        Self { order: Some(Order::default()), ..Self::default() }
+    }
+
     pub(crate) fn get(&self, account: &PublicKey) -> Option<Stored> {
         self.entries.get(account).map(|entry| entry.stored)
     }
@@ -48,31 +68,30 @@ impl Index {
 
     pub(crate) fn put(&mut self, account: PublicKey, stored: Stored, until: i64) {
         self.remove(&account);
-        self.uses += 1;
-        self.order.insert(self.uses, account);
-        self.entries.insert(account, Entry { stored, until, used: self.uses });
+        let used = self.order.as_mut().map_or(0, |order| order.append(account));
+        self.entries.insert(account, Entry { stored, until, used });
         self.combine(stored.hash);
     }
 
     pub(crate) fn remove(&mut self, account: &PublicKey) -> Option<Stored> {
         let entry = self.entries.remove(account)?;
-        self.order.remove(&entry.used);
+        if let Some(order) = &mut self.order {
+            order.accounts.remove(&entry.used);
+        }
         self.combine(entry.stored.hash);
         Some(entry.stored)
     }
 
     /// The entry was used: it moves to the end, and lives until then.
     pub(crate) fn touch(&mut self, account: &PublicKey, until: i64) {
-        let Some(entry) = self.entries.get_mut(account) else { return };
-        self.order.remove(&entry.used);
-        self.uses += 1;
-        (entry.used, entry.until) = (self.uses, until);
-        self.order.insert(self.uses, *account);
+        let (Some(order), Some(entry)) = (&mut self.order, self.entries.get_mut(account)) else { return };
+        order.accounts.remove(&entry.used);
+        (entry.used, entry.until) = (order.append(*account), until);
     }
 
     /// The account that was not used for longest.
     pub(crate) fn oldest(&self) -> Option<PublicKey> {
-        self.order.values().next().copied()
+        self.order.as_ref().and_then(|order| order.accounts.values().next().copied())
     }
 
     /// The accounts that nobody used until now.

@@ -2,7 +2,7 @@ use std::io;
 
 use jwt::chain::OperatorTrust;
 use moment::{Duration, Timestamp};
-use nkeys::{PublicKey, Role};
+use nkeys::PublicKey;
 use serde_json::Value;
 
 use crate::directory::Directory;
@@ -147,9 +147,9 @@ impl Resolver {
         Handled::with(outcome, if changed { vec![effect] } else { Vec::new() }, world)
     }
 
-    /// An unknown account is answered with nothing in it; what is no account is not answered.
+    /// An unknown account, and any other key, is answered with nothing in it; what is no key is not answered.
     fn lookup(&mut self, account: &str, world: &World<'_>) -> Answer {
-        let Ok(account) = PublicKey::parse_as(Role::Account, account) else { return Answer::Silence };
+        let Ok(account) = account.parse::<PublicKey>() else { return Answer::Silence };
         match self.store.load(&account, world.now) {
             Ok(token) => Answer::One(token.unwrap_or_default().into_bytes()),
             Err(_) => Answer::Silence,

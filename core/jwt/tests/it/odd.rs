@@ -34,7 +34,9 @@ fn the_outer_form_is_checked() {
     assert_eq!(problem(Claims::decode("")), "expected 3 chunks");
     assert_eq!(problem(Claims::decode("a.b")), "expected 3 chunks");
     assert_eq!(problem(Claims::decode("a.b.c.d")), "expected 3 chunks");
-    assert!(matches!(Claims::decode("%.b.c"), Err(DecodeError::Base64("header"))));
+    assert_eq!(problem(Claims::decode("%.b.c")), "illegal base64 data at input byte 0");
+    assert_eq!(problem(Claims::decode("a.b.c")), "illegal base64 data at input byte 0");
+    assert_eq!(problem(Claims::decode("AAAAA%.b.c")), "illegal base64 data at input byte 5");
     assert!(matches!(Claims::decode("AAAA.AAAA.AAAA"), Err(DecodeError::Json { part: "header", .. })));
     let large = "a".repeat(MAX_TOKEN_BYTES + 1);
     assert_eq!(problem(Claims::decode(&large)), "token size 1048577 exceeds maximum of 1048576 bytes: token too large");

@@ -148,7 +148,8 @@ fn a_lookup_tells_the_token_or_nothing() {
     scene.push(&shop);
     assert_eq!(scene.lookup(&shop.key.public().to_string()), Some(shop.token()));
     assert_eq!(scene.lookup(&bank.key.public().to_string()), Some(String::new()));
-    for odd in ["x", "..", "../../etc/passwd", &shop.user("joe").key.public().to_string(), "*"] {
+    assert_eq!(scene.lookup(&shop.user("joe").key.public().to_string()), Some(String::new()));
+    for odd in ["x", "..", "../../etc/passwd", &shop.key.public().to_string()[..55], "*"] {
         let request = Request::Lookup(odd);
         let handled = scene.within(|resolver, world| resolver.handle(&request, b"", world));
         assert_eq!(handled.answer, Answer::Silence, "{odd}");
