@@ -15,6 +15,7 @@ mod buffers;
 mod chance;
 mod chunk;
 mod connection;
+mod delivery;
 mod entry;
 mod hub;
 mod internal;

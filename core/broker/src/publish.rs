@@ -4,19 +4,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use auth::{Denial, Permissions};
-use moment::Instant;
 use subject::Subject;
 use wire::client::Publish;
 
 use crate::buffers::BufferId;
 use crate::connection::Active;
-use crate::internal::{Message, Sender};
+use crate::delivery::{Delivery, Flight};
 use crate::link::Link;
-use crate::mailbox::ConnectionKey;
 use crate::observer::Event;
-use crate::plan::{Judged, Plan, PlanTarget};
+use crate::plan::{Judged, Plan};
 use crate::stage::{BORROW_BYTES, Borrowed, Laid};
-use crate::subscription::{Target, Turn};
+use crate::subscription::Target;
 use crate::worker::Engine;
 
 /// Where a message lies: the buffer, and where in it.
@@ -36,14 +34,25 @@ fn judge<'a>(permissions: &Permissions, subject: &'a [u8]) -> Judged<'a> {
     }
 }
 
-/// Room for `[reply ][header-size ]size CRLF`.
+/// `[reply ][header-size ]size CRLF`, kept from message to message: publishers repeat their sizes.
 #[derive(Default)]
 pub(crate) struct Tail {
     bytes: Vec<u8>,
+    /// The size the bytes are for, if they are only that.
+    bare: Option<usize>,
 }
 
 impl Tail {
+    #[inline]
     fn set(&mut self, reply: Option<&[u8]>, header_bytes: usize, size: usize) {
+        let bare = (reply.is_none() && header_bytes == 0).then_some(size);
+        if bare.is_none() || bare != self.bare {
+            self.write(reply, header_bytes, size);
+            self.bare = bare;
+        }
+    }
+
+    fn write(&mut self, reply: Option<&[u8]>, header_bytes: usize, size: usize) {
         let mut digits = itoa::Buffer::new();
         self.bytes.clear();
         if let Some(reply) = reply {
@@ -64,21 +73,6 @@ impl Tail {
 pub(crate) struct Tails {
     whole: Tail,
     stripped: Tail,
-}
-
-/// One message on its way to many targets.
-struct Flight<'a> {
-    publisher: ConnectionKey,
-    /// The publisher's link, if its own messages are not to come back.
-    no_echo: Option<u32>,
-    subject: &'a [u8],
-    reply: Option<&'a [u8]>,
-    header_bytes: usize,
-    whole: Laid<'a>,
-    /// Without headers, for clients that read none.
-    stripped: Laid<'a>,
-    sender: Sender<'a>,
-    now: Instant,
 }
 
 impl Engine {
@@ -162,117 +156,40 @@ impl Engine {
         // The parser saw the CRLF behind the body; it is sent on with it.
         let Some(with_end) = source.bytes.get(body.start..body.end + 2) else { return };
         let lender = source.lender.filter(|_| size >= BORROW_BYTES);
+        self.borrowed |= lender.is_some();
         let lent = |start: usize, len: usize| {
             lender.map(|(buffer, offset)| Borrowed { buffer, start: offset + start, len })
         };
-        let mut tails = std::mem::take(&mut self.tails);
-        tails.whole.set(publish.reply, header_len, size);
+        self.tails.whole.set(publish.reply, header_len, size);
         let whole = Laid {
-            tail: &tails.whole.bytes,
+            tail: &self.tails.whole.bytes,
             body: with_end,
             borrowed: lent(body.start, size + 2),
             counted: size as u64,
         };
-        let mut stripped = whole;
+        let stripped;
+        let mut flight = Flight {
+            link,
+            no_echo: !active.session.echoes(),
+            publish,
+            whole: &whole,
+            stripped: &whole,
+            account: &active.account,
+            now: self.now,
+        };
         if header_len > 0 {
-            tails.stripped.set(publish.reply, 0, size - header_len);
+            self.tails.stripped.set(publish.reply, 0, size - header_len);
             stripped = Laid {
-                tail: &tails.stripped.bytes,
+                tail: &self.tails.stripped.bytes,
                 body: with_end.get(header_len..).unwrap_or_default(),
                 borrowed: lent(body.start + header_len, size - header_len + 2),
                 counted: (size - header_len) as u64,
             };
+            flight.stripped = &stripped;
         }
-        self.borrowed |= lender.is_some();
-        let flight = Flight {
-            publisher: link.key,
-            no_echo: (!active.session.echoes()).then_some(link.slot),
-            subject: publish.subject,
-            reply: publish.reply,
-            header_bytes: header_len,
-            whole,
-            stripped,
-            sender: Sender { link: Some(link), account: &active.account },
-            now: self.now,
-        };
-        self.fan_out(plan, &flight);
-        self.tails = tails;
-    }
-
-    #[inline]
-    fn fan_out(&mut self, plan: &Rc<Plan>, flight: &Flight<'_>) {
-        for target in &plan.targets {
-            self.deliver(plan, target, flight);
-        }
-        for group in &plan.groups {
-            if let Some(member) = self.pick(group, flight) {
-                self.deliver(plan, member, flight);
-            }
-        }
+        let mut delivery = Delivery { stages: &mut self.stages, chance: &mut self.chance, spent: &mut self.spent };
+        delivery.fan_out(plan, &flight);
         self.plans.count(plan);
-    }
-
-    /// One member of a queue group, by chance, among those that may have the message.
-    fn pick<'p>(&mut self, group: &'p [PlanTarget], flight: &Flight<'_>) -> Option<&'p PlanTarget> {
-        let start = self.chance.below(group.len());
-        let (before, from) = group.split_at(start);
-        from.iter().chain(before).find(|member| {
-            let echoed = flight.no_echo == Some(member.slot);
-            !echoed && !(member.limited && member.client().is_some_and(|client| client.is_over()))
-        })
-    }
-
-    #[inline(always)]
-    fn deliver(&mut self, plan: &Plan, target: &PlanTarget, flight: &Flight<'_>) {
-        if flight.no_echo == Some(target.slot) {
-            return;
-        }
-        match &target.subscription.target {
-            Target::Client(client) => {
-                if target.limited || target.grants_replies {
-                    if !self.before_delivery(target, flight) {
-                        return;
-                    }
-                } else {
-                    target.delivered.set(target.delivered.get() + 1);
-                }
-                let head = plan.head(target);
-                let (head, laid) = match (flight.header_bytes > 0, target.headers) {
-                    (true, true) => (head, &flight.whole),
-                    (true, false) => (&head[1..], &flight.stripped),
-                    (false, _) => (&head[1..], &flight.whole),
-                };
-                self.stages.message(target.slot, &client.peer.link, flight.publisher, head, laid);
-            }
-            Target::Internal(internal) => {
-                let body = flight.whole.body;
-                let (headers, payload) = body[..body.len() - 2].split_at(flight.header_bytes);
-                let message = Message { subject: flight.subject, reply: flight.reply, headers, payload };
-                internal.deliver(&message, &flight.sender);
-            }
-        }
-    }
-
-    /// What limited subscriptions and reply grants ask for. `false` if the message is not to be delivered.
-    #[cold]
-    fn before_delivery(&mut self, target: &PlanTarget, flight: &Flight<'_>) -> bool {
-        let Some(client) = target.client() else { return true };
-        if target.limited {
-            match client.take_turn() {
-                Turn::Over => return false,
-                Turn::Last => self.spent.push(target.subscription.clone()),
-                Turn::Deliver => {}
-            }
-        } else {
-            target.delivered.set(target.delivered.get() + 1);
-        }
-        if let (true, Some(reply)) = (target.grants_replies, flight.reply) {
-            let permissions = client.peer.permissions.load();
-            if Subject::parse(reply).is_ok_and(|reply| permissions.publish(reply).is_err()) {
-                self.stages.grant_reply(&client.peer.link, reply, flight.now);
-            }
-        }
-        true
     }
 
     /// Tells a requester that nobody answers: a 503 to its own subscription for the reply.

@@ -239,7 +239,7 @@ impl Stages {
         &mut self,
         slot: u32,
         link: &Arc<Link>,
-        publisher: ConnectionKey,
+        publisher: &Link,
         head: &[u8],
         laid: &Laid<'_>,
     ) {
@@ -248,8 +248,8 @@ impl Stages {
         let staged = &mut staged[stage];
         staged.msgs += 1;
         staged.bytes += laid.counted;
-        if staged.publishers.last() != Some(&publisher) {
-            staged.publishers.push(publisher);
+        if staged.publishers.last().is_none_or(|last| last.id != publisher.key.id) {
+            staged.publishers.push(publisher.key);
         }
         match laid.borrowed {
             None => lay(staged.room(head.len() + laid.tail.len() + laid.body.len(), pool, taken), head, laid),

@@ -331,12 +331,14 @@ impl Engine {
         }
         while at < bytes.len() {
             let rest = &bytes[at..];
-            let (op, consumed) = match wire::client::parse(rest, &connection.limits) {
-                Ok(Parsed::Op { op, consumed }) => (op, consumed),
-                Ok(Parsed::Incomplete { need }) => return Flow::Taken { bytes: at, need },
-                Err(error) => return Flow::Close(self.protocol_error(connection, &error)),
+            // Looked at where it was parsed: moving an operation costs more than taking it.
+            let parsed = wire::client::parse(rest, &connection.limits);
+            let (op, consumed) = match &parsed {
+                Ok(Parsed::Op { op, consumed }) => (op, *consumed),
+                Ok(Parsed::Incomplete { need }) => return Flow::Taken { bytes: at, need: *need },
+                Err(error) => return Flow::Close(self.protocol_error(connection, error)),
             };
-            if let (Op::Publish(publish), Phase::Active(active)) = (&op, &mut connection.phase) {
+            if let (Op::Publish(publish), Phase::Active(active)) = (op, &mut connection.phase) {
                 let source = Source { lender: Some((id, at)), bytes: rest };
                 let taken = self.publish(&connection.link, active, publish, source);
                 if taken && active.session.is_verbose() {
@@ -345,7 +347,7 @@ impl Engine {
                 at += consumed;
                 continue;
             }
-            match self.other(connection, &op) {
+            match self.other(connection, op) {
                 Taken::Done => at += consumed,
                 Taken::Again => {}
                 Taken::Wait { consumed: true } => return Flow::Wait { bytes: at + consumed },
