@@ -6,6 +6,7 @@
 //!   .admit_account(token, &key, now)            -> TrustedAccount, the only way to one
 //! admit_user(&trust, &account, &user, &attempt, &zones, now)   -> Result<UserGrant, UserRefusal>
 //! rights_of(&trust, &account, &user)            the same without the connection: for a callout's answer
+//! admit_vouched(&user, &rights, &attempt, &zones, now)  and its connection without the chain
 //! activate(&trust, &exporter, &importer, &import, &export, now) -> Result<Activation, ActivationRefusal>
 //! ```
 //!
@@ -20,6 +21,6 @@ mod trust;
 
 pub use account::TrustedAccount;
 pub use activation::{Activation, ActivationRefusal, activate};
-pub use login::{Attempt, Origin, Rights, UserGrant, admit_user, rights_of};
+pub use login::{Attempt, Origin, Rights, UserGrant, admit_user, admit_vouched, rights_of};
 pub use refusal::{AccountRefusal, OperatorRefusal, UserRefusal};
 pub use trust::{OperatorTrust, TrustedOperator};

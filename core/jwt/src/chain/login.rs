@@ -120,9 +120,32 @@ pub fn admit_user(
     Ok(grant(account, user, granted, window_ends))
 }
 
+/// What is left to judge of a user for whom an authorization service vouches: the claims themselves, the proxy, the kind
+/// of connection, the place and the time. The chain was judged by [`rights_of`] or is not ours, and nothing is signed.
+/// Gives the moment when the user has to go.
+pub fn admit_vouched(
+    user: &UserClaims,
+    rights: &UserRights,
+    attempt: &Attempt<'_>,
+    zones: &dyn Zones,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, UserRefusal> {
+    check_claims(user, now)?;
+    if rights.proxy_required && !attempt.via_trusted_proxy {
+        return Err(UserRefusal::ProxyRequired);
+    }
+    check_connection(rights, attempt.connection)?;
+    check_source(rights, attempt.address)?;
+    let window_ends = check_times(rights, zones, now)?;
+    Ok(claim_ends(user).into_iter().chain(window_ends).min())
+}
+
+fn claim_ends(user: &UserClaims) -> Option<Timestamp> {
+    Some(user.common.expires).filter(|&at| at != 0).map(Timestamp::from_secs)
+}
+
 fn grant(account: &TrustedAccount, user: &UserClaims, granted: Rights, window_ends: Option<Timestamp>) -> UserGrant {
     let Rights { rights, rules, origin } = granted;
-    let claim_ends = Some(user.common.expires).filter(|&at| at != 0).map(Timestamp::from_secs);
     UserGrant {
         user: user.common.subject,
         name: user.common.name.clone(),
@@ -136,7 +159,7 @@ fn grant(account: &TrustedAccount, user: &UserClaims, granted: Rights, window_en
         max_subscriptions: bound(rights.limits.subs),
         max_payload: bound(rights.limits.payload),
         is_bearer: rights.bearer_token,
-        expires: claim_ends.into_iter().chain(window_ends).min(),
+        expires: claim_ends(user).into_iter().chain(window_ends).min(),
         account_expires: account.expires(),
     }
 }
