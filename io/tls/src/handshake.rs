@@ -144,11 +144,17 @@ impl Handshake {
                 Turn::Secure => return self.establish(out).map(Step::Done),
                 Turn::Over => return Err(Fault::PeerAlert(0)),
                 Turn::Failed(error) => {
-                    while let Turn::Again = self.turn(out) {}
+                    self.last_words(out);
                     return Err(fault_of(&error));
                 }
             }
         }
+    }
+
+    /// Appends the alert. The state machine is asked for nothing else: it would take the same bytes for new ones.
+    fn last_words(&mut self, out: &mut Vec<u8>) {
+        while self.connection.common().is_ok_and(CommonState::wants_write) && matches!(self.turn(out), Turn::Again) {}
+        self.connection = Connection::Gone;
     }
 
     /// Where the next record that was not shown yet ends.
@@ -183,7 +189,9 @@ impl Handshake {
             common.peer_certificates().unwrap_or_default().iter().map(|der| der.to_vec()).collect();
         let is_server = matches!(connection, Connection::Server(_));
         let (secrets, ratchet) = connection.into_parts()?;
-        let wire = std::mem::take(&mut self.wire);
+        let mut wire = std::mem::take(&mut self.wire);
+        // An idle connection keeps no room for a handshake it will never repeat.
+        wire.shrink_to_fit();
         let mut layer = Layer::new(session.version, is_server, secrets, ratchet, wire)?;
         let peer = self.peer_facts(&peer_chain).inspect_err(|fault| layer.sealer.fail(fault, out))?;
         Ok(Established { layer, session, peer_chain, peer })
@@ -306,6 +314,7 @@ fn certificate_text(why: &CertificateError) -> String {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "x509: certificate specifies an incompatible key usage".into()
         }
+        CertificateError::Other(inner) => format!("x509: {inner}"),
         CertificateError::BadEncoding => "x509: malformed certificate".into(),
         other => format!("x509: {other}"),
     }

@@ -24,6 +24,7 @@ pub mod ocsp;
 mod pin;
 mod provider;
 mod record;
+mod reload;
 mod server;
 mod settings;
 mod suite;
@@ -42,6 +43,7 @@ pub use identity::{Candidate, PeerFacts};
 pub use layer::{Answer, Layer, Opened, Opener, Sealer};
 pub use names::NameError;
 pub use pin::{PinnedCerts, SpkiHash};
+pub use reload::{Build, FileWatch, Live, Stamp};
 pub use server::ServerTls;
 pub use settings::{
     AUTO_FALLBACK_DELAY, CertificateFiles, DEFAULT_TIMEOUT, HandshakeFirst, OcspPeer, Passphrase, Settings,

@@ -9,7 +9,7 @@ use crate::pair::{client_tls, meet, server_tls, shake_in_pieces};
 use crate::stock::{self, Stock, give_wire, seal, take_wire};
 
 /// A server that is trusted, and a client that trusts it.
-pub fn plain_files() -> (Settings, Settings, Files, Authority) {
+pub(crate) fn plain_files() -> (Settings, Settings, Files, Authority) {
     let authority = Authority::new("Test CA");
     let files = Files::new();
     files.write_identity("server", &authority.issue(Subject::named("server").dns("localhost")));

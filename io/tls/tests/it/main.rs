@@ -2,4 +2,6 @@
 
 mod layer;
 mod pair;
+mod refusals;
+mod reload;
 mod stock;

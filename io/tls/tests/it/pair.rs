@@ -4,23 +4,23 @@ use bulwark_tls::{ClientTls, Established, Fault, Handshake, ServerTls, Settings,
 use testkit::certificates::Files;
 
 /// Both ends of a secure connection.
-pub struct Pair {
-    pub server: Established,
-    pub client: Established,
+pub(crate) struct Pair {
+    pub(crate) server: Established,
+    pub(crate) client: Established,
 }
 
 /// How a handshake that did not succeed ended at each end.
 #[derive(Debug)]
-pub struct Failed {
-    pub server: Option<Fault>,
-    pub client: Option<Fault>,
+pub(crate) struct Failed {
+    pub(crate) server: Option<Fault>,
+    pub(crate) client: Option<Fault>,
 }
 
-pub fn server_tls(settings: &Settings, files: &Files) -> ServerTls {
+pub(crate) fn server_tls(settings: &Settings, files: &Files) -> ServerTls {
     ServerTls::build(settings, &|path| files.read(path)).expect("the settings are good")
 }
 
-pub fn client_tls(settings: &Settings, files: &Files) -> ClientTls {
+pub(crate) fn client_tls(settings: &Settings, files: &Files) -> ClientTls {
     ClientTls::build(settings, &|path| files.read(path)).expect("the settings are good")
 }
 
@@ -67,12 +67,12 @@ impl End {
 }
 
 /// Lets both ends talk until they are done or one of them gives up.
-pub fn shake(server: Handshake, client: Handshake) -> Result<Pair, Failed> {
+pub(crate) fn shake(server: Handshake, client: Handshake) -> Result<Pair, Failed> {
     shake_in_pieces(server, client, usize::MAX)
 }
 
 /// The same, with a wire that delivers so many bytes at a time.
-pub fn shake_in_pieces(server: Handshake, client: Handshake, piece: usize) -> Result<Pair, Failed> {
+pub(crate) fn shake_in_pieces(server: Handshake, client: Handshake, piece: usize) -> Result<Pair, Failed> {
     let (mut server, mut client) = (End::Open(Box::new(server)), End::Open(Box::new(client)));
     let mut to_server = Vec::new();
     client = client.receive(&[], &mut to_server);
@@ -92,11 +92,11 @@ pub fn shake_in_pieces(server: Handshake, client: Handshake, piece: usize) -> Re
 }
 
 /// A handshake between two blocks, the client asking for `localhost`.
-pub fn meet(server: &Settings, client: &Settings, files: &Files) -> Result<Pair, Failed> {
+pub(crate) fn meet(server: &Settings, client: &Settings, files: &Files) -> Result<Pair, Failed> {
     meet_at("localhost", server, client, files)
 }
 
-pub fn meet_at(host: &str, server: &Settings, client: &Settings, files: &Files) -> Result<Pair, Failed> {
+pub(crate) fn meet_at(host: &str, server: &Settings, client: &Settings, files: &Files) -> Result<Pair, Failed> {
     let server = server_tls(server, files).accept().unwrap();
     let client = client_tls(client, files).connect(host).unwrap();
     shake(server, client)
@@ -104,12 +104,12 @@ pub fn meet_at(host: &str, server: &Settings, client: &Settings, files: &Files) 
 
 impl Pair {
     /// Sends `plain` from the client and gives back what the server reads.
-    pub fn up(&mut self, plain: &[u8]) -> Vec<u8> {
+    pub(crate) fn up(&mut self, plain: &[u8]) -> Vec<u8> {
         carry(&mut self.client, &mut self.server, plain)
     }
 
     /// Sends `plain` from the server and gives back what the client reads.
-    pub fn down(&mut self, plain: &[u8]) -> Vec<u8> {
+    pub(crate) fn down(&mut self, plain: &[u8]) -> Vec<u8> {
         carry(&mut self.server, &mut self.client, plain)
     }
 }

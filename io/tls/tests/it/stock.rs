@@ -16,16 +16,16 @@ use testkit::certificates::Identity;
 
 /// How the standard end is set up.
 #[derive(Clone)]
-pub struct Stock {
-    pub roots: Vec<Vec<u8>>,
-    pub identity: Option<Identity>,
-    pub versions: Vec<&'static SupportedProtocolVersion>,
-    pub suites: Option<Vec<SupportedCipherSuite>>,
-    pub groups: Option<Vec<&'static dyn rustls::crypto::SupportedKxGroup>>,
+pub(crate) struct Stock {
+    pub(crate) roots: Vec<Vec<u8>>,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) versions: Vec<&'static SupportedProtocolVersion>,
+    pub(crate) suites: Option<Vec<SupportedCipherSuite>>,
+    pub(crate) groups: Option<Vec<&'static dyn rustls::crypto::SupportedKxGroup>>,
 }
 
 impl Stock {
-    pub fn trusting(roots: &[&[u8]]) -> Self {
+    pub(crate) fn trusting(roots: &[&[u8]]) -> Self {
         Self {
             roots: roots.iter().map(|root| root.to_vec()).collect(),
             identity: None,
@@ -35,22 +35,22 @@ impl Stock {
         }
     }
 
-    pub fn version(mut self, version: &'static SupportedProtocolVersion) -> Self {
+    pub(crate) fn version(mut self, version: &'static SupportedProtocolVersion) -> Self {
         self.versions = vec![version];
         self
     }
 
-    pub fn suite(mut self, suite: SupportedCipherSuite) -> Self {
+    pub(crate) fn suite(mut self, suite: SupportedCipherSuite) -> Self {
         self.suites = Some(vec![suite]);
         self
     }
 
-    pub fn group(mut self, group: &'static dyn rustls::crypto::SupportedKxGroup) -> Self {
+    pub(crate) fn group(mut self, group: &'static dyn rustls::crypto::SupportedKxGroup) -> Self {
         self.groups = Some(vec![group]);
         self
     }
 
-    pub fn identity(mut self, identity: &Identity) -> Self {
+    pub(crate) fn identity(mut self, identity: &Identity) -> Self {
         self.identity = Some(identity.clone());
         self
     }
@@ -68,7 +68,7 @@ impl Stock {
         Arc::new(store)
     }
 
-    pub fn client_config(&self) -> Arc<ClientConfig> {
+    pub(crate) fn client_config(&self) -> Arc<ClientConfig> {
         let builder = ClientConfig::builder_with_provider(self.provider())
             .with_protocol_versions(&self.versions)
             .unwrap()
@@ -79,15 +79,15 @@ impl Stock {
         })
     }
 
-    pub fn client(&self) -> Connection {
+    pub(crate) fn client(&self) -> Connection {
         Self::client_of(self.client_config())
     }
 
-    pub fn client_of(config: Arc<ClientConfig>) -> Connection {
+    pub(crate) fn client_of(config: Arc<ClientConfig>) -> Connection {
         ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap().into()
     }
 
-    pub fn server(&self) -> Connection {
+    pub(crate) fn server(&self) -> Connection {
         let builder =
             ServerConfig::builder_with_provider(self.provider()).with_protocol_versions(&self.versions).unwrap();
         let builder = if self.roots.is_empty() {
@@ -111,7 +111,7 @@ fn key(identity: &Identity) -> PrivateKeyDer<'static> {
 }
 
 /// What rustls has to send.
-pub fn take_wire(connection: &mut Connection) -> Vec<u8> {
+pub(crate) fn take_wire(connection: &mut Connection) -> Vec<u8> {
     let mut wire = Vec::new();
     while connection.wants_write() {
         connection.write_tls(&mut wire).unwrap();
@@ -120,7 +120,7 @@ pub fn take_wire(connection: &mut Connection) -> Vec<u8> {
 }
 
 /// Gives rustls bytes from the wire; what it could read comes back.
-pub fn give_wire(connection: &mut Connection, mut wire: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+pub(crate) fn give_wire(connection: &mut Connection, mut wire: &[u8]) -> Result<Vec<u8>, rustls::Error> {
     let mut plain = Vec::new();
     while !wire.is_empty() {
         connection.read_tls(&mut wire).unwrap();
@@ -133,7 +133,7 @@ pub fn give_wire(connection: &mut Connection, mut wire: &[u8]) -> Result<Vec<u8>
 }
 
 /// Seals with rustls.
-pub fn seal(connection: &mut Connection, plain: &[u8]) -> Vec<u8> {
+pub(crate) fn seal(connection: &mut Connection, plain: &[u8]) -> Vec<u8> {
     connection.set_buffer_limit(None);
     connection.writer().write_all(plain).unwrap();
     take_wire(connection)
@@ -141,13 +141,13 @@ pub fn seal(connection: &mut Connection, plain: &[u8]) -> Vec<u8> {
 
 /// How a meeting with the standard end failed.
 #[derive(Debug)]
-pub enum Failed {
+pub(crate) enum Failed {
     Ours(Fault),
     Theirs(rustls::Error),
 }
 
 /// Lets one of ours and rustls talk until both are done.
-pub fn shake(mut ours: Handshake, mut theirs: Connection) -> Result<(Established, Connection), Failed> {
+pub(crate) fn shake(mut ours: Handshake, mut theirs: Connection) -> Result<(Established, Connection), Failed> {
     let mut done: Option<Established> = None;
     for _ in 0..10 {
         let mut out = Vec::new();
