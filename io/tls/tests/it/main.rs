@@ -1,6 +1,8 @@
 //! Pairs of layers driven in memory: no socket, no file, no sleep. The other end is ours, or rustls as it comes.
 
+mod keys;
 mod layer;
+mod mapping;
 mod pair;
 mod refusals;
 mod reload;
