@@ -65,7 +65,7 @@ fn damaged_encrypted_keys_are_refused() {
         assert!(build(&String::from_utf8(damaged).unwrap(), known("secret")).is_err(), "{at}");
     }
     assert!(build("-----BEGIN ENCRYPTED PRIVATE KEY-----\n", known("secret")).is_err());
-    assert!(build(&key.replace("MII", "!!!"), known("secret")).is_err());
+    assert!(build(&key.replace("MI", "!!"), known("secret")).is_err());
 }
 
 #[test]
