@@ -24,7 +24,13 @@ pub struct ReadBuffers {
     pooled: Vec<Buffer>,
     /// Buffers lent by connections for a message larger than a pooled buffer. Dropped at the next flush.
     lent: Vec<Vec<u8>>,
+    /// Lent buffers that came back, for the next message that needs one.
+    spare: Vec<Vec<u8>>,
 }
+
+/// Spare buffers kept, and how large they may be.
+const SPARES_MAX: usize = 4;
+const SPARE_BYTES_MAX: usize = 256 * 1024;
 
 impl ReadBuffers {
     /// A buffer that nothing is borrowed from, or `None`: flush first.
@@ -43,6 +49,16 @@ impl ReadBuffers {
     pub(crate) fn lend(&mut self, bytes: Vec<u8>) -> BufferId {
         self.lent.push(bytes);
         BufferId((READ_BUFFERS_MAX + self.lent.len() - 1) as u32)
+    }
+
+    /// A pooled buffer itself, to be taken out for a moment and put back.
+    pub(crate) fn whole_mut(&mut self, id: BufferId) -> &mut Vec<u8> {
+        &mut self.pooled[id.0 as usize].bytes
+    }
+
+    /// An empty buffer to be filled and lent.
+    pub(crate) fn blank(&mut self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_default()
     }
 
     /// The bytes of a buffer, to read into.
@@ -71,6 +87,11 @@ impl ReadBuffers {
     /// Everything staged has left: all buffers are free again.
     pub(crate) fn unpin_all(&mut self) {
         self.pooled.iter_mut().for_each(|buffer| buffer.pinned = false);
-        self.lent.clear();
+        for mut buffer in self.lent.drain(..) {
+            if self.spare.len() < SPARES_MAX && buffer.capacity() <= SPARE_BYTES_MAX {
+                buffer.clear();
+                self.spare.push(buffer);
+            }
+        }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use auth::{Admission, Attempt, Permissions};
+use auth::{Admission, Attempt, CertificateName, Permissions};
 use moment::Instant;
 use session::{ConnectOptions, Handshake, Session};
 use wire::CloseReason;
 use wire::client::Limits;
 
 use crate::account_state::AccountState;
+use crate::layer::Opener;
 use crate::link::Link;
 use crate::mailbox::ConnectionKey;
 use crate::observer::ConnectionLabel;
@@ -103,6 +104,10 @@ pub struct Connection {
     pub(crate) link: Arc<Link>,
     pub(crate) phase: Phase,
     pub(crate) carry: Carry,
+    /// The reading half of a byte layer.
+    pub(crate) opener: Option<Box<dyn Opener>>,
+    /// Names in the certificate that the peer proved to own.
+    pub(crate) certificate: Option<Vec<CertificateName>>,
     pub(crate) limits: Limits,
     pub(crate) nonce: Option<Box<str>>,
     pub(crate) client_label: String,

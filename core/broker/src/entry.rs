@@ -392,5 +392,6 @@ fn client_label(options: &ConnectOptions) -> String {
 
 /// Everything the peer showed, for the room that judges it.
 fn attempt(connection: &Connection, options: &ConnectOptions) -> Attempt {
-    crate::login::attempt(&connection.link, connection.nonce.as_deref(), options)
+    let shown = crate::login::attempt(&connection.link, connection.nonce.as_deref(), options);
+    Attempt { certificate: connection.certificate.clone(), ..shown }
 }

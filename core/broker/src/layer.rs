@@ -1,26 +1,50 @@
 //! Byte layers: what may stand between the protocol and a transport (TLS; WebSocket framing).
 //!
-//! The layer sits in the outbound queue, under its lock. Any worker seals with it; the owner opens records with it.
+//! A layer has two halves. The [`Opener`] stays with the worker that reads the connection and needs no lock. The
+//! [`Sealer`] sits in the outbound queue, under its lock: any worker seals with it, whole batches at a time, so records
+//! leave in the order in which they were sealed.
 
-/// A layer refused the peer's bytes.
-#[derive(Debug)]
+/// A layer refused the peer's bytes. The connection is to be closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerError {
-    /// What to log.
+    /// For the log.
     pub text: String,
+    /// What the peer is told on the layer's own level, if anything.
+    pub code: Option<u8>,
 }
 
-/// A transformation of bytes on their way out and in.
-pub trait ByteLayer: Send {
-    /// Takes bytes from the transport and appends what became readable to `plain`. Bytes that the layer itself wants
-    /// to answer are appended to `wire_out`.
+/// What came of opening.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// The peer has said its last word.
+    pub closed: bool,
+    /// [`Sealer::answer`] is to be called.
+    pub answer: bool,
+}
+
+/// The half that reads.
+pub trait Opener: Send {
+    /// Takes bytes from the transport and appends what became readable to `plain`.
     ///
     /// # Errors
-    /// If the peer broke the layer's rules: the connection is to be closed.
-    fn open(&mut self, wire_in: &[u8], plain: &mut Vec<u8>, wire_out: &mut Vec<u8>) -> Result<(), LayerError>;
+    /// If the peer broke the layer's rules.
+    fn open(&mut self, wire: &[u8], plain: &mut Vec<u8>) -> Result<Opened, LayerError>;
+}
 
+/// The half that writes.
+pub trait Sealer: Send {
     /// Takes the next piece of a batch and appends what is ready for the transport to `wire`.
     fn seal(&mut self, plain: &[u8], wire: &mut Vec<u8>);
 
     /// The batch is over: nothing may be held back.
     fn finish(&mut self, wire: &mut Vec<u8>);
+
+    /// Sends what the opener asked for.
+    fn answer(&mut self, wire: &mut Vec<u8>);
+
+    /// Says goodbye.
+    fn close(&mut self, wire: &mut Vec<u8>);
+
+    /// Says that the peer broke the rules, by the layer's own code for it.
+    fn fail(&mut self, code: u8, wire: &mut Vec<u8>);
 }

@@ -43,7 +43,7 @@ pub use buffers::{BufferId, READ_BUFFER_BYTES, READ_BUFFERS_MAX, ReadBuffers};
 pub use connection::{Connection, ReadOutcome, Step};
 pub use hub::{Hub, Registered};
 pub use internal::{InternalSubscriber, Message, Sender};
-pub use layer::{ByteLayer, LayerError};
+pub use layer::{LayerError, Opened, Opener, Sealer};
 pub use link::{Link, LinkKind, LinkStats, QueueLimits, Transport};
 pub use login::{LoginDesk, LoginJob, LoginOutcome};
 pub use mailbox::{Action, ConnectionKey, Mailbox, Note};

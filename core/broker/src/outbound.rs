@@ -18,7 +18,7 @@ use wire::CloseReason;
 
 use crate::buffers::ReadBuffers;
 use crate::chunk::{Chunk, ChunkPool};
-use crate::layer::ByteLayer;
+use crate::layer::{LayerError, Opener, Sealer};
 use crate::link::{Link, QueueLimits};
 use crate::mailbox::{ConnectionKey, Note};
 use crate::stage::Staged;
@@ -44,8 +44,8 @@ pub(crate) struct Queue {
     /// Bytes sent in all, and how far that must get by the deadline.
     sent_total: u64,
     deadline: Option<(Instant, u64)>,
-    /// TLS or another byte layer between the protocol and the transport.
-    pub(crate) layer: Option<Box<dyn ByteLayer>>,
+    /// The writing half of TLS or another byte layer between the protocol and the transport.
+    sealer: Option<Box<dyn Sealer>>,
     /// Replies that the peer may publish to because it was asked (`allow_responses`).
     pub(crate) reply_grants: Option<Box<ReplyGrants>>,
 }
@@ -74,7 +74,7 @@ impl Queue {
             waiters: Vec::new(),
             sent_total: 0,
             deadline: None,
-            layer: None,
+            sealer: None,
             reply_grants: None,
         }
     }
@@ -145,7 +145,7 @@ impl Link {
         if let Some(grants) = queue.reply_grants.as_deref_mut() {
             staged.replies.drain(..).for_each(|(reply, now)| grants.record(&reply, now));
         }
-        if queue.layer.is_some() {
+        if queue.sealer.is_some() {
             self.seal(&mut queue, staged, buffers);
         } else if queue.writing || queue.bytes > 0 {
             staged.move_into(0, buffers, pool, &mut |chunk| queue.push(chunk));
@@ -157,12 +157,46 @@ impl Link {
 
     /// Whole batches are sealed under the lock, so that records stay in order.
     fn seal(&self, queue: &mut Queue, staged: &Staged, buffers: &ReadBuffers) {
-        let mut sealed = Vec::new();
-        if let Some(layer) = queue.layer.as_deref_mut() {
-            staged.for_each_slice(buffers, &mut |plain| layer.seal(plain, &mut sealed));
-            layer.finish(&mut sealed);
+        let mut sealed = Vec::with_capacity(sealed_len(staged.len()));
+        if let Some(sealer) = queue.sealer.as_deref_mut() {
+            staged.for_each_slice(buffers, &mut |plain| sealer.seal(plain, &mut sealed));
+            sealer.finish(&mut sealed);
         }
         queue.push(Chunk::of(sealed));
+    }
+
+    /// From now on everything is sealed. What was sent before has left in the clear.
+    pub(crate) fn set_sealer(&self, sealer: Box<dyn Sealer>) {
+        self.queue.lock().sealer = Some(sealer);
+    }
+
+    /// Opens what the transport delivered, and lets the sealer say what the opener asks for.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        opener: &mut dyn Opener,
+        wire: &[u8],
+        plain: &mut Vec<u8>,
+        pool: &mut ChunkPool,
+    ) -> Result<bool, LayerError> {
+        let opened = opener.open(wire, plain)?;
+        if opened.answer {
+            self.say_sealed(pool, |sealer, wire| sealer.answer(wire));
+        }
+        Ok(opened.closed)
+    }
+
+    /// Says something on the layer's own level.
+    pub(crate) fn say_sealed(self: &Arc<Self>, pool: &mut ChunkPool, say: impl FnOnce(&mut dyn Sealer, &mut Vec<u8>)) {
+        let mut queue = self.queue.lock();
+        let mut wire = Vec::new();
+        if queue.closed.is_some() {
+            return;
+        }
+        if let Some(sealer) = queue.sealer.as_deref_mut() {
+            say(sealer, &mut wire);
+            queue.push(Chunk::of(wire));
+            self.settle(queue, &[], pool);
+        }
     }
 
     /// Writes staged bytes straight from the stage and the read buffers; keeps only what the transport refused.
@@ -337,6 +371,11 @@ impl Link {
     pub fn closed(&self) -> Option<CloseReason> {
         self.queue.lock().closed
     }
+}
+
+/// A little more than records of 16 KiB add to a batch.
+fn sealed_len(plain: usize) -> usize {
+    plain + (plain / 16_384 + 1) * 40
 }
 
 /// One write of as many queued chunks as one call takes.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use auth::CertificateName;
 use moment::{Instant, Timestamp};
 use session::{Aside, Due, Handshake};
 use wire::client::{Op, Parsed};
@@ -16,6 +17,7 @@ use crate::chance::Chance;
 use crate::chunk::ChunkPool;
 use crate::connection::{Active, Carry, Connection, Phase, ReadOutcome, Step};
 use crate::hub::Hub;
+use crate::layer::{LayerError, Opener, Sealer};
 use crate::link::{Link, LinkKind, LinkParts, QueueLimits, Transport};
 use crate::mailbox::{ConnectionKey, Note};
 use crate::observer::Event;
@@ -107,13 +109,106 @@ impl Worker {
             link,
             phase: Phase::Opening(Handshake::new(settings.handshake, *now)),
             carry: Carry::default(),
+            opener: None,
+            certificate: None,
             limits: settings.limits_before_login(),
             nonce,
             client_label: String::new(),
             write_check: None,
         };
-        self.engine.greet(&connection);
         connection
+    }
+
+    /// Sends the first INFO, and from now on waits for a login.
+    pub fn greet(&mut self, connection: &mut Connection) {
+        let Engine { hub, now, .. } = &self.engine;
+        connection.phase = Phase::Opening(Handshake::new(hub.settings().handshake, *now));
+        self.engine.greet(connection);
+    }
+
+    /// Puts a byte layer between the protocol and the transport. What is staged leaves in the clear first. The time for
+    /// the login begins anew.
+    pub fn secure(
+        &mut self,
+        connection: &mut Connection,
+        opener: Box<dyn Opener>,
+        sealer: Box<dyn Sealer>,
+        certificate: Option<Vec<CertificateName>>,
+    ) -> Step {
+        self.flush_staged();
+        connection.link.set_sealer(sealer);
+        connection.opener = Some(opener);
+        connection.certificate = certificate;
+        connection.phase = Phase::Opening(Handshake::new(self.engine.hub.settings().handshake, self.engine.now));
+        // The peer's first bytes may have come together with its last of the handshake.
+        self.take_opened(connection, &[])
+    }
+
+    /// Sends bytes as they are, before a layer stands.
+    pub fn send_raw(&mut self, connection: &Connection, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.engine.stages.line(&connection.link, bytes);
+        }
+    }
+
+    /// Takes bytes that the driver read itself.
+    pub fn take_bytes(&mut self, connection: &mut Connection, bytes: &[u8]) -> Step {
+        let mut all = mem::take(&mut connection.carry.bytes);
+        all.extend_from_slice(bytes);
+        self.take_lent(connection, all)
+    }
+
+    fn take_lent(&mut self, connection: &mut Connection, bytes: Vec<u8>) -> Step {
+        connection.carry.need = 0;
+        let len = bytes.len();
+        let id = self.buffers.lend(bytes);
+        self.take(connection, id, len)
+    }
+
+    /// Opens bytes of the transport and takes what became readable.
+    fn take_opened(&mut self, connection: &mut Connection, wire: &[u8]) -> Step {
+        let Some(opener) = connection.opener.as_deref_mut() else { return Step::Continue };
+        let mut plain = self.buffers.blank();
+        plain.append(&mut connection.carry.bytes);
+        let pool = &mut self.engine.stages.pool;
+        match connection.link.open(opener, wire, &mut plain, pool) {
+            Err(LayerError { text, code }) => {
+                if let Some(code) = code {
+                    connection.link.say_sealed(pool, |sealer, wire| sealer.fail(code, wire));
+                }
+                self.engine.tell(connection, &Event::Error(&text));
+                Step::Close(CloseReason::ReadError)
+            }
+            Ok(closed) if plain.len() >= connection.carry.need => match self.take_lent(connection, plain) {
+                Step::Continue if closed => Step::Close(CloseReason::ClientClosed),
+                step => step,
+            },
+            Ok(closed) => {
+                connection.carry.bytes = plain;
+                if closed { Step::Close(CloseReason::ClientClosed) } else { Step::Continue }
+            }
+        }
+    }
+
+    /// Reads sealed bytes.
+    fn read_sealed(
+        &mut self,
+        connection: &mut Connection,
+        id: BufferId,
+        read: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> ReadOutcome {
+        let room = self.buffers.bytes_mut(id);
+        let read = match read(room) {
+            Ok(0) => return ReadOutcome::End,
+            Ok(read) => read,
+            Err(error) => return failed(&error),
+        };
+        // The opener copies out of the buffer, so it is lent to nobody and free again at once.
+        let wire = mem::take(self.buffers.whole_mut(id));
+        let step = self.take_opened(connection, &wire[..read]);
+        let filled = read == wire.len();
+        *self.buffers.whole_mut(id) = wire;
+        ReadOutcome::Step { step, filled }
     }
 
     /// Reads once and takes what came.
@@ -122,7 +217,7 @@ impl Worker {
         connection: &mut Connection,
         read: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>,
     ) -> ReadOutcome {
-        if connection.carry.need > READ_BUFFER_BYTES {
+        if connection.opener.is_none() && connection.carry.need > READ_BUFFER_BYTES {
             return self.read_large(connection, read);
         }
         let id = match self.buffers.free() {
@@ -132,6 +227,9 @@ impl Worker {
                 self.buffers.free().expect("a flush frees every buffer")
             }
         };
+        if connection.opener.is_some() {
+            return self.read_sealed(connection, id, read);
+        }
         let carried = connection.carry.bytes.len();
         let room = self.buffers.bytes_mut(id);
         room[..carried].copy_from_slice(&connection.carry.bytes);
@@ -205,9 +303,7 @@ impl Worker {
             return Step::Continue;
         }
         let bytes = mem::take(&mut connection.carry.bytes);
-        let len = bytes.len();
-        let id = self.buffers.lend(bytes);
-        self.take(connection, id, len)
+        self.take_lent(connection, bytes)
     }
 
     /// A note for this connection.
@@ -237,6 +333,11 @@ impl Worker {
     /// The greeting has changed: tell the client, if it understands.
     pub fn announce(&mut self, connection: &Connection) {
         self.engine.announce(connection);
+    }
+
+    /// Tells the house of trouble with a connection.
+    pub fn report(&self, connection: &Connection, text: &str) {
+        self.engine.tell(connection, &Event::Error(text));
     }
 
     /// Whatever is due at this time.

@@ -15,7 +15,9 @@
 mod listener;
 mod logins;
 pub mod proxy;
+mod securing;
 mod socket;
+mod tls_layer;
 mod timers;
 mod transport;
 mod worker;
@@ -23,4 +25,6 @@ mod workers;
 
 pub use listener::{AcceptGate, Listener, Refused};
 pub use logins::{LoginPool, LoginPoolLimits};
+pub use securing::{Security, SharedSecurity};
+pub use tls_layer::distinguished;
 pub use workers::{Running, Workers, WorkersError};

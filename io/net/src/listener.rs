@@ -4,6 +4,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 
+use crate::securing::SharedSecurity;
+
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
 
@@ -29,6 +31,7 @@ pub trait AcceptGate: Send + Sync {
 pub struct Listener {
     pub(crate) socket: TcpListener,
     pub(crate) gate: Arc<dyn AcceptGate>,
+    pub(crate) security: SharedSecurity,
 }
 
 impl Listener {
@@ -36,7 +39,7 @@ impl Listener {
     ///
     /// # Errors
     /// Those of the system: the address does not exist here, is taken, or needs rights.
-    pub fn bind(host: &str, port: u16, gate: Arc<dyn AcceptGate>) -> io::Result<Self> {
+    pub fn bind(host: &str, port: u16, gate: Arc<dyn AcceptGate>, security: SharedSecurity) -> io::Result<Self> {
         let address = resolve(host, port)?;
         let domain = socket2::Domain::for_address(address);
         let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
@@ -47,7 +50,7 @@ impl Listener {
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;
-        Ok(Self { socket: socket.into(), gate })
+        Ok(Self { socket: socket.into(), gate, security })
     }
 
     /// Where it listens.

@@ -1,12 +1,31 @@
-//! Threads that judge logins which take milliseconds: password hashes and signatures.
+//! Threads for what takes milliseconds: password hashes, signatures, TLS handshakes.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use broker::{LoginDesk, LoginJob, LoginOutcome, Mailbox, Note};
+use broker::{ConnectionKey, LoginDesk, LoginJob, LoginOutcome, Mailbox, Note};
 use parking_lot::{Condvar, Mutex};
+use tls::Handshake;
+
+use crate::securing;
+use crate::worker::DriverNote;
+
+/// Something that takes too long for a worker.
+enum Job {
+    Login(LoginJob),
+    Handshake(ConnectionKey, IpAddr, Box<Handshake>),
+}
+
+impl Job {
+    fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Login(job) => job.attempt.address,
+            Self::Handshake(_, address, _) => Some(*address),
+        }
+    }
+}
 
 /// Bounds of the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +47,7 @@ impl Default for LoginPoolLimits {
 #[derive(Default)]
 struct Waiting {
     /// One line per address; addresses take turns.
-    lines: HashMap<Option<IpAddr>, VecDeque<LoginJob>>,
+    lines: HashMap<Option<IpAddr>, VecDeque<Job>>,
     turns: VecDeque<Option<IpAddr>>,
     count: usize,
     stopping: bool,
@@ -41,7 +60,8 @@ struct Shared {
     mailboxes: Arc<[Mailbox]>,
 }
 
-/// Threads that judge logins. Addresses take turns, so a flood from one does not delay the others.
+/// Threads that judge logins and do the arithmetic of handshakes. Addresses take turns, so a flood from one does not
+/// delay the others.
 pub struct LoginPool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -76,17 +96,31 @@ impl Drop for LoginPool {
 
 impl LoginDesk for LoginPool {
     fn submit(&self, job: LoginJob) -> Result<(), LoginJob> {
+        match self.enter(Job::Login(job)) {
+            Err(Job::Login(job)) => Err(job),
+            Ok(()) | Err(Job::Handshake(..)) => Ok(()),
+        }
+    }
+}
+
+impl LoginPool {
+    fn enter(&self, job: Job) -> Result<(), Job> {
         let taken = self.shared.waiting.lock().enter(job, &self.shared.limits);
         if taken.is_ok() {
             self.shared.more.notify_one();
         }
         taken
     }
+
+    /// Takes a handshake in; `false` if too many wait already.
+    pub(crate) fn secure(&self, key: ConnectionKey, address: IpAddr, handshake: Box<Handshake>) -> bool {
+        self.enter(Job::Handshake(key, address, handshake)).is_ok()
+    }
 }
 
 impl Waiting {
-    fn enter(&mut self, job: LoginJob, limits: &LoginPoolLimits) -> Result<(), LoginJob> {
-        let address = job.attempt.address;
+    fn enter(&mut self, job: Job, limits: &LoginPoolLimits) -> Result<(), Job> {
+        let address = job.address();
         let line = self.lines.entry(address).or_default();
         if self.count >= limits.waiting_max || line.len() >= limits.waiting_per_address_max {
             return Err(job);
@@ -99,7 +133,7 @@ impl Waiting {
         Ok(())
     }
 
-    fn next(&mut self) -> Option<LoginJob> {
+    fn next(&mut self) -> Option<Job> {
         let address = self.turns.pop_front()?;
         let line = self.lines.get_mut(&address)?;
         let job = line.pop_front();
@@ -127,15 +161,25 @@ impl Shared {
                 }
             };
             drop(waiting);
-            self.judge(job);
+            match job {
+                Job::Login(job) => self.judge(job),
+                Job::Handshake(key, _, handshake) => {
+                    let secured = securing::step(handshake);
+                    self.post(key, Note::Driver(Box::new(DriverNote::Secured(key, secured))));
+                }
+            }
         }
     }
 
     fn judge(&self, job: LoginJob) {
         let LoginJob { key, directory, attempt } = job;
         let verdict = auth::authenticate(&directory, &attempt, crate::workers::wall());
+        self.post(key, Note::Login(key, Box::new(LoginOutcome { attempt, verdict })));
+    }
+
+    fn post(&self, key: ConnectionKey, note: Note) {
         if let Some(mailbox) = self.mailboxes.get(usize::from(key.worker)) {
-            mailbox.post(Note::Login(key, Box::new(LoginOutcome { attempt, verdict })));
+            mailbox.post(note);
         }
     }
 }
@@ -143,14 +187,19 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use auth::{Attempt, ConnectionKind, Directory, Settings};
-    use broker::ConnectionKey;
-
     use super::*;
 
-    fn job(id: u64, address: [u8; 4]) -> LoginJob {
+    fn id_of(job: Job) -> u64 {
+        match job {
+            Job::Login(job) => job.key.id,
+            Job::Handshake(key, ..) => key.id,
+        }
+    }
+
+    fn job(id: u64, address: [u8; 4]) -> Job {
         let directory = Directory::build(&Settings::default(), &mut account::AccountIds::default()).unwrap();
         let attempt = Attempt { address: Some(address.into()), ..Attempt::silent(ConnectionKind::Standard) };
-        LoginJob { key: ConnectionKey { worker: 0, place: 0, id }, directory: Arc::new(directory), attempt }
+        Job::Login(LoginJob { key: ConnectionKey { worker: 0, place: 0, id }, directory: Arc::new(directory), attempt })
     }
 
     #[test]
@@ -160,7 +209,7 @@ mod tests {
         for (id, address) in [(1, [1, 1, 1, 1]), (2, [1, 1, 1, 1]), (3, [1, 1, 1, 1]), (4, [2, 2, 2, 2])] {
             assert!(waiting.enter(job(id, address), &limits).is_ok());
         }
-        let order: Vec<_> = std::iter::from_fn(|| waiting.next()).map(|job| job.key.id).collect();
+        let order: Vec<_> = std::iter::from_fn(|| waiting.next()).map(id_of).collect();
         assert_eq!(order, [1, 4, 2, 3]);
         assert!(waiting.lines.is_empty(), "an address that has nothing waiting takes no memory");
     }

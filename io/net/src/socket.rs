@@ -6,6 +6,8 @@ use broker::Connection;
 use mio::net::TcpStream;
 use moment::Instant;
 
+use crate::securing::Securing;
+
 pub(crate) struct Socket {
     pub(crate) stream: Arc<TcpStream>,
     pub(crate) connection: Connection,
@@ -17,6 +19,8 @@ pub(crate) struct Socket {
     pub(crate) listed: bool,
     /// Held up behind a slow target until then, or until told.
     pub(crate) paused_until: Option<Instant>,
+    /// The TLS handshake, while it is under way.
+    pub(crate) securing: Option<Securing>,
     /// The earliest wake-up asked for.
     pub(crate) wake_at: Option<Instant>,
 }
@@ -30,12 +34,22 @@ impl Socket {
             hung_up: false,
             listed: false,
             paused_until: None,
+            securing: None,
             wake_at: None,
         }
     }
 
     /// Whether the worker should read now.
     pub(crate) fn wants_reading(&self) -> bool {
-        self.readable && self.paused_until.is_none() && !self.connection.is_waiting()
+        let busy = self.securing.as_ref().is_some_and(|securing| securing.handshake.is_none());
+        self.readable && !busy && self.paused_until.is_none() && !self.connection.is_waiting()
+    }
+
+    /// When to look at it although nothing happened.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        match &self.securing {
+            Some(securing) => Some(securing.next_deadline()),
+            None => self.connection.next_deadline(),
+        }
     }
 }

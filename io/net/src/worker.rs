@@ -1,7 +1,7 @@
 //! A worker: one thread, one readiness loop, many connections.
 
 use std::collections::VecDeque;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use slab::Slab;
 use wire::CloseReason;
 
 use crate::listener::{AcceptGate, Refused};
+use crate::logins::LoginPool;
+use crate::securing::{Secured, Securing, SharedSecurity};
 use crate::socket::Socket;
 use crate::timers::Timers;
 use crate::transport::TcpTransport;
@@ -33,6 +35,9 @@ const STALL_MAX: Duration = broker::STALL_MAX;
 /// A worker looks around this often even if nothing happens.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Bytes of a handshake read at once.
+const HANDSHAKE_READ_BYTES: usize = 8 * 1024;
+
 /// Tokens: the waker and the listener come before the connections.
 const WAKER: Token = Token(0);
 const LISTENER: Token = Token(1);
@@ -42,6 +47,8 @@ const FIRST_CONNECTION: usize = 2;
 pub(crate) enum DriverNote {
     /// Serve this connection.
     Accepted(std::net::TcpStream, SocketAddr),
+    /// A step of a handshake is done.
+    Secured(ConnectionKey, Secured),
     /// Accept no longer.
     StopListening,
     /// Close everything and end.
@@ -58,41 +65,39 @@ pub(crate) struct Worker {
     number: u16,
     poll: Poll,
     core: broker::Worker,
-    hub: Arc<Hub>,
+    common: Common,
     sockets: Slab<Socket>,
     ready: VecDeque<usize>,
     timers: Timers,
     paused: VecDeque<(Instant, u32, u64)>,
     door: Option<Door>,
     door_ready: bool,
-    loads: Arc<[AtomicUsize]>,
-    clock: Clock,
     stopping: bool,
 }
 
+/// What all workers have in common.
+pub(crate) struct Common {
+    pub(crate) hub: Arc<Hub>,
+    /// Connections of each worker.
+    pub(crate) loads: Arc<[AtomicUsize]>,
+    pub(crate) clock: Clock,
+    pub(crate) security: SharedSecurity,
+    pub(crate) pool: Arc<LoginPool>,
+}
+
 impl Worker {
-    pub(crate) fn new(
-        number: u16,
-        poll: Poll,
-        hub: Arc<Hub>,
-        door: Option<Door>,
-        loads: Arc<[AtomicUsize]>,
-        clock: Clock,
-        seed: u64,
-    ) -> Self {
+    pub(crate) fn new(number: u16, poll: Poll, common: Common, door: Option<Door>, seed: u64) -> Self {
         Self {
             number,
             poll,
-            core: broker::Worker::new(hub.clone(), number, seed),
-            hub,
+            core: broker::Worker::new(common.hub.clone(), number, seed),
+            common,
             sockets: Slab::new(),
             ready: VecDeque::new(),
             timers: Timers::default(),
             paused: VecDeque::new(),
             door,
             door_ready: false,
-            loads,
-            clock,
             stopping: false,
         }
     }
@@ -106,16 +111,16 @@ impl Worker {
         }
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut notes = Vec::new();
-        let mut tick_at = self.clock.now() + TICK;
+        let mut tick_at = self.common.clock.now() + TICK;
         while !self.stopping {
-            let now = self.clock.now();
+            let now = self.common.clock.now();
             let _ = self.poll.poll(&mut events, Some(self.patience(now, tick_at)));
-            let now = self.clock.now();
-            self.core.begin_round(now, self.clock.wall());
+            let now = self.common.clock.now();
+            self.core.begin_round(now, self.common.clock.wall());
             for event in &events {
                 self.noticed(event);
             }
-            self.hub.mailbox(self.number).collect(&mut notes);
+            self.common.hub.mailbox(self.number).collect(&mut notes);
             for note in notes.drain(..) {
                 self.told(note);
             }
@@ -193,6 +198,11 @@ impl Worker {
     fn driven(&mut self, note: DriverNote) {
         match note {
             DriverNote::Accepted(stream, address) => self.serve(stream, address),
+            DriverNote::Secured(key, secured) => {
+                if self.find(key.place, key.id).is_some() {
+                    self.with(key.place as usize, |core, socket| go_on(core, socket, secured));
+                }
+            }
             DriverNote::StopListening => self.close_door(),
             DriverNote::Stop => self.stopping = true,
         }
@@ -223,21 +233,21 @@ impl Worker {
 
     fn refuse(&self, stream: &TcpStream, address: SocketAddr, refused: Option<Refused>) {
         if let Some(refused) = refused {
-            let text = self.hub.refusal(address, refused.error, refused.info_first);
+            let text = self.common.hub.refusal(address, refused.error, refused.info_first);
             let _ = std::io::Write::write(&mut &*stream, &text);
         }
     }
 
     /// Gives a new connection to the worker with the fewest.
     fn place(&mut self, stream: std::net::TcpStream, address: SocketAddr) {
-        let least = (0..self.loads.len()).min_by_key(|&worker| self.loads[worker].load(Ordering::Relaxed));
+        let least = (0..self.common.loads.len()).min_by_key(|&worker| self.common.loads[worker].load(Ordering::Relaxed));
         let worker = least.unwrap_or(0);
-        self.loads[worker].fetch_add(1, Ordering::Relaxed);
+        self.common.loads[worker].fetch_add(1, Ordering::Relaxed);
         if worker == usize::from(self.number) {
             return self.serve(stream, address);
         }
         let note = Box::new(DriverNote::Accepted(stream, address));
-        self.hub.mailbox(worker as u16).post(Note::Driver(note));
+        self.common.hub.mailbox(worker as u16).post(Note::Driver(note));
     }
 
     fn serve(&mut self, stream: std::net::TcpStream, address: SocketAddr) {
@@ -246,13 +256,26 @@ impl Worker {
         let vacant = self.sockets.vacant_entry();
         let place = vacant.key();
         if register(self.poll.registry(), &mut stream, place).is_err() {
-            self.loads[usize::from(self.number)].fetch_sub(1, Ordering::Relaxed);
+            self.common.loads[usize::from(self.number)].fetch_sub(1, Ordering::Relaxed);
             return;
         }
         let stream = Arc::new(stream);
         let transport = Box::new(TcpTransport(stream.clone()));
         let connection = self.core.welcome(LinkKind::Client, place as u32, address, transport);
         let socket = vacant.insert(Socket::new(stream, connection));
+        let security = self.common.security.read().clone();
+        if let Some(security) = &security {
+            socket.securing = Securing::begin(security, self.common.clock.now()).ok();
+        }
+        if security.is_none() {
+            self.core.greet(&mut socket.connection);
+        } else if socket.securing.is_none() {
+            return self.close(place, CloseReason::TlsHandshakeFailure);
+        } else {
+            let now = self.common.clock.now();
+            self.with(place, |core, socket| overdue(core, socket, now));
+        }
+        let Some(socket) = self.sockets.get_mut(place) else { return };
         // The client may have written before it was registered: there will be no further edge for that.
         socket.readable = true;
         list(&mut self.ready, place, socket);
@@ -266,7 +289,11 @@ impl Worker {
             let Some(socket) = self.sockets.get_mut(place) else { continue };
             socket.listed = false;
             if socket.wants_reading() {
-                self.with(place, read);
+                let pool = self.common.pool.clone();
+                self.with(place, |core, socket| match socket.securing {
+                    None => read(core, socket),
+                    Some(_) => read_handshake(core, socket, &pool),
+                });
                 if let Some(socket) = self.sockets.get_mut(place) {
                     list(&mut self.ready, place, socket);
                 }
@@ -292,7 +319,7 @@ impl Worker {
     /// Makes sure the connection is looked at when it asked to be.
     fn schedule(&mut self, place: usize) {
         let Some(socket) = self.sockets.get_mut(place) else { return };
-        let Some(at) = socket.connection.next_deadline() else { return };
+        let Some(at) = socket.next_deadline() else { return };
         if socket.wake_at.is_none_or(|earlier| at < earlier) {
             socket.wake_at = Some(at);
             self.timers.set(at, socket.connection.key());
@@ -303,13 +330,14 @@ impl Worker {
         while let Some((place, id)) = self.timers.due(now) {
             let Some(socket) = self.find(place, id) else { continue };
             socket.wake_at = None;
-            self.with(place as usize, |core, socket| core.deadline(&mut socket.connection));
+            self.with(place as usize, |core, socket| overdue(core, socket, now));
         }
     }
 
     fn look_at(&mut self, key: ConnectionKey) {
         if self.find(key.place, key.id).is_some() {
-            self.with(key.place as usize, |core, socket| core.deadline(&mut socket.connection));
+            let now = self.common.clock.now();
+            self.with(key.place as usize, |core, socket| overdue(core, socket, now));
         }
     }
 
@@ -349,7 +377,7 @@ impl Worker {
     fn close(&mut self, place: usize, reason: CloseReason) {
         let Some(mut socket) = self.sockets.try_remove(place) else { return };
         self.core.goodbye(&mut socket.connection, reason);
-        self.loads[usize::from(self.number)].fetch_sub(1, Ordering::Relaxed);
+        self.common.loads[usize::from(self.number)].fetch_sub(1, Ordering::Relaxed);
         deregister(self.poll.registry(), &socket.stream);
         // Unread bytes would turn the close into a reset, which may overtake the last line we sent.
         let mut unread = [0; 4096];
@@ -370,6 +398,97 @@ fn list(ready: &mut VecDeque<usize>, place: usize, socket: &mut Socket) {
         socket.listed = true;
         ready.push_back(place);
     }
+}
+
+/// Whatever is due at this time.
+fn overdue(core: &mut broker::Worker, socket: &mut Socket, now: Instant) -> Step {
+    let Socket { securing, connection, .. } = socket;
+    let Some(securing) = securing else { return core.deadline(connection) };
+    if securing.greet_at.is_some_and(|at| at <= now) {
+        securing.greet_at = None;
+        securing.greeted = true;
+        core.greet(connection);
+    }
+    if now >= securing.until { Step::Close(CloseReason::TlsHandshakeFailure) } else { Step::Continue }
+}
+
+/// One read of a handshake. The arithmetic is done elsewhere.
+fn read_handshake(core: &mut broker::Worker, socket: &mut Socket, pool: &LoginPool) -> Step {
+    let mut bytes = [0; HANDSHAKE_READ_BYTES];
+    let read = match (&*socket.stream).read(&mut bytes) {
+        Ok(0) => return Step::Close(CloseReason::ClientClosed),
+        Ok(read) => read,
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+            socket.readable = false;
+            socket.hung_up = false;
+            return Step::Continue;
+        }
+        Err(_) => return Step::Close(CloseReason::ReadError),
+    };
+    socket.readable = read == bytes.len() || socket.hung_up;
+    let bytes = &bytes[..read];
+    let Some(securing) = &mut socket.securing else { return Step::Continue };
+    if std::mem::take(&mut securing.undecided) && bytes.first() != Some(&tls::FIRST_BYTE) {
+        return in_the_clear(core, socket, bytes);
+    }
+    // The peer has begun: INFO goes inside.
+    securing.greet_at = None;
+    let Some(handshake) = &mut securing.handshake else { return Step::Continue };
+    if let Err(fault) = handshake.feed(bytes) {
+        return handshake_failed(core, socket, &fault);
+    }
+    if handshake.has_work() {
+        let key = socket.connection.key();
+        let address = socket.connection.link().address.ip();
+        if let Some(handshake) = securing.handshake.take()
+            && !pool.secure(key, address, handshake)
+        {
+            return Step::Close(CloseReason::TlsHandshakeFailure);
+        }
+    }
+    Step::Continue
+}
+
+/// A peer that speaks in the clear where that is allowed.
+fn in_the_clear(core: &mut broker::Worker, socket: &mut Socket, bytes: &[u8]) -> Step {
+    if let Some(securing) = socket.securing.take()
+        && !securing.greeted
+    {
+        core.greet(&mut socket.connection);
+    }
+    core.take_bytes(&mut socket.connection, bytes)
+}
+
+/// A step of a handshake has been done elsewhere.
+fn go_on(core: &mut broker::Worker, socket: &mut Socket, secured: Secured) -> Step {
+    match secured {
+        Secured::Wait(handshake, out) => {
+            core.send_raw(&socket.connection, &out);
+            if let Some(securing) = &mut socket.securing {
+                securing.handshake = Some(handshake);
+            }
+            Step::Continue
+        }
+        Secured::Failed(fault, out) => {
+            core.send_raw(&socket.connection, &out);
+            handshake_failed(core, socket, &fault)
+        }
+        Secured::Done(parts, out) => {
+            let (opener, sealer, certificate) = *parts;
+            core.send_raw(&socket.connection, &out);
+            let greeted = socket.securing.take().is_some_and(|securing| securing.greeted);
+            let step = core.secure(&mut socket.connection, Box::new(opener), Box::new(sealer), certificate);
+            if !greeted && step == Step::Continue {
+                core.greet(&mut socket.connection);
+            }
+            step
+        }
+    }
+}
+
+fn handshake_failed(core: &mut broker::Worker, socket: &Socket, fault: &tls::Fault) -> Step {
+    core.report(&socket.connection, &format!("TLS handshake error: {fault}"));
+    Step::Close(CloseReason::TlsHandshakeFailure)
 }
 
 /// One read from the socket through the broker.

@@ -10,7 +10,8 @@ use mio::{Poll, Waker};
 use moment::{Instant, Timestamp};
 
 use crate::listener::Listener;
-use crate::worker::{Door, DriverNote, Worker};
+use crate::logins::LoginPool;
+use crate::worker::{Common, Door, DriverNote, Worker};
 
 /// Monotonic time since the process started.
 #[derive(Clone, Copy, Debug)]
@@ -84,18 +85,26 @@ impl Workers {
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(self, hub: &Arc<Hub>, listener: Option<Listener>, seed: u64) -> Result<Running, WorkersError> {
+    pub fn start(
+        self,
+        hub: &Arc<Hub>,
+        listener: Option<Listener>,
+        pool: &Arc<LoginPool>,
+        seed: u64,
+    ) -> Result<Running, WorkersError> {
         let loads: Arc<[AtomicUsize]> = self.polls.iter().map(|_| AtomicUsize::new(0)).collect();
-        let mut door = listener.map(|Listener { socket, gate }| Door {
+        let security = listener.as_ref().map_or_else(Default::default, |listener| listener.security.clone());
+        let mut door = listener.map(|Listener { socket, gate, .. }| Door {
             listener: mio::net::TcpListener::from_std(socket),
             gate,
         });
         let mut threads = Vec::new();
         for (number, poll) in self.polls.into_iter().enumerate() {
             let seed = seed.wrapping_add((number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            let (hub, door, loads, clock) = (hub.clone(), door.take(), loads.clone(), self.clock);
+            let common = Common { hub: hub.clone(), loads: loads.clone(), clock: self.clock, security: security.clone(), pool: pool.clone() };
+            let door = door.take();
             let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-                Worker::new(number as u16, poll, hub, door, loads, clock, seed).run();
+                Worker::new(number as u16, poll, common, door, seed).run();
             });
             threads.push(thread.map_err(WorkersError)?);
         }
