@@ -23,4 +23,4 @@ pub use account::TrustedAccount;
 pub use activation::{Activation, ActivationRefusal, activate};
 pub use login::{Attempt, Origin, Rights, UserGrant, admit_user, admit_vouched, rights_of};
 pub use refusal::{AccountRefusal, OperatorRefusal, UserRefusal};
-pub use trust::{OperatorTrust, TrustedOperator};
+pub use trust::{OperatorTrust, TrustedOperator, judge_sentinel};

@@ -76,9 +76,15 @@ impl Fetch {
         }
     }
 
-    /// Time went by.
+    /// Time went by. With nobody to ask there is nothing to wait for.
     pub fn elapse(&self, now: Timestamp) -> FetchStep {
-        if now < self.deadline { FetchStep::Waiting } else { FetchStep::Failed(FetchError::TimedOut) }
+        if self.expected == 0 {
+            FetchStep::Failed(FetchError::NotFound)
+        } else if now < self.deadline {
+            FetchStep::Waiting
+        } else {
+            FetchStep::Failed(FetchError::TimedOut)
+        }
     }
 }
 
@@ -112,6 +118,11 @@ mod tests {
         assert_eq!(fetch.elapse(NOW + Duration::from_millis(1899)), FetchStep::Waiting);
         assert_eq!(fetch.elapse(fetch.deadline()), FetchStep::Failed(FetchError::TimedOut));
         assert_eq!(FetchError::TimedOut.to_string(), "fetching jwt timed out");
+    }
+
+    #[test]
+    fn with_nobody_to_ask_it_is_known_at_once() {
+        assert_eq!(fetch(0).elapse(NOW), FetchStep::Failed(FetchError::NotFound));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use nkeys::{PublicKey, Role};
 
+use crate::index::describe;
 use crate::resolver::World;
 use crate::store::Store;
 
@@ -33,6 +34,10 @@ pub(crate) fn is_wanted(
     token: &str,
     world: &World<'_>,
 ) -> Result<bool, String> {
+    // What we have already was judged already; a whole pack of it costs a hash each.
+    if store.peek(account).is_some_and(|stored| stored.hash == describe(token).hash) {
+        return Ok(false);
+    }
     let judged = world.trust.admit_account(token, account, world.now).map_err(|refusal| refusal.to_string())?;
     let issued_at = judged.claims().common.issued_at;
     let older = store.peek(account).is_some_and(|stored| stored.issued_at > issued_at);

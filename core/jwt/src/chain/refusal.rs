@@ -22,6 +22,10 @@ pub enum OperatorRefusal {
     NotSelfSigned(PublicKey),
     /// Blocking issues, as one text.
     Invalid(String),
+    /// The default sentinel is not a user token.
+    Sentinel(DecodeError),
+    /// The default sentinel would have to sign a nonce.
+    SentinelNotBearer,
     /// It wants a newer server.
     Version {
         /// Which operator.
@@ -44,6 +48,8 @@ impl fmt::Display for OperatorRefusal {
             Self::Early(key) => write!(f, "operator {key} is not yet valid"),
             Self::NotSelfSigned(key) => write!(f, "operator {key} is signed by a key that is not its own"),
             Self::Invalid(issues) => write!(f, "operator JWT is not valid: {issues}"),
+            Self::Sentinel(_) => f.write_str("default sentinel JWT not valid"),
+            Self::SentinelNotBearer => f.write_str("default sentinel must be a bearer token"),
             Self::Version { operator, wanted, server } => {
                 let parts = ["major", "minor", "update"].into_iter().zip(wanted.iter().zip(server));
                 let differing = parts.into_iter().find(|(_, (wanted, server))| wanted != server);

@@ -1,8 +1,9 @@
 use std::collections::{HashMap, HashSet};
 
 use moment::Timestamp;
-use nkeys::{PublicKey, Role};
+use nkeys::{PublicKey, Role, undecorate_jwt};
 
+use crate::DecodeError;
 use crate::chain::{OperatorRefusal, UserRefusal};
 use crate::common::UnixSeconds;
 use crate::operator::OperatorClaims;
@@ -33,14 +34,16 @@ struct Trusted {
 }
 
 impl OperatorTrust {
-    /// Trusts the operators of these tokens, each of which must be whole, current and content with this server's version.
+    /// Trusts the operators of these tokens, decorated or bare, each of which must be whole, current and content with this
+    /// server's version.
     pub fn of_operators(tokens: &[String], server: [u64; 3], now: Timestamp) -> Result<Self, OperatorRefusal> {
         let mut trust = Self::default();
         for token in tokens {
-            let claims = OperatorClaims::decode(token.trim()).map_err(OperatorRefusal::Token)?;
+            let token = undecorate_jwt(token.as_bytes()).map_err(|_| OperatorRefusal::Token(DecodeError::Chunks))?;
+            let claims = OperatorClaims::decode(token).map_err(OperatorRefusal::Token)?;
             judge(&claims, server, now)?;
             trust.add(&claims);
-            trust.operators.push(TrustedOperator { claims, token: token.trim().to_owned() });
+            trust.operators.push(TrustedOperator { claims, token: token.to_owned() });
         }
         Ok(trust)
     }
@@ -126,4 +129,12 @@ fn judge(claims: &OperatorClaims, server: [u64; 3], now: Timestamp) -> Result<()
         Ok(Some(wanted)) if wanted > server => Err(OperatorRefusal::Version { operator: subject, wanted, server }),
         _ => Ok(()),
     }
+}
+
+/// Judges a `default_sentinel`: the user that connections without claims stand for. It must be a bearer, or a scoped user
+/// whose scope, judged at login, makes it one.
+pub fn judge_sentinel(token: &str) -> Result<UserClaims, OperatorRefusal> {
+    let user = UserClaims::decode(token).map_err(OperatorRefusal::Sentinel)?;
+    let scoped = user.issuer_account.is_some() && user.rights.is_empty();
+    if user.rights.bearer_token || scoped { Ok(user) } else { Err(OperatorRefusal::SentinelNotBearer) }
 }

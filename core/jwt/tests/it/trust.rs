@@ -1,8 +1,8 @@
-use bulwark_jwt::chain::{AccountRefusal, OperatorRefusal, OperatorTrust};
+use bulwark_jwt::chain::{AccountRefusal, OperatorRefusal, OperatorTrust, judge_sentinel};
 use bulwark_jwt::testing::{Chain, NOW, SERVER, key};
 use bulwark_jwt::{OperatorClaims, UserClaims};
 use moment::Timestamp;
-use nkeys::Role;
+use nkeys::{Role, decorate_jwt};
 
 fn later(seconds: i64) -> Timestamp {
     Timestamp::from_secs(NOW.as_secs() + seconds)
@@ -150,4 +150,27 @@ fn only_pinned_accounts_and_the_system_account_log_in() {
     assert!(account_of(shop.user("joe").token()).is_ok());
     assert!(account_of(system.user("admin").token()).is_ok());
     assert!(account_of(bank.user("joe").token()).is_err());
+}
+
+#[test]
+fn an_operator_file_may_be_decorated() {
+    let chain = Chain::new("acme");
+    let trust = OperatorTrust::of_operators(&[decorate_jwt("OPERATOR", &chain.token())], SERVER, NOW).expect("read");
+    assert_eq!(trust.operators()[0].token, chain.token());
+    for odd in ["", " ", "a.b.c", &chain.account("shop").token()] {
+        let refused = OperatorTrust::of_operators(&[odd.to_owned()], SERVER, NOW).expect_err("refused");
+        assert!(refused.to_string().starts_with("error parsing operator JWT: "), "{odd}");
+    }
+}
+
+#[test]
+fn a_default_sentinel_signs_no_nonce() {
+    let mut shop = Chain::new("acme").account("shop");
+    let bearer = shop.user("anybody").with(|claims| claims.rights.bearer_token = true);
+    assert!(judge_sentinel(&bearer.token()).is_ok());
+    let clerk = shop.add_scope("clerk", |scope| scope.template.bearer_token = true);
+    assert!(judge_sentinel(&shop.scoped_user("anybody", &clerk).token()).is_ok());
+    let signing = judge_sentinel(&shop.user("joe").token()).expect_err("refused");
+    assert_eq!(signing.to_string(), "default sentinel must be a bearer token");
+    assert_eq!(judge_sentinel("x").expect_err("refused").to_string(), "default sentinel JWT not valid");
 }
