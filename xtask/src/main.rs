@@ -1,2 +1,63 @@
-//! Project tasks
-fn main() {}
+//! Project tasks: `cargo xtask TASK`. Progress is visible, failure is loud.
+
+mod arrows;
+mod bench;
+mod check;
+mod corpus;
+mod licences;
+mod metadata;
+mod prove;
+mod reference;
+mod shell;
+mod story;
+mod table;
+
+use std::process::ExitCode;
+
+/// What went wrong, in words for the person who ran the task.
+type Failure = String;
+
+const USAGE: &str = "\
+cargo xtask TASK
+
+  check                       what a change must pass: format, lints, arrows, licences, docs, tests, story
+  arrows                      the arrows of ARCHITECTURE.md against cargo metadata
+  licences                    licences and bans of deny.toml against cargo metadata
+  corpus                      every file of fuzz/corpus through its target, on the stable compiler
+  record [--ours] [NAME…]     transcripts of test/conformance, from the reference server (or ours, NATS_SERVER)
+  story                       the README's story with the built binaries
+  bench [SET] [--repeat N] [--seconds S] [--only A,B] [--servers NAME=BINARY,…] [--write]
+                              side by side with the reference, interleaved; --write puts the table into docs/figures.md
+  prove [AREA…]               long runs, written to docs/proofs/AREA.md
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\nFAILED: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<(), Failure> {
+    match words {
+        ["check"] => check::run(),
+        ["arrows"] => arrows::run(),
+        ["licences"] => licences::run(),
+        ["corpus"] => corpus::run(),
+        ["record", rest @ ..] => record(rest),
+        ["story"] => story::run(),
+        ["bench", rest @ ..] => bench::run(rest),
+        ["prove", rest @ ..] => prove::run(rest),
+        _ => Err(format!("no such task\n\n{USAGE}")),
+    }
+}
+
+fn record(words: &[&str]) -> Result<(), Failure> {
+    let head = ["run", "--quiet", "--package", "bulwark-conformance", "--bin", "conformance", "--", "record"];
+    shell::cargo(&[&head[..], words].concat())
+}
