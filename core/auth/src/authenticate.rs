@@ -7,6 +7,7 @@ use moment::Timestamp;
 use nkeys::PublicKey;
 
 use crate::attempt::{Attempt, CertificateName, UserLabel};
+use crate::callout::{self, CalloutQuestion};
 use crate::claims::by_claims;
 use crate::directory::{Anonymous, Common, Directory, Single, User};
 use crate::settings::Distinguished;
@@ -19,6 +20,7 @@ pub fn authenticate(directory: &Directory, attempt: &Attempt, now: Timestamp) ->
         Ok(admission) => Verdict::Admit(admission),
         Err(Stop::Refuse(refusal)) => Verdict::Refuse(refusal),
         Err(Stop::NeedAccount(key)) => Verdict::NeedAccount(key),
+        Err(Stop::AskCallout(question)) => Verdict::AskCallout(question),
     }
 }
 
@@ -26,6 +28,7 @@ pub fn authenticate(directory: &Directory, attempt: &Attempt, now: Timestamp) ->
 pub(crate) enum Stop {
     Refuse(Refusal),
     NeedAccount(PublicKey),
+    AskCallout(Box<CalloutQuestion>),
 }
 
 impl From<Refusal> for Stop {
@@ -40,12 +43,23 @@ fn judge(directory: &Directory, attempt: &Attempt, now: Timestamp) -> Result<Adm
     }
     let proxy = proxy(directory, attempt)?;
     let mut admission = match &directory.operators {
-        Some(operators) => by_claims(operators, attempt, proxy.is_some(), now)?,
-        None if directory.requires_auth() => required(directory, attempt, proxy.is_some())?,
-        None => nobody_is_asked(directory, attempt),
+        Some(operators) => by_claims(operators, attempt, proxy.as_ref(), now)?,
+        None => by_config(directory, attempt, proxy.as_ref())?,
     };
     admission.proxy = proxy.map(|key| key.to_string());
     Ok(admission)
+}
+
+/// What the configuration says, unless a callout service has the last word.
+fn by_config(directory: &Directory, attempt: &Attempt, proxy: Option<&PublicKey>) -> Result<Admission, Stop> {
+    let found = match directory.requires_auth() {
+        true => required(directory, attempt, proxy.is_some()),
+        false => Ok(nobody_is_asked(directory, attempt)),
+    };
+    match callout::question(directory, attempt, &found, proxy) {
+        Some(question) => Err(Stop::AskCallout(Box::new(question))),
+        None => Ok(found?),
+    }
 }
 
 /// The trusted proxy that vouches for the connection. A signature that none of them made is refused, where there are

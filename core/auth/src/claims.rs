@@ -9,9 +9,10 @@ use nkeys::PublicKey;
 
 use crate::attempt::{Attempt, UserLabel};
 use crate::authenticate::Stop;
+use crate::callout;
 use crate::directory::{Operators, Tenant};
 use crate::permissions::{Binding, Permissions, Source};
-use crate::rule::Origin;
+use crate::rule::{Origin, RuleError};
 use crate::settings::{PermissionsSettings, Place, ResponsePermission, RuleText, SideSettings};
 use crate::verdict::{Admission, ConnectionLimits, Proof, Refusal, UserFacts};
 
@@ -19,13 +20,27 @@ use crate::verdict::{Admission, ConnectionLimits, Proof, Refusal, UserFacts};
 pub(crate) fn by_claims(
     operators: &Operators,
     attempt: &Attempt,
-    proxied: bool,
+    proxy: Option<&PublicKey>,
     now: Timestamp,
 ) -> Result<Admission, Stop> {
     let user = shown(operators, attempt)?;
-    let refuse = |refusal| Refusal::User(user.common.subject, refusal);
-    let key = operators.trust.account_of(&user).map_err(refuse)?;
+    let key = operators.trust.account_of(&user).map_err(|refusal| Refusal::User(user.common.subject, refusal))?;
     let tenant = operators.tenants.get(&key).ok_or(Stop::NeedAccount(key))?;
+    let found = of_tenant(operators, tenant, &user, attempt, proxy.is_some(), now);
+    match callout::question_of_claims(tenant, attempt, &user.common.subject, &found, proxy) {
+        Some(question) => Err(Stop::AskCallout(Box::new(question))),
+        None => Ok(found?),
+    }
+}
+
+fn of_tenant(
+    operators: &Operators,
+    tenant: &Tenant,
+    user: &UserClaims,
+    attempt: &Attempt,
+    proxied: bool,
+    now: Timestamp,
+) -> Result<Admission, Refusal> {
     let nonce = attempt.nonce.as_deref().unwrap_or_default();
     let shown = chain::Attempt {
         nonce,
@@ -35,8 +50,8 @@ pub(crate) fn by_claims(
         connection: attempt.kind.in_claims(),
         via_trusted_proxy: proxied,
     };
-    let grant = admit_user(&operators.trust, &tenant.trusted, &user, &shown, &*operators.zones, now).map_err(refuse)?;
-    Ok(admission(tenant, grant, Proof::Jwt, false)?)
+    let grant = admit_user(&operators.trust, &tenant.trusted, user, &shown, &*operators.zones, now);
+    admission(tenant, grant.map_err(|refusal| Refusal::User(user.common.subject, refusal))?)
 }
 
 /// The claims in CONNECT, or in an MQTT password, if they are claims at all; else the sentinel's.
@@ -53,12 +68,15 @@ fn shown(operators: &Operators, attempt: &Attempt) -> Result<UserClaims, Refusal
 }
 
 /// What was granted, as an admission.
-pub(crate) fn admission(tenant: &Tenant, grant: UserGrant, by: Proof, callout: bool) -> Result<Admission, Refusal> {
+fn admission(tenant: &Tenant, grant: UserGrant) -> Result<Admission, Refusal> {
     let account = tenant.account.clone();
+    // In this account a callout service listens, whose place nobody may take.
+    let callout = !tenant.trusted.claims().authorization.auth_users.is_empty();
     let binding = Binding { system: account.system, callout };
-    let permissions = permissions(grant.rules.as_ref(), origin(&grant.origin), binding, &grant.user)?;
+    let permissions = permissions(grant.rules.as_ref(), origin(&grant.origin), binding);
+    let permissions = permissions.map_err(|_| Refusal::User(grant.user, UserRefusal::Permissions))?;
     let label = UserLabel::Jwt(grant.user.to_string());
-    let mut admission = Admission::new(account, Arc::new(permissions), label, by);
+    let mut admission = Admission::new(account, Arc::new(permissions), label, Proof::Jwt);
     let own = ConnectionLimits { max_subscriptions: grant.max_subscriptions, max_payload: grant.max_payload };
     admission.limits = admission.limits.within(own);
     admission.expires = grant.expires;
@@ -74,7 +92,7 @@ pub(crate) fn admission(tenant: &Tenant, grant: UserGrant, by: Proof, callout: b
     Ok(admission)
 }
 
-fn origin(origin: &chain::Origin) -> Origin {
+pub(crate) fn origin(origin: &chain::Origin) -> Origin {
     match origin {
         chain::Origin::User => Origin::User,
         chain::Origin::Scope { key, .. } => Origin::Scope(key.to_string().into()),
@@ -83,12 +101,7 @@ fn origin(origin: &chain::Origin) -> Origin {
 }
 
 /// The rules of claims, compiled.
-pub(crate) fn permissions(
-    rules: Option<&Rules>,
-    origin: Origin,
-    binding: Binding,
-    user: &PublicKey,
-) -> Result<Permissions, Refusal> {
+pub(crate) fn permissions(rules: Option<&Rules>, origin: Origin, binding: Binding) -> Result<Permissions, RuleError> {
     let Some(rules) = rules else {
         return Ok(Permissions::unrestricted(binding));
     };
@@ -103,7 +116,6 @@ pub(crate) fn permissions(
         place: Place::default(),
     };
     Permissions::compile(&settings, &Source::Given(origin), binding)
-        .map_err(|_| Refusal::User(*user, UserRefusal::Permissions))
 }
 
 fn side(rule: &Rule) -> SideSettings {

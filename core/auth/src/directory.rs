@@ -6,10 +6,11 @@ mod operator;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use account::{Account, Accounts};
+use account::{Account, AccountName, Accounts};
 use nkeys::PublicKey;
 
 use crate::attempt::{Attempt, UserLabel};
+use crate::callout::Callout;
 use crate::kind::{ConnectionKind, KindSet};
 use crate::password::{Stored, Toll};
 use crate::permissions::Permissions;
@@ -34,6 +35,10 @@ pub struct Directory {
     pub(crate) plain: Arc<Permissions>,
     /// Accounts and users are signed claims.
     pub(crate) operators: Option<Operators>,
+    /// A service has the last word about logins.
+    pub(crate) callout: Option<Arc<Callout>>,
+    /// By account, for users who have no permissions of their own.
+    defaults: HashMap<AccountName, Arc<Permissions>>,
 }
 
 /// A user that is found by name.
@@ -138,6 +143,18 @@ impl Directory {
         let common = self.users.get(user).map(|user| &user.common);
         let common = common.or_else(|| self.nkeys.get(user).map(|user| &user.common))?;
         Some((&common.account, &common.permissions))
+    }
+
+    /// The default permissions of a configured account.
+    pub(crate) fn default_permissions(&self, account: &Account) -> Option<Arc<Permissions>> {
+        self.defaults.get(&account.name).cloned()
+    }
+
+    /// Users of the callout service that do not exist. Nobody can log in while they are missing.
+    pub fn missing_callout_users(&self) -> Vec<&str> {
+        let known = |name: &&String| self.users.contains_key(*name) || self.nkeys.contains_key(*name);
+        let wanted = self.callout.iter().flat_map(|callout| &callout.auth_users);
+        wanted.filter(|name| !known(name)).map(String::as_str).collect()
     }
 
     /// Whether passwords are plain text for which the operator should be warned.

@@ -44,6 +44,7 @@
 mod attempt;
 mod authenticate;
 mod authorized;
+mod callout;
 mod claims;
 mod denial;
 mod directory;
@@ -58,6 +59,10 @@ mod verdict;
 pub use attempt::{Attempt, CertificateName, Credentials, UserLabel};
 pub use authenticate::authenticate;
 pub use authorized::{Authorized, Publish, SubscribeGrant};
+pub use callout::{
+    Asked, CALLOUT_SUBJECT, CALLOUT_XKEY_HEADER, CalloutQuestion, CalloutRefusal, CalloutRequest, CalloutServer,
+    Chance, ClientFacts, MAX_ANSWER_BYTES, conclude,
+};
 pub use denial::{Action, Because, Denial, publish_denied_text, reply_denied_text};
 pub use directory::{Cost, Directory, MAX_USERS, SettingsError, SettingsFault};
 pub use kind::{ConnectionKind, UnknownKind};

@@ -10,6 +10,7 @@ use moment::Timestamp;
 use nkeys::PublicKey;
 
 use crate::attempt::UserLabel;
+use crate::callout::{CalloutQuestion, CalloutRefusal};
 use crate::kind::ConnectionKind;
 use crate::permissions::Permissions;
 use subject::Quoted;
@@ -23,6 +24,8 @@ pub enum Verdict {
     Refuse(Refusal),
     /// Cannot be said without the claims of this account. Fetch them, put them into the directory and ask again.
     NeedAccount(PublicKey),
+    /// An external service has the last word. Ask it, and [`crate::conclude`] with its answer.
+    AskCallout(Box<CalloutQuestion>),
 }
 
 impl Verdict {
@@ -175,6 +178,8 @@ pub enum Refusal {
     JwtMalformed(DecodeError),
     /// The user claims do not admit the peer.
     User(PublicKey, UserRefusal),
+    /// The callout service did not admit the peer.
+    Callout(CalloutRefusal),
     /// So many logins wait to be judged that this one is not taken in.
     TooManyLogins,
     /// A second login on a connection is somebody else's.
@@ -220,6 +225,7 @@ impl fmt::Display for Refusal {
             Self::JwtMissing => f.write_str("a user JWT is required"),
             Self::JwtMalformed(error) => write!(f, "User JWT not valid: {error}"),
             Self::User(key, refusal) => write!(f, "JWT User \"{key}\": {refusal}"),
+            Self::Callout(refusal) => refusal.fmt(f),
             Self::TooManyLogins => f.write_str("too many logins are waiting"),
             Self::IdentityChanged => f.write_str("a second CONNECT with another identity"),
             Self::CertificateRequired(name) => {

@@ -4,16 +4,17 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use account::{Account, AccountError, AccountIds, AccountName, Accounts};
+use account::{Account, AccountError, AccountIds, AccountName, Accounts, GLOBAL};
 use nkeys::{PublicKey, Role};
 use secret::Secret;
 
 use super::{Anonymous, Common, Directory, NkeyUser, Single, User};
+use crate::callout::Callout;
 use crate::kind::KindSet;
 use crate::password::{Stored, Toll};
 use crate::permissions::{Binding, Permissions, Source};
 use crate::rule::RuleError;
-use crate::settings::{AuthorizationSettings, PermissionsSettings, Place, Settings, UserSettings};
+use crate::settings::{AuthorizationSettings, CalloutSettings, PermissionsSettings, Place, Settings, UserSettings};
 use subject::Quoted;
 
 /// Most users of a configuration.
@@ -69,6 +70,14 @@ pub enum SettingsFault {
     Rule(RuleError),
     /// Not the public key of a proxy.
     ProxyKey(String),
+    /// The callout's issuer is not a public account key.
+    CalloutIssuer(String),
+    /// The callout's sealing key is not a public curve key.
+    CalloutXkey(String),
+    /// The callout's account does not exist.
+    CalloutAccount(String),
+    /// The callout service itself has no user.
+    CalloutWithoutUsers,
 }
 
 impl fmt::Display for SettingsFault {
@@ -97,6 +106,16 @@ impl fmt::Display for SettingsFault {
                 write!(f, "no_auth_user: \"{name}\" present, but users/nkeys are not defined")
             }
             Self::Rule(error) => error.fmt(f),
+            Self::CalloutIssuer(key) => {
+                write!(f, "Expected callout user to be a valid public account nkey, got {}", Quoted(key.as_bytes()))
+            }
+            Self::CalloutXkey(key) => {
+                write!(f, "Expected callout xkey to be a valid public xkey, got {}", Quoted(key.as_bytes()))
+            }
+            Self::CalloutAccount(name) => {
+                write!(f, "Authorization callout account {} not valid", Quoted(name.as_bytes()))
+            }
+            Self::CalloutWithoutUsers => f.write_str("Authorization callouts require authorized users to be specified"),
             Self::ProxyKey(key) => write!(f, "not a public key of a proxy: {}", Quoted(key.as_bytes())),
         }
     }
@@ -123,6 +142,7 @@ impl Directory {
             builder.users_of(&tenant, &account.users, account.default_permissions.as_ref());
         }
         builder.single(&global);
+        builder.callout();
         builder.proxies();
         builder.finish()
     }
@@ -135,6 +155,8 @@ struct Builder<'a> {
     nkeys: HashMap<String, NkeyUser>,
     single: Option<Single>,
     proxies: Vec<PublicKey>,
+    callout: Option<Arc<Callout>>,
+    defaults: HashMap<AccountName, Arc<Permissions>>,
     errors: Vec<SettingsError>,
 }
 
@@ -161,6 +183,8 @@ impl<'a> Builder<'a> {
             nkeys: HashMap::new(),
             single: None,
             proxies: Vec::new(),
+            callout: None,
+            defaults: HashMap::new(),
             errors: Vec::new(),
         })
     }
@@ -187,12 +211,10 @@ impl<'a> Builder<'a> {
     }
 
     fn users_of(&mut self, account: &Arc<Account>, users: &[UserSettings], defaults: Option<&PermissionsSettings>) {
-        let binding = binding(account);
-        let defaults = match defaults {
-            None => Permissions::unrestricted(binding),
-            Some(settings) => self.compile(settings, &Source::Default, binding),
-        };
-        let defaults = Arc::new(defaults);
+        let binding = self.binding(account);
+        let compiled = defaults.map(|settings| Arc::new(self.compile(settings, &Source::Default, binding)));
+        self.defaults.extend(compiled.iter().map(|defaults| (account.name.clone(), defaults.clone())));
+        let defaults = compiled.unwrap_or_else(|| Arc::new(Permissions::unrestricted(binding)));
         for user in users {
             let permissions = match &user.permissions {
                 None => defaults.clone(),
@@ -258,12 +280,27 @@ impl<'a> Builder<'a> {
             (None, Some(token)) => token.clone(),
             (None, None) => return,
         };
-        let permissions = match default_permissions {
-            None => Permissions::unrestricted(binding(global)),
-            Some(settings) => self.compile(settings, &Source::Default, binding(global)),
-        };
-        let permissions = Arc::new(permissions);
+        let binding = self.binding(global);
+        let permissions = Arc::new(match default_permissions {
+            None => Permissions::unrestricted(binding),
+            Some(settings) => self.compile(settings, &Source::Default, binding),
+        });
         self.single = Some(Single { user: user.clone(), secret: Stored::new(secret), permissions });
+    }
+
+    /// Whether this account is the callout service's is known from the settings, before the callout is compiled.
+    fn binding(&self, account: &Account) -> Binding {
+        let callout = self.settings.authorization.auth_callout.as_ref();
+        let listens_in = callout.map(|callout| callout.account.as_deref().unwrap_or(GLOBAL));
+        Binding { callout: listens_in == Some(account.name.as_str()), ..binding(account) }
+    }
+
+    fn callout(&mut self) {
+        let Some(settings) = &self.settings.authorization.auth_callout else { return };
+        match compile_callout(settings, &self.accounts) {
+            Ok(callout) => self.callout = Some(Arc::new(callout)),
+            Err(fault) => self.fail(&settings.origin, fault),
+        }
     }
 
     fn proxies(&mut self) {
@@ -308,7 +345,7 @@ impl<'a> Builder<'a> {
         Ok(Directory {
             toll: Toll::of(passwords.chain(self.single.iter().map(|single| &single.secret))),
             required: self.has_users() || self.single.is_some() || anonymous.is_some(),
-            plain: Arc::new(Permissions::unrestricted(binding(self.accounts.global()))),
+            plain: Arc::new(Permissions::unrestricted(self.binding(self.accounts.global()))),
             accounts: self.accounts,
             users: self.users,
             nkeys: self.nkeys,
@@ -318,6 +355,8 @@ impl<'a> Builder<'a> {
             proxy_required: self.settings.authorization.proxy_required,
             certificate_kinds: self.settings.certificate_kinds.clone(),
             operators: None,
+            callout: self.callout,
+            defaults: self.defaults,
         })
     }
 }
@@ -341,6 +380,22 @@ fn tenant(settings: &crate::settings::AccountSettings) -> Result<Account, Settin
 
 fn concerns(error: &AccountError, account: &str) -> bool {
     matches!(error, AccountError::Reserved(name) | AccountError::Duplicate(name) if name.as_str() == account)
+}
+
+fn compile_callout(settings: &CalloutSettings, accounts: &Accounts) -> Result<Callout, SettingsFault> {
+    let issuer = PublicKey::parse_as(Role::Account, &settings.issuer);
+    let xkey = settings.xkey.as_ref().map(|key| key.parse().map_err(|_| SettingsFault::CalloutXkey(key.clone())));
+    let account = settings.account.as_deref().unwrap_or(GLOBAL);
+    if settings.auth_users.is_empty() {
+        return Err(SettingsFault::CalloutWithoutUsers);
+    }
+    Ok(Callout {
+        issuer: issuer.map_err(|_| SettingsFault::CalloutIssuer(settings.issuer.clone()))?,
+        xkey: xkey.transpose()?,
+        account: accounts.get(account).ok_or_else(|| SettingsFault::CalloutAccount(account.to_owned()))?.clone(),
+        auth_users: settings.auth_users.clone(),
+        allowed_accounts: settings.allowed_accounts.clone(),
+    })
 }
 
 /// The keys of proxies, or every text that is none.

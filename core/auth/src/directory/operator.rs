@@ -60,6 +60,8 @@ impl Directory {
             certificate_kinds: Vec::new(),
             toll: Toll::default(),
             operators: Some(operators),
+            callout: None,
+            defaults: HashMap::new(),
         })
     }
 
@@ -112,6 +114,8 @@ impl Directory {
             toll: self.toll.clone(),
             plain: self.plain.clone(),
             operators,
+            callout: self.callout.clone(),
+            defaults: HashMap::new(),
         }
     }
 }

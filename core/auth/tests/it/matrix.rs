@@ -331,11 +331,11 @@ fn login_table() -> String {
     for (what, directory, attempt) in logins().into_iter().chain(claim_logins()) {
         let came_of_it = match authenticate(&directory, &attempt, when(what)) {
             Verdict::NeedAccount(_) => "? the account's claims".into(),
+            Verdict::AskCallout(question) => format!("? the callout service in {}", question.account.name),
             Verdict::Admit(admission) => {
                 format!("+ {} {} by {:?}", admission.account.name, admission.user, admission.by)
             }
             Verdict::Refuse(refusal) => format!("- {refusal}"),
-            other => panic!("{other:?}"),
         };
         writeln!(out, "{what:<36}{came_of_it}").unwrap();
     }
@@ -406,6 +406,8 @@ fn every_refusal_has_a_row() {
             Refusal::JwtMalformed(_) => 16,
             // The next test looks at these.
             Refusal::User(..) => continue,
+            // What a callout service can answer has a file of scenes.
+            Refusal::Callout(_) => unreachable!("no service is asked here"),
             // About a connection, not about an attempt: the broker's scenes produce them.
             Refusal::TooManyLogins | Refusal::IdentityChanged => unreachable!("a directory cannot know this"),
         }] = true;
