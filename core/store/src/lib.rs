@@ -1,1 +1,55 @@
-//! Blocks, records, index, sealing and recovery over a Disk trait
+//! The message store: append-only blocks of sealed records, group commit, recovery.
+//!
+//! This room decides how messages and facts about streams lie on disk, how they are sealed, when they count as durable,
+//! and what is true after a crash or after somebody tampered with a file. It does not know what a consumer, an
+//! acknowledgement or a retention policy is, runs no thread, and reaches files, time and chance only through arguments:
+//! [`Disk`], `Timestamp` and [`Entropy`].
+//!
+//! The types are [`Root`] (the store directory with its keys), [`FileStream`] and [`MemoryStream`] (the messages of a
+//! stream), and [`MetaLog`] (names, configurations and consumer states).
+//!
+//! Durable before readable: a message is staged, a batch of them is written with one write and made durable with one
+//! sync, and only then can it be read or acknowledged.
+//!
+//! ```
+//! # use bulwark_store::*;
+//! # use moment::Timestamp;
+//! # use std::sync::Arc;
+//! # let (disk, entropy) = (Arc::new(testkit::CrashDisk::new(1)), Arc::new(testkit::SeededEntropy::new(1)));
+//! let root = Root::open(disk, entropy, &Sealing::default())?.root;
+//! let mut stream = FileStream::create(root.context(), "streams/1", StreamId(1), FileSettings::default(), 1)?;
+//! let draft = Draft { subject: b"orders.new", headers: b"", payload: b"42", time: Timestamp::EPOCH };
+//! let seq = stream.stage(&draft)?;
+//! assert_eq!(stream.load(seq)?, None);
+//! stream.commit()?;
+//! assert_eq!(stream.load(seq)?.expect("it is durable").payload(), b"42");
+//! # Ok::<(), StoreError>(())
+//! ```
+
+mod bytes;
+mod deleted;
+mod disk;
+mod error;
+mod file;
+mod frame;
+mod header;
+mod index;
+mod memory;
+mod meta;
+mod record;
+mod root;
+mod seal;
+mod subjects;
+mod tail;
+
+pub use disk::{Disk, DiskFile, Entropy};
+pub use error::{Damage, Finding, StoreError};
+pub use file::{FileSettings, FileStream, MAX_PART, MAX_PAYLOAD, Next, Opened, State, SyncMode};
+pub use header::FORMAT_VERSION;
+pub use memory::{MemoryStream, memory_size};
+pub use meta::{MetaLog, MetaOpened};
+pub use record::{Draft, Message, message_size};
+pub use root::{Root, RootOpened, stream_dir};
+pub use seal::{Cipher, KeyId, SealError, Sealing, StoreId, StreamId, Vault};
+pub use subjects::SubjectTotals;
+pub use tail::{Context, SyncTicket};

@@ -1,0 +1,615 @@
+//! A stream on disk.
+//!
+//! Writing is in two steps. *Staging* ([`FileStream::stage`], [`FileStream::remove`], …) changes what the stream will be
+//! and is free of I/O but for loading an index now and then. *Committing* ([`FileStream::flush`], running the
+//! [`SyncTicket`], [`FileStream::synced`]; or [`FileStream::commit`] for all three) writes everything staged with one
+//! write, makes it durable with one sync, and only then are the messages readable. A stage that finds more than
+//! it would like to know reads through the part of this type in `read.rs`.
+
+mod compact;
+mod read;
+mod recovery;
+
+pub use read::Next;
+pub(crate) use read::unusable;
+pub use recovery::Opened;
+
+use crate::deleted::{Deleted, MAX_SPAN, ranges_of};
+use crate::disk::join;
+use crate::error::{Finding, StoreError};
+use crate::frame::FRAME_OVERHEAD;
+use crate::index::{BlockFile, Entry};
+use crate::record::{BlockFacts, Draft, MESSAGE_FIXED, Manifest, Record, message_size};
+use crate::seal::StreamId;
+use crate::subjects::Subjects;
+use crate::tail::{Context, SyncTicket, Tail, Unsynced, block_name};
+use moment::Timestamp;
+use std::io;
+use std::ops::Range;
+
+/// Longest subject and longest header block the format can say.
+pub const MAX_PART: usize = u16::MAX as usize;
+/// Longest payload.
+pub const MAX_PAYLOAD: usize = 64 * 1024 * 1024;
+
+/// When written bytes are made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SyncMode {
+    /// Before anything in them is readable or acknowledged.
+    #[default]
+    Always,
+    /// Now and then, by [`FileStream::sync_ticket`]: a power cut may lose what was acknowledged since.
+    Lazy,
+}
+
+/// How a stream is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct FileSettings {
+    /// A block that has grown past this is closed.
+    pub block_bytes: u64,
+    /// When bytes become durable.
+    pub sync: SyncMode,
+}
+
+impl Default for FileSettings {
+    fn default() -> Self {
+        FileSettings { block_bytes: 8 * 1024 * 1024, sync: SyncMode::Always }
+    }
+}
+
+/// What a stream holds, staged messages included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct State {
+    /// Live messages.
+    pub messages: u64,
+    /// What they weigh.
+    pub bytes: u64,
+    /// Sequence of the oldest live message; one more than `last_seq` when there is none.
+    pub first_seq: u64,
+    /// The last sequence given out.
+    pub last_seq: u64,
+    /// When the last message was stored.
+    pub last_time: Timestamp,
+    /// Different subjects.
+    pub subjects: u64,
+    /// Messages that were lost to damage, ever.
+    pub lost_messages: u64,
+    /// An estimate of what they weighed.
+    pub lost_bytes: u64,
+}
+
+impl State {
+    /// Sequences between the first and the last message that are gone.
+    pub fn deleted(&self) -> u64 {
+        (self.last_seq + 1 - self.first_seq).saturating_sub(self.messages)
+    }
+}
+
+/// One block, open or not.
+struct Block {
+    generation: u64,
+    /// First and last sequence written into it; `last + 1 == first` without any. Each in between is live or deleted.
+    first: u64,
+    last: u64,
+    /// End of the last record.
+    len: u64,
+    bytes: u64,
+    deleted: Deleted,
+    /// Stretches of the file in which nothing opens, found earlier.
+    holes: Vec<Range<u64>>,
+    /// Live messages by sequence. `None` until needed.
+    entries: Option<Vec<Entry>>,
+    file: Option<BlockFile>,
+    /// When the index was used last, in ticks of [`FileStream::clock`].
+    used: u64,
+}
+
+impl Block {
+    fn new(generation: u64, first: u64) -> Block {
+        Block {
+            generation,
+            first,
+            last: first - 1,
+            len: 0,
+            bytes: 0,
+            deleted: Deleted::new(first),
+            holes: Vec::new(),
+            entries: Some(Vec::new()),
+            file: None,
+            used: 0,
+        }
+    }
+
+    fn messages(&self) -> u64 {
+        self.last + 1 - self.first - self.deleted.count()
+    }
+
+    fn holds(&self, seq: u64) -> bool {
+        (self.first..=self.last).contains(&seq)
+    }
+
+    fn is_live(&self, seq: u64) -> bool {
+        self.holds(seq) && !self.deleted.contains(seq)
+    }
+
+    fn facts(&self) -> BlockFacts {
+        BlockFacts {
+            generation: self.generation,
+            len: self.len,
+            first: self.first,
+            last: self.last,
+            deleted: self.deleted.ranges(),
+            holes: self.holes.clone(),
+        }
+    }
+
+    fn entry(&self, seq: u64) -> Option<Entry> {
+        let entries = self.entries.as_ref()?;
+        let delta = u32::try_from(seq.checked_sub(self.first)?).ok()?;
+        entries.binary_search_by_key(&delta, |entry| entry.delta).ok().map(|at| entries[at])
+    }
+}
+
+/// A stream in files.
+pub struct FileStream {
+    context: Context,
+    dir: String,
+    id: StreamId,
+    settings: FileSettings,
+    /// Ascending by sequence. While there is a tail its block is the last.
+    blocks: Vec<Block>,
+    tail: Option<Tail>,
+    subjects: Subjects,
+    state: State,
+    next_generation: u64,
+    /// Up to here messages are readable.
+    readable: u64,
+    /// Deletions staged since the last write.
+    pending_deletes: Vec<u64>,
+    /// Whether first or last moved without a message saying so.
+    head_moved: bool,
+    unsynced: Unsynced,
+    unsynced_removals: bool,
+    /// Blocks that the last write left without messages; their files go once it is durable.
+    dead: Vec<u64>,
+    dying: Vec<u64>,
+    flushed: u64,
+    syncing_to: u64,
+    poisoned: bool,
+    /// Whether recovery found a torn write that no manifest knows of yet.
+    found_torn: bool,
+    clock: u64,
+    findings: Vec<Finding>,
+}
+
+impl FileStream {
+    /// Makes the directory of a new stream. Messages begin at `first_seq`.
+    pub fn create(
+        context: Context,
+        dir: &str,
+        id: StreamId,
+        settings: FileSettings,
+        first_seq: u64,
+    ) -> Result<FileStream, StoreError> {
+        context.disk.create_dir(dir).map_err(StoreError::disk("making directory", dir))?;
+        let parent = dir.rsplit_once('/').map_or("", |(parent, _)| parent);
+        context.disk.sync_dir(parent).map_err(StoreError::disk("syncing directory", parent))?;
+        Ok(FileStream::empty(context, dir, id, settings, first_seq.max(1)))
+    }
+
+    fn empty(context: Context, dir: &str, id: StreamId, settings: FileSettings, first_seq: u64) -> FileStream {
+        let mut seed = [0; 8];
+        context.entropy.fill(&mut seed);
+        FileStream {
+            context,
+            dir: dir.to_owned(),
+            id,
+            settings,
+            blocks: Vec::new(),
+            tail: None,
+            subjects: Subjects::new(u64::from_le_bytes(seed)),
+            state: State { first_seq, last_seq: first_seq - 1, ..State::default() },
+            next_generation: 1,
+            readable: first_seq - 1,
+            pending_deletes: Vec::new(),
+            head_moved: false,
+            unsynced: Unsynced::default(),
+            unsynced_removals: false,
+            dead: Vec::new(),
+            dying: Vec::new(),
+            flushed: first_seq - 1,
+            syncing_to: first_seq - 1,
+            poisoned: false,
+            found_torn: false,
+            clock: 0,
+            findings: Vec::new(),
+        }
+    }
+
+    /// What the stream holds, staged messages included.
+    pub fn state(&self) -> State {
+        State { subjects: self.subjects.len() as u64, ..self.state }
+    }
+
+    /// The last message that may be read.
+    pub fn readable(&self) -> u64 {
+        self.readable
+    }
+
+    /// Number of the stream.
+    pub fn id(&self) -> StreamId {
+        self.id
+    }
+
+    /// Whether an earlier failure keeps this stream from acknowledging anything.
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    /// Damage noticed since the last call, while reading.
+    pub fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.findings)
+    }
+
+    /// Bytes staged and not yet written.
+    pub fn staged_bytes(&self) -> usize {
+        self.tail.as_ref().map_or(0, Tail::staged_bytes)
+    }
+
+    /// Takes a message in and gives it the next sequence. Not readable and not to be acknowledged before the commit.
+    pub fn stage(&mut self, draft: &Draft<'_>) -> Result<u64, StoreError> {
+        self.check_parts(draft)?;
+        self.ready_tail()?;
+        let (tail, block) = (self.tail.as_mut(), self.blocks.last_mut());
+        let (Some(tail), Some(block)) = (tail, block) else { return Err(StoreError::Poisoned) };
+        let seq = self.state.last_seq + 1;
+        let offset = tail.message(seq, draft);
+        let size = message_size(draft.subject.len(), draft.headers.len(), draft.payload.len());
+        let subject = self.subjects.add(draft.subject, seq, u32::try_from(size).unwrap_or(u32::MAX));
+        let parts = draft.subject.len() + draft.headers.len() + draft.payload.len();
+        let frame_len = FRAME_OVERHEAD + MESSAGE_FIXED + parts;
+        let entry = Entry::new(seq - block.first, offset, subject, frame_len, !draft.headers.is_empty());
+        block.entries.get_or_insert_default().push(entry);
+        block.last = seq;
+        block.bytes += size;
+        block.len = tail.end();
+        self.state.last_seq = seq;
+        self.state.last_time = draft.time;
+        self.state.messages += 1;
+        self.state.bytes += size;
+        Ok(seq)
+    }
+
+    fn check_parts(&self, draft: &Draft<'_>) -> Result<(), StoreError> {
+        if self.poisoned {
+            return Err(StoreError::Poisoned);
+        }
+        let parts = [
+            ("subject", draft.subject, MAX_PART),
+            ("header", draft.headers, MAX_PART),
+            ("payload", draft.payload, MAX_PAYLOAD),
+        ];
+        match parts.into_iter().find(|(_, bytes, max)| bytes.len() > *max) {
+            Some((part, _, max)) => Err(StoreError::TooLong { part, max }),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes one message. Whether there was one.
+    pub fn remove(&mut self, seq: u64) -> Result<bool, StoreError> {
+        let Some(at) = self.block_of(seq) else { return Ok(false) };
+        if !self.blocks[at].is_live(seq) {
+            return Ok(false);
+        }
+        self.index(at)?;
+        // The index may have found the message damaged just now.
+        let Some(entry) = self.blocks[at].entry(seq) else { return Ok(false) };
+        self.forget(at, seq, entry.subject, entry.size());
+        Ok(true)
+    }
+
+    /// Removes the oldest message.
+    pub fn remove_first(&mut self) -> Result<bool, StoreError> {
+        self.remove(self.state.first_seq)
+    }
+
+    /// Removes the oldest messages of a subject until at most `keep` are left. Gives how many went.
+    pub fn trim_subject(&mut self, subject: &[u8], keep: u64) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        while let Some((no, first)) = self.excess(subject, keep)? {
+            removed += u64::from(match self.subjects.totals(no).and_then(|totals| totals.known_first_size()) {
+                Some(size) => self.forget_known(first, no, size.into()),
+                None => self.remove(first)?,
+            });
+        }
+        Ok(removed)
+    }
+
+    fn excess(&mut self, subject: &[u8], keep: u64) -> Result<Option<(u32, u64)>, StoreError> {
+        let Some(no) = self.subjects.find(subject) else { return Ok(None) };
+        let over = self.subjects.totals(no).is_some_and(|totals| totals.messages > keep);
+        let first = if over { self.first_of(subject)? } else { None };
+        Ok(first.map(|first| (no, first)))
+    }
+
+    fn forget_known(&mut self, seq: u64, no: u32, size: u64) -> bool {
+        match self.block_of(seq).filter(|&at| self.blocks[at].is_live(seq)) {
+            Some(at) => {
+                self.forget(at, seq, no, size);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn forget(&mut self, at: usize, seq: u64, subject: u32, size: u64) {
+        let block = &mut self.blocks[at];
+        block.deleted.insert(seq);
+        block.bytes = block.bytes.saturating_sub(size);
+        self.subjects.remove(subject, seq);
+        self.state.messages -= 1;
+        self.state.bytes = self.state.bytes.saturating_sub(size);
+        if seq == self.state.first_seq {
+            self.state.first_seq = self.next_live(seq + 1);
+            self.head_moved = true;
+        } else {
+            self.pending_deletes.push(seq);
+        }
+    }
+
+    /// The first live sequence from `seq` on, or one more than the last.
+    fn next_live(&self, seq: u64) -> u64 {
+        let from = self.blocks.partition_point(|block| block.last < seq);
+        let live = self.blocks[from..]
+            .iter()
+            .filter(|block| block.messages() > 0)
+            .find_map(|block| (seq.max(block.first)..=block.last).find(|&seq| !block.deleted.contains(seq)));
+        live.unwrap_or(self.state.last_seq + 1)
+    }
+
+    /// Removes everything below `first`. Gives how many messages went.
+    pub fn remove_below(&mut self, first: u64) -> Result<u64, StoreError> {
+        let before = self.state.messages;
+        if first > self.state.last_seq {
+            self.clear();
+            return Ok(before);
+        }
+        while self.state.first_seq < first && self.state.messages > 0 {
+            if !self.remove(self.state.first_seq)? {
+                break;
+            }
+        }
+        Ok(before - self.state.messages)
+    }
+
+    fn clear(&mut self) {
+        for block in &mut self.blocks {
+            block.deleted.fill(block.last);
+            block.bytes = 0;
+            block.entries = Some(Vec::new());
+        }
+        self.subjects.clear();
+        self.state.messages = 0;
+        self.state.bytes = 0;
+        self.state.first_seq = self.state.last_seq + 1;
+        self.head_moved = true;
+    }
+
+    /// The next message will have a sequence above `last`; what is skipped counts as deleted.
+    pub fn skip_to(&mut self, last: u64) -> Result<(), StoreError> {
+        if last <= self.state.last_seq {
+            return Ok(());
+        }
+        if self.poisoned {
+            return Err(StoreError::Poisoned);
+        }
+        // Skipped sequences belong to no block, so the block with the message after them is another one.
+        self.end_tail()?;
+        self.state.last_seq = last;
+        if self.state.messages == 0 {
+            self.state.first_seq = last + 1;
+        }
+        self.head_moved = true;
+        Ok(())
+    }
+
+    fn block_of(&self, seq: u64) -> Option<usize> {
+        let at = self.blocks.partition_point(|block| block.last < seq);
+        self.blocks.get(at).filter(|block| block.holds(seq)).map(|_| at)
+    }
+
+    /// Makes sure there is a tail that can take a record.
+    fn ready_tail(&mut self) -> Result<(), StoreError> {
+        if self.poisoned {
+            return Err(StoreError::Poisoned);
+        }
+        let spans_too_much = self.tail.is_some()
+            && self.blocks.last().is_some_and(|block| self.state.last_seq + 1 - block.first >= MAX_SPAN);
+        if spans_too_much {
+            self.end_tail()?;
+        }
+        if self.tail.is_none() {
+            self.begin_tail()?;
+        }
+        Ok(())
+    }
+
+    fn begin_tail(&mut self) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.unsynced_removals) {
+            // A file the manifest no longer lists must not come back after a crash: it would look put back.
+            self.context.disk.sync_dir(&self.dir).map_err(StoreError::disk("syncing directory", &self.dir))?;
+        }
+        let generation = self.take_generation();
+        let mut tail = Tail::begin(&self.context, self.id, generation);
+        tail.record(&Record::Manifest(self.manifest()));
+        // The manifest says what these would have said.
+        self.pending_deletes.clear();
+        self.head_moved = false;
+        let mut block = Block::new(generation, self.state.last_seq + 1);
+        block.len = tail.end();
+        self.blocks.push(block);
+        self.tail = Some(tail);
+        if std::mem::take(&mut self.found_torn) {
+            // The manifest is durable before any message follows it: should this write be torn as well, the earlier one is
+            // still the last that anything was written after.
+            self.write_batch()?;
+            let outcome = self.unsynced.ticket(&self.context, &self.dir).map_or(Ok(()), |ticket| ticket.run());
+            self.synced(outcome)?;
+        }
+        Ok(())
+    }
+
+    fn take_generation(&mut self) -> u64 {
+        let generation = self.next_generation;
+        self.next_generation += 1;
+        generation
+    }
+
+    fn manifest(&self) -> Manifest {
+        Manifest {
+            first_seq: self.state.first_seq,
+            last_seq: self.state.last_seq,
+            last_time: self.state.last_time,
+            lost_messages: self.state.lost_messages,
+            lost_bytes: self.state.lost_bytes,
+            blocks: self.blocks.iter().filter(|block| block.messages() > 0).map(Block::facts).collect(),
+            leaving: self.leaving(),
+        }
+    }
+
+    fn leaving(&self) -> Vec<u64> {
+        let empty = self.blocks.iter().filter(|block| block.messages() == 0).map(|block| block.generation);
+        self.dead.iter().chain(&self.dying).copied().chain(empty).collect()
+    }
+
+    /// Ends the tail in the middle of a batch. What it holds becomes durable first: the manifest of the next block must not
+    /// say more than the blocks before it hold.
+    fn end_tail(&mut self) -> Result<(), StoreError> {
+        if self.tail.is_some() {
+            self.commit()?;
+            self.close_tail();
+        }
+        Ok(())
+    }
+
+    /// Turns the tail into a block like the others. Nothing is staged in it.
+    fn close_tail(&mut self) {
+        let Some(tail) = self.tail.take() else { return };
+        debug_assert_eq!(tail.staged_bytes(), 0, "a tail is closed after a write");
+        if let (Some(block), Some(file)) = (self.blocks.last_mut(), tail.close()) {
+            block.file = Some(file);
+        }
+    }
+
+    /// Writes everything staged. With [`SyncMode::Always`] the ticket must be run and its outcome reported before anything
+    /// is readable; `None` means there is nothing to wait for.
+    pub fn flush(&mut self) -> Result<Option<SyncTicket>, StoreError> {
+        if self.poisoned {
+            return Err(StoreError::Poisoned);
+        }
+        self.stage_facts()?;
+        self.write_batch()?;
+        self.flushed = self.state.last_seq;
+        self.bury();
+        match self.settings.sync {
+            SyncMode::Always => Ok(self.sync_ticket()),
+            SyncMode::Lazy => {
+                self.readable = self.flushed;
+                self.close_when_full();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Deletions and a moved head become records behind the messages that caused them.
+    fn stage_facts(&mut self) -> Result<(), StoreError> {
+        if self.pending_deletes.is_empty() && !self.head_moved {
+            return Ok(());
+        }
+        self.ready_tail()?;
+        // Taken after the tail is ready: a new tail's manifest says all of this.
+        let mut deletes = std::mem::take(&mut self.pending_deletes);
+        let head_moved = std::mem::take(&mut self.head_moved);
+        let first = self.state.first_seq;
+        deletes.retain(|&seq| seq > first);
+        deletes.sort_unstable();
+        let Some(tail) = &mut self.tail else { return Err(StoreError::Poisoned) };
+        if head_moved {
+            tail.record(&Record::Head { first, last: self.state.last_seq });
+        }
+        if !deletes.is_empty() {
+            tail.record(&Record::Delete(ranges_of(deletes)));
+        }
+        if let Some(block) = self.blocks.last_mut() {
+            block.len = tail.end();
+        }
+        Ok(())
+    }
+
+    fn write_batch(&mut self) -> Result<(), StoreError> {
+        let Some(tail) = &mut self.tail else { return Ok(()) };
+        let written = self.unsynced.write(tail, &self.context, &self.dir);
+        self.poisoned |= written.is_err();
+        written
+    }
+
+    /// What is written and not yet durable, as a sync to run.
+    pub fn sync_ticket(&mut self) -> Option<SyncTicket> {
+        self.syncing_to = self.flushed;
+        self.dying.append(&mut self.dead);
+        self.unsynced.ticket(&self.context, &self.dir)
+    }
+
+    /// The outcome of a sync. After a failure the stream is poisoned: what the disk forgot can not be known.
+    pub fn synced(&mut self, outcome: io::Result<()>) -> Result<(), StoreError> {
+        if let Err(source) = outcome {
+            self.poisoned = true;
+            return Err(StoreError::disk("syncing", &self.dir)(source));
+        }
+        if let Some(tail) = &mut self.tail {
+            tail.synced();
+        }
+        self.readable = self.readable.max(self.syncing_to);
+        self.remove_dying();
+        self.close_when_full();
+        Ok(())
+    }
+
+    /// Writes and syncs everything staged.
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        let ticket = match self.flush()? {
+            Some(ticket) => Some(ticket),
+            None => self.sync_ticket(),
+        };
+        match ticket {
+            Some(ticket) => self.synced(ticket.run()),
+            None => Ok(()),
+        }
+    }
+
+    fn close_when_full(&mut self) {
+        if self.tail.as_ref().is_some_and(|tail| tail.end() >= self.settings.block_bytes) {
+            self.close_tail();
+        }
+    }
+
+    /// Notes blocks without messages, now that the records that emptied them are written.
+    fn bury(&mut self) {
+        let tail = self.tail.as_ref().map(|tail| tail.generation);
+        let gone = |block: &Block| block.messages() == 0 && Some(block.generation) != tail;
+        self.dead.extend(self.blocks.iter().filter(|block| gone(block)).map(|block| block.generation));
+        self.blocks.retain(|block| !gone(block));
+    }
+
+    fn remove_dying(&mut self) {
+        for generation in std::mem::take(&mut self.dying) {
+            let path = join(&self.dir, &block_name(generation));
+            match self.context.disk.remove(&path) {
+                Ok(()) => self.unsynced_removals = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // It is tried again after the next commit, and found again when the stream is opened.
+                Err(_) => self.dead.push(generation),
+            }
+        }
+    }
+}

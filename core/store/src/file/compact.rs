@@ -1,0 +1,192 @@
+//! Rewriting blocks: after an erase, to give back space, to seal anew, to wrap keys again.
+//!
+//! A rewritten block is a new generation under a new key. It counts from the moment a `Replaced` record in the tail is
+//! durable; only then the old file goes. Whatever a crash leaves in between is told apart when the stream is opened.
+
+use super::{Block, FileStream};
+use crate::deleted::Deleted;
+use crate::disk::join;
+use crate::error::StoreError;
+use crate::frame::FRAME_OVERHEAD;
+use crate::header::DATA_START;
+use crate::index::Entry;
+use crate::record::{Draft, MESSAGE_FIXED, Message, Record};
+use crate::seal::{Cipher, KeyId};
+use crate::tail::{Tail, Unsynced, block_name};
+
+/// Bytes staged before a rewrite writes them out.
+const REWRITE_BATCH: usize = 1024 * 1024;
+
+impl FileStream {
+    /// Removes one message so that its bytes are in no file of the stream any more, and makes that durable. Whether there
+    /// was one. Everything staged is committed, too.
+    pub fn erase(&mut self, seq: u64) -> Result<bool, StoreError> {
+        let Some(generation) = self.block_of(seq).map(|at| self.blocks[at].generation) else { return Ok(false) };
+        if !self.remove(seq)? {
+            return Ok(false);
+        }
+        // The deletion is durable before the rewrite, so a crash between the two leaves it deleted.
+        self.end_tail()?;
+        self.commit()?;
+        match self.blocks.iter().position(|block| block.generation == generation && block.messages() > 0) {
+            Some(at) => self.rewrite(at, 1)?,
+            // Nothing else is in the block. It goes once the manifest of the next one is durable.
+            None => {
+                self.ready_tail()?;
+                self.commit()?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Rewrites one run of neighbouring blocks that is worth it: mostly deleted, or small ones that fit into one. Whether
+    /// there was one.
+    pub fn tidy(&mut self) -> Result<bool, StoreError> {
+        let Some((at, count)) = self.worth_rewriting() else { return Ok(false) };
+        self.rewrite(at, count)?;
+        Ok(true)
+    }
+
+    fn closed(&self) -> &[Block] {
+        let tail = usize::from(self.tail.is_some());
+        &self.blocks[..self.blocks.len() - tail]
+    }
+
+    fn worth_rewriting(&self) -> Option<(usize, usize)> {
+        let limit = self.settings.block_bytes / 2;
+        let closed = self.closed();
+        let small = |at: usize| closed.get(at).is_some_and(|block| block.bytes < limit);
+        let pairs = (0..closed.len()).filter(|&at| small(at) && small(at + 1));
+        if let Some(run) = pairs.map(|at| (at, self.run_from(at, limit))).find(|(_, count)| *count > 1) {
+            return Some(run);
+        }
+        // A rewritten block holds little but messages, so it is not hollow again.
+        let hollow =
+            |block: &Block| block.deleted.count() > 0 && block.bytes * 2 < block.len.saturating_sub(DATA_START);
+        closed.iter().position(|block| hollow(block) && block.len > limit).map(|at| (at, 1))
+    }
+
+    /// How many blocks from `at` on fit into one.
+    fn run_from(&self, at: usize, limit: u64) -> usize {
+        let mut bytes = 0;
+        let fits = self.closed()[at..].iter().take_while(|block| {
+            bytes += block.bytes;
+            block.bytes < limit && bytes <= self.settings.block_bytes
+        });
+        // One span of sequences must stay within what a block may hold.
+        let first = self.blocks[at].first;
+        fits.take_while(|block| block.last - first < crate::deleted::MAX_SPAN).count().max(1)
+    }
+
+    /// Rewrites `count` blocks from `at` on as one, durably.
+    fn rewrite(&mut self, at: usize, count: usize) -> Result<(), StoreError> {
+        let old: Vec<u64> = self.blocks[at..at + count].iter().map(|block| block.generation).collect();
+        let new = self.write_copy(at, count, &old)?;
+        let facts = new.facts();
+        self.blocks.splice(at..at + count, [new]);
+        // Before the tail is begun: should it be new, its manifest names them as leaving.
+        self.dead.extend(&old);
+        self.ready_tail()?;
+        if let Some(tail) = &mut self.tail {
+            tail.record(&Record::Replaced { old, new: facts });
+            let len = tail.end();
+            // The tail's own block is the last: `ready_tail` made it, or it was there and is not among the rewritten.
+            if let Some(block) = self.blocks.last_mut() {
+                block.len = len;
+            }
+        }
+        self.commit()
+    }
+
+    fn write_copy(&mut self, at: usize, count: usize, old: &[u64]) -> Result<Block, StoreError> {
+        let generation = self.take_generation();
+        let mut tail = Tail::begin(&self.context, self.id, generation);
+        tail.record(&Record::Compacted { old: old.to_vec() });
+        let first = self.blocks[at].first;
+        let mut new = Block::new(generation, first);
+        let mut unsynced = Unsynced::default();
+        for at in at..at + count {
+            self.copy_block(at, &mut tail, &mut new, &mut unsynced)?;
+        }
+        new.last = self.blocks[at + count - 1].last;
+        new.len = tail.end();
+        new.deleted = Deleted::new(first);
+        new.deleted.fill(new.last);
+        new.deleted.keep(new.entries.iter().flatten().map(|entry| first + u64::from(entry.delta)));
+        // A rewrite that fails is left behind; the stream goes on with the originals.
+        unsynced.write(&mut tail, &self.context, &self.dir)?;
+        let synced = unsynced.ticket(&self.context, &self.dir).map_or(Ok(()), |ticket| ticket.run());
+        synced.map_err(StoreError::disk("syncing", &join(&self.dir, &block_name(generation))))?;
+        new.file = tail.close();
+        Ok(new)
+    }
+
+    fn copy_block(
+        &mut self,
+        at: usize,
+        tail: &mut Tail,
+        new: &mut Block,
+        unsynced: &mut Unsynced,
+    ) -> Result<(), StoreError> {
+        self.index(at)?;
+        let (first, last) = (self.blocks[at].first, self.blocks[at].last);
+        for seq in first..=last {
+            let Some(message) = self.load(seq)? else { continue };
+            if let Some(subject) = self.subjects.find(message.subject()) {
+                new.entries.get_or_insert_default().push(copy_message(tail, new.first, subject, &message));
+                new.bytes += message.size();
+            }
+            if tail.staged_bytes() > REWRITE_BATCH {
+                unsynced.write(tail, &self.context, &self.dir)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Blocks that are not sealed by the present cipher and key, the tail included.
+    pub fn blocks_to_reseal(&mut self) -> Result<Vec<u64>, StoreError> {
+        let (cipher, key) = (self.context.vault.cipher(), self.context.vault.key_id());
+        let mut found = Vec::new();
+        for at in 0..self.closed().len() {
+            self.open_block(at)?;
+            let wrapped = self.blocks[at].file.as_ref().map(|file| file.header.wrapped);
+            if wrapped.is_some_and(|wrapped| wrapped.cipher != cipher || wrapped.key != key) {
+                found.push(self.blocks[at].generation);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Seals one block by the present cipher and key: where only the key changed, its block key is wrapped again; where
+    /// the cipher changed, it is rewritten. Whether there was one to do.
+    pub fn reseal(&mut self, generation: u64) -> Result<bool, StoreError> {
+        let Some(at) = self.blocks.iter().position(|block| block.generation == generation) else { return Ok(false) };
+        self.open_block(at)?;
+        let path = join(&self.dir, &block_name(generation));
+        let (cipher, key) = (self.context.vault.cipher(), self.context.vault.key_id());
+        let Some(file) = &mut self.blocks[at].file else { return Ok(false) };
+        match file.header.wrapped {
+            wrapped if wrapped.cipher == cipher && wrapped.key == key => Ok(false),
+            wrapped if wrapped.cipher == cipher && cipher != Cipher::None && key != KeyId::default() => {
+                let wrapped =
+                    self.context.vault.wrap(&file.seal, &*self.context.entropy).map_err(|_| StoreError::NoKey)?;
+                file.rewrap(file.header.rewrapped(wrapped)).map_err(StoreError::disk("writing", &path))?;
+                Ok(true)
+            }
+            _ => self.rewrite(at, 1).map(|()| true),
+        }
+    }
+}
+
+fn copy_message(tail: &mut Tail, first: u64, subject: u32, message: &Message) -> Entry {
+    let draft = Draft {
+        subject: message.subject(),
+        headers: message.headers(),
+        payload: message.payload(),
+        time: message.time(),
+    };
+    let offset = tail.message(message.seq(), &draft);
+    let parts = draft.subject.len() + draft.headers.len() + draft.payload.len();
+    let frame_len = FRAME_OVERHEAD + MESSAGE_FIXED + parts;
+    Entry::new(message.seq() - first, offset, subject, frame_len, !draft.headers.is_empty())
+}

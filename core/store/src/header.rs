@@ -1,0 +1,171 @@
+//! The head of a block file: what it is, where it belongs, and its wrapped key.
+//!
+//! ```text
+//! 0        slot A, 128 bytes used     4096     slot B, 128 bytes used     8192   records
+//!
+//! slot:  0 magic[8] | 8 version u16 | 10 cipher u8 | 11 zero | 12 serial u32 | 16 store[16] | 32 stream u64
+//!       40 generation u64 | 48 key id[8] | 56 wrapped key[60] | 116 checksum u64 (xxh3 of bytes 0..116)
+//! ```
+//!
+//! A new block has the same slot twice, so that one bad sector does not cost the block. When the server key changes the
+//! block key is wrapped again with the next serial, first into one slot, then into the other, with a sync between, so a
+//! torn write leaves the old one. The slot with the highest serial and a good checksum counts.
+
+use crate::bytes::Reader;
+use crate::seal::{Cipher, KeyId, Place, StoreId, StreamId, WRAPPED_LEN, Wrapped};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Where records begin.
+pub(crate) const DATA_START: u64 = 8192;
+const SLOT_B: usize = 4096;
+/// Where the slots lie.
+pub(crate) const SLOTS: [u64; 2] = [0, SLOT_B as u64];
+const SLOT_LEN: usize = 124;
+const SUMMED: usize = 116;
+const MAGIC: &[u8; 8] = b"BLWKBLK1";
+/// Version of the file format. Raised when an older release could not read what we write.
+pub const FORMAT_VERSION: u16 = 1;
+
+/// One slot, decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub place: Place,
+    pub wrapped: Wrapped,
+    pub serial: u32,
+}
+
+/// What the head of a file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// A good slot.
+    Good(Header),
+    /// Written by a release whose format we do not know.
+    Newer(u16),
+    /// No good slot: torn when it was made, or damaged since.
+    Damaged,
+}
+
+impl Header {
+    pub(crate) fn encode(&self) -> [u8; SLOT_LEN] {
+        let mut out = [0; SLOT_LEN];
+        out[..8].copy_from_slice(MAGIC);
+        out[8..10].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out[10] = self.wrapped.cipher.code();
+        out[12..16].copy_from_slice(&self.serial.to_le_bytes());
+        out[16..32].copy_from_slice(&self.place.store.0);
+        out[32..40].copy_from_slice(&self.place.stream.0.to_le_bytes());
+        out[40..48].copy_from_slice(&self.place.generation.to_le_bytes());
+        out[48..56].copy_from_slice(&self.wrapped.key.0);
+        out[56..SUMMED].copy_from_slice(&self.wrapped.bytes);
+        let sum = xxh3_64(&out[..SUMMED]);
+        out[SUMMED..].copy_from_slice(&sum.to_le_bytes());
+        out
+    }
+
+    /// The whole head of a new file: both slots and zeros up to the first record.
+    pub(crate) fn first(&self) -> Vec<u8> {
+        let mut out = vec![0; DATA_START as usize];
+        SLOTS.iter().for_each(|&at| out[at as usize..][..SLOT_LEN].copy_from_slice(&self.encode()));
+        out
+    }
+
+    /// The header with the block key wrapped anew.
+    pub(crate) fn rewrapped(&self, wrapped: Wrapped) -> Header {
+        Header { wrapped, serial: self.serial.saturating_add(1), ..*self }
+    }
+}
+
+/// Reads the head of a file from its first [`DATA_START`] bytes, or as many as there are.
+pub(crate) fn read(head: &[u8]) -> Head {
+    let slots = [head.get(..SLOT_LEN), head.get(SLOT_B..SLOT_B + SLOT_LEN)].map(|slot| slot.map_or(Slot::Bad, decode));
+    match slots {
+        [Slot::Good(a), Slot::Good(b)] => Head::Good(if b.serial > a.serial { b } else { a }),
+        [Slot::Good(only), _] | [_, Slot::Good(only)] => Head::Good(only),
+        [Slot::Newer(version), _] | [_, Slot::Newer(version)] => Head::Newer(version),
+        [Slot::Bad, Slot::Bad] => Head::Damaged,
+    }
+}
+
+enum Slot {
+    Good(Header),
+    Newer(u16),
+    Bad,
+}
+
+fn decode(slot: &[u8]) -> Slot {
+    let (summed, sum) = slot.split_at(SUMMED);
+    if xxh3_64(summed).to_le_bytes() != *sum {
+        return Slot::Bad;
+    }
+    fields(summed).unwrap_or(Slot::Bad)
+}
+
+fn fields(slot: &[u8]) -> Option<Slot> {
+    let mut reader = Reader(slot);
+    if reader.take(8)? != MAGIC {
+        return None;
+    }
+    let version = reader.u16()?;
+    if version != FORMAT_VERSION {
+        return Some(Slot::Newer(version));
+    }
+    let cipher = Cipher::from_code(reader.u8()?)?;
+    reader.u8()?;
+    let serial = reader.u32()?;
+    let place = Place { store: StoreId(reader.bytes16()?), stream: StreamId(reader.u64()?), generation: reader.u64()? };
+    let key = KeyId(reader.u64()?.to_le_bytes());
+    let bytes: [u8; WRAPPED_LEN] = reader.take(WRAPPED_LEN)?.try_into().ok()?;
+    Some(Slot::Good(Header { place, wrapped: Wrapped { cipher, key, bytes }, serial }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(serial: u32) -> Header {
+        Header {
+            place: Place { store: StoreId([1; 16]), stream: StreamId(2), generation: 3 },
+            wrapped: Wrapped { cipher: Cipher::Aes, key: KeyId([4; 8]), bytes: [5; WRAPPED_LEN] },
+            serial,
+        }
+    }
+
+    #[test]
+    fn a_head_reads_back() {
+        assert_eq!(read(&header(0).first()), Head::Good(header(0)));
+    }
+
+    #[test]
+    fn the_newer_of_two_slots_counts_and_a_torn_one_leaves_the_other() {
+        let mut file = header(0).first();
+        let next = header(0).rewrapped(Wrapped { key: KeyId([9; 8]), ..header(0).wrapped });
+        file[SLOT_B..][..SLOT_LEN].copy_from_slice(&next.encode());
+        assert_eq!(read(&file), Head::Good(next));
+        file[SLOT_B + 60] ^= 1;
+        assert_eq!(read(&file), Head::Good(header(0)));
+    }
+
+    #[test]
+    fn one_flipped_bit_is_survived_and_two_in_both_slots_are_damage() {
+        let good = header(0).first();
+        for at in 0..SLOT_LEN {
+            let mut file = good.clone();
+            file[at] ^= 0x10;
+            assert_eq!(read(&file), Head::Good(header(0)), "byte {at}");
+            file[SLOT_B + at] ^= 0x10;
+            assert_eq!(read(&file), Head::Damaged, "byte {at}");
+        }
+        assert_eq!(read(&[]), Head::Damaged);
+        assert_eq!(read(&good[..SLOT_LEN - 1]), Head::Damaged);
+    }
+
+    #[test]
+    fn a_newer_format_is_named() {
+        let mut file = header(0).first();
+        file.truncate(SLOT_B);
+        file[8] = 2;
+        let sum = xxh3_64(&file[..SUMMED]);
+        file[SUMMED..SLOT_LEN].copy_from_slice(&sum.to_le_bytes());
+        assert_eq!(read(&file), Head::Newer(2));
+    }
+}

@@ -1,0 +1,258 @@
+//! Where the messages of one block lie, and reading them.
+
+use crate::disk::{DiskFile, read_all};
+use crate::frame::{self, FRAME_HEAD, FRAME_OVERHEAD, MAX_SEALED, Piece};
+use crate::header::{self, DATA_START, Head};
+use crate::record::{self, Decoded, MESSAGE_FIXED, Manifest, Message, Record, message_size};
+use crate::seal::{BlockSeal, Place, SealError, Vault};
+use crate::subjects::SubjectNo;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// No block file is longer: a full block may end with one record of the largest kind.
+pub(crate) const MAX_BLOCK_FILE: u64 = 2 * MAX_SEALED as u64;
+/// Bytes read at once when messages are read in order.
+const READ_AHEAD: usize = 128 * 1024;
+
+/// A message of a block: where it is and what it weighs. 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Sequence minus the first of the block.
+    pub delta: u32,
+    pub offset: u32,
+    pub subject: SubjectNo,
+    /// Length of the frame; the highest bit says that the message has headers.
+    len: u32,
+}
+
+const HAS_HEADERS: u32 = 1 << 31;
+
+impl Entry {
+    pub(crate) fn new(delta: u64, offset: u64, subject: SubjectNo, frame_len: usize, has_headers: bool) -> Entry {
+        let len = u32::try_from(frame_len).expect("frames are bounded") | if has_headers { HAS_HEADERS } else { 0 };
+        let delta = u32::try_from(delta).expect("blocks span few sequences");
+        Entry { delta, offset: u32::try_from(offset).expect("blocks are bounded"), subject, len }
+    }
+
+    fn frame_len(self) -> usize {
+        (self.len & !HAS_HEADERS) as usize
+    }
+
+    /// What the message counts for in the stream's bytes.
+    pub(crate) fn size(self) -> u64 {
+        let parts = self.frame_len().saturating_sub(FRAME_OVERHEAD + MESSAGE_FIXED);
+        message_size(0, usize::from(self.len & HAS_HEADERS != 0), parts) - u64::from(self.len & HAS_HEADERS != 0)
+    }
+}
+
+/// An open block file.
+pub(crate) struct BlockFile {
+    pub file: Arc<dyn DiskFile>,
+    pub seal: BlockSeal,
+    pub header: header::Header,
+    /// Part of the file that was read last, for reading on.
+    window: Window,
+}
+
+#[derive(Default)]
+struct Window {
+    start: u64,
+    bytes: Vec<u8>,
+    /// End of the last message read: reading there is reading in order.
+    next: u64,
+}
+
+/// Why a block file can not be used.
+#[derive(Debug)]
+pub(crate) enum BlockError {
+    Io(io::Error),
+    /// Neither slot of the head is good.
+    NoHead,
+    /// Written by a newer release.
+    Newer(u16),
+    /// The head says another stream, store or generation.
+    Foreign,
+    Seal(SealError),
+}
+
+impl BlockFile {
+    pub(crate) fn new(file: Arc<dyn DiskFile>, seal: BlockSeal, header: header::Header) -> BlockFile {
+        BlockFile { file, seal, header, window: Window::default() }
+    }
+
+    pub(crate) fn open(file: Arc<dyn DiskFile>, vault: &Vault, place: Place) -> Result<BlockFile, BlockError> {
+        let mut head = vec![0; DATA_START as usize];
+        let read = file.read_at(0, &mut head).map_err(BlockError::Io)?;
+        let header = match header::read(&head[..read]) {
+            Head::Good(header) => header,
+            Head::Newer(version) => return Err(BlockError::Newer(version)),
+            Head::Damaged => return Err(BlockError::NoHead),
+        };
+        if header.place != place {
+            return Err(BlockError::Foreign);
+        }
+        let seal = vault.open_block(place, &header.wrapped).map_err(BlockError::Seal)?;
+        Ok(BlockFile::new(file, seal, header))
+    }
+
+    /// Reads one message. `None` means that what lies there is not this message: damage.
+    pub(crate) fn load(&mut self, seq: u64, entry: Entry) -> io::Result<Option<Message>> {
+        let frame = self.frame(entry.offset.into(), entry.frame_len())?;
+        Ok(self.opened(seq, entry, frame))
+    }
+
+    fn opened(&self, seq: u64, entry: Entry, mut frame: Vec<u8>) -> Option<Message> {
+        let offset = u64::from(entry.offset);
+        let len = frame::sealed_len(&frame, offset, self.seal.generation())?;
+        let sealed = frame.get_mut(FRAME_HEAD..FRAME_HEAD + len)?;
+        let plain_len = self.seal.open(offset, sealed).ok()?.len();
+        Message::from_record(frame, FRAME_HEAD, FRAME_HEAD + plain_len).filter(|message| message.seq() == seq)
+    }
+
+    fn frame(&mut self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let end = offset + len as u64;
+        if !self.window.covers(offset, end) {
+            let in_order = self.window.next == offset;
+            let wanted = if in_order { len.max(READ_AHEAD) } else { len };
+            self.window.bytes.resize(wanted, 0);
+            let read = self.file.read_at(offset, &mut self.window.bytes)?;
+            self.window.bytes.truncate(read);
+            self.window.start = offset;
+        }
+        self.window.next = end;
+        let at = (offset - self.window.start) as usize;
+        let till = (at + len).min(self.window.bytes.len());
+        Ok(self.window.bytes.get(at..till).unwrap_or_default().to_vec())
+    }
+
+    /// Writes the header again, one slot after the other.
+    pub(crate) fn rewrap(&mut self, header: header::Header) -> io::Result<()> {
+        for slot in header::SLOTS {
+            self.file.write_at(slot, &header.encode())?;
+            self.file.sync()?;
+        }
+        self.header = header;
+        Ok(())
+    }
+
+    /// Reads and opens the whole block.
+    pub(crate) fn scan(&self) -> io::Result<Scanned> {
+        let bytes = read_all(&*self.file, MAX_BLOCK_FILE)?;
+        let mut scanned = Scanned { end: DATA_START, ..Scanned::default() };
+        frame::scan(&self.seal, &bytes, DATA_START, |piece| scanned.take(piece));
+        Ok(scanned)
+    }
+}
+
+impl Window {
+    fn covers(&self, from: u64, to: u64) -> bool {
+        from >= self.start && to <= self.start + self.bytes.len() as u64
+    }
+}
+
+/// A message found by a scan.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub seq: u64,
+    pub time: moment::Timestamp,
+    pub offset: u64,
+    pub frame_len: usize,
+    pub has_headers: bool,
+    pub size: u64,
+    /// Within [`Scanned::subjects`].
+    pub subject: Range<usize>,
+}
+
+/// A fact found by a scan, in the order of the block.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Message(Found),
+    Delete(Vec<Range<u64>>),
+    Head { first: u64, last: u64 },
+    Manifest(Manifest),
+    Replaced { old: Vec<u64>, new: record::BlockFacts },
+    Compacted { old: Vec<u64> },
+    Put { key: Vec<u8>, value: Vec<u8> },
+    Remove { key: Vec<u8> },
+    Complete,
+    Damaged { from: u64, to: u64, certain: bool },
+}
+
+/// Everything a block holds.
+#[derive(Debug, Default)]
+pub(crate) struct Scanned {
+    pub steps: Vec<Step>,
+    pub subjects: Vec<u8>,
+    /// End of the last record that opened.
+    pub end: u64,
+}
+
+impl Scanned {
+    fn take(&mut self, piece: Piece<'_>) {
+        match piece {
+            Piece::Damaged { from, to } => self.steps.push(Step::Damaged { from, to, certain: false }),
+            Piece::Record { offset, end, body } => {
+                self.end = end;
+                match record::decode(body) {
+                    Some(decoded) => self.record(offset, end, decoded),
+                    // It opened, so it is ours, and yet we do not understand it: a later minor format, or a bug. Never guess.
+                    None => self.steps.push(Step::Damaged { from: offset, to: end, certain: true }),
+                }
+            }
+        }
+    }
+
+    fn record(&mut self, offset: u64, end: u64, decoded: Decoded<'_>) {
+        if decoded.after_sync {
+            self.everything_so_far_was_durable();
+        }
+        let step = match decoded.record {
+            Record::Message(message) => {
+                let start = self.subjects.len();
+                self.subjects.extend_from_slice(message.subject);
+                Step::Message(Found {
+                    seq: message.seq,
+                    time: message.time,
+                    offset,
+                    frame_len: (end - offset) as usize,
+                    has_headers: !message.headers.is_empty(),
+                    size: message.size(),
+                    subject: start..self.subjects.len(),
+                })
+            }
+            Record::Delete(ranges) => Step::Delete(ranges),
+            Record::Head { first, last } => Step::Head { first, last },
+            Record::Manifest(manifest) => Step::Manifest(manifest),
+            Record::Replaced { old, new } => Step::Replaced { old, new },
+            Record::Compacted { old } => Step::Compacted { old },
+            Record::Put { key, value } => Step::Put { key: key.to_vec(), value: value.to_vec() },
+            Record::Remove { key } => Step::Remove { key: key.to_vec() },
+            Record::Complete => Step::Complete,
+        };
+        self.steps.push(step);
+    }
+
+    /// What did not open before a record that was written after a sync was durable once: damage, not a torn write.
+    fn everything_so_far_was_durable(&mut self) {
+        for step in self.steps.iter_mut().rev() {
+            match step {
+                Step::Damaged { certain: true, .. } => return,
+                Step::Damaged { certain, .. } => *certain = true,
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn subject(&self, found: &Found) -> &[u8] {
+        &self.subjects[found.subject.clone()]
+    }
+
+    /// The messages alone.
+    pub(crate) fn messages(&self) -> impl DoubleEndedIterator<Item = &Found> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Message(found) => Some(found),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,221 @@
+//! A stream in memory: the same questions and answers as a stream on disk, durable never, readable at once.
+
+use crate::error::StoreError;
+use crate::file::{MAX_PART, MAX_PAYLOAD, Next, State};
+use crate::record::{Draft, Message};
+use crate::subjects::{SubjectTotals, Subjects, matches};
+use moment::Timestamp;
+use std::collections::VecDeque;
+use subject::Filter;
+
+/// Bytes the reference counts for a message in memory beyond its parts.
+const MEMORY_OVERHEAD: usize = 16;
+
+/// What a message kept in memory counts for in its stream's bytes.
+pub const fn memory_size(subject: usize, headers: usize, payload: usize) -> u64 {
+    (subject + headers + payload + MEMORY_OVERHEAD) as u64
+}
+
+/// A stream in memory.
+pub struct MemoryStream {
+    /// One place for each sequence from `base` on; removed messages leave an empty one until they are the first.
+    slots: VecDeque<Option<Box<Message>>>,
+    base: u64,
+    subjects: Subjects,
+    state: State,
+}
+
+impl MemoryStream {
+    /// An empty stream whose messages begin at `first_seq`. `seed` keeps subjects from being chosen to collide.
+    pub fn new(first_seq: u64, seed: u64) -> MemoryStream {
+        let first_seq = first_seq.max(1);
+        let state = State { first_seq, last_seq: first_seq - 1, ..State::default() };
+        MemoryStream { slots: VecDeque::new(), base: first_seq, subjects: Subjects::new(seed), state }
+    }
+
+    /// What the stream holds.
+    pub fn state(&self) -> State {
+        State { subjects: self.subjects.len() as u64, ..self.state }
+    }
+
+    /// Takes a message in.
+    pub fn stage(&mut self, draft: &Draft<'_>) -> Result<u64, StoreError> {
+        for (part, bytes, max) in [
+            ("subject", draft.subject, MAX_PART),
+            ("header", draft.headers, MAX_PART),
+            ("payload", draft.payload, MAX_PAYLOAD),
+        ] {
+            if bytes.len() > max {
+                return Err(StoreError::TooLong { part, max });
+            }
+        }
+        let seq = self.state.last_seq + 1;
+        let size = size_of(draft.subject, draft.headers, draft.payload);
+        self.slots.push_back(Some(Box::new(Message::in_memory(seq, draft))));
+        self.subjects.add(draft.subject, seq, u32::try_from(size).unwrap_or(u32::MAX));
+        self.state.last_seq = seq;
+        self.state.last_time = draft.time;
+        self.state.messages += 1;
+        self.state.bytes += size;
+        Ok(seq)
+    }
+
+    fn get(&self, seq: u64) -> Option<&Message> {
+        let at = usize::try_from(seq.checked_sub(self.base)?).ok()?;
+        self.slots.get(at)?.as_deref()
+    }
+
+    /// Removes one message. Whether there was one.
+    pub fn remove(&mut self, seq: u64) -> bool {
+        let Some(at) = seq.checked_sub(self.base).and_then(|at| usize::try_from(at).ok()) else { return false };
+        let Some(message) = self.slots.get_mut(at).and_then(Option::take) else { return false };
+        if let Some(no) = self.subjects.find(message.subject()) {
+            self.subjects.remove(no, seq);
+        }
+        self.state.messages -= 1;
+        self.state.bytes -= size_of(message.subject(), message.headers(), message.payload());
+        self.drop_empty_front();
+        true
+    }
+
+    fn drop_empty_front(&mut self) {
+        while self.slots.front().is_some_and(Option::is_none) {
+            self.slots.pop_front();
+            self.base += 1;
+        }
+        self.state.first_seq = self.base;
+    }
+
+    /// Removes the oldest message.
+    pub fn remove_first(&mut self) -> bool {
+        self.remove(self.state.first_seq)
+    }
+
+    /// Removes everything below `first`. Gives how many messages went.
+    pub fn remove_below(&mut self, first: u64) -> u64 {
+        let before = self.state.messages;
+        while self.state.messages > 0 && self.state.first_seq < first {
+            self.remove_first();
+        }
+        before - self.state.messages
+    }
+
+    /// Removes the oldest messages of a subject until at most `keep` are left. Gives how many went.
+    pub fn trim_subject(&mut self, subject: &[u8], keep: u64) -> u64 {
+        let mut removed = 0;
+        while self.subject(subject).is_some_and(|totals| totals.messages > keep) {
+            let Some(first) = self.first_of(subject) else { break };
+            removed += u64::from(self.remove(first));
+        }
+        removed
+    }
+
+    /// The next message will have a sequence above `last`.
+    pub fn skip_to(&mut self, last: u64) {
+        if last <= self.state.last_seq {
+            return;
+        }
+        if self.state.messages == 0 {
+            self.slots.clear();
+            self.base = last + 1;
+            self.state.first_seq = last + 1;
+        } else {
+            (self.state.last_seq..last).for_each(|_| self.slots.push_back(None));
+        }
+        self.state.last_seq = last;
+    }
+
+    /// Reads a message.
+    pub fn load(&self, seq: u64) -> Option<Message> {
+        self.get(seq).cloned()
+    }
+
+    /// Whether there is a message with this sequence.
+    pub fn is_live(&self, seq: u64) -> bool {
+        self.get(seq).is_some()
+    }
+
+    /// The next message from `from` on that one of the filters takes; without filters, the next.
+    pub fn next(&self, filters: &[Filter], from: u64) -> Next {
+        let from_live = from.max(self.base);
+        let fits = |message: &&Message| filters.is_empty() || filters.iter().any(|f| matches(f, message.subject()));
+        match self.live_from(from_live).find(fits) {
+            Some(message) => Next::Message(message.clone()),
+            None => Next::NotBefore((self.state.last_seq + 1).max(from)),
+        }
+    }
+
+    fn live_from(&self, from: u64) -> impl Iterator<Item = &Message> {
+        let skip = usize::try_from(from.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        self.slots.range(skip.min(self.slots.len())..).flatten().map(|message| &**message)
+    }
+
+    /// Totals of one subject.
+    pub fn subject(&self, subject: &[u8]) -> Option<SubjectTotals> {
+        self.subjects.totals(self.subjects.find(subject)?).copied()
+    }
+
+    /// All subjects that a filter takes, in no particular order.
+    pub fn subjects<'a>(&'a self, filter: &'a Filter) -> impl Iterator<Item = (&'a [u8], &'a SubjectTotals)> {
+        self.subjects.matching(filter)
+    }
+
+    /// Sequence of the oldest message of a subject.
+    pub fn first_of(&mut self, subject: &[u8]) -> Option<u64> {
+        let totals = self.subject(subject)?;
+        if totals.first_is_exact {
+            return Some(totals.first);
+        }
+        let found = self.live_from(totals.first).find(|message| message.subject() == subject)?.seq();
+        if let Some(totals) = self.subjects.find(subject).and_then(|no| self.subjects.totals_mut(no)) {
+            (totals.first, totals.first_is_exact) = (found, true);
+        }
+        Some(found)
+    }
+
+    /// Sequence of the newest message of a subject.
+    pub fn last_of(&mut self, subject: &[u8]) -> Option<u64> {
+        let totals = self.subject(subject)?;
+        if totals.last_is_exact {
+            return Some(totals.last);
+        }
+        let below = usize::try_from((totals.last + 1).saturating_sub(self.base)).ok()?.min(self.slots.len());
+        let found = self.slots.range(..below).rev().flatten().find(|message| message.subject() == subject)?.seq();
+        if let Some(totals) = self.subjects.find(subject).and_then(|no| self.subjects.totals_mut(no)) {
+            (totals.last, totals.last_is_exact) = (found, true);
+        }
+        Some(found)
+    }
+
+    /// How many live messages from `from` on one of the filters takes; without filters, all of them.
+    pub fn count(&self, filters: &[Filter], from: u64) -> u64 {
+        if filters.is_empty() && from <= self.base {
+            return self.state.messages;
+        }
+        let live = self.live_from(from);
+        live.filter(|message| filters.is_empty() || filters.iter().any(|f| matches(f, message.subject()))).count()
+            as u64
+    }
+
+    /// The first live sequence stored at or after a moment; one more than the last when there is none.
+    pub fn seq_at(&self, time: Timestamp) -> u64 {
+        let (mut low, mut high) = (self.base, self.state.last_seq + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.live_from(middle).next() {
+                Some(message) if message.seq() < high && message.time() < time => low = message.seq() + 1,
+                _ => high = middle,
+            }
+        }
+        self.live_from(low).next().map_or(self.state.last_seq + 1, Message::seq)
+    }
+
+    /// Sequences between the first and the last message that are gone, at most `max` of them.
+    pub fn deleted(&self, max: usize) -> Vec<u64> {
+        (self.base..).zip(&self.slots).filter(|(_, slot)| slot.is_none()).map(|(seq, _)| seq).take(max).collect()
+    }
+}
+
+fn size_of(subject: &[u8], headers: &[u8], payload: &[u8]) -> u64 {
+    memory_size(subject.len(), headers.len(), payload.len())
+}

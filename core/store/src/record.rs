@@ -1,0 +1,439 @@
+//! What a record says: a message, or a fact about the stream.
+//!
+//! Facts travel in the same blocks as messages, so one write and one sync make both durable.
+
+use crate::bytes::{Reader, put_varint};
+use moment::Timestamp;
+use std::ops::Range;
+
+/// A message about to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draft<'a> {
+    /// What it was published to.
+    pub subject: &'a [u8],
+    /// The header block, from `NATS/1.0` to the empty line; empty without headers.
+    pub headers: &'a [u8],
+    /// The body.
+    pub payload: &'a [u8],
+    /// When it was stored.
+    pub time: Timestamp,
+}
+
+/// A stored message. One buffer holds all its parts.
+#[derive(Clone)]
+pub struct Message {
+    seq: u64,
+    time: Timestamp,
+    bytes: Vec<u8>,
+    subject: Range<usize>,
+    headers: Range<usize>,
+    payload: Range<usize>,
+}
+
+impl Message {
+    /// Its number in the stream.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+    /// When it was stored.
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+    /// What it was published to.
+    pub fn subject(&self) -> &[u8] {
+        &self.bytes[self.subject.clone()]
+    }
+    /// The header block; empty without headers.
+    pub fn headers(&self) -> &[u8] {
+        &self.bytes[self.headers.clone()]
+    }
+    /// The body.
+    pub fn payload(&self) -> &[u8] {
+        &self.bytes[self.payload.clone()]
+    }
+    /// What it counts for in the stream's bytes.
+    pub fn size(&self) -> u64 {
+        message_size(self.subject.len(), self.headers.len(), self.payload.len())
+    }
+
+    /// A message held in memory only.
+    pub(crate) fn in_memory(seq: u64, draft: &Draft<'_>) -> Message {
+        let bytes = [draft.subject, draft.headers, draft.payload].concat();
+        let (s, h) = (draft.subject.len(), draft.headers.len());
+        Message { seq, time: draft.time, subject: 0..s, headers: s..s + h, payload: s + h..bytes.len(), bytes }
+    }
+
+    /// Takes an opened record over; its plain part is `bytes[start..end]`.
+    pub(crate) fn from_record(mut bytes: Vec<u8>, start: usize, end: usize) -> Option<Message> {
+        let view = MessageView::decode(bytes.get(start..end)?)?;
+        let (seq, time) = (view.seq, view.time);
+        let subject = start + MESSAGE_FIXED..start + MESSAGE_FIXED + view.subject.len();
+        let headers = subject.end..subject.end + view.headers.len();
+        let payload = headers.end..end;
+        bytes.truncate(end);
+        Some(Message { seq, time, bytes, subject, headers, payload })
+    }
+}
+
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        let parts =
+            |message: &Self| (message.subject().to_vec(), message.headers().to_vec(), message.payload().to_vec());
+        (self.seq, self.time) == (other.seq, other.time) && parts(self) == parts(other)
+    }
+}
+
+impl Eq for Message {}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "#{} {} ", self.seq, String::from_utf8_lossy(self.subject()))?;
+        write!(f, "({} + {} bytes)", self.headers.len(), self.payload.len())
+    }
+}
+
+/// What a stored message counts for in a file stream's bytes. The sum the reference uses, so that `max_bytes` means the
+/// same here and there.
+pub const fn message_size(subject: usize, headers: usize, payload: usize) -> u64 {
+    let header_field = if headers > 0 { 4 } else { 0 };
+    (22 + subject + header_field + headers + payload + 8) as u64
+}
+
+/// Set on the first record written after a sync: everything before it is durable, so what does not open there is damage
+/// and not a torn write.
+pub(crate) const AFTER_SYNC: u8 = 1;
+
+const KIND_MESSAGE: u8 = 1;
+const KIND_DELETE: u8 = 2;
+const KIND_HEAD: u8 = 3;
+const KIND_MANIFEST: u8 = 4;
+const KIND_REPLACED: u8 = 5;
+const KIND_COMPACTED: u8 = 6;
+const KIND_PUT: u8 = 16;
+const KIND_REMOVE: u8 = 17;
+const KIND_COMPLETE: u8 = 18;
+
+/// Bytes of a message record before the subject: kind, flags, sequence, time, two lengths.
+pub(crate) const MESSAGE_FIXED: usize = 2 + 8 + 8 + 2 + 2;
+
+/// A message record, in place.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct MessageView<'a> {
+    pub seq: u64,
+    pub time: Timestamp,
+    pub subject: &'a [u8],
+    pub headers: &'a [u8],
+    pub payload: &'a [u8],
+}
+
+impl<'a> MessageView<'a> {
+    fn decode(body: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader(body);
+        if reader.u8()? != KIND_MESSAGE {
+            return None;
+        }
+        reader.u8()?;
+        Self::fields(&mut reader)
+    }
+
+    fn fields(reader: &mut Reader<'a>) -> Option<Self> {
+        let (seq, time) = (reader.u64()?, Timestamp::from_nanos(reader.i64()?));
+        let (subject_len, headers_len) = (reader.u16()?, reader.u16()?);
+        let subject = reader.take(subject_len.into())?;
+        let headers = reader.take(headers_len.into())?;
+        Some(MessageView { seq, time, subject, headers, payload: reader.0 })
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        message_size(self.subject.len(), self.headers.len(), self.payload.len())
+    }
+}
+
+/// Appends a message record. The caller has checked that subject and headers are at most 65,535 bytes each.
+pub(crate) fn put_message(out: &mut Vec<u8>, flags: u8, seq: u64, draft: &Draft<'_>) {
+    let subject_len = u16::try_from(draft.subject.len()).expect("checked when the message was staged");
+    let headers_len = u16::try_from(draft.headers.len()).expect("checked when the message was staged");
+    out.reserve(MESSAGE_FIXED + draft.subject.len() + draft.headers.len() + draft.payload.len() + 16);
+    out.extend_from_slice(&[KIND_MESSAGE, flags]);
+    out.extend_from_slice(&seq.to_le_bytes());
+    out.extend_from_slice(&draft.time.as_nanos().to_le_bytes());
+    out.extend_from_slice(&subject_len.to_le_bytes());
+    out.extend_from_slice(&headers_len.to_le_bytes());
+    out.extend_from_slice(draft.subject);
+    out.extend_from_slice(draft.headers);
+    out.extend_from_slice(draft.payload);
+}
+
+/// Facts about one block that is no longer written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BlockFacts {
+    pub generation: u64,
+    /// End of the last good record. A generation only grows, so a file of this length or more holds everything.
+    pub len: u64,
+    /// First and last sequence the block was written with; `last < first` when it holds no message.
+    pub first: u64,
+    pub last: u64,
+    /// Sequences that are gone, in ascending ranges.
+    pub deleted: Vec<Range<u64>>,
+    /// Stretches of the file in which nothing opens, as known so far.
+    pub holes: Vec<Range<u64>>,
+}
+
+/// Everything a stream must remember from the blocks before this one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Manifest {
+    pub first_seq: u64,
+    pub last_seq: u64,
+    pub last_time: Timestamp,
+    pub lost_messages: u64,
+    pub lost_bytes: u64,
+    pub blocks: Vec<BlockFacts>,
+    /// Generations whose files may still be there although nothing in them counts.
+    pub leaving: Vec<u64>,
+}
+
+/// One record, decoded.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Record<'a> {
+    Message(MessageView<'a>),
+    /// These sequences are gone.
+    Delete(Vec<Range<u64>>),
+    /// Everything below `first` is gone, and no sequence up to `last` is given out again.
+    Head {
+        first: u64,
+        last: u64,
+    },
+    /// First record of a tail block.
+    Manifest(Manifest),
+    /// The blocks `old` were rewritten as `new`.
+    Replaced {
+        old: Vec<u64>,
+        new: BlockFacts,
+    },
+    /// First record of a rewritten block: it stands for these generations once a `Replaced` says so.
+    Compacted {
+        old: Vec<u64>,
+    },
+    /// Metadata: a key has this value.
+    Put {
+        key: &'a [u8],
+        value: &'a [u8],
+    },
+    /// Metadata: a key is gone.
+    Remove {
+        key: &'a [u8],
+    },
+    /// Metadata: everything that was live when the block was begun stands before this record.
+    Complete,
+}
+
+/// A decoded record and whether it is the first after a sync.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Decoded<'a> {
+    pub record: Record<'a>,
+    pub after_sync: bool,
+}
+
+pub(crate) fn decode(body: &[u8]) -> Option<Decoded<'_>> {
+    let mut reader = Reader(body);
+    let (kind, flags) = (reader.u8()?, reader.u8()?);
+    let record = decode_kind(kind, &mut reader)?;
+    Some(Decoded { record, after_sync: flags & AFTER_SYNC != 0 })
+}
+
+fn decode_kind<'a>(kind: u8, reader: &mut Reader<'a>) -> Option<Record<'a>> {
+    Some(match kind {
+        KIND_MESSAGE => Record::Message(MessageView::fields(reader)?),
+        KIND_DELETE => Record::Delete(ranges(reader)?),
+        KIND_HEAD => Record::Head { first: reader.varint()?, last: reader.varint()? },
+        KIND_MANIFEST => Record::Manifest(manifest(reader)?),
+        KIND_REPLACED => Record::Replaced { old: numbers(reader)?, new: block_facts(reader)? },
+        KIND_COMPACTED => Record::Compacted { old: numbers(reader)? },
+        KIND_PUT => {
+            let key_len = usize::try_from(reader.varint()?).ok()?;
+            Record::Put { key: reader.take(key_len)?, value: reader.0 }
+        }
+        KIND_REMOVE => Record::Remove { key: reader.0 },
+        KIND_COMPLETE => Record::Complete,
+        _ => return None,
+    })
+}
+
+/// Appends any record but a message (those are not copied around: [`put_message`]).
+pub(crate) fn put(out: &mut Vec<u8>, flags: u8, record: &Record<'_>) {
+    let kind = out.len();
+    out.extend_from_slice(&[0, flags]);
+    out[kind] = match record {
+        Record::Message(_) => unreachable!("messages go through put_message"),
+        Record::Delete(deleted) => {
+            put_ranges(out, deleted);
+            KIND_DELETE
+        }
+        Record::Head { first, last } => {
+            put_varint(out, *first);
+            put_varint(out, *last);
+            KIND_HEAD
+        }
+        Record::Manifest(manifest) => {
+            put_manifest(out, manifest);
+            KIND_MANIFEST
+        }
+        Record::Replaced { old, new } => {
+            put_numbers(out, old);
+            put_block_facts(out, new);
+            KIND_REPLACED
+        }
+        Record::Compacted { old } => {
+            put_numbers(out, old);
+            KIND_COMPACTED
+        }
+        Record::Put { key, value } => {
+            put_varint(out, key.len() as u64);
+            out.extend_from_slice(key);
+            out.extend_from_slice(value);
+            KIND_PUT
+        }
+        Record::Remove { key } => {
+            out.extend_from_slice(key);
+            KIND_REMOVE
+        }
+        Record::Complete => KIND_COMPLETE,
+    };
+}
+
+fn numbers(reader: &mut Reader<'_>) -> Option<Vec<u64>> {
+    (0..reader.varint()?).map(|_| reader.varint()).collect()
+}
+
+fn put_numbers(out: &mut Vec<u8>, numbers: &[u64]) {
+    put_varint(out, numbers.len() as u64);
+    numbers.iter().for_each(|&number| put_varint(out, number));
+}
+
+/// Ascending ranges, each as the gap to the one before and its length.
+fn ranges(reader: &mut Reader<'_>) -> Option<Vec<Range<u64>>> {
+    let mut at = 0_u64;
+    (0..reader.varint()?)
+        .map(|_| {
+            let start = at.checked_add(reader.varint()?)?;
+            at = start.checked_add(reader.varint()?)?;
+            Some(start..at)
+        })
+        .collect()
+}
+
+fn put_ranges(out: &mut Vec<u8>, ranges: &[Range<u64>]) {
+    put_varint(out, ranges.len() as u64);
+    let mut at = 0;
+    for range in ranges {
+        put_varint(out, range.start - at);
+        put_varint(out, range.end - range.start);
+        at = range.end;
+    }
+}
+
+fn block_facts(reader: &mut Reader<'_>) -> Option<BlockFacts> {
+    Some(BlockFacts {
+        generation: reader.varint()?,
+        len: reader.varint()?,
+        first: reader.varint()?,
+        last: reader.varint()?,
+        deleted: ranges(reader)?,
+        holes: ranges(reader)?,
+    })
+}
+
+fn put_block_facts(out: &mut Vec<u8>, facts: &BlockFacts) {
+    [facts.generation, facts.len, facts.first, facts.last].into_iter().for_each(|number| put_varint(out, number));
+    put_ranges(out, &facts.deleted);
+    put_ranges(out, &facts.holes);
+}
+
+fn manifest(reader: &mut Reader<'_>) -> Option<Manifest> {
+    Some(Manifest {
+        first_seq: reader.varint()?,
+        last_seq: reader.varint()?,
+        last_time: Timestamp::from_nanos(reader.i64()?),
+        lost_messages: reader.varint()?,
+        lost_bytes: reader.varint()?,
+        blocks: (0..reader.varint()?).map(|_| block_facts(reader)).collect::<Option<_>>()?,
+        leaving: numbers(reader)?,
+    })
+}
+
+fn put_manifest(out: &mut Vec<u8>, manifest: &Manifest) {
+    put_varint(out, manifest.first_seq);
+    put_varint(out, manifest.last_seq);
+    out.extend_from_slice(&manifest.last_time.as_nanos().to_le_bytes());
+    put_varint(out, manifest.lost_messages);
+    put_varint(out, manifest.lost_bytes);
+    put_varint(out, manifest.blocks.len() as u64);
+    manifest.blocks.iter().for_each(|facts| put_block_facts(out, facts));
+    put_numbers(out, &manifest.leaving);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip(record: Record<'_>) {
+        let mut out = Vec::new();
+        put(&mut out, AFTER_SYNC, &record);
+        assert_eq!(decode(&out), Some(Decoded { record, after_sync: true }));
+        for cut in 0..2 {
+            assert_eq!(decode(&out[..cut]), None);
+        }
+    }
+
+    #[test]
+    fn every_kind_of_record_reads_back() {
+        let (deleted, holes) = (vec![11..12, 20..40], vec![8_200..8_300, 8_400..8_401]);
+        let facts = BlockFacts { generation: 3, len: 9_000, first: 10, last: 99, deleted, holes };
+        round_trip(Record::Delete(vec![1..2, 5..u64::MAX]));
+        round_trip(Record::Head { first: 7, last: 300 });
+        round_trip(Record::Replaced { old: vec![1, 2], new: facts.clone() });
+        round_trip(Record::Compacted { old: vec![300] });
+        round_trip(Record::Put { key: b"k", value: b"value" });
+        round_trip(Record::Remove { key: b"k" });
+        round_trip(Record::Complete);
+        round_trip(Record::Manifest(Manifest {
+            first_seq: 1,
+            last_seq: 99,
+            last_time: Timestamp::from_nanos(-5),
+            lost_messages: 2,
+            lost_bytes: 200,
+            blocks: vec![facts],
+            leaving: vec![1, 2],
+        }));
+    }
+
+    #[test]
+    fn a_message_reads_back_and_counts_as_the_reference_counts() {
+        let draft = Draft { subject: b"a.b", headers: b"NATS/1.0\r\n\r\n", payload: b"xyz", time: Timestamp::EPOCH };
+        let mut out = vec![0xee];
+        put_message(&mut out, 0, 42, &draft);
+        let end = out.len();
+        out.extend_from_slice(&[0; 16]);
+        let message = Message::from_record(out, 1, end).expect("well formed");
+        assert_eq!((message.seq(), message.subject(), message.headers()), (42, draft.subject, draft.headers));
+        assert_eq!((message.payload(), message.size()), (draft.payload, 22 + 3 + 4 + 12 + 3 + 8));
+    }
+
+    #[test]
+    fn a_cut_message_is_refused() {
+        let draft = Draft { subject: b"a.b", headers: b"", payload: b"", time: Timestamp::EPOCH };
+        let mut out = Vec::new();
+        put_message(&mut out, 0, 42, &draft);
+        for len in 0..out.len() {
+            assert_eq!(MessageView::decode(&out[..len]), None, "{len}");
+        }
+    }
+
+    #[test]
+    fn numbers_from_a_broken_record_do_not_overflow() {
+        let mut out = vec![KIND_DELETE, 0];
+        put_varint(&mut out, 2);
+        [u64::MAX, 1, 0, 0].into_iter().for_each(|number| put_varint(&mut out, number));
+        assert_eq!(decode(&out), None);
+    }
+}

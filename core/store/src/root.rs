@@ -1,0 +1,263 @@
+//! The store directory: its identity, the keys in use, and where everything lies.
+//!
+//! ```text
+//! store       identity and key marks, twice      meta/       metadata log
+//! streams/    one directory for each stream, named by its number
+//! ```
+//!
+//! No name, subject or configuration stands in a file or directory name.
+
+use crate::bytes::Reader;
+use crate::disk::{Disk, Entropy, join};
+use crate::error::StoreError;
+use crate::header::{self, DATA_START, FORMAT_VERSION, Head};
+use crate::seal::{KeyId, SealError, Sealing, StoreId, StreamId, Vault};
+use crate::tail::Context;
+use std::io;
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
+
+const FILE: &str = "store";
+const NEW_FILE: &str = "store.new";
+const MAGIC: &[u8; 8] = b"BLWKROOT";
+/// The second copy stands in another sector.
+const COPY_AT: usize = 4096;
+/// Keys that may seal parts of a store at once: the one before, the present one, and one more for a broken-off rotation.
+const MAX_KEYS: usize = 4;
+
+/// Directory of the metadata log.
+pub(crate) const META_DIR: &str = "meta";
+const STREAMS_DIR: &str = "streams";
+
+/// Where the blocks of a stream lie.
+pub fn stream_dir(id: StreamId) -> String {
+    format!("{STREAMS_DIR}/{:016x}", id.0)
+}
+
+/// An open store directory.
+pub struct Root {
+    context: Context,
+    keys: Vec<KeyId>,
+}
+
+/// A store directory that was opened.
+pub struct RootOpened {
+    /// The store.
+    pub root: Root,
+    /// Whether it was made just now.
+    pub is_new: bool,
+    /// Whether its identity file was lost or damaged and was made again from what the blocks say.
+    pub was_repaired: bool,
+}
+
+/// What the identity file says.
+#[derive(Debug, PartialEq, Eq)]
+struct Identity {
+    store: StoreId,
+    keys: Vec<KeyId>,
+}
+
+enum Read {
+    Good(Identity),
+    Newer(u16),
+    Damaged,
+    Missing,
+}
+
+impl Root {
+    /// Opens the store, or makes a new one in an empty directory. With a wrong key nothing is touched.
+    pub fn open(disk: Arc<dyn Disk>, entropy: Arc<dyn Entropy>, sealing: &Sealing) -> Result<RootOpened, StoreError> {
+        let (found, was_repaired, is_new) = match read_identity(&*disk)? {
+            Read::Good(identity) => (identity, false, false),
+            Read::Newer(version) => return Err(StoreError::NewerFormat { version, path: FILE.to_owned() }),
+            Read::Damaged | Read::Missing => match identity_from_blocks(&*disk)? {
+                Some(identity) => (identity, true, false),
+                None => (Identity { store: draw_store(&*entropy), keys: Vec::new() }, false, true),
+            },
+        };
+        let vault = Vault::new(found.store, sealing).map_err(|_: SealError| StoreError::NoKey)?;
+        if let Some(&needed) = found.keys.iter().find(|&&key| !vault.knows(key)) {
+            return Err(StoreError::WrongKey { needed, path: FILE.to_owned() });
+        }
+        let context = Context { disk, vault: Arc::new(vault), entropy };
+        let mut root = Root { context, keys: found.keys };
+        root.note_key(was_repaired || is_new)?;
+        Ok(RootOpened { root, is_new, was_repaired })
+    }
+
+    /// Before the present key seals anything, the identity file says that it does.
+    fn note_key(&mut self, write: bool) -> Result<(), StoreError> {
+        let key = self.context.vault.key_id();
+        let known = key == KeyId::default() || self.keys.contains(&key);
+        if !known {
+            self.keys.push(key);
+            self.keys.truncate(MAX_KEYS);
+        }
+        if write || !known { self.write() } else { Ok(()) }
+    }
+
+    /// Everything is sealed by the present key: the others are not needed any more.
+    pub fn only_present_key(&mut self) -> Result<(), StoreError> {
+        let key = self.context.vault.key_id();
+        let keys: Vec<KeyId> = (key != KeyId::default()).then_some(key).into_iter().collect();
+        if self.keys == keys {
+            return Ok(());
+        }
+        self.keys = keys;
+        self.write()
+    }
+
+    /// Whether parts of the store are still sealed by another key than the present one.
+    pub fn has_other_keys(&self) -> bool {
+        self.keys.iter().any(|&key| key != self.context.vault.key_id())
+    }
+
+    fn write(&self) -> Result<(), StoreError> {
+        let disk = &self.context.disk;
+        let bytes = Identity { store: self.context.vault.store(), keys: self.keys.clone() }.encode();
+        disk.create_dir("").map_err(StoreError::disk("making directory", ""))?;
+        match disk.remove(NEW_FILE) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(StoreError::disk("removing", NEW_FILE)(error));
+            }
+            _ => {}
+        }
+        let file = disk.create(NEW_FILE).map_err(StoreError::disk("making", NEW_FILE))?;
+        file.write_at(0, &bytes).and_then(|()| file.sync()).map_err(StoreError::disk("writing", NEW_FILE))?;
+        disk.rename(NEW_FILE, FILE).map_err(StoreError::disk("renaming", NEW_FILE))?;
+        disk.create_dir(STREAMS_DIR).map_err(StoreError::disk("making directory", STREAMS_DIR))?;
+        disk.sync_dir("").map_err(StoreError::disk("syncing directory", ""))
+    }
+
+    /// What streams need to reach their files and keys.
+    pub fn context(&self) -> Context {
+        self.context.clone()
+    }
+
+    /// The identity of the store.
+    pub fn store(&self) -> StoreId {
+        self.context.vault.store()
+    }
+
+    /// Directories of streams that lie in the store, known to the metadata or not.
+    pub fn stream_ids(&self) -> Result<Vec<StreamId>, StoreError> {
+        let names = match self.context.disk.list(STREAMS_DIR) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            listed => listed.map_err(StoreError::disk("listing", STREAMS_DIR))?,
+        };
+        let mut ids: Vec<StreamId> =
+            names.iter().filter_map(|name| u64::from_str_radix(name, 16).ok().map(StreamId)).collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// Removes a stream's directory with everything in it. For a stream that was deleted, never for one that is unknown.
+    pub fn remove_stream(&self, id: StreamId) -> Result<(), StoreError> {
+        remove_tree(&*self.context.disk, &stream_dir(id), 2)?;
+        self.context.disk.sync_dir(STREAMS_DIR).map_err(StoreError::disk("syncing directory", STREAMS_DIR))
+    }
+}
+
+/// Removes a directory tree of a known depth.
+fn remove_tree(disk: &dyn Disk, dir: &str, depth: u32) -> Result<(), StoreError> {
+    let names = match disk.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        listed => listed.map_err(StoreError::disk("listing", dir))?,
+    };
+    for name in names {
+        let path = join(dir, &name);
+        if depth > 1 && disk.list(&path).is_ok() {
+            remove_tree(disk, &path, depth - 1)?;
+        } else {
+            disk.remove(&path).map_err(StoreError::disk("removing", &path))?;
+        }
+    }
+    disk.remove_dir(dir).map_err(StoreError::disk("removing directory", dir))
+}
+
+fn draw_store(entropy: &dyn Entropy) -> StoreId {
+    let mut id = [0; 16];
+    entropy.fill(&mut id);
+    StoreId(id)
+}
+
+fn read_identity(disk: &dyn Disk) -> Result<Read, StoreError> {
+    let file = match disk.open(FILE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read::Missing),
+        opened => opened.map_err(StoreError::disk("opening", FILE))?,
+    };
+    let mut bytes = vec![0; 2 * COPY_AT];
+    let read = file.read_at(0, &mut bytes).map_err(StoreError::disk("reading", FILE))?;
+    let copies = [bytes[..read].get(..COPY_AT), bytes[..read].get(COPY_AT..)];
+    let mut decoded = copies.into_iter().flatten().map(Identity::decode);
+    Ok(decoded.find(|copy| matches!(copy, Read::Good(_) | Read::Newer(_))).unwrap_or(Read::Damaged))
+}
+
+/// The identity file is gone; every block knows which store it is from, and which key seals it.
+fn identity_from_blocks(disk: &dyn Disk) -> Result<Option<Identity>, StoreError> {
+    let mut found: Option<Identity> = None;
+    let streams = disk.list(STREAMS_DIR).unwrap_or_default().into_iter().map(|name| join(STREAMS_DIR, &name));
+    for dir in std::iter::once(META_DIR.to_owned()).chain(streams) {
+        for name in disk.list(&dir).unwrap_or_default() {
+            let Some(header) = block_header(disk, &join(&dir, &name))? else { continue };
+            let store = header.place.store;
+            let identity = found.get_or_insert_with(|| Identity { store, keys: Vec::new() });
+            let key = header.wrapped.key;
+            if key != KeyId::default() && !identity.keys.contains(&key) {
+                identity.keys.push(key);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn block_header(disk: &dyn Disk, path: &str) -> Result<Option<header::Header>, StoreError> {
+    if !path.ends_with(".blk") {
+        return Ok(None);
+    }
+    let file = disk.open(path).map_err(StoreError::disk("opening", path))?;
+    let mut head = vec![0; DATA_START as usize];
+    let read = file.read_at(0, &mut head).map_err(StoreError::disk("reading", path))?;
+    Ok(match header::read(&head[..read]) {
+        Head::Good(header) => Some(header),
+        _ => None,
+    })
+}
+
+impl Identity {
+    fn encode(&self) -> Vec<u8> {
+        let mut copy = MAGIC.to_vec();
+        copy.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        copy.extend_from_slice(&self.store.0);
+        copy.push(self.keys.len() as u8);
+        self.keys.iter().for_each(|key| copy.extend_from_slice(&key.0));
+        let sum = xxh3_64(&copy);
+        copy.extend_from_slice(&sum.to_le_bytes());
+        let mut bytes = vec![0; 2 * COPY_AT];
+        bytes[..copy.len()].copy_from_slice(&copy);
+        bytes[COPY_AT..COPY_AT + copy.len()].copy_from_slice(&copy);
+        bytes
+    }
+
+    fn decode(copy: &[u8]) -> Read {
+        Identity::fields(copy).unwrap_or(Read::Damaged)
+    }
+
+    fn fields(copy: &[u8]) -> Option<Read> {
+        let mut reader = Reader(copy);
+        if reader.take(8)? != MAGIC {
+            return None;
+        }
+        let version = reader.u16()?;
+        let store = StoreId(reader.bytes16()?);
+        let count = usize::from(reader.u8()?).min(MAX_KEYS);
+        let keys = (0..count).map(|_| reader.u64().map(|key| KeyId(key.to_le_bytes()))).collect::<Option<_>>()?;
+        let summed = copy.len() - reader.0.len();
+        let fits = reader.u64()? == xxh3_64(&copy[..summed]);
+        match fits {
+            true if version != FORMAT_VERSION => Some(Read::Newer(version)),
+            true => Some(Read::Good(Identity { store, keys })),
+            false => None,
+        }
+    }
+}

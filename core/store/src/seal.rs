@@ -1,0 +1,493 @@
+//! Sealing: server key, stream keys, block keys, and records under them.
+//!
+//! ```text
+//! server key (text) --HKDF-SHA256, salt = store id--> stream key --AEAD wraps--> block key (fresh random per generation)
+//!                                                                                   |
+//!                              nonce = offset of the record in its block            v
+//!          associated data = store, stream, generation, offset, length      AEAD seals each record
+//! ```
+//!
+//! A block key is drawn anew for every generation of a block and a generation is only ever appended to by the process
+//! that drew it, at growing offsets. So no nonce is used twice under a key. The identity cipher goes the same way, with
+//! a 128-bit checksum over the same associated data in the place of the tag: it finds accidents, not adversaries.
+
+use crate::disk::Entropy;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
+use secret::{Secret, Zeroizing};
+use std::fmt;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
+
+/// Bytes that sealing adds to a record.
+pub(crate) const TAG_LEN: usize = 16;
+const KEY_LEN: usize = 32;
+/// A wrapped block key: its nonce, the sealed key and the tag.
+pub(crate) const WRAPPED_LEN: usize = NONCE_LEN + KEY_LEN + TAG_LEN;
+
+/// What records are sealed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Cipher {
+    /// Not encrypted; a checksum finds accidents.
+    #[default]
+    None,
+    /// ChaCha20-Poly1305.
+    ChaChaPoly,
+    /// AES-256-GCM.
+    Aes,
+}
+
+impl Cipher {
+    /// Every cipher, in the order of their codes on disk.
+    pub const ALL: [Cipher; 3] = [Cipher::None, Cipher::ChaChaPoly, Cipher::Aes];
+
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Cipher::None => 0,
+            Cipher::ChaChaPoly => 1,
+            Cipher::Aes => 2,
+        }
+    }
+
+    pub(crate) fn from_code(code: u8) -> Option<Cipher> {
+        Cipher::ALL.into_iter().find(|cipher| cipher.code() == code)
+    }
+
+    fn algorithm(self) -> Option<&'static Algorithm> {
+        match self {
+            Cipher::None => None,
+            Cipher::ChaChaPoly => Some(&CHACHA20_POLY1305),
+            Cipher::Aes => Some(&AES_256_GCM),
+        }
+    }
+}
+
+impl fmt::Display for Cipher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cipher::None => "none",
+            Cipher::ChaChaPoly => "chachapoly",
+            Cipher::Aes => "aes",
+        })
+    }
+}
+
+/// Identity of a store, drawn once when it is made. Part of every key derivation and of every record's associated data.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StoreId(pub [u8; 16]);
+
+impl fmt::Debug for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A stream of the store by number; numbers are never used again. Zero is the metadata log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId(pub u64);
+
+impl StreamId {
+    /// The log of streams, consumers and their states.
+    pub const METADATA: StreamId = StreamId(0);
+}
+
+/// A public mark of a server key: tells which key seals a block without telling the key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct KeyId(pub [u8; 8]);
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+struct Bytes<const N: usize>;
+
+impl<const N: usize> KeyType for Bytes<N> {
+    fn len(&self) -> usize {
+        N
+    }
+}
+
+/// One server key, made ready for one store.
+struct Master {
+    prk: Prk,
+    id: KeyId,
+}
+
+impl Master {
+    fn new(store: StoreId, key: &Secret<String>) -> Master {
+        let prk = Salt::new(HKDF_SHA256, &store.0).extract(key.expose().as_bytes());
+        let id = KeyId(*expand::<8>(&prk, &[b"bulwark store: key id"]));
+        Master { prk, id }
+    }
+
+    fn stream_key(&self, stream: StreamId, cipher: Cipher) -> Option<LessSafeKey> {
+        let algorithm = cipher.algorithm()?;
+        let key =
+            expand::<KEY_LEN>(&self.prk, &[b"bulwark store: stream key", &stream.0.to_le_bytes(), &[cipher.code()]]);
+        UnboundKey::new(algorithm, &*key).ok().map(LessSafeKey::new)
+    }
+}
+
+fn expand<const N: usize>(prk: &Prk, info: &[&[u8]]) -> Zeroizing<[u8; N]> {
+    let mut out = Zeroizing::new([0; N]);
+    prk.expand(info, Bytes::<N>).and_then(|okm| okm.fill(&mut *out)).expect("length is far below the bound of HKDF");
+    out
+}
+
+/// What the operator configured: the cipher of new blocks, the key, and the key before it.
+#[derive(Clone, Debug, Default)]
+pub struct Sealing {
+    /// Cipher of everything written from now on.
+    pub cipher: Cipher,
+    /// The server key; needed with a cipher, and to read what an earlier cipher sealed.
+    pub key: Option<Secret<String>>,
+    /// The key before the last rotation: opens old blocks, seals nothing.
+    pub previous_key: Option<Secret<String>>,
+}
+
+/// Keys of one store.
+pub struct Vault {
+    store: StoreId,
+    cipher: Cipher,
+    current: Option<Master>,
+    previous: Option<Master>,
+}
+
+/// Why a block key does not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealError {
+    /// The block is sealed by a key that was not given.
+    UnknownKey(KeyId),
+    /// The block key does not open under the right server key: header altered, or the block belongs to another stream.
+    Altered,
+    /// A cipher was asked for without a key.
+    NoKey,
+}
+
+impl fmt::Display for SealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SealError::UnknownKey(id) => {
+                write!(f, "sealed by key {id:?}, which is neither the key nor the previous key given")
+            }
+            SealError::Altered => {
+                f.write_str("the block key does not open: the header was altered or comes from another stream")
+            }
+            SealError::NoKey => f.write_str("a cipher is set but no key is given"),
+        }
+    }
+}
+
+impl std::error::Error for SealError {}
+
+/// Where a block belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub store: StoreId,
+    pub stream: StreamId,
+    pub generation: u64,
+}
+
+impl Place {
+    fn bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes[..16].copy_from_slice(&self.store.0);
+        bytes[16..24].copy_from_slice(&self.stream.0.to_le_bytes());
+        bytes[24..].copy_from_slice(&self.generation.to_le_bytes());
+        bytes
+    }
+}
+
+/// A block key as it lies in a block's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wrapped {
+    pub cipher: Cipher,
+    pub key: KeyId,
+    pub bytes: [u8; WRAPPED_LEN],
+}
+
+impl Vault {
+    /// Keys for a store of this identity.
+    pub fn new(store: StoreId, sealing: &Sealing) -> Result<Vault, SealError> {
+        let master = |key: &Option<Secret<String>>| key.as_ref().map(|key| Master::new(store, key));
+        let (current, previous) = (master(&sealing.key), master(&sealing.previous_key));
+        if sealing.cipher != Cipher::None && current.is_none() {
+            return Err(SealError::NoKey);
+        }
+        Ok(Vault { store, cipher: sealing.cipher, current, previous })
+    }
+
+    /// The store these keys belong to.
+    pub fn store(&self) -> StoreId {
+        self.store
+    }
+
+    /// Cipher of new blocks.
+    pub fn cipher(&self) -> Cipher {
+        self.cipher
+    }
+
+    /// The mark of the key that seals new blocks; zeros without encryption.
+    pub fn key_id(&self) -> KeyId {
+        match (&self.current, self.cipher) {
+            (Some(master), cipher) if cipher != Cipher::None => master.id,
+            _ => KeyId::default(),
+        }
+    }
+
+    /// Whether one of the keys given has this mark, or it is the mark of no key.
+    pub fn knows(&self, id: KeyId) -> bool {
+        id == KeyId::default() || self.master(id).is_some()
+    }
+
+    fn master(&self, id: KeyId) -> Option<&Master> {
+        [&self.current, &self.previous].into_iter().flatten().find(|master| master.id == id)
+    }
+
+    /// Draws a key for a new generation of a block.
+    pub(crate) fn new_block(&self, stream: StreamId, generation: u64, entropy: &dyn Entropy) -> (BlockSeal, Wrapped) {
+        let place = Place { store: self.store, stream, generation };
+        let mut key = Zeroizing::new([0; KEY_LEN]);
+        if self.cipher != Cipher::None {
+            entropy.fill(&mut *key);
+        }
+        let seal = BlockSeal::new(self.cipher, place, key);
+        let wrapped = self.wrap(&seal, entropy).expect("a vault with a cipher holds its key");
+        (seal, wrapped)
+    }
+
+    /// Wraps a block key under the current server key. The cipher of the block stays as it is.
+    pub(crate) fn wrap(&self, seal: &BlockSeal, entropy: &dyn Entropy) -> Result<Wrapped, SealError> {
+        let mut bytes = [0; WRAPPED_LEN];
+        let cipher = seal.cipher;
+        if cipher == Cipher::None {
+            return Ok(Wrapped { cipher, key: KeyId::default(), bytes });
+        }
+        let master = self.current.as_ref().ok_or(SealError::NoKey)?;
+        let wrapping = master.stream_key(seal.place.stream, cipher).ok_or(SealError::NoKey)?;
+        let (nonce, rest) = bytes.split_at_mut(NONCE_LEN);
+        entropy.fill(nonce);
+        let (key, tag) = rest.split_at_mut(KEY_LEN);
+        key.copy_from_slice(&*seal.key);
+        let nonce = Nonce::try_assume_unique_for_key(nonce).expect("nonce has its length");
+        let made = wrapping.seal_in_place_separate_tag(nonce, Aad::from(seal.place.bytes()), key);
+        tag.copy_from_slice(made.expect("32 bytes are within the bounds of the cipher").as_ref());
+        Ok(Wrapped { cipher, key: master.id, bytes })
+    }
+
+    /// Opens the key of a block.
+    pub(crate) fn open_block(&self, place: Place, wrapped: &Wrapped) -> Result<BlockSeal, SealError> {
+        let mut bytes = Zeroizing::new(wrapped.bytes);
+        if wrapped.cipher == Cipher::None {
+            return Ok(BlockSeal::new(Cipher::None, place, Zeroizing::new([0; KEY_LEN])));
+        }
+        let master = self.master(wrapped.key).ok_or(SealError::UnknownKey(wrapped.key))?;
+        let wrapping = master.stream_key(place.stream, wrapped.cipher).ok_or(SealError::NoKey)?;
+        let (nonce, sealed) = bytes.split_at_mut(NONCE_LEN);
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError::Altered)?;
+        let opened = wrapping.open_in_place(nonce, Aad::from(place.bytes()), sealed).map_err(|_| SealError::Altered)?;
+        let mut key = Zeroizing::new([0; KEY_LEN]);
+        key.copy_from_slice(opened);
+        Ok(BlockSeal::new(wrapped.cipher, place, key))
+    }
+}
+
+/// Seals and opens the records of one generation of one block.
+pub(crate) struct BlockSeal {
+    cipher: Cipher,
+    place: Place,
+    /// Kept to be wrapped again when the server key changes.
+    key: Zeroizing<[u8; KEY_LEN]>,
+    aead: Option<LessSafeKey>,
+}
+
+/// The bytes do not open here: altered, torn, or moved from another place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotHere;
+
+impl BlockSeal {
+    fn new(cipher: Cipher, place: Place, key: Zeroizing<[u8; KEY_LEN]>) -> BlockSeal {
+        let unbound = cipher.algorithm().map(|algorithm| UnboundKey::new(algorithm, &*key));
+        let aead = unbound.map(|key| LessSafeKey::new(key.expect("key has the length of the cipher")));
+        BlockSeal { cipher, place, key, aead }
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.place.generation
+    }
+
+    /// Seals everything in `out` from `start` on, as a record at `offset`, and appends the tag.
+    pub(crate) fn seal(&self, offset: u64, out: &mut Vec<u8>, start: usize) {
+        let aad = self.associated(offset, out.len() - start);
+        let body = &mut out[start..];
+        match &self.aead {
+            Some(aead) => {
+                let tag = aead.seal_in_place_separate_tag(nonce(offset), Aad::from(aad), body);
+                out.extend_from_slice(tag.expect("records are bounded far below the limit of the cipher").as_ref());
+            }
+            None => {
+                let sum = checksum(&aad, body);
+                out.extend_from_slice(&sum);
+            }
+        }
+    }
+
+    /// Opens a sealed record in place and gives the plain part of it.
+    pub(crate) fn open<'a>(&self, offset: u64, sealed: &'a mut [u8]) -> Result<&'a [u8], NotHere> {
+        let plain_len = sealed.len().checked_sub(TAG_LEN).ok_or(NotHere)?;
+        let aad = self.associated(offset, plain_len);
+        match &self.aead {
+            Some(aead) => {
+                aead.open_in_place(nonce(offset), Aad::from(aad), sealed).map(|plain| &*plain).map_err(|_| NotHere)
+            }
+            None => {
+                let (body, sum) = sealed.split_at(plain_len);
+                if checksum(&aad, body) == *sum { Ok(body) } else { Err(NotHere) }
+            }
+        }
+    }
+
+    /// As [`BlockSeal::open`], leaving the sealed bytes alone: what does not open may hold another record.
+    pub(crate) fn open_into(&self, offset: u64, sealed: &[u8], plain: &mut Vec<u8>) -> Result<(), NotHere> {
+        let plain_len = sealed.len().checked_sub(TAG_LEN).ok_or(NotHere)?;
+        let (body, tag) = sealed.split_at(plain_len);
+        let aad = self.associated(offset, plain_len);
+        plain.clear();
+        match &self.aead {
+            Some(aead) => {
+                plain.resize(plain_len, 0);
+                aead.open_separate_gather(nonce(offset), Aad::from(aad), body, tag, plain).map_err(|_| NotHere)
+            }
+            None if checksum(&aad, body) == *tag => {
+                plain.extend_from_slice(body);
+                Ok(())
+            }
+            None => Err(NotHere),
+        }
+    }
+
+    fn associated(&self, offset: u64, len: usize) -> [u8; 48] {
+        let mut aad = [0; 48];
+        aad[..32].copy_from_slice(&self.place.bytes());
+        aad[32..40].copy_from_slice(&offset.to_le_bytes());
+        aad[40..].copy_from_slice(&(len as u64).to_le_bytes());
+        aad
+    }
+}
+
+fn nonce(offset: u64) -> Nonce {
+    let mut bytes = [0; NONCE_LEN];
+    bytes[..8].copy_from_slice(&offset.to_le_bytes());
+    Nonce::assume_unique_for_key(bytes)
+}
+
+fn checksum(aad: &[u8], body: &[u8]) -> [u8; TAG_LEN] {
+    xxh3_128_with_seed(body, xxh3_64(aad)).to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Count;
+    impl Entropy for Count {
+        fn fill(&self, into: &mut [u8]) {
+            into.iter_mut().zip(1..).for_each(|(byte, n)| *byte = n);
+        }
+    }
+
+    fn sealing(cipher: Cipher, key: &str, previous: Option<&str>) -> Sealing {
+        Sealing { cipher, key: Some(Secret::from(key)), previous_key: previous.map(Secret::from) }
+    }
+
+    fn vault(sealing: &Sealing) -> Vault {
+        Vault::new(StoreId([7; 16]), sealing).expect("settings are complete")
+    }
+
+    fn place(stream: u64, generation: u64) -> Place {
+        Place { store: StoreId([7; 16]), stream: StreamId(stream), generation }
+    }
+
+    #[test]
+    fn a_record_opens_only_where_it_was_sealed() {
+        for cipher in Cipher::ALL {
+            let vault = vault(&sealing(cipher, "k", None));
+            let (seal, wrapped) = vault.new_block(StreamId(1), 5, &Count);
+            let mut sealed = b"record".to_vec();
+            seal.seal(100, &mut sealed, 0);
+            assert_eq!(sealed.len(), 6 + TAG_LEN);
+            let again = vault.open_block(place(1, 5), &wrapped).expect("same keys");
+            assert_eq!(again.open(100, &mut sealed.clone()), Ok(&b"record"[..]), "{cipher}");
+            assert_eq!(again.open(101, &mut sealed.clone()), Err(NotHere), "{cipher}: moved within the block");
+            for at in 0..sealed.len() {
+                let mut flipped = sealed.clone();
+                flipped[at] ^= 1;
+                assert_eq!(again.open(100, &mut flipped), Err(NotHere), "{cipher}: bit flip at {at}");
+            }
+            assert_eq!(again.open(100, &mut sealed[..sealed.len() - 1].to_vec()), Err(NotHere), "{cipher}: cut");
+        }
+    }
+
+    #[test]
+    fn a_block_key_opens_only_in_its_stream_and_generation() {
+        for cipher in [Cipher::ChaChaPoly, Cipher::Aes] {
+            let vault = vault(&sealing(cipher, "k", None));
+            let (_, wrapped) = vault.new_block(StreamId(1), 5, &Count);
+            assert_eq!(vault.open_block(place(2, 5), &wrapped).err(), Some(SealError::Altered));
+            assert_eq!(vault.open_block(place(1, 6), &wrapped).err(), Some(SealError::Altered));
+        }
+    }
+
+    #[test]
+    fn the_previous_key_opens_and_the_new_key_wraps_again() {
+        let old = vault(&sealing(Cipher::Aes, "old", None));
+        let (seal, wrapped) = old.new_block(StreamId(1), 1, &Count);
+        let mut sealed = b"kept".to_vec();
+        seal.seal(8192, &mut sealed, 0);
+
+        let rotating = vault(&sealing(Cipher::Aes, "new", Some("old")));
+        let opened = rotating.open_block(place(1, 1), &wrapped).expect("previous key opens");
+        let rewrapped = rotating.wrap(&opened, &Count).expect("key is there");
+        assert_ne!(rewrapped.key, wrapped.key);
+
+        let after = vault(&sealing(Cipher::Aes, "new", None));
+        assert_eq!(after.open_block(place(1, 1), &wrapped).err(), Some(SealError::UnknownKey(wrapped.key)));
+        let opened = after.open_block(place(1, 1), &rewrapped).expect("wrapped by the new key");
+        assert_eq!(opened.open(8192, &mut sealed), Ok(&b"kept"[..]));
+    }
+
+    #[test]
+    fn a_cipher_without_a_key_is_refused() {
+        let sealing = Sealing { cipher: Cipher::Aes, ..Sealing::default() };
+        assert_eq!(Vault::new(StoreId([0; 16]), &sealing).err(), Some(SealError::NoKey));
+    }
+
+    #[test]
+    fn the_same_plaintext_in_two_generations_shares_no_bytes() {
+        struct Xorshift(std::sync::atomic::AtomicU64);
+        impl Entropy for Xorshift {
+            fn fill(&self, into: &mut [u8]) {
+                for byte in into {
+                    let mut x = self.0.load(std::sync::atomic::Ordering::Relaxed);
+                    x ^= x << 13;
+                    x ^= x >> 7;
+                    x ^= x << 17;
+                    self.0.store(x, std::sync::atomic::Ordering::Relaxed);
+                    *byte = (x >> 32) as u8;
+                }
+            }
+        }
+        let entropy = Xorshift(99.into());
+        let vault = vault(&sealing(Cipher::ChaChaPoly, "k", None));
+        let sealed: Vec<Vec<u8>> = [1, 2]
+            .map(|generation| {
+                let mut bytes = vec![b'a'; 256];
+                vault.new_block(StreamId(1), generation, &entropy).0.seal(0, &mut bytes, 0);
+                bytes
+            })
+            .into();
+        let equal = sealed[0].iter().zip(&sealed[1]).filter(|(l, r)| l == r).count();
+        assert!(equal < 16, "{equal} of 272 bytes are equal");
+    }
+}

@@ -1,0 +1,405 @@
+//! One server, one stream, nothing goes wrong.
+
+use crate::house::*;
+use bulwark_store::*;
+use moment::Timestamp;
+use subject::Filter;
+use testkit::CrashDisk;
+
+fn filter(text: &str) -> Vec<Filter> {
+    vec![Filter::parse(text.as_bytes()).expect("a filter")]
+}
+
+#[test]
+fn a_message_is_readable_once_it_is_durable_and_not_before() {
+    for cipher in Cipher::ALL {
+        let disk = CrashDisk::new(1);
+        let mut stream = create(&disk, cipher);
+        assert_eq!(stage(&mut stream, "a.b", b"one"), 1);
+        assert_eq!(stream.load(1).expect("reads"), None);
+        let ticket = stream.flush().expect("writes").expect("something to sync");
+        assert_eq!(stream.load(1).expect("reads"), None, "written is not durable");
+        stream.synced(ticket.run()).expect("synced");
+        let message = stream.load(1).expect("reads").expect("is there");
+        assert_eq!((message.subject(), message.payload()), (&b"a.b"[..], &b"one"[..]));
+    }
+}
+
+#[test]
+fn a_batch_costs_one_write_and_one_sync() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::Aes);
+    stage(&mut stream, "a", b"first");
+    stream.commit().expect("works");
+    let (operations, syncs) = (disk.operations(), disk.syncs());
+    (0..50).for_each(|_| {
+        stage(&mut stream, "a", b"more");
+    });
+    stream.commit().expect("works");
+    assert_eq!((disk.operations() - operations, disk.syncs() - syncs), (2, 1));
+}
+
+#[test]
+fn everything_is_there_after_reopening_and_the_old_block_is_not_written_again() {
+    for cipher in Cipher::ALL {
+        let disk = CrashDisk::new(1);
+        let mut stream = create(&disk, cipher);
+        fill(&mut stream, 200);
+        let state = stream.state();
+        drop(stream);
+        let before: Vec<(String, Vec<u8>)> =
+            blocks(&disk).into_iter().map(|path| (path.clone(), disk.bytes(&path))).collect();
+        assert!(before.len() > 2, "several blocks");
+
+        let mut stream = open_clean(&disk, cipher);
+        assert_eq!(stream.state(), state);
+        assert_eq!(live(&mut stream), (1..=200).collect::<Vec<_>>());
+        assert_eq!(stage(&mut stream, "a", b"next"), 201);
+        stream.commit().expect("works");
+        for (path, bytes) in before {
+            assert!(disk.bytes(&path) == bytes, "{path} was written to");
+        }
+        assert_eq!(open_clean(&disk, cipher).state().last_seq, 201);
+    }
+}
+
+#[test]
+fn removed_messages_stay_removed() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::ChaChaPoly);
+    fill(&mut stream, 100);
+    for seq in [1, 2, 50, 51, 100] {
+        assert!(stream.remove(seq).expect("works"));
+        assert!(!stream.remove(seq).expect("works"));
+    }
+    stream.commit().expect("works");
+    let state = stream.state();
+    assert_eq!((state.messages, state.first_seq, state.last_seq, state.deleted()), (95, 3, 100, 3));
+    assert_eq!(stream.deleted(10), [50, 51, 100]);
+    let mut stream = open_clean(&disk, Cipher::ChaChaPoly);
+    assert_eq!(stream.state(), state);
+    assert_eq!(stream.deleted(10), [50, 51, 100]);
+    assert_eq!(live(&mut stream).len(), 95);
+}
+
+#[test]
+fn a_purged_stream_keeps_counting_even_after_several_reopenings() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::Aes);
+    fill(&mut stream, 100);
+    assert_eq!(stream.remove_below(u64::MAX).expect("works"), 100);
+    stream.commit().expect("works");
+    for _ in 0..3 {
+        let stream = open_clean(&disk, Cipher::Aes);
+        let state = stream.state();
+        assert_eq!((state.messages, state.bytes, state.first_seq, state.last_seq), (0, 0, 101, 100));
+    }
+    let mut stream = open_clean(&disk, Cipher::Aes);
+    assert_eq!(stage(&mut stream, "a", b"x"), 101);
+    stream.commit().expect("works");
+    assert_eq!(blocks(&disk).len(), 1, "blocks without messages are gone");
+    assert_eq!(live(&mut open_clean(&disk, Cipher::Aes)), [101]);
+}
+
+#[test]
+fn a_partial_purge_removes_whole_blocks_and_the_rest_of_one() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::None);
+    fill(&mut stream, 300);
+    let before = blocks(&disk).len();
+    assert_eq!(stream.remove_below(200).expect("works"), 199);
+    stream.commit().expect("works");
+    assert!(blocks(&disk).len() < before);
+    let mut stream = open_clean(&disk, Cipher::None);
+    assert_eq!((stream.state().first_seq, stream.state().messages), (200, 101));
+    assert_eq!(live(&mut stream), (200..=300).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_erased_message_leaves_no_byte_behind() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::None);
+    fill(&mut stream, 20);
+    stage(&mut stream, "secret.subject", b"the-erased-payload");
+    stream.commit().expect("works");
+    fill(&mut stream, 20);
+    let holds = |disk: &CrashDisk, needle: &[u8]| {
+        disk.files().iter().any(|path| disk.bytes(path).windows(needle.len()).any(|window| window == needle))
+    };
+    assert!(holds(&disk, b"the-erased-payload"));
+    assert!(stream.erase(21).expect("works"));
+    assert!(!holds(&disk, b"the-erased-payload") && !holds(&disk, b"secret.subject"));
+    assert_eq!(stream.load(21).expect("reads"), None);
+    let mut stream = open_clean(&disk, Cipher::None);
+    assert_eq!(live(&mut stream), (1..=41).filter(|&seq| seq != 21).collect::<Vec<_>>());
+    assert!(!stream.erase(21).expect("works"));
+}
+
+#[test]
+fn the_only_message_can_be_erased() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::None);
+    stage(&mut stream, "a", b"the-erased-payload");
+    stream.commit().expect("works");
+    assert!(stream.erase(1).expect("works"));
+    let found =
+        disk.files().iter().any(|path| disk.bytes(path).windows(18).any(|window| window == b"the-erased-payload"));
+    assert!(!found);
+    assert_eq!(open_clean(&disk, Cipher::None).state().last_seq, 1);
+}
+
+#[test]
+fn a_subject_keeps_its_newest_messages_when_trimmed() {
+    for cipher in [Cipher::None, Cipher::Aes] {
+        let disk = CrashDisk::new(1);
+        let mut stream = create(&disk, cipher);
+        for n in 0..200_u64 {
+            let key = format!("kv.{}", n % 10);
+            stage(&mut stream, &key, format!("{n} {}", "y".repeat(90)).as_bytes());
+            stream.trim_subject(key.as_bytes(), 3).expect("works");
+            if n % 4 == 0 {
+                stream.commit().expect("works");
+            }
+        }
+        stream.commit().expect("works");
+        let check = |stream: &mut FileStream| {
+            assert_eq!(stream.state().messages, 30);
+            for key in 0..10_u64 {
+                let key_text = format!("kv.{key}");
+                let totals = stream.subject(key_text.as_bytes()).expect("three messages");
+                assert_eq!(totals.messages, 3);
+                assert_eq!(stream.first_of(key_text.as_bytes()).expect("works"), Some(171 + key));
+                assert_eq!(stream.last_of(key_text.as_bytes()).expect("works"), Some(191 + key));
+            }
+        };
+        check(&mut stream);
+        check(&mut open_clean(&disk, cipher));
+    }
+}
+
+#[test]
+fn the_last_of_a_subject_is_found_after_the_last_was_removed() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::None);
+    for subject in ["a", "b", "a", "b", "a"] {
+        stage(&mut stream, subject, b"");
+    }
+    stream.commit().expect("works");
+    stream.remove(5).expect("works");
+    assert_eq!(stream.last_of(b"a").expect("works"), Some(3));
+    assert_eq!(stream.last_of(b"b").expect("works"), Some(4));
+    assert_eq!(stream.last_of(b"c").expect("works"), None);
+}
+
+#[test]
+fn reading_on_follows_filters_and_skips_what_is_gone() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::Aes);
+    fill(&mut stream, 100);
+    stream.remove(8).expect("works");
+    let seqs = |stream: &mut FileStream, filters: &[Filter]| {
+        let (mut at, mut seen) = (1, Vec::new());
+        while let Next::Message(message) = stream.next(filters, at).expect("works") {
+            at = message.seq() + 1;
+            seen.push(message.seq());
+        }
+        seen
+    };
+    assert_eq!(seqs(&mut stream, &[]).len(), 99);
+    let expected: Vec<u64> = (1..=100).filter(|seq| (seq - 1) % 7 == 0 && *seq != 8).collect();
+    assert_eq!(seqs(&mut stream, &filter("s.0")), expected);
+    assert_eq!(seqs(&mut stream, &filter("s.*")).len(), 99);
+    assert_eq!(stream.next(&filter("none"), 1).expect("works"), Next::NotBefore(101));
+    assert_eq!(stream.next(&[], 500).expect("works"), Next::NotBefore(500));
+}
+
+#[test]
+fn counting_agrees_with_reading() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::None);
+    fill(&mut stream, 120);
+    [3, 60, 61, 99].into_iter().for_each(|seq| {
+        stream.remove(seq).expect("works");
+    });
+    for filters in [vec![], filter("s.3"), filter("s.*"), filter("t"), [filter("s.1"), filter("s.2")].concat()] {
+        for from in [1, 2, 50, 61, 100, 120, 121, 500] {
+            let (mut at, mut read) = (from, 0);
+            while let Next::Message(message) = stream.next(&filters, at).expect("works") {
+                at = message.seq() + 1;
+                read += 1;
+            }
+            assert_eq!(stream.count(&filters, from).expect("works"), read, "{filters:?} from {from}");
+        }
+    }
+}
+
+#[test]
+fn a_moment_finds_its_sequence() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::None);
+    fill(&mut stream, 100);
+    stream.remove(51).expect("works");
+    let at = |stream: &mut FileStream, secs| stream.seq_at(Timestamp::from_secs(secs)).expect("works");
+    assert_eq!(at(&mut stream, -5), 1);
+    assert_eq!(at(&mut stream, 29), 30);
+    assert_eq!(at(&mut stream, 50), 52, "51 is gone");
+    assert_eq!(at(&mut stream, 1_000), 101);
+}
+
+#[test]
+fn skipped_sequences_are_never_given_out() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::Aes);
+    stage(&mut stream, "a", b"");
+    stream.skip_to(1_000_000_000).expect("works");
+    assert_eq!(stage(&mut stream, "a", b"far"), 1_000_000_001);
+    stream.commit().expect("works");
+    let mut stream = open_clean(&disk, Cipher::Aes);
+    assert_eq!(stream.state().last_seq, 1_000_000_001);
+    assert_eq!(stream.load(1_000_000_001).expect("reads").expect("is there").payload(), b"far");
+    assert_eq!(
+        stream.next(&[], 2).expect("works"),
+        Next::Message(stream.load(1_000_000_001).expect("reads").expect("there"))
+    );
+}
+
+#[test]
+fn small_and_hollow_blocks_are_rewritten_and_nothing_is_lost() {
+    for cipher in Cipher::ALL {
+        let disk = CrashDisk::new(1);
+        let mut stream = create(&disk, cipher);
+        fill(&mut stream, 300);
+        let before = blocks(&disk).len();
+        for seq in (1..=300).filter(|seq| seq % 10 != 0) {
+            stream.remove(seq).expect("works");
+        }
+        stream.commit().expect("works");
+        while stream.tidy().expect("works") {}
+        let expected: Vec<u64> = (1..=30).map(|n| n * 10).collect();
+        assert_eq!(live(&mut stream), expected);
+        assert!(blocks(&disk).len() < before / 2, "{before} then {}", blocks(&disk).len());
+        assert_eq!(live(&mut open_clean(&disk, cipher)), expected);
+    }
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_acknowledged_until_it_was_reopened() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::Aes);
+    fill(&mut stream, 10);
+    stage(&mut stream, "a", b"doubtful");
+    disk.fail_syncs(1);
+    assert!(matches!(stream.commit(), Err(StoreError::Disk { doing: "syncing", .. })));
+    assert_eq!(stream.load(11).expect("reads"), None);
+    let draft = Draft { subject: b"a", headers: b"", payload: b"", time: Timestamp::EPOCH };
+    assert!(matches!(stream.stage(&draft), Err(StoreError::Poisoned)));
+    assert!(matches!(stream.commit(), Err(StoreError::Poisoned)));
+    assert!(stream.load(10).expect("reads").is_some(), "what was durable is still served");
+    assert!(open(&disk.crash(), Cipher::Aes).stream.state().last_seq >= 10);
+}
+
+#[test]
+fn a_full_disk_is_said_and_survived() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::ChaChaPoly);
+    fill(&mut stream, 10);
+    disk.limit_space(Some(12_000));
+    (0..100).for_each(|_| {
+        stage(&mut stream, "a", &[b'x'; 100]);
+    });
+    assert!(stream.commit().expect_err("no room").is_disk_full());
+    disk.limit_space(None);
+    let mut stream = open(&disk.kill(), Cipher::ChaChaPoly).stream;
+    let survived = stream.state().last_seq;
+    assert!((10..110).contains(&survived));
+    assert_eq!(live(&mut stream), (1..=survived).collect::<Vec<_>>());
+    assert_eq!(stage(&mut stream, "a", b""), survived + 1);
+    stream.commit().expect("there is room again");
+}
+
+#[test]
+fn lazily_synced_messages_are_readable_at_once() {
+    let disk = CrashDisk::new(1);
+    let root = root(&disk, Cipher::None, 1);
+    let settings = FileSettings { sync: SyncMode::Lazy, ..small() };
+    let mut stream = FileStream::create(root.context(), DIR, StreamId(1), settings, 1).expect("fresh");
+    for n in 1..=200 {
+        assert_eq!(stage(&mut stream, "a", &[b'x'; 200]), n);
+        assert!(stream.flush().expect("writes").is_none());
+        assert!(stream.load(n).expect("reads").is_some());
+    }
+    assert_eq!(disk.syncs(), 1, "only the identity file");
+    let ticket = stream.sync_ticket().expect("due");
+    stream.synced(ticket.run()).expect("works");
+    let opened = FileStream::open(root.context(), DIR, StreamId(1), settings, 1).expect("opens");
+    assert_eq!(opened.stream.state().messages, 200);
+}
+
+#[test]
+fn parts_longer_than_the_format_are_refused() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::None);
+    let long = vec![b'h'; MAX_PART + 1];
+    let draft = Draft { subject: b"a", headers: &long, payload: b"", time: Timestamp::EPOCH };
+    assert!(matches!(stream.stage(&draft), Err(StoreError::TooLong { part: "header", .. })));
+    assert_eq!(stream.state().last_seq, 0);
+}
+
+#[test]
+fn a_memory_stream_answers_like_a_file_stream() {
+    let disk = CrashDisk::new(1);
+    let mut file = create(&disk, Cipher::None);
+    let mut memory = MemoryStream::new(1, 7);
+    let mut dice = testkit::Dice(5);
+    for step in 0..500_u64 {
+        match dice.below(8) {
+            0 => {
+                let seq = 1 + dice.below(file.state().last_seq + 2);
+                assert_eq!(file.remove(seq).expect("works"), memory.remove(seq));
+            }
+            1 => {
+                let subject = format!("s.{}", dice.below(5));
+                let keep = dice.below(6);
+                let removed = file.trim_subject(subject.as_bytes(), keep).expect("works");
+                assert_eq!(removed, memory.trim_subject(subject.as_bytes(), keep));
+            }
+            2 if dice.below(10) == 0 => {
+                let first = 1 + dice.below(file.state().last_seq + 2);
+                assert_eq!(file.remove_below(first).expect("works"), memory.remove_below(first));
+            }
+            3 if dice.below(10) == 0 => {
+                let last = file.state().last_seq + dice.below(5);
+                file.skip_to(last).expect("works");
+                memory.skip_to(last);
+            }
+            _ => {
+                let subject = format!("s.{}", dice.below(5));
+                let time = Timestamp::from_secs(step as i64);
+                let draft = Draft { subject: subject.as_bytes(), headers: b"", payload: b"p", time };
+                assert_eq!(file.stage(&draft).expect("works"), memory.stage(&draft).expect("works"));
+            }
+        }
+        file.commit().expect("works");
+        let (f, m) = (file.state(), memory.state());
+        assert_eq!(
+            (f.messages, f.first_seq, f.last_seq, f.subjects),
+            (m.messages, m.first_seq, m.last_seq, m.subjects),
+            "step {step}"
+        );
+        assert_eq!(file.deleted(1_000), memory.deleted(1_000), "step {step}");
+        for filters in [vec![], filter("s.1"), filter("s.*")] {
+            let from = dice.below(f.last_seq + 2);
+            assert_eq!(file.next(&filters, from).expect("works"), memory.next(&filters, from), "step {step}");
+            assert_eq!(file.count(&filters, from).expect("works"), memory.count(&filters, from), "step {step}");
+        }
+        let subject = format!("s.{}", dice.below(5));
+        assert_eq!(
+            file.first_of(subject.as_bytes()).expect("works"),
+            memory.first_of(subject.as_bytes()),
+            "step {step}"
+        );
+        assert_eq!(file.last_of(subject.as_bytes()).expect("works"), memory.last_of(subject.as_bytes()), "step {step}");
+        let moment = Timestamp::from_secs(dice.below(step + 2) as i64);
+        assert_eq!(file.seq_at(moment).expect("works"), memory.seq_at(moment), "step {step}");
+    }
+}
