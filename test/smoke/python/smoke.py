@@ -1,0 +1,173 @@
+"""nats-py against a server with smoke.conf: python smoke.py nats://127.0.0.1:PORT. Ends with 1 at the first surprise."""
+
+import asyncio
+import sys
+
+import nats
+from nats.errors import NoRespondersError
+
+URL = sys.argv[1]
+SEED = b"SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
+
+
+async def connect(user=None, password=None, **more):
+    return await nats.connect(URL, user=user, password=password, allow_reconnect=False, connect_timeout=5, **more)
+
+
+async def worker(**more):
+    return await connect("worker", "w0rker", **more)
+
+
+async def wrong_password_is_refused():
+    async def hush(_):
+        pass
+
+    try:
+        await connect("worker", "wrong", max_reconnect_attempts=0, error_cb=hush)
+    except Exception as error:
+        assert "authorization" in str(error).lower(), error
+        return
+    raise AssertionError("a wrong password logged in")
+
+
+async def messages_arrive_in_order():
+    one, other = await worker(), await worker()
+    subscription = await one.subscribe("flow.*")
+    await one.flush()
+    for number in range(100):
+        await other.publish(f"flow.{number}", str(number).encode())
+    await other.flush()
+    heard = [int((await subscription.next_msg(timeout=5)).data) for _ in range(100)]
+    assert heard == list(range(100)), heard
+    await one.close()
+    await other.close()
+
+
+async def a_request_is_answered():
+    one, other = await worker(), await worker()
+
+    async def answer(message):
+        await message.respond(b"you said " + message.data)
+
+    await one.subscribe("svc.echo", cb=answer)
+    await one.flush()
+    reply = await other.request("svc.echo", b"hello", timeout=5)
+    assert reply.data == b"you said hello", reply.data
+    await one.close()
+    await other.close()
+
+
+async def nobody_answers():
+    one = await worker()
+    try:
+        await one.request("svc.nobody", b"hello", timeout=5)
+    except NoRespondersError:
+        await one.close()
+        return
+    raise AssertionError("somebody answered")
+
+
+async def a_queue_group_shares():
+    one, other, sender = await worker(), await worker(), await worker()
+    heard = {"one": [], "other": []}
+
+    def note(name):
+        async def heard_by(message):
+            heard[name].append(int(message.data))
+
+        return heard_by
+
+    await one.subscribe("job", queue="crew", cb=note("one"))
+    await other.subscribe("job", queue="crew", cb=note("other"))
+    await one.flush()
+    await other.flush()
+    for number in range(200):
+        await sender.publish("job", str(number).encode())
+    await sender.flush()
+    await one.drain()
+    await other.drain()
+    assert sorted(heard["one"] + heard["other"]) == list(range(200)), "lost or doubled"
+    assert heard["one"] and heard["other"], "one member got all"
+    await sender.close()
+
+
+async def headers_are_carried():
+    one = await worker()
+    subscription = await one.subscribe("head")
+    await one.publish("head", b"body", headers={"A": "Apple", "Number": "1"})
+    message = await subscription.next_msg(timeout=5)
+    assert message.headers == {"A": "Apple", "Number": "1"} and message.data == b"body", message
+    await one.close()
+
+
+async def violations_are_seen():
+    errors = asyncio.Queue()
+
+    async def note(error):
+        await errors.put(str(error))
+
+    clerk = await connect("clerk", "cl3rk", error_cb=note)
+    boss = await worker()
+    await clerk.publish("billing.x", b"nope")
+    said = await asyncio.wait_for(errors.get(), 5)
+    assert 'permissions violation for publish to "billing.x"' in said.lower(), said
+    await clerk.subscribe("orders.>")
+    said = await asyncio.wait_for(errors.get(), 5)
+    assert 'permissions violation for subscription to "orders.>"' in said.lower(), said
+    wide = await clerk.subscribe("events.>")
+    await clerk.flush()
+    await boss.publish("events.audit.x", b"secret")
+    await boss.publish("events.open", b"open")
+    await boss.flush()
+    assert (await wide.next_msg(timeout=5)).subject == "events.open", "the denied message came"
+    await clerk.close()
+    await boss.close()
+
+
+async def an_unsubscription_counts():
+    one = await worker()
+    heard = []
+
+    async def note(message):
+        heard.append(message.data)
+
+    subscription = await one.subscribe("count", cb=note)
+    await subscription.unsubscribe(limit=3)
+    for number in range(10):
+        await one.publish("count", str(number).encode())
+    await one.flush()
+    await one.drain()
+    assert heard == [b"0", b"1", b"2"], heard
+
+
+async def a_key_signs_in():
+    import os
+    import tempfile
+
+    with tempfile.NamedTemporaryFile(delete=False) as seed:
+        seed.write(SEED)
+    one = await nats.connect(URL, nkeys_seed=seed.name, allow_reconnect=False)
+    os.unlink(seed.name)
+    await one.flush()
+    await one.close()
+
+
+async def main():
+    scenes = [
+        wrong_password_is_refused,
+        messages_arrive_in_order,
+        a_request_is_answered,
+        nobody_answers,
+        a_queue_group_shares,
+        headers_are_carried,
+        violations_are_seen,
+        an_unsubscription_counts,
+        a_key_signs_in,
+    ]
+    for scene in scenes:
+        await asyncio.wait_for(scene(), 30)
+        print(f"  python: {scene.__name__}")
+    print(f"python: {len(scenes)} scenes")
+
+
+asyncio.run(main())
