@@ -1,16 +1,24 @@
 //! The commands, one file each.
 
+mod account;
+mod api;
 mod bench;
 mod body;
 mod completion;
 mod context;
+mod dig;
+mod events;
+mod gather;
+mod latency;
 mod publish;
 mod reply;
 mod request;
 mod rtt;
 mod sender;
 mod server;
+mod service;
 mod subscribe;
+mod trace;
 mod wait;
 
 use anyhow::Result;
@@ -39,6 +47,20 @@ pub(crate) enum Command {
     /// Manage contexts: named sets of connection settings
     #[command(visible_alias = "ctx")]
     Context(context::Contexts),
+    /// Show the account we are in
+    #[command(visible_alias = "a")]
+    Account(account::Account),
+    /// Show what servers and JetStream announce
+    #[command(visible_aliases = ["event", "e"])]
+    Events(events::Events),
+    /// Measure how long messages take from one server to another
+    #[command(visible_alias = "lat")]
+    Latency(latency::Latency),
+    /// Find services and ask them
+    #[command(visible_alias = "micro")]
+    Service(service::Service),
+    /// Show the way of a message through servers
+    Trace(trace::Trace),
     /// Look after servers
     #[command(visible_aliases = ["srv", "sys", "system"])]
     Server(server::Server),
@@ -59,6 +81,11 @@ impl Command {
             Self::Bench(command) => command.run(invocation).await,
             Self::Rtt(command) => command.run(invocation).await,
             Self::Context(command) => command.run(invocation).await,
+            Self::Account(command) => command.run(invocation).await,
+            Self::Events(command) => command.run(invocation).await,
+            Self::Latency(command) => command.run(invocation).await,
+            Self::Service(command) => command.run(invocation).await,
+            Self::Trace(command) => command.run(invocation).await,
             Self::Server(command) => command.run(invocation).await,
             Self::Completion(command) => command.run(),
             Self::Man(command) => command.run(),

@@ -57,6 +57,30 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// A request that waits for one reply.
+    pub(crate) fn new(
+        subject: String,
+        body: Option<String>,
+        raw: bool,
+        count: i64,
+        translate: Option<String>,
+        bodies: Bodies,
+    ) -> Self {
+        let reply_timeout = Duration::from_millis(300);
+        Self {
+            subject,
+            body,
+            raw,
+            count,
+            replies: 1,
+            reply_timeout,
+            wait_for_empty: false,
+            translate,
+            wait: true,
+            bodies,
+        }
+    }
+
     pub(crate) async fn run(&self, invocation: &Invocation) -> Result<()> {
         let stop = interrupted();
         tokio::select! {

@@ -31,16 +31,21 @@ const PAUSES: [u64; 44] = [
 pub(crate) struct Link {
     pub(crate) client: Client,
     pub(crate) server: ServerAddr,
-    faults: watch::Receiver<Option<String>>,
+    faults: Arc<watch::Sender<Option<String>>>,
 }
 
 impl Link {
     /// Waits until the server complains.
     pub(crate) async fn fault(&self) -> anyhow::Error {
-        match self.faults.clone().wait_for(Option::is_some).await {
+        match self.faults.subscribe().wait_for(Option::is_some).await {
             Ok(text) => server_fault(text.as_deref().unwrap_or_default()),
             Err(_) => anyhow!("nats: connection closed"),
         }
+    }
+
+    /// Forgets what the server complained of, before something else is tried.
+    pub(crate) fn forgive(&self) {
+        self.faults.send_replace(None);
     }
 
     /// Does some work, unless the server complains first.
@@ -61,9 +66,9 @@ pub(crate) async fn connect(invocation: &Invocation, settings: &Record) -> Resul
     let identity =
         given.iter().find(|server| server.has_user_pass()).map_or(identity.clone(), |s| identity.for_server(s));
     let was_connected = Arc::new(AtomicBool::new(false));
-    let (tell, faults) = watch::channel(None);
+    let faults = Arc::new(watch::channel(None).0);
     let options = options(invocation, settings, &identity);
-    let options = listening(options, invocation.is_traced(), first.clone(), &was_connected, tell);
+    let options = listening(options, invocation.is_traced(), first.clone(), &was_connected, Arc::clone(&faults));
     let (options, reached) = through_proxy(options, settings, &given).await?;
     let client = options.connect(reached).await.map_err(|error| explain(&error, &first, &identity))?;
     Ok(Link { client, server: first, faults })
@@ -106,11 +111,10 @@ fn listening(
     is_traced: bool,
     server: ServerAddr,
     was_connected: &Arc<AtomicBool>,
-    tell: watch::Sender<Option<String>>,
+    tell: Arc<watch::Sender<Option<String>>>,
 ) -> ConnectOptions {
     let place = super::without_password(server.as_url_str());
     let connected = Arc::clone(was_connected);
-    let tell = Arc::new(tell);
     let options = options.event_callback(move |event| {
         match event {
             Event::Connected => {

@@ -47,6 +47,7 @@ pub(crate) struct Greeting {
     pub(crate) client_ip: String,
     pub(crate) client_id: u64,
     pub(crate) cluster: String,
+    pub(crate) acc_is_sys: bool,
 }
 
 /// A message on its way out.

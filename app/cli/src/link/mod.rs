@@ -11,8 +11,6 @@ mod trust;
 
 pub(crate) use async_link::{Link, connect};
 pub(crate) use counting::{Counted, Counter};
-pub(crate) use explain::{server_fault, server_said};
 pub(crate) use identity::Identity;
 pub(crate) use line::{Line, Outgoing, encode_message};
 pub(crate) use servers::{servers, without_password};
-pub(crate) use trust::accept_any_config;

@@ -2,14 +2,20 @@
 //!
 //! The server is `$NATS_SERVER`, or the `nats-server` that was built beside these tests.
 
+mod account;
 mod bench;
 mod completion;
 mod context;
+mod events;
+mod latency;
 mod publish;
 mod reply;
 mod request;
 mod rtt;
 mod scene;
 mod server_check;
+mod service;
 mod subscribe;
+mod system;
 mod tls;
+mod trace;

@@ -73,3 +73,30 @@ fn a_wrong_name_is_explained() {
     let done = scene.nats(&["pub", "a", "x", "--tlsca", "ca.pem", "-s", &url]).failed(1);
     assert!(done.stderr.contains("hint: "), "{}", done.stderr);
 }
+
+#[test]
+fn certificates_are_shown_with_their_days() {
+    let scene = scene("");
+    let done = scene.nats(&["account", "tls", "--tlsca", "ca.pem", "--expire-warn", "0"]).fine();
+    for part in [
+        "# TLS Version: 1.3 using ",
+        "# TLS Verified Chains count: 1",
+        "# chain=1 cert=1 isCA=false",
+        "#   Days left: ",
+        "SAN: DNS Names: [localhost]",
+        "SAN: IP Addresses: [127.0.0.1]",
+        "-----BEGIN CERTIFICATE-----",
+    ] {
+        assert!(done.stdout.contains(part), "{part} in {}", done.stdout);
+    }
+    let untrusted = scene.nats(&["account", "tls", "--no-pem"]).failed(1);
+    assert!(
+        untrusted.stdout.contains("# TLS Verified Chains count: 0") && !untrusted.stdout.contains("BEGIN"),
+        "{}",
+        untrusted.stdout
+    );
+    let soon = scene.nats(&["account", "tls", "--tlsca", "ca.pem", "--expire-warn", "5000y"]).failed(1);
+    assert!(soon.stdout.contains("# EXPIRING SOON"), "{}", soon.stdout);
+    let plain = Scene::open().nats(&["account", "tls"]).failed(1);
+    assert!(plain.stderr.contains("does not use TLS"), "{}", plain.stderr);
+}

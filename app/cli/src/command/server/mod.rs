@@ -1,6 +1,15 @@
 //! `nats server`: looking after servers.
 
+mod account;
 mod check;
+mod config;
+mod info;
+mod list;
+mod mappings;
+mod passwd;
+mod ping;
+pub(crate) mod report;
+pub(crate) mod request;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -17,14 +26,48 @@ pub(crate) struct Server {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Look after accounts
+    #[command(visible_alias = "acct")]
+    Account(account::Account),
     /// Check the health of servers, for monitoring systems
     Check(check::Check),
+    /// Look after the configuration of servers
+    Config(config::Config),
+    /// Show a server: its process, connections, limits and figures
+    #[command(visible_alias = "i")]
+    Info(info::Info),
+    /// List known servers
+    #[command(visible_alias = "ls")]
+    List(list::List),
+    /// Show what a subject mapping makes of a subject
+    #[command(visible_alias = "mapping")]
+    Mappings(mappings::Mappings),
+    /// Hash a password for a server configuration
+    #[command(visible_aliases = ["mkpasswd", "pass", "password"])]
+    Passwd(passwd::Passwd),
+    /// Ask all servers for a sign of life
+    Ping(ping::Ping),
+    /// Show tables over all servers
+    #[command(visible_alias = "rep")]
+    Report(report::Report),
+    /// Request monitoring data from servers
+    #[command(visible_alias = "req")]
+    Request(request::Request),
 }
 
 impl Server {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<()> {
         match self.command {
+            Command::Account(command) => command.run(invocation).await,
             Command::Check(command) => command.run(invocation).await,
+            Command::Config(command) => command.run(invocation).await,
+            Command::Info(command) => command.run(invocation).await,
+            Command::List(command) => command.run(invocation).await,
+            Command::Mappings(command) => command.run(),
+            Command::Passwd(command) => command.run(),
+            Command::Ping(command) => command.run(invocation).await,
+            Command::Report(command) => command.run(invocation).await,
+            Command::Request(command) => command.run(invocation).await,
         }
     }
 }

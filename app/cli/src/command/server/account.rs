@@ -1,0 +1,152 @@
+//! `nats server account`: what servers know of accounts.
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::command::dig::Dig;
+use crate::command::gather::{Question, ask_servers, check};
+use crate::invocation::Invocation;
+use crate::show::{Columns, comma, confirm, outln, print_json};
+
+/// Look after accounts
+#[derive(Args, Debug)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct Account {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show an account as a server sees it
+    Info(Info),
+    /// Remove all JetStream data of an account
+    Purge(Purge),
+}
+
+/// Show an account as a server sees it
+#[derive(Args, Debug)]
+struct Info {
+    /// Name or public key of the account
+    account: String,
+    /// Ask the server on this host
+    #[arg(long)]
+    host: Option<String>,
+}
+
+/// Remove all JetStream data of an account
+#[derive(Args, Debug)]
+struct Purge {
+    /// Name or public key of the account
+    account: String,
+    /// Do not ask
+    #[arg(long, short = 'f')]
+    force: bool,
+    /// Show JSON
+    #[arg(long, short = 'j')]
+    json: bool,
+}
+
+impl Account {
+    pub(crate) async fn run(&self, invocation: &Invocation) -> Result<()> {
+        match &self.command {
+            Command::Info(info) => info.run(invocation).await,
+            Command::Purge(purge) => purge.run(invocation).await,
+        }
+    }
+}
+
+impl Info {
+    async fn run(&self, invocation: &Invocation) -> Result<()> {
+        let link = invocation.connect().await?;
+        let mut body = json!({"account": self.account});
+        if let Some(host) = &self.host {
+            body["host"] = host.clone().into();
+        }
+        let question = Question { subject: "$SYS.REQ.SERVER.PING.ACCOUNTZ", body, expect: 1 };
+        let answers = ask_servers(invocation, &link, &question).await?;
+        check(&answers[0])?;
+        let account = answers[0].dig("data.account_detail");
+        if account.is_null() {
+            anyhow::bail!("account {:?} is not known to server {}", self.account, answers[0].text("server.name"));
+        }
+        page(account, answers[0].dig("server")).print();
+        Ok(())
+    }
+}
+
+fn page(account: &Value, server: &Value) -> Columns {
+    let name = account.text("account_name");
+    let mut page = Columns::new(format!("Account information for account {name} from server {}", server.text("name")));
+    page.section("Details")
+        .row_not_empty("Complete", if account.flag("complete") { "true" } else { "" })
+        .row("Expired", account.flag("expired"))
+        .row("System Account", account.flag("is_system"))
+        .row_not_empty("Updated", &account.time("update_time").map(crate::show::local_time).unwrap_or_default())
+        .row("JetStream", account.flag("jetstream_enabled"))
+        .row_not_empty("Issuer", account.text("issuer_key"))
+        .row_not_empty("Tag", account.text("name_tag"))
+        .row("Tags", account.texts("tags"))
+        .row("Client Connections", account.whole("client_connections"))
+        .row("Leafnode Connections", account.whole("leafnode_connections"))
+        .row("Subscriptions", account.whole("subscriptions"));
+    mappings(&mut page, account.dig("mappings"));
+    subjects(&mut page, "Imports", account.list("imports"));
+    subjects(&mut page, "Exports", account.list("exports"));
+    if let Some(revoked) = account.dig("revoked_user").as_object().filter(|revoked| !revoked.is_empty()) {
+        page.section("Revoked Users");
+        for (user, at) in revoked {
+            page.row(user, at.as_str().unwrap_or_default());
+        }
+    }
+    page
+}
+
+fn mappings(page: &mut Columns, mappings: &Value) {
+    let Some(mappings) = mappings.as_object().filter(|mappings| !mappings.is_empty()) else { return };
+    page.section("Mappings");
+    for (source, targets) in mappings {
+        let targets: Vec<_> = targets
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|target| format!("{} {}%", target.text("subject"), comma(target.whole("weight"))))
+            .collect();
+        page.rows(source, targets);
+    }
+}
+
+fn subjects(page: &mut Columns, title: &str, entries: &[Value]) {
+    if entries.is_empty() {
+        return;
+    }
+    page.section(title);
+    for entry in entries {
+        let account = entry.text("account");
+        let value = if account.is_empty() {
+            entry.text("type").to_owned()
+        } else {
+            format!("{} of {account}", entry.text("type"))
+        };
+        page.row(entry.text("subject"), value);
+    }
+}
+
+impl Purge {
+    async fn run(&self, invocation: &Invocation) -> Result<()> {
+        if !self.force && !confirm(&format!("Really purge all JetStream data of account {}", self.account))? {
+            return Ok(());
+        }
+        let link = invocation.connect().await?;
+        let subject = format!("$JS.API.ACCOUNT.PURGE.{}", self.account);
+        let answers =
+            ask_servers(invocation, &link, &Question { subject: &subject, body: Value::Null, expect: 1 }).await?;
+        if self.json {
+            return print_json(&answers[0]);
+        }
+        check(&answers[0])?;
+        outln!("Account {} purge initiated: {}", self.account, answers[0].flag("initiated"));
+        Ok(())
+    }
+}

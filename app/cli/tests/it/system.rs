@@ -1,0 +1,194 @@
+//! What servers answer to the system account.
+
+use crate::scene::{Done, Scene};
+
+/// A server with a system account and an application account.
+pub(crate) const WITH_SYSTEM: &str = r#"
+server_name: one
+accounts {
+  SYS { users [ { user: sys, password: secret } ] }
+  APP { users [ { user: app, password: secret } ] }
+}
+system_account: SYS
+"#;
+
+pub(crate) fn sys(scene: &Scene, args: &[&str]) -> Done {
+    scene.nats(&[args, &["--user", "sys", "--password", "secret"]].concat())
+}
+
+pub(crate) fn app(scene: &Scene, args: &[&str]) -> Done {
+    scene.nats(&[args, &["--user", "app", "--password", "secret"]].concat())
+}
+
+#[test]
+fn a_server_shows_its_process_limits_and_figures() {
+    let scene = Scene::configured(WITH_SYSTEM);
+    for args in [&["server", "info"][..], &["server", "info", "one"]] {
+        let text = sys(&scene, args).fine().stdout;
+        assert!(text.starts_with("Server information for one (N"), "{text}");
+        for line in ["Process Details:", "Connection Details:", "Limits:", "Statistics:"] {
+            assert!(text.lines().any(|l| l == line), "{line} in {text}");
+        }
+        assert!(text.contains(" Auth Required: true\n") && text.contains("Maximum Payload: 1.0 MiB\n"), "{text}");
+    }
+    let unknown = sys(&scene, &["server", "info", "nobody", "--timeout", "300ms"]).failed(1);
+    assert!(unknown.stderr.contains("no results received"), "{}", unknown.stderr);
+}
+
+#[test]
+fn other_accounts_are_told_to_use_the_system_account() {
+    let scene = Scene::configured(WITH_SYSTEM);
+    for args in [
+        &["server", "info"][..],
+        &["server", "list"],
+        &["server", "ping"],
+        &["server", "request", "varz"],
+        &["server", "report", "cpu"],
+    ] {
+        let done = app(&scene, &[args, &["--timeout", "500ms"]].concat()).failed(1);
+        assert!(
+            done.stderr.contains(
+                "no results received, ensure the account used has system privileges and appropriate permissions"
+            ) && done.stderr.contains("hint: log in as a user of the system account"),
+            "{args:?}: {}",
+            done.stderr
+        );
+    }
+}
+
+#[test]
+fn servers_are_listed_and_pinged() {
+    let scene = Scene::configured(WITH_SYSTEM);
+    let table = sys(&scene, &["server", "list", "1"]).fine().stdout;
+    assert!(table.contains("Server Overview") && table.contains("│ one  │"), "{table}");
+    let json: serde_json::Value =
+        serde_json::from_str(&sys(&scene, &["server", "ls", "1", "-j"]).fine().stdout).expect("JSON");
+    assert_eq!(json[0]["server"]["name"], "one");
+    let ping = sys(&scene, &["server", "ping", "1"]).fine().stdout;
+    assert!(ping.starts_with(&format!("{:<60} rtt=", "one")), "{ping}");
+    assert!(ping.contains("\n---- ping statistics ----\n1 replies max: "), "{ping}");
+    let missing = sys(&scene, &["server", "ping", "3", "--timeout", "500ms"]).fine().stdout;
+    assert!(missing.ends_with("\nMissing 2 server(s)\n"), "{missing}");
+}
+
+#[test]
+fn monitoring_data_is_a_document_for_each_server() {
+    let scene = Scene::configured(WITH_SYSTEM);
+    for (kind, key) in [
+        ("varz", "server_id"),
+        ("connz", "connections"),
+        ("routez", "num_routes"),
+        ("subsz", "num_subscriptions"),
+        ("accountz", "accounts"),
+        ("healthz", "status"),
+        ("jsz", "server_id"),
+        ("leafz", "leafnodes"),
+        ("gatewayz", "server_id"),
+    ] {
+        let text = sys(&scene, &["server", "request", kind, "1"]).fine().stdout;
+        let json: serde_json::Value = serde_json::from_str(text.trim()).expect(kind);
+        assert_eq!(json["server"]["name"], "one", "{kind}");
+        assert!(json["data"].get(key).is_some(), "{kind}: {text}");
+    }
+}
+
+#[test]
+fn a_client_is_disconnected() {
+    let scene = Scene::configured(WITH_SYSTEM);
+    let mut victim = scene.start(&["sub", "a", "--user", "app", "--password", "secret"]);
+    victim.wait_for("Subscribing on a");
+    let connections = sys(&scene, &["server", "request", "connections", "1", "--filter-user", "app"]).fine().stdout;
+    let json: serde_json::Value = serde_json::from_str(connections.trim()).expect("JSON");
+    let (cid, server) =
+        (json["data"]["connections"][0]["cid"].to_string(), json["server"]["id"].as_str().expect("an id").to_owned());
+    sys(&scene, &["server", "request", "kick", &cid, &server]).fine();
+    victim.wait_for(">>> Disconnected due to:");
+}
+
+#[test]
+fn reports_are_tables_over_all_servers() {
+    let scene = Scene::configured(WITH_SYSTEM);
+    let mut sub =
+        scene.start(&["sub", "orders.>", "--user", "app", "--password", "secret", "--connection-name", "watcher"]);
+    sub.wait_for("Subscribing on");
+    let accounts = sys(&scene, &["server", "report", "accounts"]).fine().stdout;
+    assert!(accounts.contains("2 Accounts Overview") && accounts.contains("│ APP     │ 1"), "{accounts}");
+    let connections = sys(&scene, &["server", "report", "connections", "--account", "APP"]).fine().stdout;
+    assert!(
+        connections.contains("Top 1 Connections out of 1 by subs") && connections.contains("watcher"),
+        "{connections}"
+    );
+    assert!(connections.contains("Connections per server"), "{connections}");
+    let own = app(&scene, &["account", "report", "connections", "--subject", "orders.new"]).fine().stdout;
+    assert!(own.contains("watcher"), "{own}");
+    assert!(app(&scene, &["account", "report", "statistics"]).fine().stdout.contains("Server Statistics"));
+    for (kind, text) in [
+        ("cpu", "CPU Usage"),
+        ("mem", "Memory Usage"),
+        ("health", "ok: 1 / err: 0"),
+        ("routes", "Cluster Report"),
+        ("leafnodes", "Leafnode Report"),
+    ] {
+        let shown = sys(&scene, &["server", "report", kind, "1"]).fine().stdout;
+        assert!(shown.contains(text), "{kind}: {shown}");
+    }
+    let json = sys(&scene, &["server", "report", "connections", "-j"]).fine().stdout;
+    assert!(
+        serde_json::from_str::<serde_json::Value>(&json).expect("JSON").as_array().is_some_and(|all| all.len() >= 2)
+    );
+}
+
+#[test]
+fn the_configuration_is_read_again() {
+    let scene = Scene::configured(WITH_SYSTEM);
+    let id = sys(&scene, &["server", "list", "1", "--json"]).fine().stdout;
+    let json: serde_json::Value = serde_json::from_str(&id).expect("JSON");
+    let id = json[0]["server"]["id"].as_str().expect("an id");
+    std::fs::write(scene.path("server.conf"), WITH_SYSTEM.replace("user: app", "user: newcomer")).expect("written");
+    assert!(
+        sys(&scene, &["server", "config", "reload", id, "--force"])
+            .fine()
+            .stdout
+            .starts_with("Server information for one")
+    );
+    app(&scene, &["pub", "a", "x"]).failed(1);
+    scene.nats(&["pub", "a", "x", "--user", "newcomer", "--password", "secret"]).fine();
+    let asked = sys(&scene, &["server", "config", "reload", id]).failed(1);
+    assert!(asked.stderr.contains("cannot ask for confirmation without a terminal"), "{}", asked.stderr);
+}
+
+#[test]
+fn an_account_is_shown_as_the_server_sees_it() {
+    let scene = Scene::configured(WITH_SYSTEM);
+    let text = sys(&scene, &["server", "account", "info", "SYS"]).fine().stdout;
+    assert!(text.contains("for account SYS from server one") && text.contains("System Account: true"), "{text}");
+}
+
+#[test]
+fn passwords_are_hashed_or_made_up() {
+    let scene = Scene::alone();
+    let hash = scene.nats(&["server", "passwd", "--pass", "correct horse", "--cost", "4"]).fine().stdout;
+    assert!(hash.starts_with("$2a$04$"), "{hash}");
+    assert_eq!(bcrypt::verify("correct horse", hash.trim()).ok(), Some(true));
+    let made = scene.nats(&["server", "mkpasswd", "-g", "-c", "4"]).fine().stdout;
+    let lines: Vec<_> = made.lines().collect();
+    let password = lines[0].strip_prefix("Generated password: ").expect("a password");
+    assert_eq!(password.len(), 22);
+    assert_eq!(
+        bcrypt::verify(password, lines[1].strip_prefix("       bcrypt hash: ").expect("a hash")).ok(),
+        Some(true)
+    );
+    let short = scene.nats(&["server", "passwd", "--pass", "short"]).failed(1);
+    assert_eq!(short.stderr, "nats: error: password should be at least 10 characters long\n");
+    scene.nats(&["server", "passwd"]).failed(1);
+}
+
+#[test]
+fn mappings_are_tried_out() {
+    let scene = Scene::alone();
+    let mapped =
+        scene.nats(&["server", "mappings", "orders.*.*", "o.{{wildcard(2)}}.{{wildcard(1)}}", "orders.eu.new"]).fine();
+    assert_eq!(mapped.stdout, "o.new.eu\n\n");
+    assert!(scene.nats(&["server", "mapping", "a.*", "b.$1", "c"]).fine().stdout.starts_with("Error: "));
+    scene.nats(&["server", "mappings", "a.*", "b.{{wildcard(9)}}", "a.b"]).failed(1);
+}
