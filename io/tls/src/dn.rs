@@ -256,7 +256,7 @@ pub(crate) fn string_bytes(value: &x509_parser::der_parser::asn1_rs::Any<'_>) ->
 }
 
 fn utf16(bytes: &[u8]) -> Option<Vec<u8>> {
-    if bytes.len() % 2 != 0 {
+    if !bytes.len().is_multiple_of(2) {
         return None;
     }
     let units: Vec<u16> =

@@ -309,7 +309,10 @@ fn certificate_text(why: &CertificateError) -> String {
         | CertificateError::ExpiredContext { .. }
         | CertificateError::NotValidYet
         | CertificateError::NotValidYetContext { .. } => "x509: certificate has expired or is not yet valid".into(),
-        CertificateError::UnknownIssuer => "x509: certificate signed by unknown authority".into(),
+        // A root of the right name but another key is as unknown as any other.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "x509: certificate signed by unknown authority".into()
+        }
         CertificateError::Revoked => "x509: certificate is revoked".into(),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "x509: certificate specifies an incompatible key usage".into()

@@ -299,11 +299,16 @@ impl Sealer {
 
     /// Tells the peer the alert of this fault, if it has one. The layer has ended.
     pub fn fail(&mut self, fault: &Fault, wire: &mut Vec<u8>) {
-        const FATAL: u8 = 2;
         match fault.alert() {
-            Some(code) => self.last_words([FATAL, code], wire),
+            Some(code) => self.alert(code, wire),
             None => self.ended = true,
         }
+    }
+
+    /// The same by the number of the alert, for callers that keep only [`Fault::alert`].
+    pub fn alert(&mut self, code: u8, wire: &mut Vec<u8>) {
+        const FATAL: u8 = 2;
+        self.last_words([FATAL, code], wire);
     }
 
     fn last_words(&mut self, alert: [u8; 2], wire: &mut Vec<u8>) {

@@ -3,6 +3,8 @@
 mod keys;
 mod layer;
 mod mapping;
+mod matrix;
+mod ocsp;
 mod pair;
 mod refusals;
 mod reload;
