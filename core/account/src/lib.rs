@@ -22,10 +22,12 @@
 
 mod accounts;
 mod limits;
+mod mapping;
 mod name;
 mod tenant;
 
 pub use accounts::{AccountError, Accounts, MAX_ACCOUNTS};
 pub use limits::Limits;
+pub use mapping::{Destination, MAX_MAPPINGS, Mapped, Mapping, MappingError, Mappings};
 pub use name::{AccountId, AccountIds, AccountName, GLOBAL, MAX_ACCOUNT_NAME_BYTES, NameError, SYSTEM};
 pub use tenant::{Account, Sampling, TraceDest};

@@ -4,6 +4,7 @@ use nkeys::PublicKey;
 use subject::Filter;
 
 use crate::limits::Limits;
+use crate::mapping::Mappings;
 use crate::name::{AccountId, AccountName};
 
 /// An account as configured or claimed. Immutable; a reload makes new ones.
@@ -19,6 +20,8 @@ pub struct Account {
     pub limits: Limits,
     /// Where traces go of messages that carry a foreign trace header.
     pub trace: Option<TraceDest>,
+    /// How what its clients publish is moved.
+    pub mappings: Mappings,
     /// It is the system account.
     pub system: bool,
 }
@@ -26,7 +29,15 @@ pub struct Account {
 impl Account {
     /// An account with this name and nothing else. Its number is given when the set is built.
     pub fn named(name: AccountName) -> Self {
-        Self { name, id: AccountId::default(), nkey: None, limits: Limits::default(), trace: None, system: false }
+        Self {
+            name,
+            id: AccountId::default(),
+            nkey: None,
+            limits: Limits::default(),
+            trace: None,
+            mappings: Mappings::default(),
+            system: false,
+        }
     }
 }
 

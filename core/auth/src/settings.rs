@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use account::{Limits, TraceDest};
+use account::{Limits, Mappings, TraceDest};
 use jwt::Zones;
 use jwt::chain::OperatorTrust;
 use nkeys::PublicKey;
@@ -205,6 +205,8 @@ pub struct AccountSettings {
     pub limits: Limits,
     /// Where it wants traces.
     pub msg_trace: Option<TraceDest>,
+    /// How what its clients publish is moved.
+    pub mappings: Mappings,
     /// Where it is written.
     pub origin: Place,
 }
@@ -233,6 +235,8 @@ pub struct Settings {
     pub accounts: Vec<AccountSettings>,
     /// The system account; `$SYS` if absent.
     pub system_account: Option<String>,
+    /// How what clients of the global account publish is moved.
+    pub global_mappings: Mappings,
     /// Kinds of connection whose listener maps client certificates to users (`verify_and_map`).
     pub certificate_kinds: Vec<ConnectionKind>,
     /// Public keys of proxies whose word counts.

@@ -166,6 +166,11 @@ impl Transform {
         &self.destination
     }
 
+    /// Whether chance takes part, so that the same subject may be rewritten in several ways.
+    pub fn is_random(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Call(call) if matches!(call.function, Function::Random(_))))
+    }
+
     /// Whether the rule applies.
     pub fn matches(&self, subject: Subject<'_>) -> bool {
         self.source.matches(subject)

@@ -176,6 +176,8 @@ impl<'a> Builder<'a> {
             let place = place.map(|account| account.origin.clone()).unwrap_or_default();
             vec![SettingsError { place, fault: SettingsFault::Account(error) }]
         })?;
+        let global = Account { mappings: settings.global_mappings.clone(), ..Account::named(AccountName::global()) };
+        let accounts = accounts.with(global, ids);
         Ok(Self {
             settings,
             accounts: Arc::new(accounts),
@@ -375,7 +377,8 @@ fn tenant(settings: &crate::settings::AccountSettings) -> Result<Account, Settin
     let key =
         |text: &String| PublicKey::parse_as(Role::Account, text).map_err(|_| SettingsFault::AccountKey(text.clone()));
     let nkey = settings.nkey.as_ref().map(key).transpose()?;
-    Ok(Account { nkey, limits: settings.limits, trace: settings.msg_trace.clone(), ..Account::named(name) })
+    let (limits, trace, mappings) = (settings.limits, settings.msg_trace.clone(), settings.mappings.clone());
+    Ok(Account { nkey, limits, trace, mappings, ..Account::named(name) })
 }
 
 fn concerns(error: &AccountError, account: &str) -> bool {

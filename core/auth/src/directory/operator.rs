@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use account::{Account, AccountIds, AccountName, Accounts, Limits, Sampling, TraceDest};
+use account::{
+    Account, AccountIds, AccountName, Accounts, Destination, Limits, Mapping, Mappings, Sampling, TraceDest,
+};
 use jwt::AccountClaims;
 use jwt::Zones;
 use jwt::bound;
@@ -133,7 +135,24 @@ fn compiled(claims: &AccountClaims) -> Account {
         max_leafnodes: bound(account.leaf),
     };
     let key = claims.common.subject;
-    Account { nkey: Some(key), limits, trace: trace(claims), ..Account::named(name(&key)) }
+    let (trace, mappings) = (trace(claims), mappings(claims));
+    Account { nkey: Some(key), limits, trace, mappings, ..Account::named(name(&key)) }
+}
+
+/// A mapping that does not compile moves nothing, as in the reference.
+fn mappings(claims: &AccountClaims) -> Mappings {
+    let mut mappings = Mappings::default();
+    for (source, destinations) in &claims.mappings {
+        let destinations = destinations.iter().map(|written| Destination {
+            subject: written.subject.clone(),
+            weight: written.percent(),
+            cluster: Some(written.cluster.clone()).filter(|cluster| !cluster.is_empty()),
+        });
+        let compiled = Mapping::compile(source, &destinations.collect::<Vec<_>>());
+        // The bound is that of the claims, which were judged.
+        let _ = compiled.and_then(|mapping| mappings.add(mapping));
+    }
+    mappings
 }
 
 /// A destination that is no subject was refused with the claims; one that is none all the same traces nothing.

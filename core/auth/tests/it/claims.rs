@@ -127,6 +127,17 @@ fn an_account_stays_the_same_account_when_its_claims_change() {
 }
 
 #[test]
+fn mappings_in_the_claims_of_an_account_move_what_its_users_publish() {
+    let chain = Chain::new("acme");
+    let to = |subject: &str, weight| jwt::WeightedMapping { subject: subject.into(), weight, cluster: String::new() };
+    let shop = chain.account("shop").with(|claims| {
+        claims.mappings.insert("a.*".into(), vec![to("b.$1", 0)]);
+    });
+    let joe = admission(&directory(&chain, &[&shop]), &attempt(&shop.user("joe")));
+    assert_eq!(joe.account.mappings.apply(subject("a.1"), None, 0), account::Mapped::To(b"b.1".to_vec()));
+}
+
+#[test]
 fn the_operators_system_account_is_the_system_account() {
     let chain = Chain::new("acme");
     let (sys, shop) = (chain.account("SYS"), chain.account("shop"));

@@ -145,3 +145,23 @@ fn plain_passwords_are_noticed() {
     assert!(!has(user("a").password("$2a$11$abcdefghijklmnopqrstuuH3ULDq0mFJPhyPOCwQDKRw3LmrEHDq6")));
     assert!(!has(nkey_user(&robot().public().to_string())));
 }
+
+#[test]
+fn mappings_belong_to_their_account_and_those_at_the_top_to_the_global_one() {
+    let mapping = |to: &str| {
+        let mut mappings = account::Mappings::default();
+        mappings.add(account::Mapping::compile("a", &[account::Destination::all(to)]).unwrap()).unwrap();
+        mappings
+    };
+    let mut settings = settings(vec![("A", vec![user("a")])]);
+    settings.accounts[0].mappings = mapping("b");
+    settings.global_mappings = mapping("c");
+    let directory = testkit::accounts::compiled(&settings);
+    let moved = |account: &str| {
+        let account = directory.account(account).unwrap();
+        account.mappings.apply(subject::Subject::parse(b"a").unwrap(), None, 0)
+    };
+    assert_eq!(moved("A"), account::Mapped::To(b"b".to_vec()));
+    assert_eq!(moved("$G"), account::Mapped::To(b"c".to_vec()));
+    assert_eq!(moved("$SYS"), account::Mapped::Same);
+}
