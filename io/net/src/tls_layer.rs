@@ -3,7 +3,7 @@
 use auth::CertificateName;
 use auth::settings::Distinguished;
 use broker::{LayerError, Opened};
-use tls::{Answer, Candidate, Dn, Fault, PeerFacts};
+use tls::{Answer, Candidate, Dn, PeerFacts};
 
 /// The reading half.
 pub(crate) struct TlsOpener(pub(crate) tls::Opener);
@@ -38,7 +38,7 @@ impl broker::Sealer for TlsSealer {
     }
 
     fn fail(&mut self, code: u8, wire: &mut Vec<u8>) {
-        self.0.fail(&Fault::PeerAlert(code), wire);
+        self.0.alert(code, wire);
     }
 }
 
