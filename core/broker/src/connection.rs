@@ -104,6 +104,8 @@ pub struct Connection {
     pub(crate) link: Arc<Link>,
     pub(crate) phase: Phase,
     pub(crate) carry: Carry,
+    /// Still counted among the strangers of its address.
+    pub(crate) is_stranger: bool,
     /// The reading half of a byte layer.
     pub(crate) opener: Option<Box<dyn Opener>>,
     /// Names in the certificate that the peer proved to own.

@@ -162,6 +162,7 @@ impl Engine {
             self.ok(&connection.link, &active);
         }
         connection.phase = Phase::Active(Box::new(active));
+        self.known(connection);
         self.hub.register(Registered { link: connection.link.clone(), label, account: Some(account) });
         self.tell(connection, &Event::Admitted);
         Step::Continue

@@ -1,22 +1,24 @@
 //! The hub: what all workers share.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use account::{Account, AccountName};
 use arc_swap::ArcSwap;
 use auth::{Directory, Permissions};
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
+use session::Greeting;
 
 use crate::account_state::AccountState;
-use crate::link::{Link, Slots};
 use crate::chance::Secure;
+use crate::link::{Link, Slots};
 use crate::login::LoginDesk;
 use crate::mailbox::{ConnectionKey, Mailbox, Note};
 use crate::observer::{ConnectionLabel, Observer};
 use crate::settings::ClientSettings;
+use crate::strangers::Strangers;
 
 /// Parts of the registry of connections, so that logins do not wait for each other.
 const SHARDS: usize = 16;
@@ -46,6 +48,7 @@ pub struct Hub {
     clients: AtomicUsize,
     total_clients: AtomicU64,
     permission_numbers: Mutex<PermissionNumbers>,
+    strangers: Strangers,
     pub(crate) secure: Arc<dyn Secure>,
     seed: u64,
 }
@@ -84,6 +87,7 @@ impl Hub {
             clients: AtomicUsize::new(0),
             total_clients: AtomicU64::new(0),
             permission_numbers: Mutex::default(),
+            strangers: Strangers::new(seed),
             secure,
             seed,
         };
@@ -118,17 +122,12 @@ impl Hub {
         self.mailboxes.iter().for_each(|mailbox| mailbox.post(Note::Review));
     }
 
-    /// Lets every worker look at its connections again.
-    pub fn review(&self) {
-        self.mailboxes.iter().for_each(|mailbox| mailbox.post(Note::Review));
-    }
-
-    /// Replaces the settings of client connections alone.
-    pub fn update_settings(&self, change: impl Fn(&mut ClientSettings)) {
+    /// Changes what the server says of itself and lets every worker tell the clients that understand it.
+    pub fn announce(&self, change: impl FnOnce(&mut Greeting)) {
         let mut settings = ClientSettings::clone(&self.settings.load());
-        change(&mut settings);
+        change(&mut settings.greeting);
         self.settings.store(Arc::new(settings));
-        self.review();
+        self.mailboxes.iter().for_each(|mailbox| mailbox.post(Note::Announce));
     }
 
     /// The living account of this name, brought to life if it is not yet.
@@ -137,9 +136,7 @@ impl Hub {
             return state.clone();
         }
         let mut accounts = self.accounts.write();
-        let born = || {
-            AccountState::new(account.clone(), self.seed ^ u64::from(account.id.get()))
-        };
+        let born = || AccountState::new(account.clone(), self.seed ^ u64::from(account.id.get()));
         accounts.entry(account.name.clone()).or_insert_with(born).clone()
     }
 
@@ -151,6 +148,22 @@ impl Hub {
     /// Client connections now, and in all.
     pub fn client_counts(&self) -> (usize, u64) {
         (self.clients.load(Ordering::Relaxed), self.total_clients.load(Ordering::Relaxed))
+    }
+
+    /// Whether there is room for one more stranger from this address.
+    pub fn admit_stranger(&self, address: IpAddr) -> bool {
+        self.strangers.enter(address.to_canonical())
+    }
+
+    /// A stranger has logged in, or is gone.
+    pub fn stranger_left(&self, address: IpAddr) {
+        self.strangers.leave(address.to_canonical());
+    }
+
+    /// A connection that was counted in cannot be served after all.
+    pub fn turned_away(&self, address: IpAddr) {
+        self.stranger_left(address);
+        self.client_left();
     }
 
     /// Counts a client in, if there may be one more.

@@ -30,6 +30,7 @@ mod plan;
 mod publish;
 mod settings;
 mod stage;
+mod strangers;
 mod subscribe;
 mod subscription;
 mod subscriptions;
@@ -38,8 +39,8 @@ mod worker;
 use std::time::Duration;
 
 pub use account_state::{AccountFull, AccountState};
-pub use chance::Secure;
 pub use buffers::{BufferId, READ_BUFFER_BYTES, READ_BUFFERS_MAX, ReadBuffers};
+pub use chance::Secure;
 pub use connection::{Connection, ReadOutcome, Step};
 pub use hub::{Hub, Registered};
 pub use internal::{InternalSubscriber, Message, Sender};
@@ -51,6 +52,7 @@ pub use observer::{ConnectionLabel, Event, NobodyWatches, Observer};
 pub use settings::{
     ClientSettings, DEFAULT_MAX_CONTROL_LINE_BYTES, DEFAULT_MAX_PAYLOAD_BYTES, DEFAULT_MAX_PENDING_BYTES,
 };
+pub use strangers::STRANGERS_PER_ADDRESS_MAX;
 pub use subscription::{ClientTarget, Peer, Subscription, Target};
 pub use worker::{Hands, Worker};
 

@@ -165,7 +165,8 @@ const RESUME_BYTES: usize = 256 << 10;
 impl QueueLimits {
     /// The bounds that follow from `max_pending`.
     pub fn new(max_pending_bytes: usize, never_stall: bool) -> Self {
-        let stall_bytes = if never_stall { max_pending_bytes / 4 * 3 } else { STALL_BYTES.min(max_pending_bytes / 4 * 3) };
+        let stall_bytes =
+            if never_stall { max_pending_bytes / 4 * 3 } else { STALL_BYTES.min(max_pending_bytes / 4 * 3) };
         Self { max_pending_bytes, stall_bytes, resume_bytes: RESUME_BYTES.min(stall_bytes / 2), never_stall }
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Queue {
     /// Bytes sent in all, and how far that must get by the deadline.
     sent_total: u64,
     deadline: Option<(Instant, u64)>,
+    /// What had been sent when that deadline was set.
+    sent_at_watch: u64,
     /// The writing half of TLS or another byte layer between the protocol and the transport.
     sealer: Option<Box<dyn Sealer>>,
     /// Replies that the peer may publish to because it was asked (`allow_responses`).
@@ -74,6 +76,7 @@ impl Queue {
             waiters: Vec::new(),
             sent_total: 0,
             deadline: None,
+            sent_at_watch: 0,
             sealer: None,
             reply_grants: None,
         }
@@ -91,6 +94,12 @@ impl Queue {
     /// Whether the far end of this queue is so far behind that what comes now is to be left out.
     fn leaves_out(&self) -> bool {
         self.limits.never_stall && self.bytes >= self.limits.stall_bytes
+    }
+
+    /// What waits now must have gone by then.
+    fn watch_until(&mut self, at: Instant) {
+        self.deadline = Some((at, self.sent_total + self.bytes as u64));
+        self.sent_at_watch = self.sent_total;
     }
 
     /// Publishers that may go on, once little enough waits.
@@ -127,12 +136,7 @@ impl Queue {
 
 impl Link {
     /// Sends what is staged, or queues it behind what already waits.
-    pub(crate) fn flush(
-        self: &Arc<Self>,
-        staged: &mut Staged,
-        buffers: &ReadBuffers,
-        pool: &mut ChunkPool,
-    ) -> Flushed {
+    pub(crate) fn flush(self: &Arc<Self>, staged: &mut Staged, buffers: &ReadBuffers, pool: &mut ChunkPool) -> Flushed {
         let mut queue = self.queue.lock();
         if queue.closed.is_some() {
             return Flushed::Closed;
@@ -325,7 +329,12 @@ impl Link {
     }
 
     /// Whether the peer has let the write deadline pass; otherwise when to look again, if bytes wait.
-    pub(crate) fn check_write_deadline(&self, now: Instant, write_deadline: Duration) -> Result<Option<Instant>, ()> {
+    pub(crate) fn check_write_deadline(
+        &self,
+        now: Instant,
+        write_deadline: Duration,
+        retry: bool,
+    ) -> Result<Option<Instant>, ()> {
         let mut queue = self.queue.lock();
         if queue.bytes == 0 {
             queue.deadline = None;
@@ -333,6 +342,11 @@ impl Link {
         }
         match queue.deadline {
             Some((at, goal)) if queue.sent_total < goal => {
+                if now >= at && retry && queue.sent_total > queue.sent_at_watch {
+                    let next = now + write_deadline;
+                    queue.watch_until(next);
+                    return Ok(Some(next));
+                }
                 if now >= at {
                     self.shut(&mut queue, CloseReason::SlowConsumerWriteDeadline);
                     return Err(());
@@ -341,7 +355,7 @@ impl Link {
             }
             _ => {
                 let at = now + write_deadline;
-                queue.deadline = Some((at, queue.sent_total + queue.bytes as u64));
+                queue.watch_until(at);
                 Ok(Some(at))
             }
         }

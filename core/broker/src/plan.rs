@@ -96,13 +96,7 @@ impl Plan {
     }
 
     /// Makes the plan for one subject.
-    fn make(
-        &mut self,
-        account: &Arc<AccountState>,
-        judged: Judged<'_>,
-        subject: &[u8],
-        matched: &mut Matched<Target>,
-    ) {
+    fn make(&mut self, account: &Arc<AccountState>, judged: Judged<'_>, subject: &[u8], matched: &mut Matched<Target>) {
         self.clear();
         let bucket = Graph::<Target>::bucket(subject);
         let revision = account.graph.revision_of(bucket);

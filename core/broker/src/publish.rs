@@ -89,9 +89,7 @@ impl Engine {
         active.batch.msgs += 1;
         active.batch.bytes += size as u64;
         let Active { account, permissions, route, .. } = &*active;
-        let plan = self.plans.get(*route, account, publish.subject, || {
-            judge(permissions, publish.subject)
-        });
+        let plan = self.plans.get(*route, account, publish.subject, || judge(permissions, publish.subject));
         if active.extraordinary || publish.reply.is_some() || plan.denial.is_some() {
             return self.publish_with_care(link, active, publish, source, plan);
         }
@@ -157,9 +155,8 @@ impl Engine {
         let Some(with_end) = source.bytes.get(body.start..body.end + 2) else { return };
         let lender = source.lender.filter(|_| size >= BORROW_BYTES);
         self.borrowed |= lender.is_some();
-        let lent = |start: usize, len: usize| {
-            lender.map(|(buffer, offset)| Borrowed { buffer, start: offset + start, len })
-        };
+        let lent =
+            |start: usize, len: usize| lender.map(|(buffer, offset)| Borrowed { buffer, start: offset + start, len });
         self.tails.whole.set(publish.reply, header_len, size);
         let whole = Laid {
             tail: &self.tails.whole.bytes,

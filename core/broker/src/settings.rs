@@ -33,6 +33,8 @@ pub struct ClientSettings {
     pub max_subscription_tokens: Option<usize>,
     /// How long a batch may wait for a client.
     pub write_deadline: Duration,
+    /// A client that misses it stays, as long as it takes anything at all.
+    pub write_retry: bool,
     /// Never hold up publishers; leave messages to slow clients out instead.
     pub never_stall: bool,
 }
@@ -67,6 +69,7 @@ impl Default for ClientSettings {
             max_subscriptions: None,
             max_subscription_tokens: None,
             write_deadline: Duration::from_secs(10),
+            write_retry: false,
             never_stall: false,
         }
     }

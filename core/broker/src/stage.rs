@@ -235,14 +235,7 @@ impl Stages {
 
     /// Stages one message: `head`, then the laid-out rest.
     #[inline(always)]
-    pub(crate) fn message(
-        &mut self,
-        slot: u32,
-        link: &Arc<Link>,
-        publisher: &Link,
-        head: &[u8],
-        laid: &Laid<'_>,
-    ) {
+    pub(crate) fn message(&mut self, slot: u32, link: &Arc<Link>, publisher: &Link, head: &[u8], laid: &Laid<'_>) {
         let stage = self.open(slot, link);
         let Self { staged, pool, taken, .. } = self;
         let staged = &mut staged[stage];

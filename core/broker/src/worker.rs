@@ -109,6 +109,7 @@ impl Worker {
             link,
             phase: Phase::Opening(Handshake::new(settings.handshake, *now)),
             carry: Carry::default(),
+            is_stranger: true,
             opener: None,
             certificate: None,
             limits: settings.limits_before_login(),
@@ -540,6 +541,13 @@ impl Engine {
         error.close_reason()
     }
 
+    /// The connection is no stranger any more.
+    pub(crate) fn known(&self, connection: &mut Connection) {
+        if mem::take(&mut connection.is_stranger) {
+            self.hub.stranger_left(connection.link.address.ip());
+        }
+    }
+
     /// Stages a `-ERR`.
     pub(crate) fn say_error(&mut self, connection: &Connection, text: &str) {
         self.stages.line(&connection.link, &wire::encode::err(text));
@@ -551,7 +559,7 @@ impl Engine {
 
     fn deadline(&mut self, connection: &mut Connection) -> Step {
         let settings = self.hub.settings();
-        match connection.link.check_write_deadline(self.now, settings.write_deadline) {
+        match connection.link.check_write_deadline(self.now, settings.write_deadline, settings.write_retry) {
             Ok(next) => connection.write_check = next,
             Err(()) => return Step::Close(CloseReason::SlowConsumerWriteDeadline),
         }
@@ -590,6 +598,7 @@ impl Engine {
             active.account.leave(&connection.link.stats);
             self.hub.unregister(connection.link.key.id);
         }
+        self.known(connection);
         if connection.link.kind == LinkKind::Client {
             self.hub.client_left();
         }

@@ -186,8 +186,8 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use auth::{Attempt, ConnectionKind, Directory, Settings};
     use super::*;
+    use auth::{Attempt, ConnectionKind, Directory, Settings};
 
     fn id_of(job: Job) -> u64 {
         match job {

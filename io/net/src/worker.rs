@@ -240,7 +240,8 @@ impl Worker {
 
     /// Gives a new connection to the worker with the fewest.
     fn place(&mut self, stream: std::net::TcpStream, address: SocketAddr) {
-        let least = (0..self.common.loads.len()).min_by_key(|&worker| self.common.loads[worker].load(Ordering::Relaxed));
+        let least =
+            (0..self.common.loads.len()).min_by_key(|&worker| self.common.loads[worker].load(Ordering::Relaxed));
         let worker = least.unwrap_or(0);
         self.common.loads[worker].fetch_add(1, Ordering::Relaxed);
         if worker == usize::from(self.number) {
@@ -256,6 +257,7 @@ impl Worker {
         let vacant = self.sockets.vacant_entry();
         let place = vacant.key();
         if register(self.poll.registry(), &mut stream, place).is_err() {
+            self.common.hub.turned_away(address.ip());
             self.common.loads[usize::from(self.number)].fetch_sub(1, Ordering::Relaxed);
             return;
         }

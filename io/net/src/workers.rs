@@ -94,14 +94,18 @@ impl Workers {
     ) -> Result<Running, WorkersError> {
         let loads: Arc<[AtomicUsize]> = self.polls.iter().map(|_| AtomicUsize::new(0)).collect();
         let security = listener.as_ref().map_or_else(Default::default, |listener| listener.security.clone());
-        let mut door = listener.map(|Listener { socket, gate, .. }| Door {
-            listener: mio::net::TcpListener::from_std(socket),
-            gate,
-        });
+        let mut door = listener
+            .map(|Listener { socket, gate, .. }| Door { listener: mio::net::TcpListener::from_std(socket), gate });
         let mut threads = Vec::new();
         for (number, poll) in self.polls.into_iter().enumerate() {
             let seed = seed.wrapping_add((number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            let common = Common { hub: hub.clone(), loads: loads.clone(), clock: self.clock, security: security.clone(), pool: pool.clone() };
+            let common = Common {
+                hub: hub.clone(),
+                loads: loads.clone(),
+                clock: self.clock,
+                security: security.clone(),
+                pool: pool.clone(),
+            };
             let door = door.take();
             let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
                 Worker::new(number as u16, poll, common, door, seed).run();

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use account::AccountIds;
-use auth::settings::Settings;
 use auth::Directory;
+use auth::settings::Settings;
 use broker::{
     ClientSettings, Connection, Hub, LinkKind, LoginDesk, LoginJob, LoginOutcome, Mailbox, NobodyWatches, Note,
     ReadOutcome, Secure, Step, Transport, Worker,
@@ -116,8 +116,7 @@ impl Conversation {
         let transport = Box::new(MemoryTransport(wire.clone()));
         let place = self.seats.len() as u32;
         assert!(self.hub.admit_client());
-        let mut connection =
-            self.worker.welcome(LinkKind::Client, place, "127.0.0.1:1".parse().unwrap(), transport);
+        let mut connection = self.worker.welcome(LinkKind::Client, place, "127.0.0.1:1".parse().unwrap(), transport);
         self.worker.greet(&mut connection);
         self.seats.push(Seat { connection, wire, closed: None, heard: 0 });
         let client = Client(self.seats.len() - 1);
@@ -141,7 +140,10 @@ impl Conversation {
     /// A client that is quiet, on a broker that asks nobody.
     pub fn guest(&mut self) -> Client {
         let client = self.connect();
-        self.says(&client, "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\n");
+        self.says(
+            &client,
+            "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\n",
+        );
         client
     }
 

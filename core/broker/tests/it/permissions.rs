@@ -27,7 +27,10 @@ fn a_publish_outside_the_allow_list_is_refused_by_its_name() {
     let mut broker = tenants_broker();
     let (clerk, back) = (broker.login("clerk"), broker.login("back"));
     broker.says(&back, "SUB > 1\r\n");
-    broker.says(&clerk, "PUB orders.new 1\r\n1\r\nPUB users.signup 1\r\n2\r\nPUB users.list 1\r\n3\r\nPUB billing 1\r\n4\r\n");
+    broker.says(
+        &clerk,
+        "PUB orders.new 1\r\n1\r\nPUB users.signup 1\r\n2\r\nPUB users.list 1\r\n3\r\nPUB billing 1\r\n4\r\n",
+    );
     assert_eq!(broker.hears(&back), "MSG orders.new 1 1\r\n1\r\nMSG users.signup 1 1\r\n2\r\n");
     assert_eq!(
         broker.hears(&clerk),
@@ -125,13 +128,11 @@ fn a_reload_takes_rights_back_and_leaves_the_rest_alone() {
     let (clerk, back, teller) = (broker.login("clerk"), broker.login("back"), broker.login("teller"));
     broker.says(&clerk, "SUB events.> 1\r\nSUB _INBOX.x 2\r\n");
     let mut after = tenants();
-    after.accounts[0].users[1].permissions.as_mut().unwrap().subscribe.allow = Some(vec!["events.sale".into(), "_INBOX.>".into()]);
+    after.accounts[0].users[1].permissions.as_mut().unwrap().subscribe.allow =
+        Some(vec!["events.sale".into(), "_INBOX.>".into()]);
     after.accounts[1].users.clear();
     reload(&mut broker, &after);
-    assert_eq!(
-        broker.hears(&clerk),
-        "-ERR 'Permissions Violation for Subscription to \"events.>\" (sid \"1\")'\r\n"
-    );
+    assert_eq!(broker.hears(&clerk), "-ERR 'Permissions Violation for Subscription to \"events.>\" (sid \"1\")'\r\n");
     assert!(broker.closed(&teller).is_some(), "the user is gone");
     broker.says(&back, "PUB events.sale 1\r\nx\r\nPUB _INBOX.x 1\r\ny\r\n");
     assert_eq!(broker.hears(&clerk), "MSG _INBOX.x 2 1\r\ny\r\n");
