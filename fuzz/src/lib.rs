@@ -1,0 +1,36 @@
+//! Any bytes, every door: the functions behind the fuzz targets, by name.
+//!
+//! A target is one line. What must hold is written where it belongs: in the room that reads the bytes, or here when it
+//! follows from the room's public words alone. The corpus is replayed on the stable compiler by `cargo test`.
+
+mod algebra;
+mod texts;
+
+/// A fuzz target: a name and what it does with bytes. It panics when something that must hold does not.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: [Target; 13] = [
+    ("wire_client", wire::fuzz_client),
+    ("wire_headers", wire::fuzz_headers),
+    ("wire_servers", wire::fuzz_servers),
+    ("conf", conf::fuzz_parse),
+    ("nkeys_key", nkeys::fuzz::fuzz_key),
+    ("nkeys_creds", nkeys::fuzz::fuzz_creds),
+    ("nkeys_open", nkeys::fuzz::fuzz_open),
+    ("jwt_token", jwt::fuzz::fuzz_token),
+    ("jwt_claims", jwt::fuzz::fuzz_claims),
+    ("subject_algebra", algebra::filters),
+    ("subject_transform", algebra::transform),
+    ("session_connect", texts::connect),
+    ("moment_texts", texts::moments),
+];
+
+/// Runs the target of that name.
+///
+/// # Panics
+/// When there is none, or when what must hold does not.
+pub fn run(name: &str, bytes: &[u8]) {
+    let target = TARGETS.iter().find(|(known, _)| *known == name).expect("the target is in the table");
+    target.1(bytes);
+}
