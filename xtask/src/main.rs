@@ -4,6 +4,7 @@ mod arrows;
 mod bench;
 mod check;
 mod corpus;
+mod fuzz;
 mod licences;
 mod metadata;
 mod prove;
@@ -24,6 +25,7 @@ cargo xtask TASK
   arrows                      the arrows of ARCHITECTURE.md against cargo metadata
   licences                    licences and bans of deny.toml against cargo metadata
   corpus                      every file of fuzz/corpus through its target, on the stable compiler
+  fuzz [--seconds N] [TARGET…]  libFuzzer on the nightly compiler, 60 s each
   record [--ours] [NAME…]     transcripts of test/conformance, from the reference server (or ours, NATS_SERVER)
   story                       the README's story with the built binaries
   bench [SET] [--repeat N] [--seconds S] [--only A,B] [--servers NAME=BINARY,…] [--write]
@@ -49,6 +51,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["arrows"] => arrows::run(),
         ["licences"] => licences::run(),
         ["corpus"] => corpus::run(),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         ["record", rest @ ..] => record(rest),
         ["story"] => story::run(),
         ["bench", rest @ ..] => bench::run(rest),
