@@ -200,20 +200,14 @@ fn by_certificate(directory: &Directory, attempt: &Attempt, proxied: bool) -> Re
     Ok(admit(&user.common, label, Proof::Certificate))
 }
 
-/// A user whose name equals the subject, else one whose name has the same parts in another order. Should several match,
-/// the first by name is taken, so that the answer is always the same.
+/// A user whose name equals the subject, else one whose name has the same parts in another order.
 fn by_distinguished<'a>(
     directory: &'a Directory,
     subject: &Distinguished,
     eligible: impl Fn(&User) -> bool,
 ) -> Option<(&'a String, &'a User)> {
-    let users = || directory.users.iter().filter(|(_, user)| eligible(user));
-    let named = |same: fn(&Distinguished, &Distinguished) -> bool| {
-        let matching = users().filter(|(_, user)| user.distinguished.as_ref().is_some_and(|dn| same(dn, subject)));
-        matching.min_by_key(|(name, _)| *name)
-    };
-    named(|dn, subject| dn.ordered == subject.ordered)
-        .or_else(|| named(|dn, subject| dn.any_order == subject.any_order))
+    let named = directory.distinguished.matching(subject).filter_map(|name| directory.users.get_key_value(name));
+    named.into_iter().find(|(_, user)| eligible(user))
 }
 
 fn written(name: &CertificateName) -> String {

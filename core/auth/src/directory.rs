@@ -31,6 +31,8 @@ pub struct Directory {
     pub(crate) proxy_required: bool,
     certificate_kinds: Vec<ConnectionKind>,
     pub(crate) toll: Toll,
+    /// Users by their distinguished name.
+    pub(crate) distinguished: Names,
     /// For whom nobody has rules.
     pub(crate) plain: Arc<Permissions>,
     /// Accounts and users are signed claims.
@@ -47,6 +49,34 @@ pub(crate) struct User {
     pub(crate) password: Stored,
     pub(crate) has_password: bool,
     pub(crate) distinguished: Option<Distinguished>,
+}
+
+/// User names by the two texts of a distinguished name. Several users may have names that differ in order only; they are
+/// in alphabetical order, so that the answer is always the same.
+#[derive(Clone, Default)]
+pub(crate) struct Names {
+    ordered: HashMap<String, Vec<String>>,
+    any_order: HashMap<String, Vec<String>>,
+}
+
+impl Names {
+    fn of(users: &HashMap<String, User>) -> Self {
+        let mut names = Self::default();
+        for (name, user) in users {
+            if let Some(Distinguished { ordered, any_order }) = &user.distinguished {
+                names.ordered.entry(ordered.clone()).or_default().push(name.clone());
+                names.any_order.entry(any_order.clone()).or_default().push(name.clone());
+            }
+        }
+        names.ordered.values_mut().chain(names.any_order.values_mut()).for_each(|same| same.sort());
+        names
+    }
+
+    /// Users whose name equals this one, then those whose name has the same parts.
+    pub(crate) fn matching(&self, name: &Distinguished) -> impl Iterator<Item = &String> {
+        let equal = self.ordered.get(&name.ordered).into_iter().flatten();
+        equal.chain(self.any_order.get(&name.any_order).into_iter().flatten())
+    }
 }
 
 /// A user that is found by its public key.

@@ -48,6 +48,7 @@ mod callout;
 mod claims;
 mod denial;
 mod directory;
+mod explain;
 mod kind;
 mod password;
 mod permissions;
@@ -65,6 +66,7 @@ pub use callout::{
 };
 pub use denial::{Action, Because, Denial, publish_denied_text, reply_denied_text};
 pub use directory::{Cost, Directory, MAX_USERS, SettingsError, SettingsFault};
+pub use explain::{Explanation, Outcome, Wish};
 pub use kind::{ConnectionKind, UnknownKind};
 pub use permissions::{Binding, Lists, Permissions, Source, is_reserved_reply};
 pub use reply::{MAX_REPLY_GRANTS, ReplyGrants};

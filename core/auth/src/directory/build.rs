@@ -8,7 +8,7 @@ use account::{Account, AccountError, AccountIds, AccountName, Accounts, GLOBAL};
 use nkeys::{PublicKey, Role};
 use secret::Secret;
 
-use super::{Anonymous, Common, Directory, NkeyUser, Single, User};
+use super::{Anonymous, Common, Directory, Names, NkeyUser, Single, User};
 use crate::callout::Callout;
 use crate::kind::KindSet;
 use crate::password::{Stored, Toll};
@@ -349,6 +349,7 @@ impl<'a> Builder<'a> {
             required: self.has_users() || self.single.is_some() || anonymous.is_some(),
             plain: Arc::new(Permissions::unrestricted(self.binding(self.accounts.global()))),
             accounts: self.accounts,
+            distinguished: Names::of(&self.users),
             users: self.users,
             nkeys: self.nkeys,
             single: self.single,

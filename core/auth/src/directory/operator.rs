@@ -14,7 +14,7 @@ use nkeys::PublicKey;
 use secret::Secret;
 
 use super::build::{binding, proxy_keys};
-use super::{Directory, SettingsError};
+use super::{Directory, Names, SettingsError};
 use crate::password::Toll;
 use crate::permissions::Permissions;
 use crate::settings::{OperatorSettings, Place};
@@ -63,6 +63,7 @@ impl Directory {
             toll: Toll::default(),
             operators: Some(operators),
             callout: None,
+            distinguished: Names::default(),
             defaults: HashMap::new(),
         })
     }
@@ -117,6 +118,7 @@ impl Directory {
             plain: self.plain.clone(),
             operators,
             callout: self.callout.clone(),
+            distinguished: Names::default(),
             defaults: HashMap::new(),
         }
     }

@@ -157,6 +157,47 @@ fn fix_358cdc4_limits_are_not_cut() {
     assert_eq!((limits.max_payload, limits.max_subscriptions), (limit, limit));
 }
 
+/// Changed default permissions did not reach those who were connected. A login is judged again by the same function.
+#[test]
+fn fix_1e54f72_changed_defaults_reach_the_same_login() {
+    let mut before = shop();
+    let guest = attempt("guest", "guest");
+    let denied = |settings: &Settings| {
+        admitted(&compiled(settings), &guest).permissions.subscribe(filter("public.x"), None).is_err()
+    };
+    assert!(!denied(&before));
+    before.accounts[0].default_permissions.as_mut().unwrap().subscribe.deny = Some(vec!["public.>".into()]);
+    assert!(denied(&before));
+}
+
+/// A callout that was removed went on deciding.
+#[test]
+fn fix_aaf0255_a_removed_callout_decides_nothing() {
+    let mut house = settings(vec![("A", vec![user("a").password("a")])]);
+    house.authorization.auth_callout = Some(auth::settings::CalloutSettings {
+        issuer: jwt::testing::key(nkeys::Role::Account, "issuer").public().to_string(),
+        account: None,
+        auth_users: vec!["service".into()],
+        xkey: None,
+        allowed_accounts: Vec::new(),
+        origin: auth::settings::Place::default(),
+    });
+    let verdict = |settings: &Settings| auth::authenticate(&compiled(settings), &attempt("a", "a"), crate::NOW);
+    assert!(matches!(verdict(&house), auth::Verdict::AskCallout(_)));
+    house.authorization.auth_callout = None;
+    assert!(matches!(verdict(&house), auth::Verdict::Admit(_)));
+}
+
+/// A second CONNECT moved a connection into another account and left its subscriptions in the old one.
+#[test]
+fn fix_d1cf061_another_user_or_account_is_another_identity() {
+    let shop = compiled(&shop());
+    let alice = admitted(&shop, &attempt("alice", "alice"));
+    for other in ["clerk", "teller", "root"] {
+        assert!(!alice.is_same_identity(&admitted(&shop, &attempt(other, other))), "{other}");
+    }
+}
+
 /// Secrets in logs, events and monitoring: nothing that this room hands out prints one.
 #[test]
 fn secrets_do_not_print() {

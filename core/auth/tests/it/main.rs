@@ -3,6 +3,7 @@
 mod advisories;
 mod callout;
 mod claims;
+mod explain;
 mod login;
 mod matrix;
 mod monotony;

@@ -85,3 +85,13 @@ fn a_queue_is_within_a_rule_of_the_same_text_or_a_wider_one() {
     assert!(within("v1", "v1") && within("v1.a", "v1.*") && within("v1.*", "v1.*") && within("v1.>", ">"));
     assert!(!within("v1.>", "v1.*") && !within("v1", "v1.*") && !within("v2.a", "v1.>") && !within("v*", "v1"));
 }
+
+/// Control characters in filters were forwarded raw to other servers and became commands there.
+#[test]
+fn advisory_2026_22_nothing_that_ends_a_line_is_part_of_a_subject_filter_or_queue() {
+    for byte in (0..=0x20).chain([0x7f]) {
+        for text in [vec![byte], [b"a.", &[byte][..], b".b"].concat(), [b"a", &[byte][..]].concat()] {
+            assert!(Subject::parse(&text).is_err() && Filter::parse(&text).is_err() && Queue::parse(&text).is_err());
+        }
+    }
+}
