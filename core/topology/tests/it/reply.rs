@@ -1,0 +1,67 @@
+use bulwark_topology::{MappedReply, ReplyMapper, ReplyRoute};
+use proptest::prelude::*;
+
+fn mapped(mapper: &ReplyMapper, reply: &str, old: bool) -> String {
+    let mut out = Vec::new();
+    mapper.map(&mut out, reply.as_bytes(), old);
+    String::from_utf8(out).expect("text")
+}
+
+#[test]
+fn an_answer_finds_its_way_back_to_cluster_and_server() {
+    let asker = ReplyMapper::new("C2", "NA");
+    let colleague = ReplyMapper::new("C2", "NB");
+    let stranger = ReplyMapper::new("C1", "NC");
+    let subject = mapped(&asker, "rep.g", false);
+    assert!(subject.starts_with("_GR_.Q9nuOZ."), "{subject}");
+    let parsed = MappedReply::parse(subject.as_bytes()).expect("mapped");
+    assert_eq!(asker.route(&parsed, true), ReplyRoute::Here(b"rep.g"));
+    assert_eq!(stranger.route(&parsed, true), ReplyRoute::Drop);
+    let ReplyRoute::Server { hash, reply } = colleague.route(&parsed, true) else { panic!() };
+    assert_eq!((Some(hash), reply), (parsed.server, &b"rep.g"[..]));
+    assert_eq!(colleague.route(&parsed, false), ReplyRoute::Here(b"rep.g"), "what came by a route goes no further");
+}
+
+#[test]
+fn old_peers_get_the_old_form() {
+    let asker = ReplyMapper::new("C1", "NA");
+    let subject = mapped(&asker, "rep", true);
+    assert_eq!(subject, "$GR.ab86.rep");
+    let parsed = MappedReply::parse(subject.as_bytes()).expect("mapped");
+    assert_eq!(asker.route(&parsed, true), ReplyRoute::Here(b"rep"));
+    assert_eq!(ReplyMapper::new("C2", "NA").route(&parsed, true), ReplyRoute::Drop);
+}
+
+#[test]
+fn what_only_begins_like_a_mapped_reply_is_none() {
+    for subject in [
+        "",
+        "_GR_",
+        "_GR_.",
+        "_GR_.abcdef",
+        "_GR_.abcdef.ghijkl",
+        "_GR_.abcdef.ghijkl.",
+        "_GR_.abcdeX.ghijk.r",
+        "$GR.abcd",
+        "$GR.abcd.",
+        "$GR.abcdef.r",
+        "foo",
+    ] {
+        assert_eq!(MappedReply::parse(subject.as_bytes()), None, "{subject}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_reply_comes_back_as_it_was(reply in "[!-~]{1,60}", cluster in ".{0,20}", server in ".{0,20}", old: bool) {
+        let mapper = ReplyMapper::new(&cluster, &server);
+        let subject = mapped(&mapper, &reply, old);
+        let parsed = MappedReply::parse(subject.as_bytes()).expect("mapped");
+        prop_assert_eq!(mapper.route(&parsed, true), ReplyRoute::Here(reply.as_bytes()));
+    }
+
+    #[test]
+    fn no_subject_panics(subject in prop::collection::vec(any::<u8>(), 0..40)) {
+        let _ = MappedReply::parse(&subject);
+    }
+}
