@@ -1,7 +1,7 @@
 // nats.c against a server with smoke.conf: smoke nats://127.0.0.1:PORT. Ends with 1 at the first surprise.
 // cc smoke.c -lnats -o smoke
 
-#include <nats.h>
+#include <nats/nats.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
