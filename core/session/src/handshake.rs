@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use moment::Instant;
+use moment::{Deadline, Deadlines, Instant};
 use wire::CloseReason;
 
+use crate::active::{Due, PingRules};
 use crate::connect::{ConnectError, ConnectOptions};
 
 /// What the listener asks of those who come.
@@ -18,6 +19,30 @@ pub struct HandshakeRules {
     pub headers: bool,
     /// A login must have succeeded within this time; `None` where no login is asked for.
     pub auth_timeout: Option<Duration>,
+}
+
+/// What a handshake waits for.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    Login,
+    Ping,
+}
+
+impl Deadline for Wait {
+    const ALL: &'static [Self] = &[Self::Login, Self::Ping];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What is due before login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EarlyDue {
+    /// Refuse with [`LoginError::Timeout`].
+    LoginTimeout,
+    /// Send a PING, or close as stale.
+    Session(Due),
 }
 
 /// Why the handshake ends. The texts are facts of the protocol.
@@ -76,13 +101,40 @@ pub enum Opening {
 #[derive(Debug)]
 pub struct Handshake {
     rules: HandshakeRules,
-    until: Option<Instant>,
+    ping: Option<PingRules>,
+    waits: Deadlines<Wait, 2>,
+    pings_out: u32,
 }
 
 impl Handshake {
     /// Begins at `now`; with TLS that is when TLS stands.
     pub fn new(rules: HandshakeRules, now: Instant) -> Self {
-        Self { rules, until: rules.auth_timeout.map(|timeout| now + timeout) }
+        let mut waits = Deadlines::new();
+        waits.set(Wait::Login, rules.auth_timeout.map_or(Instant::NEVER, |timeout| now + timeout));
+        Self { rules, ping: None, waits, pings_out: 0 }
+    }
+
+    /// Pings whoever says nothing, from `now` on. With this, [`Handshake::due`] decides what a deadline means.
+    #[must_use]
+    pub fn with_pings(mut self, ping: PingRules, now: Instant) -> Self {
+        self.waits.set(Wait::Ping, now + ping.interval);
+        self.ping = Some(ping);
+        self
+    }
+
+    /// What is due at `now`. Ask until it says nothing. Nothing a peer says answers a ping here: whatever it says is a
+    /// login or the end.
+    pub fn due(&mut self, now: Instant) -> Option<EarlyDue> {
+        match self.waits.take_expired(now)? {
+            Wait::Login => Some(EarlyDue::LoginTimeout),
+            Wait::Ping => {
+                let rules = self.ping?;
+                self.waits.set(Wait::Ping, now + rules.interval.max(Duration::from_millis(1)));
+                let is_stale = self.pings_out >= rules.max_out;
+                self.pings_out += 1;
+                Some(EarlyDue::Session(if is_stale { Due::Stale } else { Due::Ping }))
+            }
+        }
     }
 
     /// Bytes arrived, and nothing has been made of them yet. Where a login is asked for, whatever does not begin as a
@@ -132,9 +184,9 @@ impl Handshake {
         Opening::Anonymous(Box::default())
     }
 
-    /// When the login must have succeeded.
+    /// When to ask [`Handshake::due`] again; without pings, when the login must have succeeded.
     pub fn deadline(&self) -> Option<Instant> {
-        self.until
+        self.waits.next()
     }
 
     /// Whether headers may be used by a client that asks for them.
@@ -229,5 +281,28 @@ mod tests {
         ] {
             assert_eq!((error.wire_text(), error.close_reason().as_str()), (text, reason));
         }
+    }
+
+    #[test]
+    fn who_never_says_a_word_is_pinged_and_then_stale() {
+        let ping = PingRules { interval: Duration::from_secs(2), max_out: 1 };
+        let mut handshake = Handshake::new(HandshakeRules::default(), Instant::START).with_pings(ping, Instant::START);
+        let at = |seconds| Instant::START + Duration::from_secs(seconds);
+        assert_eq!(handshake.deadline(), Some(at(2)));
+        assert_eq!(handshake.due(at(1)), None);
+        assert_eq!(handshake.due(at(2)), Some(EarlyDue::Session(Due::Ping)));
+        assert_eq!(handshake.due(at(2)), None);
+        assert_eq!(handshake.due(at(4)), Some(EarlyDue::Session(Due::Stale)));
+    }
+
+    #[test]
+    fn a_login_has_its_time_and_no_more() {
+        let rules = HandshakeRules { auth_timeout: Some(Duration::from_secs(2)), ..HandshakeRules::default() };
+        let mut handshake = Handshake::new(rules, Instant::START);
+        let end = Instant::START + Duration::from_secs(2);
+        assert_eq!(handshake.deadline(), Some(end));
+        assert_eq!(handshake.due(Instant::START), None);
+        assert_eq!(handshake.due(end), Some(EarlyDue::LoginTimeout));
+        assert_eq!(Handshake::new(HandshakeRules::default(), end).deadline(), None);
     }
 }

@@ -37,5 +37,5 @@ pub use active::{Due, PingRules, Pong, Session};
 pub use aside::{Aside, aside};
 pub use connect::{ConnectError, ConnectOptions};
 pub use greeting::Greeting;
-pub use handshake::{Handshake, HandshakeRules, LoginError, Opening};
+pub use handshake::{EarlyDue, Handshake, HandshakeRules, LoginError, Opening};
 pub use label::{LabelKind, connection_label};
