@@ -4,13 +4,17 @@
 //! follows from the room's public words alone. The corpus is replayed on the stable compiler by `cargo test`.
 
 mod algebra;
+/// The file of the room, without the event loops around it: a target should not build the whole server.
+#[path = "../../io/net/src/proxy.rs"]
+pub mod proxy;
+mod secure;
 mod texts;
 
 /// A fuzz target: a name and what it does with bytes. It panics when something that must hold does not.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 17] = [
     ("wire_client", wire::fuzz_client),
     ("wire_headers", wire::fuzz_headers),
     ("wire_servers", wire::fuzz_servers),
@@ -24,6 +28,10 @@ pub const TARGETS: [Target; 13] = [
     ("subject_transform", algebra::transform),
     ("session_connect", texts::connect),
     ("moment_texts", texts::moments),
+    ("tls_name", secure::name),
+    ("tls_certificate", secure::certificate),
+    ("tls_ocsp_answer", secure::answer),
+    ("net_proxy", secure::proxy),
 ];
 
 /// Runs the target of that name.
