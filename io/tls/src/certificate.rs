@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::BuildError;
-use crate::identity::{dns_names, subject_text};
+use crate::identity::{dns_names, name_text, subject_text};
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
@@ -47,6 +48,32 @@ impl CertificateInfo {
     /// Whole days until it expires; negative once it has.
     pub fn days_left(&self, now: i64) -> i64 {
         self.not_after.saturating_sub(now).div_euclid(SECONDS_PER_DAY)
+    }
+}
+
+/// One of our revocation lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListInfo {
+    /// Where it was read.
+    pub file: PathBuf,
+    /// Whose certificates it is about.
+    pub issuer: String,
+    /// When the next one should be here, in seconds since the epoch. Afterwards it refuses.
+    pub next_update: Option<i64>,
+    /// How many certificates it revokes.
+    pub revoked: usize,
+}
+
+impl ListInfo {
+    pub(crate) fn read(file: &Path, list: &CertificateRevocationListDer<'_>) -> Result<Self, BuildError> {
+        let (_, parsed) = CertificateRevocationList::from_der(list)
+            .map_err(|error| BuildError::BadCrl { path: file.into(), why: error.to_string() })?;
+        Ok(Self {
+            file: file.into(),
+            issuer: name_text(parsed.issuer()),
+            next_update: parsed.next_update().map(|time| time.timestamp()),
+            revoked: parsed.iter_revoked_certificates().count(),
+        })
     }
 }
 

@@ -438,3 +438,6 @@ impl Layer {
         self.sealer.close(wire);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,6 +96,11 @@ impl Protection {
         self.blocks_left < 4 * blocks(MAX_PLAIN) || self.sequence >= u64::MAX - 16
     }
 
+    #[cfg(test)]
+    pub(crate) fn wear_out(&mut self) {
+        self.blocks_left = 0;
+    }
+
     /// How many bytes stand before the plaintext of a record.
     pub(crate) fn prefix_len(&self) -> usize {
         match self.layout {

@@ -11,10 +11,11 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-use crate::certificate::CertificateInfo;
+use crate::certificate::{CertificateInfo, ListInfo};
 use crate::chooser::{Candidate, Chooser};
 use crate::files::{ReadFile, pair};
 use crate::handshake::{Handshake, fault_of};
+use crate::ocsp::{Answer, OcspError, Status};
 use crate::provider::{provider, versions};
 use crate::verify::Trust;
 use crate::{BuildError, CertificateFiles, Fault, PeerFacts, PinnedCerts, Settings};
@@ -30,6 +31,7 @@ pub struct ServerTls {
     certificates: Vec<CertificateInfo>,
     chains: Vec<Vec<CertificateDer<'static>>>,
     anchors: Vec<Vec<u8>>,
+    lists: Vec<ListInfo>,
     pinned: PinnedCerts,
     timeout: Duration,
 }
@@ -62,6 +64,7 @@ impl ServerTls {
             certificates: ours.iter().map(|own| own.info.clone()).collect(),
             chains: ours.into_iter().map(|own| own.chain).collect(),
             anchors: trust.iter().flat_map(Trust::anchors).map(<[u8]>::to_vec).collect(),
+            lists: trust.map(|trust| trust.lists).unwrap_or_default(),
             pinned: settings.pinned_certs.clone(),
             timeout: settings.timeout,
         })
@@ -100,6 +103,25 @@ impl ServerTls {
     /// From now on shows this OCSP answer with the certificate at `index`; `None` shows none.
     pub fn staple(&self, index: usize, response: Option<Vec<u8>>) {
         self.chooser.staple(index, response);
+    }
+
+    /// Checks a fetched or stored OCSP answer and shows it from now on if it is about the certificate at `index`, signed by
+    /// its issuer, and good. Whatever was shown before stays if it is not.
+    ///
+    /// # Errors
+    /// If it is no answer. An answer that says something other than good comes back and is not shown.
+    pub fn staple_answer(&self, index: usize, response: Vec<u8>, now: i64) -> Result<Answer, OcspError> {
+        let (certificate, issuer) = self.with_issuer(index).ok_or(OcspError::BadCertificate)?;
+        let answer = Answer::read(&response, certificate, issuer, now)?;
+        if answer.status == Status::Good && answer.is_current(now, 0, 0) {
+            self.staple(index, Some(response));
+        }
+        Ok(answer)
+    }
+
+    /// The revocation lists of the block: one past its time refuses everybody, so somebody should look at their end.
+    pub fn revocation_lists(&self) -> &[ListInfo] {
+        &self.lists
     }
 
     /// Asks again about a peer that was let in before a reload: is its certificate still trusted, in time, not revoked,

@@ -17,6 +17,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use x509_parser::prelude::{ExtendedKeyUsage, FromDer, X509Certificate};
 
+use crate::certificate::ListInfo;
 use crate::files::{ReadFile, read, revocation_lists};
 use crate::{BuildError, Settings};
 
@@ -27,6 +28,7 @@ pub(crate) struct Trust {
     /// The configured roots as they are, to recognise one that a peer shows by itself.
     anchors: Arc<HashSet<Vec<u8>>>,
     revoked: Vec<CertificateRevocationListDer<'static>>,
+    pub(crate) lists: Vec<ListInfo>,
     /// Roots of the system are too many to be named in a handshake.
     is_system: bool,
 }
@@ -42,12 +44,15 @@ impl Trust {
         if let (true, Some(path)) = (roots.is_empty(), &settings.ca_file) {
             return Err(BuildError::BadRoots { path: path.clone() });
         }
-        let mut revoked = Vec::new();
+        let (mut revoked, mut lists) = (Vec::new(), Vec::new());
         for path in &settings.crl_files {
-            revoked.extend(revocation_lists(path, &read(path, read_file)?)?);
+            for list in revocation_lists(path, &read(path, read_file)?)? {
+                lists.push(ListInfo::read(path, &list)?);
+                revoked.push(list);
+            }
         }
         let anchors = if is_system { HashSet::new() } else { certificates.iter().map(|der| der.to_vec()).collect() };
-        Ok(Self { roots: Arc::new(roots), anchors: Arc::new(anchors), revoked, is_system })
+        Ok(Self { roots: Arc::new(roots), anchors: Arc::new(anchors), revoked, lists, is_system })
     }
 
     /// The configured roots, in DER.

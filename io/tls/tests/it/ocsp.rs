@@ -223,8 +223,9 @@ fn our_own_certificate_says_where_to_ask_and_whether_it_promised() {
     let forge =
         Forge { signer_key: &authority.key_der, signer: &authority.der, enclosed: None, certificate: own, issuer };
     let response = forge.answer();
-    Answer::read(&response, own, issuer, NOW).unwrap();
-    tls.staple(0, Some(response));
+    assert_eq!(tls.staple_answer(0, response, NOW).unwrap().status, Status::Good);
+    assert!(tls.staple_answer(0, GOOD_ANSWER.to_vec(), NOW).is_err(), "an answer about somebody else");
+    assert_eq!(tls.staple_answer(7, Vec::new(), NOW), Err(OcspError::BadCertificate));
     let client = crate::pair::client_tls(&client, &files).connect("localhost").unwrap();
     crate::pair::shake(tls.accept().unwrap(), client).unwrap();
 }

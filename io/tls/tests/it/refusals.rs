@@ -193,6 +193,9 @@ fn a_revoked_certificate_is_refused_and_others_of_its_issuer_are_not() {
     let (good, bad) = (gate.clients.issue(good_client()), gate.clients.issue(good_client()));
     gate.files.write("revoked.crl", gate.clients.revocation_list(&[&bad], Years::Now));
     gate.server.crl_files = vec!["revoked.crl".into()];
+    let tls = server_tls(&gate.server, &gate.files);
+    let list = &tls.revocation_lists()[0];
+    assert_eq!((list.issuer.as_str(), list.revoked, list.next_update), ("CN=Client CA", 1, Some(3_786_912_000)));
     let gate = gate.showing(&good);
     assert!(gate.admits());
     assert_eq!(gate.showing(&bad).refusal(), Fault::CertificateRefused("x509: certificate is revoked".into()));
