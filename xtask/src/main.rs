@@ -1,5 +1,6 @@
 //! Project tasks: `cargo xtask TASK`. Progress is visible, failure is loud.
 
+mod advisories;
 mod arrows;
 mod bench;
 mod check;
@@ -30,6 +31,7 @@ cargo xtask TASK
   story                       the README's story with the built binaries
   bench [SET] [--repeat N] [--seconds S] [--only A,B] [--servers NAME=BINARY,…] [--write]
                               side by side with the reference, interleaved; --write puts the table into docs/figures.md
+  prove advisories            the advisory scenes against older references, as a control
   prove [AREA…]               long runs, written to docs/proofs/AREA.md
 ";
 
@@ -55,6 +57,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["record", rest @ ..] => record(rest),
         ["story"] => story::run(),
         ["bench", rest @ ..] => bench::run(rest),
+        ["prove", "advisories"] => advisories::prove(),
         ["prove", rest @ ..] => prove::run(rest),
         _ => Err(format!("no such task\n\n{USAGE}")),
     }

@@ -1,4 +1,5 @@
-//! Plays scripts: `conformance record [--ours] [NAME…]` writes transcripts, `conformance play BINARY NAME…` prints them.
+//! Plays scripts: `conformance record [--ours] [NAME…]` writes transcripts, `conformance play BINARY [NAME…]` prints them,
+//! `conformance compare BINARY [NAME…]` shows where a binary differs from what is expected of ours.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -21,7 +22,10 @@ fn main() -> ExitCode {
         ["record", "--ours", ref names @ ..] => ours().and_then(|binary| record(&binary, names, library::decided_path)),
         ["record", ref names @ ..] => reference().and_then(|binary| record(&binary, names, library::transcript_path)),
         ["play", binary, ref names @ ..] => show(Path::new(binary), names),
-        _ => Err("usage: conformance record [--ours] [NAME…] | play BINARY NAME…".to_owned()),
+        ["compare", binary, ref names @ ..] => compare(Path::new(binary), names),
+        _ => {
+            Err("usage: conformance record [--ours] [NAME…] | play BINARY [NAME…] | compare BINARY [NAME…]".to_owned())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -36,6 +40,22 @@ fn show(binary: &Path, names: &[&str]) -> Result<(), String> {
     for name in chosen(names)? {
         println!("== {name}\n{}", play(&library::script(&name)?, binary)?);
     }
+    Ok(())
+}
+
+/// Differences are the answer here, not a failure: an older reference differs where an advisory was mended.
+fn compare(binary: &Path, words: &[&str]) -> Result<(), String> {
+    let names = chosen(words)?;
+    let mut differing = 0;
+    for name in &names {
+        let found =
+            play(&library::script(name)?, binary).unwrap_or_else(|error| format!("(cannot be played: {error})"));
+        if let Some(lines) = difference(&library::expected(name)?, &found) {
+            println!("== {name}\n{lines}");
+            differing += 1;
+        }
+    }
+    println!("{differing} of {} differ", names.len());
     Ok(())
 }
 
