@@ -24,7 +24,7 @@ fn main() {
     if let Some(kind) = std::env::args().nth(1) {
         return bench.memory(&kind);
     }
-    for kind in ["layer", "layer, both certificates", "rustls"] {
+    for kind in ["layer", "layer, both certificates", "rustls", "nothing heard", "hello answered"] {
         let me = std::env::current_exe().unwrap();
         std::process::Command::new(me).arg(kind).status().unwrap();
     }
@@ -69,6 +69,16 @@ impl Bench {
         meet(server.accept().unwrap(), self.client.connect("localhost").unwrap())
     }
 
+    /// A stranger said hello and then nothing more.
+    fn half_done(&self) -> Handshake {
+        let (mut up, mut down) = (Vec::new(), Vec::new());
+        let _ = self.client.connect("localhost").unwrap().step(&mut up).unwrap();
+        let mut server = self.server.accept().unwrap();
+        server.feed(&up).unwrap();
+        let _ = server.step(&mut down).unwrap();
+        server
+    }
+
     fn stock_pair(&self) -> (Connection, Connection) {
         let name = ServerName::try_from("localhost").unwrap();
         let mut server = Connection::from(ServerConnection::new(Arc::clone(&self.stock_server)).unwrap());
@@ -86,6 +96,8 @@ impl Bench {
         match kind {
             "layer" => hold(kind, before, || self.pair(&self.server).0.layer),
             "rustls" => hold(kind, before, || self.stock_pair().0),
+            "nothing heard" => hold(kind, before, || self.server.accept().unwrap()),
+            "hello answered" => hold(kind, before, || self.half_done()),
             _ => hold(kind, before, || self.pair(&self.mutual).0.layer),
         }
     }

@@ -48,6 +48,9 @@ pub struct Settings {
     pub pinned_certs: PinnedCerts,
     /// `handshake_first`.
     pub handshake_first: HandshakeFirst,
+    /// The connecting side takes only a peer that shows a good OCSP answer with its certificate: links between servers where
+    /// `ocsp` is on.
+    pub require_staple: bool,
     /// `ocsp_peer`: ask the issuer of the peer's certificate whether it still stands by it.
     pub ocsp_peer: Option<OcspPeer>,
 }
@@ -69,6 +72,7 @@ impl Default for Settings {
             curve_preferences: Vec::new(),
             pinned_certs: PinnedCerts::default(),
             handshake_first: HandshakeFirst::Off,
+            require_staple: false,
             ocsp_peer: None,
         }
     }

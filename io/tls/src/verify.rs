@@ -13,13 +13,16 @@ use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use x509_parser::prelude::{ExtendedKeyUsage, FromDer, X509Certificate};
 
 use crate::certificate::ListInfo;
 use crate::files::{ReadFile, read, revocation_lists};
-use crate::{BuildError, Settings};
+use crate::ocsp::{Answer, Finding, Judgement, find_issuer, judge};
+use crate::{BuildError, OcspPeer, Settings};
 
 /// The roots of one block, and what is revoked below them.
 #[derive(Clone)]
@@ -87,7 +90,8 @@ impl Trust {
             .enforce_revocation_expiration()
             .build()
             .map_err(|error| verifier_refused(settings, &error))?;
-        Ok(Arc::new(ServerVerifier { chains, anchors: Arc::clone(&self.anchors) }))
+        let require_staple = settings.require_staple;
+        Ok(Arc::new(ServerVerifier { chains, anchors: Arc::clone(&self.anchors), require_staple }))
     }
 }
 
@@ -214,6 +218,36 @@ impl ClientCertVerifier for ClientVerifier {
 struct ServerVerifier {
     chains: Arc<WebPkiServerVerifier>,
     anchors: Arc<HashSet<Vec<u8>>>,
+    require_staple: bool,
+}
+
+impl ServerVerifier {
+    /// The stapled answer must be about this certificate, from its issuer, current and good.
+    fn check_staple(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        response: &[u8],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        if response.is_empty() {
+            return Err(refused("peer missing OCSP staple"));
+        }
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let roots = self.anchors.iter().map(Vec::as_slice);
+        let issuer = find_issuer(end_entity, intermediates.iter().map(AsRef::as_ref).chain(roots));
+        let issuer = issuer.ok_or_else(|| refused("no issuer to judge the OCSP staple of the peer"))?;
+        let answer = Answer::read(response, end_entity, issuer, now).map_err(|error| refused(&error.to_string()))?;
+        match judge(&Finding::Answered(answer), &OcspPeer::default(), now) {
+            Judgement::Valid => Ok(()),
+            Judgement::Tolerated(why) | Judgement::Invalid(why) => Err(refused(&why)),
+        }
+    }
+}
+
+fn refused(why: &str) -> Error {
+    let why: Box<dyn std::error::Error + Send + Sync> = why.into();
+    CertificateError::Other(OtherError(why.into())).into()
 }
 
 impl ServerCertVerifier for ServerVerifier {
@@ -233,6 +267,9 @@ impl ServerCertVerifier for ServerVerifier {
             self.chains.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
         }
         may_sign(&certificate)?;
+        if self.require_staple {
+            self.check_staple(end_entity, intermediates, ocsp_response, now)?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 

@@ -4,6 +4,7 @@
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use bulwark_tls::ocsp::{Answer, OcspError, Status, get_url, links, request};
+use bulwark_tls::{Fault, Settings};
 use testkit::certificates::{Authority, Identity, Subject, Usage, Years};
 
 /// 2026-11-25T00:00:00Z, while the answers of the fixtures hold.
@@ -77,6 +78,7 @@ fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 
 /// An answer made by hand.
 struct Forge<'a> {
+    status: &'a [u8],
     signer_key: &'a [u8],
     signer: &'a [u8],
     enclosed: Option<&'a [u8]>,
@@ -91,7 +93,7 @@ impl Forge<'_> {
         let id = &question[8..];
         let single = der(
             0x30,
-            &[id, &[0x80, 0], &der(0x18, &[b"20261124000000Z"]), &der(0xa0, &[&der(0x18, &[b"20261201000000Z"])])],
+            &[id, self.status, &der(0x18, &[b"20201124000000Z"]), &der(0xa0, &[&der(0x18, &[b"20891201000000Z"])])],
         );
         let name = subject_of(self.signer);
         let data = der(0x30, &[&der(0xa1, &[&name]), &der(0x18, &[b"20261124000000Z"]), &der(0x30, &[&single])]);
@@ -115,6 +117,9 @@ fn subject_of(certificate: &[u8]) -> Vec<u8> {
     X509Certificate::from_der(certificate).unwrap().1.subject().as_raw().to_vec()
 }
 
+const GOOD_STATUS: [u8; 2] = [0x80, 0];
+const UNKNOWN_STATUS: [u8; 2] = [0x82, 0];
+
 struct Scene {
     authority: Authority,
     peer: Identity,
@@ -128,7 +133,14 @@ impl Scene {
     }
 
     fn signed_by<'a>(&'a self, key: &'a [u8], signer: &'a [u8], enclosed: Option<&'a [u8]>) -> Forge<'a> {
-        Forge { signer_key: key, signer, enclosed, certificate: &self.peer.der, issuer: &self.authority.der }
+        Forge {
+            status: &GOOD_STATUS,
+            signer_key: key,
+            signer,
+            enclosed,
+            certificate: &self.peer.der,
+            issuer: &self.authority.der,
+        }
     }
 }
 
@@ -220,12 +232,33 @@ fn our_own_certificate_says_where_to_ask_and_whether_it_promised() {
     assert_eq!(info.ocsp_urls, ["http://ocsp.test/x"]);
     let (own, issuer) = tls.with_issuer(0).unwrap();
     assert_eq!(issuer, authority.der);
-    let forge =
-        Forge { signer_key: &authority.key_der, signer: &authority.der, enclosed: None, certificate: own, issuer };
-    let response = forge.answer();
+    let forge = |status| Forge {
+        status,
+        signer_key: &authority.key_der,
+        signer: &authority.der,
+        enclosed: None,
+        certificate: own,
+        issuer,
+    };
+    let response = forge(&GOOD_STATUS[..]).answer();
     assert_eq!(tls.staple_answer(0, response, NOW).unwrap().status, Status::Good);
     assert!(tls.staple_answer(0, GOOD_ANSWER.to_vec(), NOW).is_err(), "an answer about somebody else");
     assert_eq!(tls.staple_answer(7, Vec::new(), NOW), Err(OcspError::BadCertificate));
-    let client = crate::pair::client_tls(&client, &files).connect("localhost").unwrap();
-    crate::pair::shake(tls.accept().unwrap(), client).unwrap();
+    // A client that wants it gets it, and judges for itself.
+    let strict = Settings { require_staple: true, ..client };
+    let meet = || {
+        let client = crate::pair::client_tls(&strict, &files).connect("localhost").unwrap();
+        crate::pair::shake(tls.accept().unwrap(), client).map(|_| ()).map_err(|failed| failed.client.unwrap())
+    };
+    meet().unwrap();
+    assert_eq!(tls.staple_answer(0, forge(&UNKNOWN_STATUS[..]).answer(), NOW).unwrap().status, Status::Unknown);
+    meet().expect("what is not good is not shown");
+    for (response, why) in [
+        (Some(forge(&UNKNOWN_STATUS[..]).answer()), "OCSP status unknown"),
+        (Some(GOOD_ANSWER.to_vec()), "ocsp: responder is not authorised by the issuer"),
+        (None, "peer missing OCSP staple"),
+    ] {
+        tls.staple(0, response);
+        assert_eq!(meet(), Err(Fault::CertificateRefused(format!("x509: {why}"))));
+    }
 }
