@@ -48,6 +48,7 @@ impl Observer for Chronicle {
             Event::ProtocolError(text) | Event::Error(text) => log.error(&format!("{} - {text}", name())),
             Event::Closed { reason, pending_bytes } => closed(log, &name(), *reason, *pending_bytes),
             Event::TraceIn(text) => log.trace(&format!("{} - <<- {text}", name())),
+            Event::TraceWithin(text) => log.trace(&format!("{} - <-> {text}", name())),
             Event::TraceOut(text) => log.trace(&format!("{} - ->> {text}", name())),
             Event::Debug(text) => {
                 if log.debugs() {
@@ -65,10 +66,14 @@ impl Observer for Chronicle {
 fn closed(log: &Log, name: &str, reason: CloseReason, pending_bytes: usize) {
     match reason {
         CloseReason::SlowConsumerPendingBytes => {
-            log.notice(&format!("{name} - Slow Consumer Detected: MaxPending Exceeded with {pending_bytes} bytes pending"));
+            log.notice(&format!(
+                "{name} - Slow Consumer Detected: MaxPending Exceeded with {pending_bytes} bytes pending"
+            ));
         }
         CloseReason::SlowConsumerWriteDeadline => {
-            log.notice(&format!("{name} - Slow Consumer Detected: WriteDeadline exceeded with {pending_bytes} total bytes."));
+            log.notice(&format!(
+                "{name} - Slow Consumer Detected: WriteDeadline exceeded with {pending_bytes} total bytes."
+            ));
         }
         _ => {}
     }

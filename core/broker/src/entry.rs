@@ -182,14 +182,12 @@ impl Engine {
         let peer = Arc::new(Peer {
             link: connection.link.clone(),
             account: account.clone(),
+            name: options.name.as_str().into(),
             headers: session.has_headers(),
             permissions: permissions.clone().into(),
         });
         self.allow_responses(connection, &permissions);
-        let label = ConnectionLabel {
-            client: connection.client_label.clone(),
-            user: format!(" - \"{}/{}\"", account.settings().name, admission.user.tag()),
-        };
+        let label = ConnectionLabel { client: connection.client_label.clone(), user: user_label(&account, &admission) };
         Active {
             route: self.route(&account, &permissions),
             extraordinary: session.is_verbose() || session.is_pedantic(),
@@ -284,6 +282,7 @@ impl Engine {
         active.peer = Arc::new(Peer {
             link: connection.link.clone(),
             account: active.account.clone(),
+            name: active.options.name.as_str().into(),
             headers: active.session.has_headers(),
             permissions: permissions.clone().into(),
         });
@@ -379,6 +378,12 @@ impl Engine {
         }
         Step::Continue
     }
+}
+
+/// Who did not say who it is has no name in the log.
+fn user_label(account: &crate::AccountState, admission: &Admission) -> String {
+    let tag = admission.user.tag();
+    if tag.is_empty() { String::new() } else { format!(" - \"{}/{tag}\"", account.settings().name) }
 }
 
 /// Nothing is withheld, and nothing was.

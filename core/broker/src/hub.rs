@@ -49,6 +49,7 @@ pub struct Hub {
     total_clients: AtomicU64,
     permission_numbers: Mutex<PermissionNumbers>,
     strangers: Strangers,
+    events: AtomicU64,
     pub(crate) secure: Arc<dyn Secure>,
     seed: u64,
 }
@@ -88,6 +89,7 @@ impl Hub {
             total_clients: AtomicU64::new(0),
             permission_numbers: Mutex::default(),
             strangers: Strangers::new(seed),
+            events: AtomicU64::new(0),
             secure,
             seed,
         };
@@ -185,6 +187,11 @@ impl Hub {
         }
         bytes.extend_from_slice(&wire::encode::err(text));
         bytes
+    }
+
+    /// The number of the next event in which the server tells of itself. All rooms that make such events share it.
+    pub fn next_event(&self) -> u64 {
+        self.events.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// The seed of hash tables that strangers fill.

@@ -27,6 +27,7 @@ mod nonce;
 mod observer;
 mod outbound;
 mod plan;
+mod protocol_log;
 mod publish;
 mod settings;
 mod stage;
@@ -34,6 +35,7 @@ mod strangers;
 mod subscribe;
 mod subscription;
 mod subscriptions;
+mod trace;
 mod worker;
 
 use std::time::Duration;
@@ -50,7 +52,7 @@ pub use login::{LoginDesk, LoginJob, LoginOutcome};
 pub use mailbox::{Action, ConnectionKey, Mailbox, Note};
 pub use observer::{ConnectionLabel, Event, NobodyWatches, Observer};
 pub use settings::{
-    ClientSettings, DEFAULT_MAX_CONTROL_LINE_BYTES, DEFAULT_MAX_PAYLOAD_BYTES, DEFAULT_MAX_PENDING_BYTES,
+    About, ClientSettings, DEFAULT_MAX_CONTROL_LINE_BYTES, DEFAULT_MAX_PAYLOAD_BYTES, DEFAULT_MAX_PENDING_BYTES,
 };
 pub use strangers::STRANGERS_PER_ADDRESS_MAX;
 pub use subscription::{ClientTarget, Peer, Subscription, Target};

@@ -32,6 +32,7 @@ pub trait LoginDesk: Send + Sync {
     ///
     /// # Errors
     /// The job itself, if too many wait already: the login is refused.
+    #[expect(clippy::result_large_err, reason = "the job goes back to whoever brought it, to be refused")]
     fn submit(&self, job: LoginJob) -> Result<(), LoginJob>;
 }
 

@@ -44,6 +44,8 @@ pub enum Event<'a> {
     TraceIn(&'a str),
     /// A protocol line goes out (only while tracing).
     TraceOut(&'a str),
+    /// Something ended within the server because of a line (only while tracing).
+    TraceWithin(&'a str),
     /// Worth a line for whoever looks for trouble.
     Debug(&'a str),
     /// Worth a line for everybody.
@@ -57,6 +59,11 @@ pub trait Observer: Send + Sync {
 
     /// Whether protocol lines are wanted. Asked once per batch.
     fn traces(&self) -> bool {
+        false
+    }
+
+    /// Whether those of the system account are wanted too.
+    fn traces_system(&self) -> bool {
         false
     }
 }

@@ -92,7 +92,7 @@ impl Queue {
     }
 
     /// Whether the far end of this queue is so far behind that what comes now is to be left out.
-    fn leaves_out(&self) -> bool {
+    pub(crate) fn leaves_out(&self) -> bool {
         self.limits.never_stall && self.bytes >= self.limits.stall_bytes
     }
 

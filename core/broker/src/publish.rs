@@ -7,14 +7,16 @@ use auth::{Denial, Permissions};
 use subject::Subject;
 use wire::client::Publish;
 
+use crate::account_state::AccountState;
 use crate::buffers::BufferId;
 use crate::connection::Active;
-use crate::delivery::{Delivery, Flight};
+use crate::delivery::{Delivery, Flight, Nobody, Witness};
 use crate::link::Link;
 use crate::observer::Event;
 use crate::plan::{Judged, Plan};
 use crate::stage::{BORROW_BYTES, Borrowed, Laid};
 use crate::subscription::Target;
+use crate::trace::{self, Trace, Watching};
 use crate::worker::Engine;
 
 /// Where a message lies: the buffer, and where in it.
@@ -24,6 +26,31 @@ pub(crate) struct Source<'a> {
     pub(crate) lender: Option<(BufferId, usize)>,
     /// The bytes from which the operation was parsed.
     pub(crate) bytes: &'a [u8],
+}
+
+/// A message on its way out: whose it is, and where it lies.
+pub(crate) struct Sending<'a> {
+    pub(crate) link: &'a Arc<Link>,
+    pub(crate) account: &'a Arc<AccountState>,
+    /// It is not to come back to its publisher.
+    pub(crate) no_echo: bool,
+    pub(crate) publish: &'a Publish<'a>,
+    pub(crate) source: Source<'a>,
+}
+
+impl<'a> Sending<'a> {
+    /// A message of a client.
+    #[inline(always)]
+    fn of(link: &'a Arc<Link>, active: &'a Active, publish: &'a Publish<'a>, source: Source<'a>) -> Self {
+        Self { link, account: &active.account, no_echo: !active.session.echoes(), publish, source }
+    }
+}
+
+/// Whether the headers are worth a closer look.
+#[inline]
+fn asks_for_trace(publish: &Publish<'_>, source: Source<'_>) -> bool {
+    let start = publish.body.start;
+    source.bytes.get(start..start + publish.header_len).is_some_and(trace::is_asked)
 }
 
 /// What the permissions say to a publish. Bytes that are no subject reach nobody, and under an allow list are denied.
@@ -85,46 +112,74 @@ impl Engine {
         publish: &Publish<'_>,
         source: Source<'_>,
     ) -> bool {
-        let size = publish.body.len();
         active.batch.msgs += 1;
-        active.batch.bytes += size as u64;
-        let Active { account, permissions, route, .. } = &*active;
-        let plan = self.plans.get(*route, account, publish.subject, || judge(permissions, publish.subject));
-        if active.extraordinary || publish.reply.is_some() || plan.denial.is_some() {
-            return self.publish_with_care(link, active, publish, source, plan);
+        active.batch.bytes += publish.body.len() as u64;
+        if publish.header_len > 0 && asks_for_trace(publish, source) {
+            return self.publish_asking(link, active, publish, source);
         }
-        self.send(link, active, publish, source, &plan);
+        self.publish_plain(link, active, publish, source)
+    }
+
+    /// Takes a message that nobody follows.
+    #[inline]
+    pub(crate) fn publish_plain(
+        &mut self,
+        link: &Arc<Link>,
+        active: &mut Active,
+        publish: &Publish<'_>,
+        source: Source<'_>,
+    ) -> bool {
+        let plan = self.plan(active, publish.subject);
+        let extraordinary = active.extraordinary || publish.reply.is_some() || plan.denial.is_some();
+        if extraordinary || self.stages.log.is_some() {
+            return self.publish_with_care(link, active, publish, source, plan, None);
+        }
+        self.send(&Sending::of(link, active, publish, source), &plan, &mut Nobody);
         true
     }
 
+    /// The plan for a subject, with the rights of the connection.
+    #[inline]
+    pub(crate) fn plan(&mut self, active: &Active, subject: &[u8]) -> Rc<Plan> {
+        self.plans.get(active.route, &active.account, subject, || judge(&active.permissions, subject))
+    }
+
     /// Everything that most messages do not need.
-    fn publish_with_care(
+    pub(crate) fn publish_with_care(
         &mut self,
         link: &Arc<Link>,
         active: &mut Active,
         publish: &Publish<'_>,
         source: Source<'_>,
         mut plan: Rc<Plan>,
+        mut trace: Option<&mut Trace>,
     ) -> bool {
+        let mut refuse = |engine: &mut Self, denial: &Denial| {
+            if let Some(trace) = trace.as_deref_mut() {
+                trace.refused(denial.wire_text());
+            }
+            engine.deny_publish(link, active, denial);
+            false
+        };
         if let Some(denial) = &plan.denial {
             match self.by_reply_grant(link, active, publish.subject) {
                 Some(granted) => plan = granted,
-                None => {
-                    self.deny_publish(link, active, denial);
-                    return false;
-                }
+                None => return refuse(self, denial),
             }
         }
         if let Some(reply) = publish.reply
             && let Err(denial) = active.permissions.reply(reply)
         {
-            self.deny_publish(link, active, &denial);
-            return false;
+            return refuse(self, &denial);
         }
         if active.session.is_pedantic() && !Subject::parse(publish.subject).is_ok_and(Subject::is_literal) {
             self.stages.line(link, wire::encode::ERR_INVALID_PUBLISH_SUBJECT);
         }
-        self.send(link, active, publish, source, &plan);
+        let sending = Sending::of(link, active, publish, source);
+        match self.stages.log.clone() {
+            None if trace.is_none() => self.send(&sending, &plan, &mut Nobody),
+            log => self.send(&sending, &plan, &mut Watching { trace, log: log.as_deref() }),
+        }
         let unanswered = plan.reaches_nobody() && active.session.wants_no_responders();
         if let (true, Some(reply)) = (unanswered, publish.reply) {
             self.no_responders(link, active, publish.subject, reply);
@@ -145,10 +200,11 @@ impl Engine {
 
     /// Lays the message out and stages it for everybody the plan names.
     #[inline]
-    fn send(&mut self, link: &Arc<Link>, active: &Active, publish: &Publish<'_>, source: Source<'_>, plan: &Rc<Plan>) {
+    pub(crate) fn send<W: Witness>(&mut self, sending: &Sending<'_>, plan: &Rc<Plan>, witness: &mut W) {
         if plan.reaches_nobody() {
             return;
         }
+        let Sending { link, account, no_echo, publish, source } = *sending;
         let Publish { header_len, ref body, .. } = *publish;
         let size = body.len();
         // The parser saw the CRLF behind the body; it is sent on with it.
@@ -165,15 +221,7 @@ impl Engine {
             counted: size as u64,
         };
         let stripped;
-        let mut flight = Flight {
-            link,
-            no_echo: !active.session.echoes(),
-            publish,
-            whole: &whole,
-            stripped: &whole,
-            account: &active.account,
-            now: self.now,
-        };
+        let mut flight = Flight { link, no_echo, publish, whole: &whole, stripped: &whole, account, now: self.now };
         if header_len > 0 {
             self.tails.stripped.set(publish.reply, 0, size - header_len);
             stripped = Laid {
@@ -185,7 +233,7 @@ impl Engine {
             flight.stripped = &stripped;
         }
         let mut delivery = Delivery { stages: &mut self.stages, chance: &mut self.chance, spent: &mut self.spent };
-        delivery.fan_out(plan, &flight);
+        delivery.fan_out(plan, &flight, witness);
         self.plans.count(plan);
     }
 
@@ -206,7 +254,7 @@ impl Engine {
     }
 
     #[cold]
-    fn deny_publish(&mut self, link: &Arc<Link>, active: &Active, denial: &Denial) {
+    pub(crate) fn deny_publish(&mut self, link: &Arc<Link>, active: &Active, denial: &Denial) {
         self.stages.line(link, &wire::encode::err(&denial.wire_text()));
         self.hub.observer.event(link, &active.label, &Event::Denied { denial, sid: None });
     }

@@ -1,5 +1,7 @@
 //! Settings of client connections: plain data, already valid.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use auth::Admission;
@@ -37,6 +39,25 @@ pub struct ClientSettings {
     pub write_retry: bool,
     /// Never hold up publishers; leave messages to slow clients out instead.
     pub never_stall: bool,
+    /// Bytes of a message that the protocol log shows; `None` for all.
+    pub max_traced_bytes: Option<NonZeroUsize>,
+    /// The protocol log shows the headers of messages and not their payloads.
+    pub trace_headers: bool,
+    /// What events say of the server beside its name.
+    pub about: About,
+}
+
+/// What events say of the server, beside what the greeting says.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// Words by which the server is chosen.
+    pub tags: Vec<String>,
+    /// Anything else.
+    pub metadata: BTreeMap<String, String>,
+    /// Switches of the reference server.
+    pub feature_flags: BTreeMap<String, bool>,
+    /// What the server can do, one bit for each.
+    pub capabilities: u64,
 }
 
 /// The protocol's usual control line.
@@ -71,6 +92,9 @@ impl Default for ClientSettings {
             write_deadline: Duration::from_secs(10),
             write_retry: false,
             never_stall: false,
+            max_traced_bytes: None,
+            trace_headers: false,
+            about: About::default(),
         }
     }
 }

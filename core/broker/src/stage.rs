@@ -13,6 +13,7 @@ use crate::buffers::{BufferId, ReadBuffers};
 use crate::chunk::{Chunk, ChunkPool};
 use crate::link::Link;
 use crate::mailbox::ConnectionKey;
+use crate::protocol_log::ProtocolLog;
 
 /// Payloads from this size on are borrowed from the read buffer. Measured: an extra slice per write costs about as
 /// much as copying this many bytes.
@@ -206,6 +207,8 @@ pub(crate) struct Stages {
     used: usize,
     taken: usize,
     pub(crate) pool: ChunkPool,
+    /// Hears what is said, while somebody wants to see protocol lines.
+    pub(crate) log: Option<Arc<ProtocolLog>>,
 }
 
 impl Stages {
@@ -264,6 +267,9 @@ impl Stages {
 
     /// Stages protocol bytes that are no message.
     pub(crate) fn line(&mut self, link: &Arc<Link>, bytes: &[u8]) {
+        if let Some(log) = &self.log {
+            log.line_out(link, bytes);
+        }
         let stage = self.open(link.slot, link);
         let Self { staged, pool, taken, .. } = self;
         staged[stage].urgent = true;

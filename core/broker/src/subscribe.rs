@@ -90,6 +90,7 @@ impl Engine {
         // Counts of this batch are still with the plans.
         self.plans.settle();
         if max == 0 || client.end_after(max) {
+            self.log_end(client);
             active.subscriptions.forget(subscription);
             active.account.graph.leave(subscription);
         } else {

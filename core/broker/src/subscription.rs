@@ -27,6 +27,8 @@ pub struct Peer {
     pub link: Arc<Link>,
     /// The account it is in.
     pub account: Arc<AccountState>,
+    /// What the client calls itself, or nothing.
+    pub name: Box<str>,
     /// Whether the client reads headers.
     pub headers: bool,
     /// What the client may do, as of the last login, reload or claims update.

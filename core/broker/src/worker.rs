@@ -22,6 +22,7 @@ use crate::link::{Link, LinkKind, LinkParts, QueueLimits, Transport};
 use crate::mailbox::{ConnectionKey, Note};
 use crate::observer::Event;
 use crate::plan::Plans;
+use crate::protocol_log::ProtocolLog;
 use crate::publish::{Source, Tails};
 use crate::stage::Stages;
 use crate::subscription::{Subscription, Target};
@@ -84,6 +85,7 @@ impl Worker {
     pub fn begin_round(&mut self, now: Instant, wall: Timestamp) {
         self.engine.now = now;
         self.engine.wall = wall;
+        self.engine.stages.log = ProtocolLog::open(&self.engine.hub);
     }
 
     pub(crate) fn pool(&mut self) -> &mut ChunkPool {
@@ -105,7 +107,7 @@ impl Worker {
         let parts = LinkParts { key, kind, address, transport, limits, now: *now };
         let link = Link::new(parts, hub.mailboxes.clone(), hub.slots.clone());
         let nonce = settings.nonce.then(|| crate::nonce::nonce(&*hub.secure));
-        let connection = Connection {
+        Connection {
             link,
             phase: Phase::Opening(Handshake::new(settings.handshake, *now)),
             carry: Carry::default(),
@@ -116,8 +118,7 @@ impl Worker {
             nonce,
             client_label: String::new(),
             write_check: None,
-        };
-        connection
+        }
     }
 
     /// Sends the first INFO, and from now on waits for a login.
@@ -438,8 +439,14 @@ impl Engine {
             let (op, consumed) = match &parsed {
                 Ok(Parsed::Op { op, consumed }) => (op, *consumed),
                 Ok(Parsed::Incomplete { need }) => return Flow::Taken { bytes: at, need: *need },
-                Err(error) => return Flow::Close(self.protocol_error(connection, error)),
+                Err(error) => {
+                    self.trace_oversized(connection, error, rest);
+                    return Flow::Close(self.protocol_error(connection, error));
+                }
             };
+            if self.stages.log.is_some() {
+                self.log_operation(connection, op, rest);
+            }
             if let (Op::Publish(publish), Phase::Active(active)) = (op, &mut connection.phase) {
                 let source = Source { lender: Some((id, at)), bytes: rest };
                 let taken = self.publish(&connection.link, active, publish, source);
@@ -525,6 +532,7 @@ impl Engine {
     fn retire_spent(&mut self) {
         for subscription in mem::take(&mut self.spent) {
             if let Target::Client(client) = &subscription.target {
+                self.log_end(client);
                 client.peer.account.graph.leave(&subscription);
                 let key = client.peer.link.key;
                 self.hub.tell(key, Note::Spent(key, subscription.clone()));
@@ -593,6 +601,9 @@ impl Engine {
             mem::replace(&mut connection.phase, Phase::Over)
         {
             for subscription in active.subscriptions.drain() {
+                if let Target::Client(client) = &subscription.target {
+                    self.log_end(client);
+                }
                 active.account.graph.leave(&subscription);
             }
             active.account.leave(&connection.link.stats);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use auth::{Authorized, Publish, SubscribeGrant};
 use parking_lot::RwLock;
-use subject::Sublist;
+use subject::{Subject, Sublist};
 
 use crate::revision::{Revision, Revisions};
 
@@ -140,6 +140,17 @@ impl<T> Graph<T> {
         if !queued.is_empty() {
             into.group(queued);
         }
+    }
+
+    /// Who would be reached by the subject but must not be, for whoever wants to tell why. Nobody is reached by this.
+    pub fn withheld(&self, subject: Subject<'_>) -> Vec<Arc<Entry<T>>> {
+        let mut withheld = Vec::new();
+        self.sublist.read().matches(subject.as_bytes(), &mut |entry: &Arc<Entry<T>>| {
+            if !entry.grant.delivers(subject) {
+                withheld.push(entry.clone());
+            }
+        });
+        withheld
     }
 
     /// How many subscriptions there are.

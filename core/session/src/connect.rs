@@ -74,7 +74,6 @@ const SHOWN_FIELDS: &[&str] = &[
     "verbose",
     "pedantic",
     "tls_required",
-    "nkey",
     "user",
     "name",
     "lang",
@@ -87,7 +86,7 @@ const SHOWN_FIELDS: &[&str] = &[
 ];
 
 /// Fields whose values nobody may read.
-const SECRET_FIELDS: &[&str] = &["jwt", "sig", "auth_token", "pass", "proxy_sig"];
+const SECRET_FIELDS: &[&str] = &["jwt", "sig", "auth_token", "pass", "proxy_sig", "nkey"];
 
 fn is_in(fields: &[&str], name: &str) -> bool {
     fields.iter().any(|field| field.eq_ignore_ascii_case(name))

@@ -12,7 +12,9 @@ fn allocations(subscribers: usize, messages: usize) -> u64 {
         broker.says(client, "SUB orders.* 1\r\nSUB q grp 2\r\n");
         broker.discards(client);
     }
-    let batch = "PUB orders.eu 16\r\n0123456789abcdef\r\nPUB q 2\r\nok\r\n".repeat(messages);
+    let batch = "PUB orders.eu 16\r\n0123456789abcdef\r\nPUB q 2\r\nok\r\n\
+                 HPUB q 38 40\r\nNATS/1.0\r\nNats-Msg-Id: 1\r\ntrace: b\r\n\r\nok\r\n"
+        .repeat(messages);
     for _ in 0..20 {
         broker.says(&publisher, &batch);
     }

@@ -10,7 +10,7 @@ use auth::Directory;
 use auth::settings::Settings;
 use broker::{
     ClientSettings, Connection, Hub, LinkKind, LoginDesk, LoginJob, LoginOutcome, Mailbox, NobodyWatches, Note,
-    ReadOutcome, Secure, Step, Transport, Worker,
+    Observer, ReadOutcome, Secure, Step, Transport, Worker,
 };
 use moment::{Instant, Timestamp};
 use wire::CloseReason;
@@ -96,6 +96,11 @@ impl Conversation {
 
     /// A broker with accounts and users.
     pub fn with(settings: &Settings, change: impl FnOnce(&mut ClientSettings)) -> Self {
+        Self::watched(settings, change, Arc::new(NobodyWatches))
+    }
+
+    /// The same, and somebody looks on.
+    pub fn watched(settings: &Settings, change: impl FnOnce(&mut ClientSettings), watcher: Arc<dyn Observer>) -> Self {
         let directory = Directory::build(settings, &mut AccountIds::default()).expect("the fixture is sound");
         let mut clients = ClientSettings { nonce: directory.needs_nonce(), ..ClientSettings::default() };
         clients.handshake.auth_required = directory.requires_auth();
@@ -103,7 +108,6 @@ impl Conversation {
         change(&mut clients);
         let mailboxes: Arc<[Mailbox]> = Arc::new([Mailbox::new(Box::new(|| {}))]);
         let desk = Arc::new(Desk::default());
-        let watcher = Arc::new(NobodyWatches);
         let hub = Hub::new(mailboxes, directory, clients, watcher, desk.clone(), Arc::new(Predictable), 1);
         let mut worker = Worker::new(hub.clone(), 0, 1);
         worker.begin_round(Instant::START, Timestamp::EPOCH);

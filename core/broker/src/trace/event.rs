@@ -1,0 +1,135 @@
+//! The report of a trace, in the field order of the reference server.
+
+use moment::Timestamp;
+
+use super::json::{field, key, list, some_object, some_text_field, text, text_field};
+use super::request::Request;
+use crate::delivery::Missed;
+use crate::settings::ClientSettings;
+use crate::subscription::{ClientTarget, Subscription};
+
+/// What connections of clients are numbered as.
+const KIND_CLIENT: u8 = 0;
+
+/// Where the message came in.
+pub(super) struct Ingress {
+    pub(super) connection: u64,
+    pub(super) name: String,
+    pub(super) account: String,
+    pub(super) subject: Box<[u8]>,
+    /// Why it went no further.
+    pub(super) error: Option<String>,
+}
+
+/// What became of a message.
+pub(super) struct Report {
+    /// `{"header":…,"msgsize":…}`
+    request: Vec<u8>,
+    pub(super) ingress: Ingress,
+    /// The events behind the first one, each with a comma before it.
+    egresses: Vec<u8>,
+    at: Timestamp,
+}
+
+impl Report {
+    /// The message has come in.
+    pub(super) fn open(request: &Request<'_>, size: usize, ingress: Ingress, at: Timestamp) -> Self {
+        let mut out = b"{".to_vec();
+        some_object(&mut out, "header", &request.headers, |out, values| {
+            list(out, b'[', values, b']', |out, value| text(out, value));
+        });
+        field(&mut out, "msgsize", size);
+        out.push(b'}');
+        Self { request: out, ingress, egresses: Vec::new(), at }
+    }
+
+    /// The message has met a client.
+    pub(super) fn egress(&mut self, subscription: &Subscription, client: &ClientTarget, missed: Option<Missed>) {
+        let peer = &client.peer;
+        let out = &mut self.egresses;
+        out.push(b',');
+        open(out, "eg", self.at);
+        field(out, "kind", KIND_CLIENT);
+        field(out, "cid", peer.link.key.id);
+        some_text_field(out, "name", peer.name.as_bytes());
+        let account = peer.account.settings();
+        if account.name.as_str() != self.ingress.account {
+            text_field(out, "acc", account.name.as_str().as_bytes());
+        }
+        text_field(out, "sub", subscription.grant.filter.as_bytes());
+        if let Some(queue) = &subscription.grant.queue {
+            text_field(out, "queue", queue.as_bytes());
+        }
+        if let Some(missed) = missed {
+            text_field(out, "error", error_text(missed).as_bytes());
+        }
+        out.push(b'}');
+    }
+
+    /// Writes the report.
+    pub(super) fn write(&self, out: &mut Vec<u8>, settings: &ClientSettings, sequence: u64) {
+        out.extend_from_slice(b"{\"server\":");
+        server(out, settings, sequence, self.at);
+        out.extend_from_slice(b",\"request\":");
+        out.extend_from_slice(&self.request);
+        out.extend_from_slice(b",\"events\":[");
+        self.ingress(out);
+        out.extend_from_slice(&self.egresses);
+        out.extend_from_slice(b"]}");
+    }
+
+    fn ingress(&self, out: &mut Vec<u8>) {
+        let Ingress { connection, name, account, subject, error } = &self.ingress;
+        open(out, "in", self.at);
+        field(out, "kind", KIND_CLIENT);
+        field(out, "cid", connection);
+        some_text_field(out, "name", name.as_bytes());
+        text_field(out, "acc", account.as_bytes());
+        text_field(out, "subj", subject);
+        some_text_field(out, "error", error.as_deref().unwrap_or_default().as_bytes());
+        out.push(b'}');
+    }
+}
+
+/// What every event begins with.
+fn open(out: &mut Vec<u8>, kind: &str, at: Timestamp) {
+    out.push(b'{');
+    text_field(out, "type", kind.as_bytes());
+    text_field(out, "ts", at.to_string().as_bytes());
+}
+
+/// What the server says of itself.
+fn server(out: &mut Vec<u8>, settings: &ClientSettings, sequence: u64, at: Timestamp) {
+    let (greeting, about) = (&settings.greeting, &settings.about);
+    out.push(b'{');
+    text_field(out, "name", greeting.server_name.as_bytes());
+    text_field(out, "host", greeting.host.as_bytes());
+    text_field(out, "id", greeting.server_id.as_bytes());
+    some_text_field(out, "cluster", greeting.cluster.as_deref().unwrap_or_default().as_bytes());
+    some_text_field(out, "domain", greeting.domain.as_deref().unwrap_or_default().as_bytes());
+    text_field(out, "ver", greeting.version.as_bytes());
+    if !about.tags.is_empty() {
+        key(out, "tags");
+        list(out, b'[', &about.tags, b']', |out, tag| text(out, tag.as_bytes()));
+    }
+    some_object(out, "metadata", &about.metadata, |out, value| text(out, value.as_bytes()));
+    some_object(out, "feature_flags", &about.feature_flags, |out, on| {
+        out.extend_from_slice(if *on { b"true" } else { b"false" });
+    });
+    field(out, "jetstream", greeting.jetstream);
+    field(out, "flags", about.capabilities);
+    field(out, "seq", sequence);
+    text_field(out, "time", at.to_string().as_bytes());
+    out.push(b'}');
+}
+
+/// Why a client did not get the message, in the words that tools compare.
+fn error_text(missed: Missed) -> &'static str {
+    match missed {
+        Missed::Echo => "Not delivered because of no echo",
+        Missed::Withheld => "Not delivered because subscription denies this subject",
+        Missed::Over => "Not delivered because auto-unsubscribe exceeded",
+        Missed::Behind => "Not delivered because fast producer not stalled and consumer is slow",
+        Missed::Closed => "Not delivered because client is closed",
+    }
+}
