@@ -165,7 +165,7 @@ fn read_nkey(node: &Node, login: &mut AccountSettings, report: &mut Report<'_>) 
     }
 }
 
-const LIMIT_KEYS: &[&str] = &[
+pub(crate) const LIMIT_KEYS: &[&str] = &[
     "max_connections",
     "max_conn",
     "max_subscriptions",

@@ -456,6 +456,6 @@ mod tests {
                 assert!(parse(&[format!("--{name}={value}")]).is_ok() || matches!(flag.does, Does::Cluster), "{name}");
             }
         }
-        assert_eq!(seen.len(), 64);
+        assert_eq!(seen.len(), 65);
     }
 }

@@ -379,7 +379,7 @@ fn read_hint(node: &Node, jetstream: &mut JetStream, report: &mut Report<'_>) {
     }
 }
 
-const LIMIT_KEYS: &[&str] =
+pub(crate) const LIMIT_KEYS: &[&str] =
     &["max_ack_pending", "max_ha_assets", "max_request_batch", "duplicate_window", "default_max_consumers", "batch"];
 
 fn read_limits(node: &Node, limits: &mut JetStreamLimits, report: &mut Report<'_>) {

@@ -160,7 +160,7 @@ fn read_key(key: &str, written: &str, node: &Node, leafnodes: &mut Leafnodes, re
     }
 }
 
-const AUTHORIZATION_KEYS: &[&str] =
+pub(crate) const AUTHORIZATION_KEYS: &[&str] =
     &["user", "username", "pass", "password", "nkey", "account", "timeout", "users", "proxy_required"];
 
 fn read_authorization(node: &Node, target: &mut LeafAuthorization, report: &mut Report<'_>) {

@@ -233,3 +233,30 @@ fn needs_if(is_on: bool, feature: Feature, place: &Place, report: &mut Report<'_
         report.needs(feature, place);
     }
 }
+
+/// Every key of every block, for the tests that go through all of them.
+#[doc(hidden)]
+pub fn known_keys() -> Vec<(&'static str, Vec<&'static str>)> {
+    vec![
+        ("top", keys()),
+        ("authorization", authorization::KEYS.to_vec()),
+        ("auth_callout", authorization::CALLOUT_KEYS.to_vec()),
+        ("account", accounts::KEYS.to_vec()),
+        ("limits", accounts::LIMIT_KEYS.to_vec()),
+        ("account jetstream", crate::account_jetstream::KEYS.to_vec()),
+        ("export", crate::exports::KEYS.to_vec()),
+        ("import", crate::imports::KEYS.to_vec()),
+        ("user", crate::users::KEYS.to_vec()),
+        ("permissions", crate::permissions::KEYS.to_vec()),
+        ("tls", tls::KEYS.to_vec()),
+        ("cluster", cluster::KEYS.to_vec()),
+        ("gateway", gateway::KEYS.to_vec()),
+        ("leafnodes", leafnodes::KEYS.to_vec()),
+        ("leaf authorization", leafnodes::AUTHORIZATION_KEYS.to_vec()),
+        ("remote", crate::leaf_remote::KEYS.to_vec()),
+        ("jetstream", jetstream::KEYS.to_vec()),
+        ("jetstream limits", jetstream::LIMIT_KEYS.to_vec()),
+        ("websocket", websocket::KEYS.to_vec()),
+        ("mqtt", mqtt::KEYS.to_vec()),
+    ]
+}

@@ -46,7 +46,7 @@ impl Observer for Chronicle {
                 log.error_once(&format!("{}{}{}", link.key.id, denial.violation(None), denial.because), &text);
             }
             Event::ProtocolError(text) | Event::Error(text) => log.error(&format!("{} - {text}", name())),
-            Event::Closed { reason, pending_bytes } => closed(log, &name(), *reason, *pending_bytes),
+            Event::Closed { .. } => closed(log, &name(), event),
             Event::TraceIn(text) => log.trace(&format!("{} - <<- {text}", name())),
             Event::TraceWithin(text) => log.trace(&format!("{} - <-> {text}", name())),
             Event::TraceOut(text) => log.trace(&format!("{} - ->> {text}", name())),
@@ -63,16 +63,16 @@ impl Observer for Chronicle {
     }
 }
 
-fn closed(log: &Log, name: &str, reason: CloseReason, pending_bytes: usize) {
+fn closed(log: &Log, name: &str, event: &Event<'_>) {
+    let Event::Closed { reason, pending_bytes, max_pending_bytes, write_deadline } = *event else { return };
     match reason {
         CloseReason::SlowConsumerPendingBytes => {
-            log.notice(&format!(
-                "{name} - Slow Consumer Detected: MaxPending Exceeded with {pending_bytes} bytes pending"
-            ));
+            log.notice(&format!("{name} - Slow Consumer Detected: MaxPending of {max_pending_bytes} Exceeded"));
         }
         CloseReason::SlowConsumerWriteDeadline => {
+            let deadline = moment::GoDuration(i64::try_from(write_deadline.as_nanos()).unwrap_or(i64::MAX));
             log.notice(&format!(
-                "{name} - Slow Consumer Detected: WriteDeadline exceeded with {pending_bytes} total bytes."
+                "{name} - Slow Consumer Detected: WriteDeadline of {deadline} exceeded with {pending_bytes} total bytes."
             ));
         }
         _ => {}

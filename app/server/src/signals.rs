@@ -54,12 +54,11 @@ pub fn listen(mut take: impl FnMut(Request) + Send + 'static) -> io::Result<()> 
     std::thread::Builder::new().name("signals".into()).spawn(serve).map(drop)
 }
 
-/// Carries out `--signal command[=target]`: finds the process and sends it the signal.
+/// Carries out `--signal command=target`: finds the process and sends it the signal.
 ///
 /// # Errors
 /// With the text for the user.
-pub fn send(command: &str) -> Result<(), String> {
-    let (command, target) = command.split_once('=').unwrap_or((command, ""));
+pub fn send(command: &str, target: &str) -> Result<(), String> {
     let signal = match command {
         "stop" => Signal::KILL,
         "quit" => Signal::INT,
@@ -130,7 +129,7 @@ mod tests {
 
     #[test]
     fn an_unknown_command_is_named() {
-        assert_eq!(send("dance"), Err("unknown signal \"dance\"".into()));
+        assert_eq!(send("dance", ""), Err("unknown signal \"dance\"".into()));
     }
 
     #[test]

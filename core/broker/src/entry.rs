@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::Arc;
 
 use auth::{Admission, Attempt, Cost, Refusal, Verdict};
-use session::{ConnectOptions, Handshake, LoginError, Opening, Session};
+use session::{ConnectOptions, EarlyDue, Handshake, LoginError, Opening, Session};
 use wire::CloseReason;
 
 use crate::connection::{Active, BatchCount, Connection, Judging, Phase, Step};
@@ -137,8 +137,12 @@ impl Engine {
     fn turn_out(&mut self, connection: &mut Connection, verdict: Verdict) -> Step {
         if let Verdict::Refuse(refusal) = &verdict {
             self.tell(connection, &Event::LoginRefused(refusal));
+            // A user that is gone altogether is not told why.
+            let gone = matches!(refusal, Refusal::UnknownUser(_) | Refusal::UnknownNkey(_));
+            if let Some(text) = refusal.farewell_text().filter(|_| !gone) {
+                self.say_error(connection, text);
+            }
         }
-        self.say_error(connection, "User Authentication Revoked");
         Step::Close(CloseReason::AuthenticationExpired)
     }
 
@@ -366,17 +370,18 @@ impl Engine {
         }
     }
 
-    /// No login in time.
+    /// No login in time, or nothing said at all.
     pub(crate) fn login_deadline(&mut self, connection: &mut Connection) -> Step {
-        let deadline = match &connection.phase {
-            Phase::Opening(handshake) => handshake.deadline(),
-            Phase::Judging(judging) => judging.handshake.deadline(),
+        let due = match &mut connection.phase {
+            Phase::Opening(handshake) => handshake.due(self.now),
+            Phase::Judging(judging) => judging.handshake.due(self.now),
             _ => None,
         };
-        if deadline.is_some_and(|deadline| self.now >= deadline) {
-            return Step::Close(self.refuse_opening(connection, &LoginError::Timeout));
+        match due {
+            None => Step::Continue,
+            Some(EarlyDue::LoginTimeout) => Step::Close(self.refuse_opening(connection, &LoginError::Timeout)),
+            Some(EarlyDue::Session(due)) => self.session_due(connection, due),
         }
-        Step::Continue
     }
 }
 

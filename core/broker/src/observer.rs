@@ -1,6 +1,7 @@
 //! What the broker tells the rest of the house about what happened: for the log, the audit, events and monitoring.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth::{Denial, Refusal};
 use wire::CloseReason;
@@ -39,6 +40,10 @@ pub enum Event<'a> {
         reason: CloseReason,
         /// What waited to be sent.
         pending_bytes: usize,
+        /// What may wait at most.
+        max_pending_bytes: usize,
+        /// How long it may wait.
+        write_deadline: Duration,
     },
     /// A protocol line came in (only while tracing).
     TraceIn(&'a str),

@@ -71,6 +71,11 @@ impl Plan {
         self.targets.is_empty() && self.groups.is_empty()
     }
 
+    /// Whether all who would get a message are behind this one link.
+    pub(crate) fn reaches_only(&self, slot: u32) -> bool {
+        self.targets.iter().chain(self.groups.iter().flatten()).all(|target| target.slot == slot)
+    }
+
     /// `HMSG subject sid ` of a target. Without its first letter it is the head of a `MSG`.
     #[inline(always)]
     pub(crate) fn head(&self, target: &PlanTarget) -> &[u8] {

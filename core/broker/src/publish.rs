@@ -175,12 +175,14 @@ impl Engine {
         if active.session.is_pedantic() && !Subject::parse(publish.subject).is_ok_and(Subject::is_literal) {
             self.stages.line(link, wire::encode::ERR_INVALID_PUBLISH_SUBJECT);
         }
+        self.ok(link, active);
         let sending = Sending::of(link, active, publish, source);
         match self.stages.log.clone() {
             None if trace.is_none() => self.send(&sending, &plan, &mut Nobody),
             log => self.send(&sending, &plan, &mut Watching { trace, log: log.as_deref() }),
         }
-        let unanswered = plan.reaches_nobody() && active.session.wants_no_responders();
+        let alone = !active.session.echoes() && plan.reaches_only(link.slot);
+        let unanswered = (alone || plan.reaches_nobody()) && active.session.wants_no_responders();
         if let (true, Some(reply)) = (unanswered, publish.reply) {
             self.no_responders(link, active, publish.subject, reply);
         }

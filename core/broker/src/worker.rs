@@ -124,7 +124,8 @@ impl Worker {
     /// Sends the first INFO, and from now on waits for a login.
     pub fn greet(&mut self, connection: &mut Connection) {
         let Engine { hub, now, .. } = &self.engine;
-        connection.phase = Phase::Opening(Handshake::new(hub.settings().handshake, *now));
+        let settings = hub.settings();
+        connection.phase = Phase::Opening(Handshake::new(settings.handshake, *now).with_pings(settings.ping, *now));
         self.engine.greet(connection);
     }
 
@@ -141,7 +142,8 @@ impl Worker {
         connection.link.set_sealer(sealer);
         connection.opener = Some(opener);
         connection.certificate = certificate;
-        connection.phase = Phase::Opening(Handshake::new(self.engine.hub.settings().handshake, self.engine.now));
+        let (settings, now) = (self.engine.hub.settings(), self.engine.now);
+        connection.phase = Phase::Opening(Handshake::new(settings.handshake, now).with_pings(settings.ping, now));
         // The peer's first bytes may have come together with its last of the handshake.
         self.take_opened(connection, &[])
     }
@@ -449,10 +451,7 @@ impl Engine {
             }
             if let (Op::Publish(publish), Phase::Active(active)) = (op, &mut connection.phase) {
                 let source = Source { lender: Some((id, at)), bytes: rest };
-                let taken = self.publish(&connection.link, active, publish, source);
-                if taken && active.session.is_verbose() {
-                    self.stages.line(&connection.link, wire::encode::OK);
-                }
+                self.publish(&connection.link, active, publish, source);
                 at += consumed;
                 continue;
             }
@@ -574,26 +573,33 @@ impl Engine {
         match &mut connection.phase {
             Phase::Opening(_) | Phase::Judging(_) => self.login_deadline(connection),
             Phase::Active(active) | Phase::Rejoining(active, _) => {
-                while let Some(due) = active.session.due(self.now, settings.ping) {
-                    match due {
-                        Due::Ping => self.stages.line(&connection.link, wire::encode::PING),
-                        Due::Stale => {
-                            self.say_error(connection, "Stale Connection");
-                            return Step::Close(CloseReason::StaleConnection);
-                        }
-                        Due::Expired => {
-                            self.say_error(connection, "User Authentication Expired");
-                            return Step::Close(CloseReason::AuthenticationExpired);
-                        }
-                    }
-                }
-                Step::Continue
+                let due = active.session.due(self.now, settings.ping);
+                due.map_or(Step::Continue, |due| self.session_due(connection, due))
             }
             Phase::Over => Step::Continue,
         }
     }
 
+    /// What a session waits for has come. What else is due is asked for at the next look, which is at once.
+    pub(crate) fn session_due(&mut self, connection: &Connection, due: Due) -> Step {
+        match due {
+            Due::Ping => {
+                self.stages.line(&connection.link, wire::encode::PING);
+                Step::Continue
+            }
+            Due::Stale => {
+                self.say_error(connection, "Stale Connection");
+                Step::Close(CloseReason::StaleConnection)
+            }
+            Due::Expired => {
+                self.say_error(connection, "User Authentication Expired");
+                Step::Close(CloseReason::AuthenticationExpired)
+            }
+        }
+    }
+
     fn goodbye(&mut self, connection: &mut Connection, reason: CloseReason) {
+        let settings = self.hub.settings();
         let pending_bytes = connection.link.pending_bytes();
         let reason = connection.link.close(reason);
         let label = connection.label();
@@ -613,7 +619,12 @@ impl Engine {
         if connection.link.kind == LinkKind::Client {
             self.hub.client_left();
         }
-        self.hub.observer.event(&connection.link, &label, &Event::Closed { reason, pending_bytes });
+        self.hub.observer.event(&connection.link, &label, &Event::Closed {
+            reason,
+            pending_bytes,
+            max_pending_bytes: settings.max_pending_bytes,
+            write_deadline: settings.write_deadline,
+        });
     }
 }
 

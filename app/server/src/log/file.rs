@@ -94,7 +94,8 @@ fn backups_of(path: &Path) -> io::Result<Vec<PathBuf>> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let stem = format!("{}.", path.file_name().unwrap_or_default().to_string_lossy());
     let is_backup = |name: &str| {
-        name.strip_prefix(&stem).is_some_and(|rest| rest.len() == 29 && rest.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
+        name.strip_prefix(&stem)
+            .is_some_and(|rest| rest.len() == 29 && rest.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
     };
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {

@@ -1,0 +1,159 @@
+//! Every key of every block: an accepted value and what it changes, a wrong one and what is said. The table stands in
+//! `keys.txt`; lines with `=` and `x` are compared, or written anew with `UPDATE_KEYS=1`.
+//!
+//! ```text
+//! @ block { % }        what surrounds the entries that follow
+//! > key|alias: value   accepted; every alias has the same effect
+//! = path: value        what differs from the surrounding alone
+//! ! key: value         refused
+//! x text               what is said
+//! ```
+
+use std::collections::BTreeSet;
+
+use crate::read;
+
+const TABLE: &str = include_str!("keys.txt");
+
+#[test]
+fn every_key_has_its_effect_and_every_wrong_value_its_sentence() {
+    let written = rewritten();
+    if std::env::var("UPDATE_KEYS").is_ok() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/keys.txt"), &written).unwrap();
+        return;
+    }
+    for (at, (expected, found)) in TABLE.lines().zip(written.lines()).enumerate() {
+        assert_eq!(found, expected, "keys.txt line {}", at + 1);
+    }
+    assert_eq!(written.lines().count(), TABLE.lines().count());
+}
+
+#[test]
+fn no_key_is_read_and_ignored() {
+    let mut entry = "";
+    let mut effects = 1;
+    for line in TABLE.lines().chain(["> end"]) {
+        match line.chars().next() {
+            Some('>') => {
+                assert!(effects > 0, "{entry} changes nothing");
+                (entry, effects) = (line, 0);
+            }
+            Some('=' | '~') => effects += 1,
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn every_known_key_stands_in_the_table() {
+    let mut accepted: BTreeSet<String> = BTreeSet::new();
+    let mut block = String::new();
+    for line in TABLE.lines() {
+        if let Some(name) = line.strip_prefix("# ") {
+            block = name.to_owned();
+        }
+        let Some((keys, _)) = line.strip_prefix("> ").and_then(split_entry) else {
+            continue;
+        };
+        accepted.extend(keys.split('|').map(|key| format!("{block}: {key}")));
+    }
+    let known = bulwark_config::known_keys().into_iter();
+    let known = known.flat_map(|(block, keys)| keys.into_iter().map(move |key| format!("{block}: {key}")));
+    let missing: Vec<String> = known.filter(|key| !accepted.contains(key)).collect();
+    assert!(missing.is_empty(), "not in keys.txt: {missing:#?}");
+}
+
+fn split_entry(entry: &str) -> Option<(&str, &str)> {
+    let end = entry.find([':', ' ', '{'])?;
+    Some(entry.split_at(end))
+}
+
+/// The table with what really happens.
+fn rewritten() -> String {
+    let mut out = String::new();
+    let mut around = "%".to_owned();
+    for line in TABLE.lines() {
+        match (line.chars().next(), line.get(2..)) {
+            (Some('=' | 'x' | '~'), _) => continue,
+            (Some('@'), Some(text)) => text.clone_into(&mut around),
+            _ => {}
+        }
+        out.push_str(line);
+        out.push('\n');
+        match (line.chars().next(), line.get(2..)) {
+            (Some('>'), Some(entry)) => accepted(&around, entry, &mut out),
+            (Some('!'), Some(entry)) => refused(&around, entry, &mut out),
+            _ => {}
+        }
+    }
+    out
+}
+
+fn accepted(around: &str, entry: &str, out: &mut String) {
+    let (keys, rest) = split_entry(entry).unwrap_or_else(|| panic!("{entry}"));
+    let effects: Vec<String> = keys.split('|').map(|key| effect(around, &format!("{key}{rest}"))).collect();
+    for (key, effect) in keys.split('|').zip(&effects) {
+        assert_eq!(effect, &effects[0], "{key}{rest}");
+    }
+    out.push_str(&effects[0]);
+}
+
+/// What an entry changes, as lines.
+fn effect(around: &str, entry: &str) -> String {
+    let with = |entry: &str| {
+        let text = around.replace('%', entry);
+        read(&text).unwrap_or_else(|wrong| panic!("{text}\n{wrong}"))
+    };
+    let (base, loaded) = (with(""), with(entry));
+    let before = flat(&base.settings);
+    let mut left: Vec<&String> = before.iter().collect();
+    let mut out = String::new();
+    for line in &flat(&loaded.settings) {
+        match left.iter().position(|other| *other == line) {
+            Some(at) => drop(left.remove(at)),
+            None => out.push_str(&format!("= {line}\n")),
+        }
+    }
+    for line in left {
+        out.push_str(&format!("= without {line}\n"));
+    }
+    let said = loaded.warnings.iter().map(ToString::to_string).chain(loaded.notices.iter().cloned());
+    for line in said {
+        out.push_str(&format!("~ {line}\n"));
+    }
+    out
+}
+
+fn refused(around: &str, entry: &str, out: &mut String) {
+    let text = around.replace('%', entry);
+    match read(&text) {
+        Ok(_) => panic!("{text} is accepted"),
+        Err(wrong) => wrong.errors.iter().for_each(|error| out.push_str(&format!("x {error}\n"))),
+    }
+}
+
+/// Settings as `path: value` lines, without the places where things are written.
+fn flat(settings: &bulwark_config::Settings) -> Vec<String> {
+    let printed = format!("{settings:#?}");
+    let mut path: Vec<String> = Vec::new();
+    let mut lines = Vec::new();
+    for line in printed.lines() {
+        let depth = (line.len() - line.trim_start().len()) / 4;
+        let text = line.trim().trim_end_matches(',');
+        path.truncate(depth);
+        let (name, value) = match text.split_once(": ") {
+            Some((name, value)) if !name.starts_with('"') => (name, value),
+            _ => ("", text),
+        };
+        if value.ends_with(['{', '(', '[']) {
+            path.push(name.to_owned());
+        } else if !matches!(value, "}" | ")" | "]") {
+            path.push(name.to_owned());
+            let words: Vec<&str> = path.iter().map(String::as_str).filter(|word| !word.is_empty()).collect();
+            if !words.contains(&"place") && !words.contains(&"origin") {
+                lines.push(format!("{}: {value}", words.join(".")));
+            }
+        }
+    }
+    lines
+}

@@ -1,0 +1,32 @@
+//! Who is let in before anything is read: the limit of connections, and of strangers from one address.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use broker::Hub;
+use net::{AcceptGate, Refused};
+
+/// Counts clients in, up to `max_connections`.
+#[derive(Default)]
+pub struct ConnectionGate(OnceLock<Arc<Hub>>);
+
+impl ConnectionGate {
+    /// From now on the hub is asked. Before that nobody is let in.
+    pub fn open(&self, hub: &Arc<Hub>) {
+        self.0.get_or_init(|| hub.clone());
+    }
+}
+
+impl AcceptGate for ConnectionGate {
+    fn admit(&self, address: SocketAddr) -> Result<(), Option<Refused>> {
+        let Some(hub) = self.0.get() else { return Err(None) };
+        if !hub.admit_stranger(address.ip()) {
+            return Err(None);
+        }
+        if hub.admit_client() {
+            return Ok(());
+        }
+        hub.stranger_left(address.ip());
+        Err(Some(Refused { error: "maximum connections exceeded", info_first: true }))
+    }
+}
