@@ -56,6 +56,7 @@ pub fn normal(operation: &[u8], run: &Run) -> Vec<u8> {
     for (prefix, tokens) in GENERATED {
         text = replace_generated(&text, prefix, tokens);
     }
+    text = hide_encoded(text);
     text = replace_keys(&text);
     text = replace_all(&text, format!(":{}", run.port).as_bytes(), b":<port>");
     hide_sizes(operation, text)
@@ -125,6 +126,16 @@ fn replace_generated(text: &[u8], prefix: &str, tokens: usize) -> Vec<u8> {
         from = start + new.len();
     }
     out
+}
+
+/// A compressed body says nothing when it is compared as bytes; its header says how it was compressed.
+fn hide_encoded(mut text: Vec<u8>) -> Vec<u8> {
+    let header = find(&text, b"\r\nContent-Encoding: ");
+    if let Some(end) = header.and_then(|at| Some(at + find(&text[at..], b"\r\n\r\n")? + 4)) {
+        text.truncate(end);
+        text.extend_from_slice(b"<encoded>\r\n");
+    }
+    text
 }
 
 /// Public keys of servers, which name nodes.
@@ -217,6 +228,12 @@ mod tests {
     fn sizes_are_hidden_only_when_the_body_changed() {
         assert_eq!(shown("MSG a 1 2\r\nhi\r\n"), "MSG a 1 2\r\nhi\r\n");
         assert_eq!(shown("MSG a 1 10\r\n{\"rtt\":123}\r\n"), "MSG a 1 <size>\r\n{\"rtt\":\"<rtt>\"}\r\n");
+    }
+
+    #[test]
+    fn a_compressed_body_is_hidden() {
+        let found = shown("HMSG a 1 36 38\r\nNATS/1.0\r\nContent-Encoding: gzip\r\n\r\n\u{1}\u{2}\r\n");
+        assert_eq!(found, "HMSG a 1 <size> <size>\r\nNATS/1.0\r\nContent-Encoding: gzip\r\n\r\n<encoded>\r\n");
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub fn play(script: &Script, binary: &Path) -> Result<String, String> {
     let server = Server::start(binary, config, &script.flags).map_err(|error| error.to_string())?;
     let mut stage = Stage { script, server, peers: BTreeMap::new(), run: Run::default(), transcript: String::new() };
     let Some(address) = stage.server.address() else {
-        stage.note("server", "(did not start)");
+        let code = stage.server.ends_within(PATIENCE).and_then(|status| status.code());
+        stage.note("server", &format!("(did not start: {code:?})"));
         return Ok(stage.transcript);
     };
     stage.run.port = address.port();
