@@ -30,6 +30,8 @@ impl Server {
         let path = folder.path().join("server.conf");
         fs::write(&path, config)?;
         let log = File::create(folder.path().join("server.log"))?;
+        // The server works in its own folder, where a relative path means something else.
+        let binary = fs::canonicalize(binary).unwrap_or_else(|_| binary.to_owned());
         let child = Command::new(binary)
             .arg("-c")
             .arg(&path)

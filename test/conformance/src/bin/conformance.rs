@@ -19,8 +19,10 @@ fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
-        ["record", "--ours", ref names @ ..] => ours().and_then(|binary| record(&binary, names, library::decided_path)),
-        ["record", ref names @ ..] => reference().and_then(|binary| record(&binary, names, library::transcript_path)),
+        ["record", "--ours", ref names @ ..] => record_ours(names),
+        ["record", ref names @ ..] => {
+            reference().and_then(|binary| record(&binary, &chosen(names)?, library::transcript_path))
+        }
         ["play", binary, ref names @ ..] => show(Path::new(binary), names),
         ["compare", binary, ref names @ ..] => compare(Path::new(binary), names),
         _ => {
@@ -65,9 +67,16 @@ fn chosen(words: &[&str]) -> Result<Vec<String>, String> {
     Ok(names.into_iter().filter(|name| words.is_empty() || words.iter().any(|word| name.contains(word))).collect())
 }
 
+/// Our own answers, only where the list says that we decided to differ.
+fn record_ours(words: &[&str]) -> Result<(), String> {
+    let listed = library::differences().map_err(|error| error.to_string())?;
+    let mut names = chosen(words)?;
+    names.retain(|name| listed.iter().any(|(known, _)| known == name));
+    record(&ours()?, &names, library::decided_path)
+}
+
 /// Plays every script twice, and keeps the transcript only when both agree: what varies is no fact.
-fn record(binary: &Path, words: &[&str], path: fn(&str) -> PathBuf) -> Result<(), String> {
-    let names = chosen(words)?;
+fn record(binary: &Path, names: &[String], path: fn(&str) -> PathBuf) -> Result<(), String> {
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
