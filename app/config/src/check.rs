@@ -308,7 +308,7 @@ fn check_sentinel(settings: &Settings, report: &mut Report<'_>) {
     let Some(sentinel) = &settings.operator.default_sentinel else {
         return;
     };
-    match jwt::UserClaims::decode(sentinel) {
+    match jwt::UserClaims::decode(sentinel.expose()) {
         Err(_) => report.plain("default sentinel JWT not valid"),
         // One without rights of its own is signed by a key that carries them.
         Ok(claims) if claims.rights.bearer_token => {}

@@ -1,7 +1,6 @@
 //! What changed about links to other servers, streams and further listeners.
 
 use crate::diff::{Changes, Part, debug, go, map, shown};
-use crate::go_text::quoted;
 use crate::jetstream::{JetStream, Sync};
 use crate::leaf_remote::LeafRemote;
 use crate::leafnodes::Leafnodes;
@@ -304,8 +303,7 @@ fn operator(changes: &mut Changes, old: &Settings, new: &Settings) {
         changes.refuse(Part::Operator, line);
     }
     if was.default_sentinel != is.default_sentinel {
-        let sentinel = quoted(is.default_sentinel.as_deref().unwrap_or_default());
-        let shown = if sentinel.len() > 2 { "[REDACTED]" } else { "" };
+        let shown = if is.default_sentinel.is_some() { "[REDACTED]" } else { "" };
         changes.live(Part::Operator, format!("Reloaded: default_sentinel = {shown}"));
     }
 }

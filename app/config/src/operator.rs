@@ -7,7 +7,7 @@ use std::time::Duration;
 use conf::{Map, Node, Value};
 use jwt::{AccountClaims, OperatorClaims};
 use moment::GoDuration;
-use nkeys::{PublicKey, Role, undecorate_jwt};
+use nkeys::{PublicKey, Role, Secret, undecorate_jwt};
 
 use crate::go_text::{self, quoted};
 use crate::report::Report;
@@ -38,8 +38,8 @@ pub struct Operator {
     pub preload: BTreeMap<String, String>,
     /// Only these accounts may log in; all if empty.
     pub pinned_accounts: Vec<String>,
-    /// The user JWT of peers that show none.
-    pub default_sentinel: Option<String>,
+    /// The user JWT of peers that show none. It needs no key, so it is a secret.
+    pub default_sentinel: Option<Secret<String>>,
 }
 
 /// Where account JWTs come from.

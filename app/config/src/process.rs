@@ -178,6 +178,12 @@ impl LameDuck {
 }
 
 fn parse(field: &str, node: &Node, report: &mut Report<'_>) -> Option<GoDuration> {
+    if node.as_integer().is_some() {
+        // Without quotes 2m is the number of two millions.
+        let text = "interface conversion: interface {} is int64, not string";
+        report.error_with(&node.place, text, "write a duration in quotes, such as \"2m\"");
+        return None;
+    }
     let text = report.text(node)?;
     let error = |place: &Place, error, report: &mut Report<'_>| {
         report.error(place, format!("error parsing {field}: {}", go_text::duration_error(error, text)));

@@ -203,7 +203,7 @@ impl Draft {
                 report.needs(Feature::Operator, &node.place);
             }
             "default_sentinel" => {
-                report.set_optional_text(node, &mut operator.default_sentinel);
+                report.set_secret(node, &mut operator.default_sentinel);
                 report.needs(Feature::Operator, &node.place);
             }
             _ => return false,

@@ -2,7 +2,7 @@
 //! `keys.txt`; lines with `=` and `x` are compared, or written anew with `UPDATE_KEYS=1`.
 //!
 //! ```text
-//! @ block { % }        what surrounds the entries that follow
+//! @ block { % }        what surrounds the entries that follow; «…» is left out when there is no entry
 //! > key|alias: value   accepted; every alias has the same effect
 //! = path: value        what differs from the surrounding alone
 //! ! key: value         refused
@@ -33,12 +33,15 @@ fn no_key_is_read_and_ignored() {
     let mut entry = "";
     let mut effects = 1;
     for line in TABLE.lines().chain(["> end"]) {
+        assert!(!(line.starts_with('x') && entry.starts_with('>')), "{entry} is refused: {line}");
+        assert!(!(line.starts_with('=') && entry.starts_with('!')), "{entry} is accepted");
         match line.chars().next() {
             Some('>') => {
                 assert!(effects > 0, "{entry} changes nothing");
                 (entry, effects) = (line, 0);
             }
             Some('=' | '~') => effects += 1,
+            Some('!') => (entry, effects) = (line, 1),
             _ => {}
         }
     }
@@ -52,7 +55,7 @@ fn every_known_key_stands_in_the_table() {
         if let Some(name) = line.strip_prefix("# ") {
             block = name.to_owned();
         }
-        let Some((keys, _)) = line.strip_prefix("> ").and_then(split_entry) else {
+        let Some((keys, _)) = line.strip_prefix("> ").or(line.strip_prefix("! ")).and_then(split_entry) else {
             continue;
         };
         accepted.extend(keys.split('|').map(|key| format!("{block}: {key}")));
@@ -98,21 +101,39 @@ fn accepted(around: &str, entry: &str, out: &mut String) {
     out.push_str(&effects[0]);
 }
 
+/// The surrounding with the entry in it. What stands in angles goes when there is no entry.
+fn filled(around: &str, entry: &str) -> String {
+    let around = match (around.split_once('«'), around.split_once('»')) {
+        (Some((before, _)), Some((_, after))) if entry.is_empty() => format!("{before}{after}"),
+        _ => around.replace(['«', '»'], ""),
+    };
+    around.replace('%', entry)
+}
+
 /// What an entry changes, as lines.
 fn effect(around: &str, entry: &str) -> String {
-    let with = |entry: &str| {
-        let text = around.replace('%', entry);
-        read(&text).unwrap_or_else(|wrong| panic!("{text}\n{wrong}"))
+    let with = |entry: &str| read(&filled(around, entry));
+    let (base, loaded) = match (with(""), with(entry)) {
+        (Ok(base), Ok(loaded)) => (base, loaded),
+        (Err(wrong), _) | (_, Err(wrong)) => return format!("x {wrong}"),
     };
-    let (base, loaded) = (with(""), with(entry));
     let before = flat(&base.settings);
     let mut left: Vec<&String> = before.iter().collect();
     let mut out = String::new();
-    for line in &flat(&loaded.settings) {
+    let after = flat(&loaded.settings);
+    let mut added = Vec::new();
+    for line in &after {
         match left.iter().position(|other| *other == line) {
             Some(at) => drop(left.remove(at)),
-            None => out.push_str(&format!("= {line}\n")),
+            None => added.push(line),
         }
+    }
+    // What is new as a whole has many fields of which nothing was said.
+    let path_of = |line: &str| line.rsplit_once(": ").map(|(path, _)| path.to_owned());
+    let gone: Vec<_> = left.iter().map(|line| path_of(line)).collect();
+    let is_silent = |line: &str| [": None", ": []", ": {}", ": false"].iter().any(|end| line.ends_with(end));
+    for line in added.into_iter().filter(|line| !is_silent(line) || gone.contains(&path_of(line))) {
+        out.push_str(&format!("= {line}\n"));
     }
     for line in left {
         out.push_str(&format!("= without {line}\n"));
@@ -125,9 +146,9 @@ fn effect(around: &str, entry: &str) -> String {
 }
 
 fn refused(around: &str, entry: &str, out: &mut String) {
-    let text = around.replace('%', entry);
+    let text = filled(around, entry);
     match read(&text) {
-        Ok(_) => panic!("{text} is accepted"),
+        Ok(_) => out.push_str("= accepted\n"),
         Err(wrong) => wrong.errors.iter().for_each(|error| out.push_str(&format!("x {error}\n"))),
     }
 }

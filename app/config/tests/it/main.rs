@@ -6,6 +6,7 @@ mod lines;
 mod reload;
 mod secrets;
 mod start;
+mod tokens;
 
 use bulwark_config::{Diagnostics, Loaded, Support, World, load_text, load_with};
 use secret::Secret;
@@ -18,7 +19,13 @@ pub(crate) fn in_world<T>(files: Files<'_>, then: impl FnOnce(World<'_>) -> T) -
         Some((_, text)) => Ok(Secret::new(text.as_bytes().to_vec())),
         None => Err(format!("open {path}: no such file or directory")),
     };
-    let environment = |name: &str| (name == "HOME").then(|| Secret::from("/home/nats"));
+    let environment = |name: &str| match name {
+        "HOME" => Some(Secret::from("/home/nats")),
+        "OPERATOR" => Some(Secret::from(tokens::OPERATOR)),
+        "ACCOUNT_JWT" => Some(Secret::from(tokens::ACCOUNT_JWT)),
+        "SENTINEL" => Some(Secret::from(tokens::SENTINEL)),
+        _ => None,
+    };
     then(World { environment: &environment, read_file: &read_file })
 }
 
