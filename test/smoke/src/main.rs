@@ -78,7 +78,7 @@ async fn wrong_password(url: &str) -> Outcome {
 async fn order(url: &str) -> Outcome {
     let (one, other) = (worker(url).await?, worker(url).await?);
     let mut subscription = one.subscribe("flow.*").await?;
-    one.flush().await?;
+    round_trip(&one).await?;
     for number in 0..100 {
         other.publish(format!("flow.{number}"), number.to_string().into()).await?;
     }
@@ -93,7 +93,7 @@ async fn order(url: &str) -> Outcome {
 async fn request(url: &str) -> Outcome {
     let (one, other) = (worker(url).await?, worker(url).await?);
     let mut service = one.subscribe("svc.echo").await?;
-    one.flush().await?;
+    round_trip(&one).await?;
     tokio::spawn(async move {
         while let Some(message) = service.next().await {
             if let Some(reply) = message.reply.clone() {
@@ -115,12 +115,12 @@ async fn queue(url: &str) -> Outcome {
     let (one, other, sender) = (worker(url).await?, worker(url).await?, worker(url).await?);
     let first = one.queue_subscribe("job", "crew".into()).await?;
     let second = other.queue_subscribe("job", "crew".into()).await?;
-    one.flush().await?;
-    other.flush().await?;
+    round_trip(&one).await?;
+    round_trip(&other).await?;
     for number in 0..200_u32 {
         sender.publish("job", number.to_string().into()).await?;
     }
-    sender.flush().await?;
+    round_trip(&sender).await?;
     one.drain().await?;
     other.drain().await?;
     let first = numbers(first).await;
@@ -161,7 +161,6 @@ async fn violations(url: &str) -> Outcome {
     let _refused = clerk.subscribe("orders.>").await?;
     until(&mut seen, "permissions violation for subscription to \"orders.>\"").await?;
     let mut wide = clerk.subscribe("events.>").await?;
-    clerk.flush().await?;
     round_trip(&clerk).await?;
     boss.publish("events.audit.x", "secret".into()).await?;
     boss.publish("events.open", "open".into()).await?;
