@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use auth::Directory;
-use broker::ClientSettings;
+use broker::{About, ClientSettings};
 use config::Settings;
 use session::{Greeting, HandshakeRules, PingRules};
 
@@ -68,7 +68,14 @@ pub fn client_settings(settings: &Settings, directory: &Directory, greeting: &Gr
         write_deadline: limits.write_deadline,
         write_retry: limits.write_timeout == config::WriteTimeout::Retry,
         never_stall: limits.no_fast_producer_stall,
-        ..ClientSettings::default()
+        max_traced_bytes: settings.logging.max_traced_bytes,
+        trace_headers: settings.logging.trace_headers,
+        about: About {
+            tags: settings.identity.tags.clone(),
+            metadata: settings.identity.metadata.clone(),
+            feature_flags: settings.identity.feature_flags.clone(),
+            capabilities: 0,
+        },
     }
 }
 

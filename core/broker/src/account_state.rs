@@ -1,7 +1,7 @@
 //! A living account: its graph, its limits as of now, and what its connections add up to.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use account::{Account, AccountId};
 use arc_swap::ArcSwap;
@@ -20,6 +20,8 @@ pub struct AccountState {
     connections: AtomicUsize,
     /// What closed connections had counted.
     retired: LinkStats,
+    /// Connections that were closed because they did not keep up.
+    pub(crate) slow_consumers: AtomicU64,
 }
 
 /// The account has as many connections as it may.
@@ -34,6 +36,7 @@ impl AccountState {
             settings: ArcSwap::new(settings),
             connections: AtomicUsize::new(0),
             retired: LinkStats::default(),
+            slow_consumers: AtomicU64::new(0),
         })
     }
 
@@ -72,6 +75,11 @@ impl AccountState {
         ] {
             total.fetch_add(last.load(Ordering::Relaxed), Ordering::Relaxed);
         }
+    }
+
+    /// Connections of the account that were closed because they did not keep up.
+    pub fn slow_consumers(&self) -> u64 {
+        self.slow_consumers.load(Ordering::Relaxed)
     }
 
     /// What closed connections of the account had counted.

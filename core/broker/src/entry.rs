@@ -9,6 +9,7 @@ use wire::CloseReason;
 
 use crate::connection::{Active, BatchCount, Connection, Judging, Phase, Step};
 use crate::hub::Registered;
+use crate::ledger::ConnectionFacts;
 use crate::link::Link;
 use crate::login::{LoginJob, LoginOutcome};
 use crate::observer::{ConnectionLabel, Event};
@@ -165,9 +166,11 @@ impl Engine {
         if by_connect {
             self.ok(&connection.link, &active);
         }
+        let facts = ConnectionFacts::new(&active.options, &active.admission);
+        connection.link.stats.note(&active);
         connection.phase = Phase::Active(Box::new(active));
         self.known(connection);
-        self.hub.register(Registered { link: connection.link.clone(), label, account: Some(account) });
+        self.hub.register(Registered { link: connection.link.clone(), label, account: Some(account), facts });
         self.tell(connection, &Event::Admitted);
         Step::Continue
     }
@@ -237,7 +240,14 @@ impl Engine {
             Opening::Anonymous(_) => return Taken::Done,
         };
         let attempt = attempt(connection, &options);
-        let Phase::Active(active) = mem::replace(&mut connection.phase, Phase::Over) else { return Taken::Done };
+        let Phase::Active(mut active) = mem::replace(&mut connection.phase, Phase::Over) else { return Taken::Done };
+        // A further CONNECT ends earlier subscriptions, and ends them before the verdict: who is asking anew for a login
+        // gets nothing on the strength of the old one meanwhile.
+        if active.session.is_introduced() {
+            for subscription in active.subscriptions.drain() {
+                active.account.graph.leave(&subscription);
+            }
+        }
         connection.phase = Phase::Rejoining(active, options);
         match self.judge(connection, attempt) {
             None => Taken::Wait { consumed: true },
@@ -262,12 +272,6 @@ impl Engine {
             self.tell(connection, &Event::LoginRefused(&Refusal::IdentityChanged));
             return Step::Close(CloseReason::AuthenticationFailure);
         }
-        let again = active.session.is_introduced();
-        if again {
-            for subscription in active.subscriptions.drain() {
-                active.account.graph.leave(&subscription);
-            }
-        }
         active.session.reopen(&options, self.hub.settings().handshake.headers);
         active.extraordinary = active.session.is_verbose() || active.session.is_pedantic();
         connection.client_label = client_label(&options);
@@ -276,6 +280,9 @@ impl Engine {
         self.replace_peer(connection, &mut active, admission);
         // A client that introduces itself late keeps what it asked for before, under what it says now.
         self.judge_subscriptions(connection, &mut active);
+        let facts = ConnectionFacts::new(&active.options, &active.admission);
+        let (label, account) = (active.label.clone(), Some(active.account.clone()));
+        self.hub.register(Registered { link: connection.link.clone(), label, account, facts });
         self.ok(&connection.link, &active);
         connection.phase = Phase::Active(active);
         Step::Continue

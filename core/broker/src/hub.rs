@@ -13,6 +13,7 @@ use session::Greeting;
 
 use crate::account_state::AccountState;
 use crate::chance::Secure;
+use crate::ledger::{ConnectionFacts, Ledger};
 use crate::link::{Link, Slots};
 use crate::login::LoginDesk;
 use crate::mailbox::{ConnectionKey, Mailbox, Note};
@@ -32,6 +33,8 @@ pub struct Registered {
     pub label: ConnectionLabel,
     /// The account it is in, once it is logged in.
     pub account: Option<Arc<AccountState>>,
+    /// What monitoring shows of it.
+    pub facts: Arc<ConnectionFacts>,
 }
 
 /// What all workers share: accounts, the directory, settings, mailboxes, the registry of connections.
@@ -40,6 +43,7 @@ pub struct Hub {
     pub(crate) slots: Arc<Slots>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) logins: Arc<dyn LoginDesk>,
+    pub(crate) ledger: Ledger,
     accounts: RwLock<HashMap<AccountName, Arc<AccountState>>>,
     directory: ArcSwap<Directory>,
     settings: ArcSwap<ClientSettings>,
@@ -80,6 +84,7 @@ impl Hub {
             slots: Arc::default(),
             observer,
             logins,
+            ledger: Ledger::default(),
             accounts: RwLock::default(),
             directory: ArcSwap::from_pointee(directory),
             settings: ArcSwap::from_pointee(settings),
@@ -99,6 +104,11 @@ impl Hub {
     /// A worker's letter box.
     pub fn mailbox(&self, worker: u16) -> &Mailbox {
         &self.mailboxes[usize::from(worker)]
+    }
+
+    /// What is kept for monitoring.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// The directory that logins are judged by.

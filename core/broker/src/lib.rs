@@ -20,6 +20,7 @@ mod entry;
 mod hub;
 mod internal;
 mod layer;
+mod ledger;
 mod link;
 mod login;
 mod mailbox;
@@ -36,6 +37,7 @@ mod subscribe;
 mod subscription;
 mod subscriptions;
 mod trace;
+mod user_info;
 mod worker;
 
 use std::time::Duration;
@@ -47,6 +49,9 @@ pub use connection::{Connection, ReadOutcome, Step};
 pub use hub::{Hub, Registered};
 pub use internal::{InternalSubscriber, Message, Sender};
 pub use layer::{LayerError, Opened, Opener, Sealer};
+pub use ledger::{
+    CLOSED_CONNECTIONS_MAX, ClosedConnection, ConnectionFacts, Ledger, Numbers, SubscriptionFacts, Troubles,
+};
 pub use link::{Link, LinkKind, LinkStats, QueueLimits, Transport};
 pub use login::{LoginDesk, LoginJob, LoginOutcome};
 pub use mailbox::{Action, ConnectionKey, Mailbox, Note};

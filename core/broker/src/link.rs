@@ -48,6 +48,12 @@ pub struct LinkStats {
     pub out_msgs: AtomicU64,
     /// Payload and header bytes sent.
     pub out_bytes: AtomicU64,
+    /// When the peer last said something or got a message, in nanoseconds of the house's clock.
+    pub last_activity: AtomicU64,
+    /// The round trip time in nanoseconds; 0 while it is not known.
+    pub rtt: AtomicU64,
+    /// Subscriptions of the peer.
+    pub subscriptions: AtomicU64,
 }
 
 /// Small dense numbers for links, so that a worker finds a link's stage by index.

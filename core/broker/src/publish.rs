@@ -7,6 +7,7 @@ use auth::{Denial, Permissions};
 use subject::Subject;
 use wire::client::Publish;
 
+use crate::user_info;
 use crate::account_state::AccountState;
 use crate::buffers::BufferId;
 use crate::connection::Active;
@@ -180,6 +181,10 @@ impl Engine {
         match self.stages.log.clone() {
             None if trace.is_none() => self.send(&sending, &plan, &mut Nobody),
             log => self.send(&sending, &plan, &mut Watching { trace, log: log.as_deref() }),
+        }
+        if let (user_info::QUESTION, Some(reply)) = (publish.subject, publish.reply) {
+            self.tell_who(link, active, reply);
+            return true;
         }
         let alone = !active.session.echoes() && plan.reaches_only(link.slot);
         let unanswered = (alone || plan.reaches_nobody()) && active.session.wants_no_responders();

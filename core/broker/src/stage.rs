@@ -6,6 +6,7 @@
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use moment::Instant;
 
@@ -207,6 +208,8 @@ pub(crate) struct Stages {
     used: usize,
     taken: usize,
     pub(crate) pool: ChunkPool,
+    /// The time of the round.
+    pub(crate) now: Instant,
     /// Hears what is said, while somebody wants to see protocol lines.
     pub(crate) log: Option<Arc<ProtocolLog>>,
 }
@@ -291,6 +294,9 @@ impl Stages {
         for staged in &mut self.staged[..self.used] {
             if let Some(link) = staged.link.take() {
                 self.of_slot[link.slot as usize] = NONE;
+                if staged.msgs > 0 {
+                    link.stats.last_activity.store(self.now.as_nanos(), Ordering::Relaxed);
+                }
                 if link.flush(staged, buffers, &mut self.pool) == crate::outbound::Flushed::Stall {
                     stalled(&staged.publishers);
                 }

@@ -55,6 +55,10 @@ impl Engine {
         if active.max_subscriptions.is_some_and(|most| active.subscriptions.len() >= most) {
             return Err(NotSubscribed::TooMany);
         }
+        // The owner may not have heard yet that a subscription had its last message.
+        if let Some(over) = active.subscriptions.get(sid).filter(|known| is_over(known)).cloned() {
+            active.subscriptions.forget(&over);
+        }
         if active.subscriptions.get(sid).is_none() {
             let target = Target::Client(ClientTarget::new(active.peer.clone(), sid));
             let subscription = active.account.graph.enter(grant, target);
@@ -104,4 +108,9 @@ impl Engine {
             self.stages.line(link, wire::encode::OK);
         }
     }
+}
+
+/// Whether a subscription has had all its messages.
+fn is_over(subscription: &Subscription) -> bool {
+    matches!(&subscription.target, Target::Client(client) if client.is_over())
 }

@@ -4,8 +4,8 @@
 //! trace says where the message came in ([`event`]) and, for each client it met, that it was delivered or why not. A
 //! trace may ask that the message be followed only, and delivered to nobody.
 
-mod event;
-mod json;
+pub(crate) mod event;
+pub(crate) mod json;
 mod request;
 
 use std::sync::Arc;

@@ -18,6 +18,7 @@ use crate::chunk::ChunkPool;
 use crate::connection::{Active, Carry, Connection, Phase, ReadOutcome, Step};
 use crate::hub::Hub;
 use crate::layer::{LayerError, Opener, Sealer};
+use crate::ledger::last_words;
 use crate::link::{Link, LinkKind, LinkParts, QueueLimits, Transport};
 use crate::mailbox::{ConnectionKey, Note};
 use crate::observer::Event;
@@ -85,6 +86,7 @@ impl Worker {
     pub fn begin_round(&mut self, now: Instant, wall: Timestamp) {
         self.engine.now = now;
         self.engine.wall = wall;
+        self.engine.stages.now = now;
         self.engine.stages.log = ProtocolLog::open(&self.engine.hub);
     }
 
@@ -100,7 +102,8 @@ impl Worker {
         address: SocketAddr,
         transport: Box<dyn Transport>,
     ) -> Connection {
-        let Engine { hub, now, .. } = &mut self.engine;
+        let Engine { hub, now, wall, .. } = &mut self.engine;
+        hub.ledger.set_clock(*now, *wall);
         let settings = hub.settings();
         let key = ConnectionKey { worker: self.number, place, id: hub.next_connection_id() };
         let limits = QueueLimits::new(settings.max_pending_bytes, settings.never_stall);
@@ -320,6 +323,7 @@ impl Worker {
             Note::Spent(_, subscription) => {
                 if let Phase::Active(active) | Phase::Rejoining(active, _) = &mut connection.phase {
                     active.subscriptions.forget(&subscription);
+                    connection.link.stats.note(active);
                 }
                 Step::Continue
             }
@@ -359,7 +363,9 @@ impl Worker {
         let Self { engine, buffers, stalled, .. } = self;
         engine.plans.settle();
         if !engine.stages.is_empty() {
+            let before = stalled.len();
             engine.stages.flush(buffers, &mut |publishers| stalled.extend_from_slice(publishers));
+            engine.hub.ledger.stalled(stalled.len() - before);
         }
         buffers.unpin_all();
         engine.retire_spent();
@@ -524,6 +530,7 @@ impl Engine {
                 connection.link.stats.in_msgs.fetch_add(batch.msgs, Ordering::Relaxed);
                 connection.link.stats.in_bytes.fetch_add(batch.bytes, Ordering::Relaxed);
             }
+            connection.link.stats.note(active);
         }
     }
 
@@ -600,9 +607,13 @@ impl Engine {
 
     fn goodbye(&mut self, connection: &mut Connection, reason: CloseReason) {
         let settings = self.hub.settings();
-        let pending_bytes = connection.link.pending_bytes();
+        let facts = self.hub.connection(connection.link.key.id).map(|known| known.facts).unwrap_or_default();
+        let mut closed = last_words(connection, facts, self.now);
+        let pending_bytes = closed.pending_bytes;
         let reason = connection.link.close(reason);
+        closed.reason = reason;
         let label = connection.label();
+        let mut account = None;
         if let Phase::Active(mut active) | Phase::Rejoining(mut active, _) =
             mem::replace(&mut connection.phase, Phase::Over)
         {
@@ -612,9 +623,12 @@ impl Engine {
                 }
                 active.account.graph.leave(&subscription);
             }
-            active.account.leave(&connection.link.stats);
+            // In this order: whoever adds up the living after the gone counts nobody twice.
             self.hub.unregister(connection.link.key.id);
+            active.account.leave(&connection.link.stats);
+            account = Some(active.account);
         }
+        self.hub.ledger.close(closed, account.as_deref());
         self.known(connection);
         if connection.link.kind == LinkKind::Client {
             self.hub.client_left();

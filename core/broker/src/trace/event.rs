@@ -99,7 +99,7 @@ fn open(out: &mut Vec<u8>, kind: &str, at: Timestamp) {
 }
 
 /// What the server says of itself.
-fn server(out: &mut Vec<u8>, settings: &ClientSettings, sequence: u64, at: Timestamp) {
+pub(crate) fn server(out: &mut Vec<u8>, settings: &ClientSettings, sequence: u64, at: Timestamp) {
     let (greeting, about) = (&settings.greeting, &settings.about);
     out.push(b'{');
     text_field(out, "name", greeting.server_name.as_bytes());

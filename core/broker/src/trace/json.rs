@@ -3,7 +3,7 @@
 use std::io::Write;
 
 /// Appends `"name":` behind a comma, unless it is the first of its object.
-pub(super) fn key(out: &mut Vec<u8>, name: &str) {
+pub(crate) fn key(out: &mut Vec<u8>, name: &str) {
     if !matches!(out.last(), Some(b'{') | None) {
         out.push(b',');
     }
@@ -13,26 +13,26 @@ pub(super) fn key(out: &mut Vec<u8>, name: &str) {
 }
 
 /// Appends a field with a text.
-pub(super) fn text_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+pub(crate) fn text_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     key(out, name);
     text(out, value);
 }
 
 /// The same, unless the text is empty.
-pub(super) fn some_text_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+pub(crate) fn some_text_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     if !value.is_empty() {
         text_field(out, name, value);
     }
 }
 
 /// Appends a field with a number, a boolean or JSON made elsewhere.
-pub(super) fn field(out: &mut Vec<u8>, name: &str, value: impl std::fmt::Display) {
+pub(crate) fn field(out: &mut Vec<u8>, name: &str, value: impl std::fmt::Display) {
     key(out, name);
     write!(out, "{value}").expect("writing to memory");
 }
 
 /// Appends an object of the given entries, unless there is none.
-pub(super) fn some_object<K: AsRef<[u8]>, V>(
+pub(crate) fn some_object<K: AsRef<[u8]>, V>(
     out: &mut Vec<u8>,
     name: &str,
     entries: impl IntoIterator<Item = (K, V)>,
@@ -51,7 +51,7 @@ pub(super) fn some_object<K: AsRef<[u8]>, V>(
 }
 
 /// Appends items between brackets.
-pub(super) fn list<T>(
+pub(crate) fn list<T>(
     out: &mut Vec<u8>,
     open: u8,
     items: impl IntoIterator<Item = T>,
@@ -69,7 +69,7 @@ pub(super) fn list<T>(
 }
 
 /// Appends a text. Bytes that are no UTF-8 become replacement characters.
-pub(super) fn text(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn text(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
     for chunk in bytes.utf8_chunks() {
         chunk.valid().chars().for_each(|character| escaped(out, character));

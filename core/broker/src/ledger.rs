@@ -1,0 +1,341 @@
+//! The ledger: what monitoring wants to know and nobody else does.
+//!
+//! Nothing here is asked on the way of a message. A worker notes a few numbers of a connection once per batch, in the
+//! cache line it counts in anyway; everything else happens when connections come and go.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+
+use auth::Admission;
+use moment::{Instant, Timestamp};
+use parking_lot::Mutex;
+use session::ConnectOptions;
+use wire::CloseReason;
+
+use crate::account_state::AccountState;
+use crate::connection::{Active, Connection, Phase};
+use crate::link::{Link, LinkStats};
+use crate::subscription::{Subscription, Target};
+
+/// Closed connections that are remembered unless somebody says otherwise.
+pub const CLOSED_CONNECTIONS_MAX: usize = 10_000;
+
+/// What a connection said of itself and was admitted as. Holds no secret.
+#[derive(Default, Debug)]
+pub struct ConnectionFacts {
+    /// What the client calls itself.
+    pub name: Box<str>,
+    /// The language it is written in.
+    pub lang: Box<str>,
+    /// The version of its library.
+    pub version: Box<str>,
+    /// The user's name, public key, or the word that stands for a token.
+    pub user: Box<str>,
+    /// What user claims say, if it came with some.
+    pub claims: Option<Arc<auth::UserFacts>>,
+    /// The key of the trusted proxy through which it came.
+    pub proxy: Option<Box<str>>,
+}
+
+impl ConnectionFacts {
+    pub(crate) fn new(options: &ConnectOptions, admission: &Admission) -> Arc<Self> {
+        Arc::new(Self {
+            name: options.name.as_str().into(),
+            lang: options.lang.as_str().into(),
+            version: options.version.as_str().into(),
+            user: admission.user.name().into(),
+            claims: admission.claims.clone(),
+            proxy: admission.proxy.as_deref().map(Into::into),
+        })
+    }
+}
+
+/// The numbers of one connection at a moment.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// Messages from the peer.
+    pub in_msgs: u64,
+    /// Bytes of them.
+    pub in_bytes: u64,
+    /// Messages to the peer.
+    pub out_msgs: u64,
+    /// Bytes of them.
+    pub out_bytes: u64,
+    /// When the peer last said something or got a message.
+    pub last_activity: Instant,
+    /// The round trip time in nanoseconds; 0 while it is not known.
+    pub rtt: u64,
+    /// Subscriptions.
+    pub subscriptions: u64,
+}
+
+impl LinkStats {
+    /// The numbers as they stand.
+    pub fn numbers(&self) -> Numbers {
+        let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        Numbers {
+            in_msgs: read(&self.in_msgs),
+            in_bytes: read(&self.in_bytes),
+            out_msgs: read(&self.out_msgs),
+            out_bytes: read(&self.out_bytes),
+            last_activity: Instant::from_nanos(read(&self.last_activity)),
+            rtt: read(&self.rtt),
+            subscriptions: read(&self.subscriptions),
+        }
+    }
+
+    /// Notes what the owner knows at the end of a batch.
+    pub(crate) fn note(&self, active: &Active) {
+        let rtt = active.session.rtt().map_or(0, |rtt| u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX));
+        let last_in = active.session.last_in().as_nanos();
+        if last_in > self.last_activity.load(Ordering::Relaxed) {
+            self.last_activity.store(last_in, Ordering::Relaxed);
+        }
+        self.rtt.store(rtt, Ordering::Relaxed);
+        self.subscriptions.store(active.subscriptions.len() as u64, Ordering::Relaxed);
+    }
+}
+
+/// A connection that is over.
+#[derive(Debug)]
+pub struct ClosedConnection {
+    /// Its id.
+    pub id: u64,
+    /// Where it came from.
+    pub address: SocketAddr,
+    /// When it was accepted.
+    pub started: Instant,
+    /// When it ended.
+    pub stopped: Instant,
+    /// Why.
+    pub reason: CloseReason,
+    /// Its numbers at the end.
+    pub numbers: Numbers,
+    /// What still waited to be sent.
+    pub pending_bytes: usize,
+    /// Who it was; all empty if it never logged in.
+    pub facts: Arc<ConnectionFacts>,
+    /// The account it was in, if it had logged in.
+    pub account: Option<account::AccountName>,
+}
+
+/// How often connections were closed for trouble, and publishers held up.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Troubles {
+    /// Clients that did not keep up.
+    pub slow_consumers: u64,
+    /// Clients that did not answer pings.
+    pub stale_connections: u64,
+    /// Publishers that were held up.
+    pub stalls: u64,
+}
+
+/// What the hub keeps for monitoring.
+pub struct Ledger {
+    /// The time of day minus the house's clock, in nanoseconds.
+    offset: AtomicI64,
+    closed_max: AtomicUsize,
+    closed: Mutex<VecDeque<Arc<ClosedConnection>>>,
+    slow_consumers: AtomicU64,
+    stale_connections: AtomicU64,
+    stalls: AtomicU64,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            offset: AtomicI64::new(0),
+            closed_max: AtomicUsize::new(CLOSED_CONNECTIONS_MAX),
+            closed: Mutex::default(),
+            slow_consumers: AtomicU64::new(0),
+            stale_connections: AtomicU64::new(0),
+            stalls: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Ledger {
+    /// From now on so many closed connections are remembered.
+    pub fn keep_closed(&self, most: usize) {
+        self.closed_max.store(most, Ordering::Relaxed);
+        self.trim(&mut self.closed.lock());
+    }
+
+    /// The closed connections that are remembered, oldest first.
+    pub fn closed(&self) -> Vec<Arc<ClosedConnection>> {
+        self.closed.lock().iter().cloned().collect()
+    }
+
+    /// What went wrong so far.
+    pub fn troubles(&self) -> Troubles {
+        Troubles {
+            slow_consumers: self.slow_consumers.load(Ordering::Relaxed),
+            stale_connections: self.stale_connections.load(Ordering::Relaxed),
+            stalls: self.stalls.load(Ordering::Relaxed),
+        }
+    }
+
+    /// A moment of the house's clock as a time of day.
+    pub fn time_of(&self, moment: Instant) -> Timestamp {
+        let nanos = i64::try_from(moment.as_nanos()).unwrap_or(i64::MAX);
+        Timestamp::from_nanos(self.offset.load(Ordering::Relaxed).saturating_add(nanos))
+    }
+
+    pub(crate) fn set_clock(&self, now: Instant, wall: Timestamp) {
+        let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
+        self.offset.store(wall.as_nanos().saturating_sub(now), Ordering::Relaxed);
+    }
+
+    pub(crate) fn stalled(&self, publishers: usize) {
+        if publishers > 0 {
+            self.stalls.fetch_add(publishers as u64, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn close(&self, closed: ClosedConnection, account: Option<&AccountState>) {
+        if matches!(closed.reason, CloseReason::SlowConsumerPendingBytes | CloseReason::SlowConsumerWriteDeadline) {
+            self.slow_consumers.fetch_add(1, Ordering::Relaxed);
+            if let Some(account) = account {
+                account.slow_consumers.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        if closed.reason == CloseReason::StaleConnection {
+            self.stale_connections.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut list = self.closed.lock();
+        list.push_back(Arc::new(closed));
+        self.trim(&mut list);
+    }
+
+    fn trim(&self, list: &mut VecDeque<Arc<ClosedConnection>>) {
+        let most = self.closed_max.load(Ordering::Relaxed);
+        let surplus = list.len().saturating_sub(most);
+        list.drain(..surplus);
+    }
+}
+
+/// The last lines about a connection, written before it is taken apart.
+pub(crate) fn last_words(connection: &Connection, facts: Arc<ConnectionFacts>, at: Instant) -> ClosedConnection {
+    let link: &Link = &connection.link;
+    let account = match &connection.phase {
+        Phase::Active(active) | Phase::Rejoining(active, _) => {
+            link.stats.note(active);
+            Some(active.account.settings().name.clone())
+        }
+        _ => None,
+    };
+    let mut numbers = link.stats.numbers();
+    numbers.last_activity = numbers.last_activity.max(link.started);
+    ClosedConnection {
+        id: link.key.id,
+        address: link.address,
+        started: link.started,
+        stopped: at,
+        reason: CloseReason::Unknown,
+        numbers,
+        pending_bytes: link.pending_bytes(),
+        facts,
+        account,
+    }
+}
+
+/// A subscription as monitoring shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionFacts {
+    /// The filter.
+    pub filter: subject::Filter,
+    /// The queue group.
+    pub queue: Option<subject::Queue>,
+    /// The id the client gave it; empty for a part of the server.
+    pub sid: Box<[u8]>,
+    /// Messages delivered.
+    pub delivered: u64,
+    /// Messages after which it ends.
+    pub max: Option<u64>,
+    /// The connection; 0 for a part of the server.
+    pub connection: u64,
+}
+
+impl SubscriptionFacts {
+    /// What monitoring shows of a subscription.
+    pub fn of(subscription: &Subscription) -> Self {
+        let (sid, (delivered, max), connection) = match &subscription.target {
+            Target::Client(client) => (client.sid.clone(), client.progress(), client.peer.link.key.id),
+            Target::Internal(_) => (Box::default(), (0, None), 0),
+        };
+        let (filter, queue) = (subscription.grant.filter.clone(), subscription.grant.queue.clone());
+        Self { filter, queue, sid, delivered, max, connection }
+    }
+}
+
+impl Connection {
+    /// The subscriptions of this connection. Asked with [`Note::Do`](crate::Note::Do).
+    pub fn subscriptions(&self) -> Vec<SubscriptionFacts> {
+        match &self.phase {
+            Phase::Active(active) | Phase::Rejoining(active, _) => {
+                active.subscriptions.iter().map(|subscription| SubscriptionFacts::of(subscription)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn closed(id: u64, reason: CloseReason) -> ClosedConnection {
+        ClosedConnection {
+            id,
+            address: "127.0.0.1:1".parse().unwrap(),
+            started: Instant::START,
+            stopped: Instant::START,
+            reason,
+            numbers: Numbers::default(),
+            pending_bytes: 0,
+            facts: Arc::default(),
+            account: None,
+        }
+    }
+
+    fn remembered(ledger: &Ledger) -> Vec<u64> {
+        ledger.closed().iter().map(|closed| closed.id).collect()
+    }
+
+    #[test]
+    fn the_oldest_is_forgotten_first() {
+        let ledger = Ledger::default();
+        ledger.keep_closed(2);
+        (1..=3).for_each(|id| ledger.close(closed(id, CloseReason::ClientClosed), None));
+        assert_eq!(remembered(&ledger), [2, 3]);
+        ledger.keep_closed(1);
+        assert_eq!(remembered(&ledger), [3]);
+        ledger.keep_closed(0);
+        ledger.close(closed(4, CloseReason::ClientClosed), None);
+        assert_eq!(remembered(&ledger), []);
+    }
+
+    #[test]
+    fn trouble_is_counted_by_its_reason() {
+        let ledger = Ledger::default();
+        for reason in [
+            CloseReason::ClientClosed,
+            CloseReason::SlowConsumerPendingBytes,
+            CloseReason::SlowConsumerWriteDeadline,
+            CloseReason::StaleConnection,
+        ] {
+            ledger.close(closed(1, reason), None);
+        }
+        ledger.stalled(2);
+        assert_eq!(ledger.troubles(), Troubles { slow_consumers: 2, stale_connections: 1, stalls: 2 });
+    }
+
+    #[test]
+    fn moments_become_times_of_day_by_the_clock_that_was_set_last() {
+        let ledger = Ledger::default();
+        ledger.set_clock(Instant::from_nanos(5), Timestamp::from_nanos(1_000));
+        assert_eq!(ledger.time_of(Instant::from_nanos(7)), Timestamp::from_nanos(1_002));
+    }
+}
