@@ -12,7 +12,7 @@ use crate::account_jetstream::{self, AccountJetStream};
 use crate::exports::{self, Export};
 use crate::go_text::quoted;
 use crate::imports::{self, Import};
-use crate::mappings::{self, Mapping};
+use crate::mappings;
 use crate::permissions::{self, auth_place};
 use crate::report::Report;
 use crate::support::Feature;
@@ -32,7 +32,7 @@ pub(crate) const KEYS: &[&str] = &[
     "trace_dest",
 ];
 
-/// What an account shares with others, maps, and may store. Beside [`AccountSettings`], which says who may log in.
+/// What an account shares with others, and may store. Beside [`AccountSettings`], which says who may log in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountSharing {
     /// The account's name.
@@ -41,8 +41,6 @@ pub struct AccountSharing {
     pub exports: Vec<Export>,
     /// What it takes.
     pub imports: Vec<Import>,
-    /// Subjects that are rewritten on entry.
-    pub mappings: Vec<Mapping>,
     /// What it may store; nothing if absent.
     pub jetstream: Option<AccountJetStream>,
     /// Where it is written.
@@ -54,7 +52,7 @@ pub struct AccountSharing {
 pub(crate) struct Accounts {
     /// Who may log in.
     pub(crate) logins: Vec<AccountSettings>,
-    /// The rest. One entry per account, and one for `$G` if it has mappings.
+    /// The rest. One entry per account.
     pub(crate) sharing: Vec<AccountSharing>,
     /// Where the users of an account are written, for messages about them.
     pub(crate) users_places: Vec<(usize, Place)>,
@@ -138,8 +136,8 @@ fn read_key(key: &str, node: &Node, accounts: &mut Accounts, report: &mut Report
             needs(Feature::Exports, node, !sharing.exports.is_empty(), report);
         }
         "mappings" | "maps" => {
-            sharing.mappings = mappings::read(node, report);
-            needs(Feature::Mappings, node, !sharing.mappings.is_empty(), report);
+            login.mappings = mappings::read(node, report);
+            needs(Feature::Mappings, node, !login.mappings.is_empty(), report);
         }
         "jetstream" => {
             sharing.jetstream = account_jetstream::read(node, report);
@@ -275,17 +273,10 @@ fn read_trace_sampling(key: &str, node: &Node, report: &mut Report<'_>) -> Optio
 }
 
 /// Reads the mappings of the global account, which stand at the top of the file.
-pub(crate) fn read_global_mappings(node: &Node, accounts: &mut Accounts, report: &mut Report<'_>) {
+pub(crate) fn read_global_mappings(node: &Node, report: &mut Report<'_>) -> account::Mappings {
     let mappings = mappings::read(node, report);
     needs(Feature::Mappings, node, !mappings.is_empty(), report);
-    let global = AccountSharing {
-        name: GLOBAL.to_owned(),
-        mappings,
-        place: Some(node.place.clone()),
-        ..AccountSharing::default()
-    };
-    accounts.sharing.retain(|account| account.name != GLOBAL);
-    accounts.sharing.push(global);
+    mappings
 }
 
 /// Every account that an export or import names must be there.

@@ -78,7 +78,8 @@ fn check(place: &Place, settings: &AuthorizationSettings, report: &mut Report<'_
     }
 }
 
-pub(crate) const CALLOUT_KEYS: &[&str] = &["issuer", "account", "acc", "auth_users", "users", "xkey", "key", "allowed_accounts"];
+pub(crate) const CALLOUT_KEYS: &[&str] =
+    &["issuer", "account", "acc", "auth_users", "users", "xkey", "key", "allowed_accounts"];
 
 fn read_callout(node: &Node, report: &mut Report<'_>) -> Option<CalloutSettings> {
     let map = report.map_or_shown(node, "Expected authorization callout to be a map/struct")?;

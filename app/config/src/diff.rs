@@ -257,8 +257,11 @@ impl Changes {
     fn monitoring(&mut self, old: &Settings, new: &Settings) {
         let (was, is) = (&old.monitoring, &new.monitoring);
         let host = |s: &Settings| s.monitoring.host.clone().unwrap_or_else(|| s.clients.host.clone());
+        let is_on = |s: &Settings| s.monitoring.http_port.or(s.monitoring.https_port).is_some();
         let port = |port: Option<crate::Port>| port.map_or_else(|| "0".to_owned(), |port| port.to_string());
-        self.fixed(Part::Monitoring, "HTTPHost", host(old), host(new));
+        if is_on(old) && is_on(new) {
+            self.fixed(Part::Monitoring, "HTTPHost", host(old), host(new));
+        }
         self.fixed(Part::Monitoring, "HTTPPort", port(was.http_port), port(is.http_port));
         self.fixed(Part::Monitoring, "HTTPBasePath", &was.base_path, &is.base_path);
         self.fixed(Part::Monitoring, "HTTPSPort", port(was.https_port), port(is.https_port));

@@ -167,10 +167,10 @@ const FLAGS: &[Flag] = &[
     flag(&["profile"], Integer, Sets(&[&["prof_port"]])),
 ];
 
-/// Every name a flag has, for tests of help and completion.
-#[cfg(test)]
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    FLAGS.iter().flat_map(|flag| flag.names.iter().copied())
+/// Every name a flag has, for the test that the help names them all.
+#[doc(hidden)]
+pub fn flag_names() -> Vec<&'static str> {
+    FLAGS.iter().flat_map(|flag| flag.names.iter().copied()).collect()
 }
 
 /// Reads the words behind the program's name.

@@ -61,7 +61,6 @@ mod support;
 mod tls;
 mod top;
 mod url;
-mod usage;
 mod users;
 mod websocket;
 
@@ -74,6 +73,8 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use diff::{Change, Effect, Part, ReloadRefused, all_live, diff};
 pub use exports::{Export, ExportKind, Latency, LatencySampling, ResponseType};
 pub use files::{environment, read_file};
+#[doc(hidden)]
+pub use flags::flag_names;
 pub use gateway::{Gateway, RemoteGateway};
 pub use identity::Identity;
 pub use imports::{Import, ImportKind};
@@ -84,7 +85,6 @@ pub use limits::Limits;
 pub use listener::{ANY_HOST, HostPort, Listen, Port};
 pub use load::{Action, Loaded, load, load_text, load_with};
 pub use logging::{LogFormat, Logging};
-pub use mappings::{Destination, Mapping};
 pub use mqtt::Mqtt;
 pub use ocsp::{Cache as OcspCache, Staple, StapleMode};
 pub use operator::{Deletion, Operator, Resolver, TrustedOperator};
@@ -97,5 +97,4 @@ pub use support::{Feature, Support, accepted_with_nothing_to_do};
 #[doc(hidden)]
 pub use top::known_keys;
 pub use url::Url;
-pub use usage::{tls_usage, usage};
 pub use websocket::WebSocket;

@@ -1,94 +1,44 @@
 //! `mappings`: subjects that are rewritten on entry.
 
-use std::collections::BTreeMap;
-
-use conf::{Map, Node, Place, Value};
+use account::{Destination, Mapping, Mappings};
+use conf::{Map, Node, Value};
 use subject::Filter;
-use subject::transform::Transform;
 
 use crate::go_text::{Shown, quoted};
 use crate::report::Report;
 
-/// One source subject and where its messages go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mapping {
-    /// What is rewritten.
-    pub source: String,
-    /// Where to, as written. Weights that do not add up to 100 leave the rest to the source itself.
-    pub destinations: Vec<Destination>,
-    /// Where it is written.
-    pub place: Place,
-}
-
-/// One destination.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Destination {
-    /// The subject, with references to the wildcards of the source.
-    pub subject: String,
-    /// Its share in percent, at most 100.
-    pub weight: u8,
-    /// Only in this cluster; everywhere if absent.
-    pub cluster: Option<String>,
-}
-
 /// Reads the map.
-pub(crate) fn read(node: &Node, report: &mut Report<'_>) -> Vec<Mapping> {
+pub(crate) fn read(node: &Node, report: &mut Report<'_>) -> Mappings {
+    let mut mappings = Mappings::default();
     let Some(map) = report.map(node) else {
-        return Vec::new();
+        return mappings;
     };
-    let mut mappings = Vec::with_capacity(map.len());
     for (source, value) in map.iter().filter(|(_, value)| !value.is_used_variable) {
         if Filter::parse(source.as_bytes()).is_err() {
             report.error(&node.place, format!("Subject {} is not a valid subject", quoted(source)));
             continue;
         }
-        mappings.extend(read_mapping(source, value, report));
+        if let Some(mapping) = read_mapping(source, value, report)
+            && let Err(error) = mappings.add(mapping)
+        {
+            report.error(&value.place, format!("Error adding mapping for {} : {error}", quoted(source)));
+        }
     }
     mappings
 }
 
 fn read_mapping(source: &str, node: &Node, report: &mut Report<'_>) -> Option<Mapping> {
-    let destinations = match &node.value {
-        Value::String(text) => {
-            let subject = text.as_str().to_owned();
-            if let Err(error) = Transform::new(source.as_bytes(), subject.as_bytes()) {
-                let (from, to) = (quoted(source), quoted(&subject));
-                report.error(&node.place, format!("Error adding mapping for {from} to {to} : {error}"));
-                return None;
-            }
-            vec![Destination { subject, weight: 100, cluster: None }]
-        }
+    let (destinations, to) = match &node.value {
+        Value::String(text) => (vec![Destination::all(text.as_str())], format!(" to {}", quoted(text.as_str()))),
         Value::Array(elements) => {
             let read: Vec<_> = elements.iter().map(|element| read_destination(element, report)).collect();
-            read.into_iter().collect::<Option<_>>()?
+            (read.into_iter().collect::<Option<_>>()?, String::new())
         }
-        _ => vec![read_destination(node, report)?],
+        _ => (vec![read_destination(node, report)?], String::new()),
     };
-    if let Err(why) = check(source, &destinations) {
-        report.error(&node.place, format!("Error adding mapping for {} : {why}", quoted(source)));
-        return None;
-    }
-    Some(Mapping { source: source.to_owned(), destinations, place: node.place.clone() })
-}
-
-fn check(source: &str, destinations: &[Destination]) -> Result<(), String> {
-    let mut totals: BTreeMap<Option<&str>, u32> = BTreeMap::new();
-    for (at, destination) in destinations.iter().enumerate() {
-        let is_same = |earlier: &&Destination| {
-            (&earlier.subject, &earlier.cluster) == (&destination.subject, &destination.cluster)
-        };
-        if destinations.iter().take(at).any(|earlier| is_same(&earlier)) {
-            return Err(format!("duplicate entry for {}", quoted(&destination.subject)));
-        }
-        let total = totals.entry(destination.cluster.as_deref()).or_default();
-        *total += u32::from(destination.weight);
-        if *total > 100 {
-            return Err("total weight needs to be <= 100".to_owned());
-        }
-        let transform = Transform::new(source.as_bytes(), destination.subject.as_bytes());
-        transform.map_err(|error| error.to_string())?;
-    }
-    Ok(())
+    let compiled = Mapping::compile(source, &destinations);
+    let why = |error| format!("Error adding mapping for {}{to} : {error}", quoted(source));
+    compiled.map_err(|error| report.error(&node.place, why(error))).ok()
 }
 
 fn read_destination(node: &Node, report: &mut Report<'_>) -> Option<Destination> {

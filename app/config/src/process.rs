@@ -85,7 +85,7 @@ impl Monitoring {
             "http" => {
                 if let Some((host, port)) = read_listen(node, report) {
                     self.host = Some(host).filter(|host| !host.is_empty());
-                    self.http_port = port;
+                    self.set_http(port, node, report);
                 }
             }
             "https" => {
@@ -96,7 +96,7 @@ impl Monitoring {
             }
             "http_port" | "monitor_port" => {
                 if let Some(port) = read_port(node, report) {
-                    self.http_port = port;
+                    self.set_http(port, node, report);
                 }
             }
             "https_port" => {
@@ -116,6 +116,13 @@ impl Monitoring {
 }
 
 impl Monitoring {
+    fn set_http(&mut self, port: Option<Port>, node: &Node, report: &mut Report<'_>) {
+        self.http_port = port;
+        if port.is_some() {
+            report.needs(Feature::Monitoring, &node.place);
+        }
+    }
+
     fn set_https(&mut self, port: Option<Port>, node: &Node, report: &mut Report<'_>) {
         self.https_port = port;
         if port.is_some() {

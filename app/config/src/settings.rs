@@ -43,7 +43,7 @@ pub struct Settings {
     pub lame_duck: LameDuck,
     /// Users and accounts, as the auth room wants them. The login timeout is always there.
     pub auth: auth::settings::Settings,
-    /// What accounts share, map and store.
+    /// What accounts share and store, in the order of the accounts.
     pub sharing: Vec<AccountSharing>,
     /// There is no system account.
     pub no_system_account: bool,

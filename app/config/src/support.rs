@@ -18,6 +18,7 @@ pub enum Feature {
     Resolver,
     AuthCallout,
     Tls,
+    Monitoring,
     HttpsMonitoring,
     Ocsp,
     Exports,
@@ -69,6 +70,7 @@ impl Feature {
             Self::Resolver => "resolver",
             Self::AuthCallout => "auth_callout",
             Self::Tls => "tls",
+            Self::Monitoring => "http",
             Self::HttpsMonitoring => "https",
             Self::Ocsp => "ocsp",
             Self::Exports => "exports",
@@ -95,6 +97,13 @@ impl Support {
     /// All that can be written. For tests, and for the rooms that are being built.
     pub const fn everything() -> Self {
         Self { not_yet: Vec::new() }
+    }
+
+    /// The same without one feature. For tests.
+    #[must_use]
+    pub fn without(mut self, feature: Feature) -> Self {
+        self.not_yet.push(feature);
+        self
     }
 
     /// Whether the server can do this.

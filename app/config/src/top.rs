@@ -116,7 +116,9 @@ impl Draft {
                 }
             }
             "accounts" => accounts::read(node, &mut self.accounts, report),
-            "mappings" | "maps" => accounts::read_global_mappings(node, &mut self.accounts, report),
+            "mappings" | "maps" => {
+                settings.auth.global_mappings = accounts::read_global_mappings(node, report);
+            }
             "tls" => {
                 settings.tls = tls::read(node, Context::Listener, report);
                 report.needs(Feature::Tls, place);
