@@ -5,18 +5,23 @@ mod api;
 mod bench;
 mod body;
 mod completion;
+mod confirmed;
 mod context;
+mod delivery;
+mod difference;
 mod dig;
 mod events;
 mod gather;
 mod latency;
 mod publish;
+mod reader;
 mod reply;
 mod request;
 mod rtt;
 mod sender;
 mod server;
 mod service;
+mod stream;
 mod subscribe;
 mod trace;
 mod wait;
@@ -47,6 +52,9 @@ pub(crate) enum Command {
     /// Manage contexts: named sets of connection settings
     #[command(visible_alias = "ctx")]
     Context(context::Contexts),
+    /// Look after streams
+    #[command(visible_aliases = ["str", "st", "ms", "s"])]
+    Stream(stream::Streams),
     /// Show the account we are in
     #[command(visible_alias = "a")]
     Account(account::Account),
@@ -81,6 +89,7 @@ impl Command {
             Self::Bench(command) => command.run(invocation).await,
             Self::Rtt(command) => command.run(invocation).await,
             Self::Context(command) => command.run(invocation).await,
+            Self::Stream(command) => command.run(invocation).await,
             Self::Account(command) => command.run(invocation).await,
             Self::Events(command) => command.run(invocation).await,
             Self::Latency(command) => command.run(invocation).await,

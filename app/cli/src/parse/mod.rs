@@ -9,6 +9,9 @@ pub(crate) use size::{signed_size, size};
 pub(crate) use words::{split_subjects, words};
 
 use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 /// A flag's value that must be the path of a file which is there.
 pub(crate) fn existing_file(text: &str) -> Result<String, String> {
@@ -23,4 +26,10 @@ pub(crate) fn existing_file(text: &str) -> Result<String, String> {
 pub(crate) fn pair(text: &str, by: char) -> Option<(String, String)> {
     let (key, value) = text.split_once(by)?;
     Some((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// The point in time that is so long ago.
+pub(crate) fn ago(span: Duration) -> Timestamp {
+    let nanos = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+    Timestamp::now().checked_sub(jiff::SignedDuration::from_nanos(nanos)).unwrap_or(Timestamp::UNIX_EPOCH)
 }

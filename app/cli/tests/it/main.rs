@@ -15,6 +15,7 @@ mod rtt;
 mod scene;
 mod server_check;
 mod service;
+mod stream;
 mod subscribe;
 mod system;
 mod tls;

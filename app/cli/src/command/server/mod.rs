@@ -5,6 +5,7 @@ mod check;
 mod config;
 mod info;
 mod list;
+pub(crate) use list::compacted;
 mod mappings;
 mod passwd;
 mod ping;
