@@ -1,6 +1,7 @@
 //! The graph of one account.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use auth::{Authorized, Publish, SubscribeGrant};
 use parking_lot::RwLock;
@@ -23,6 +24,15 @@ pub struct Entry<T> {
 pub struct Graph<T> {
     sublist: RwLock<Sublist<Arc<Entry<T>>>>,
     revisions: Revisions,
+    turnover: Turnover,
+}
+
+/// What a graph has been through, for monitoring.
+#[derive(Default)]
+struct Turnover {
+    entered: AtomicU64,
+    left: AtomicU64,
+    looked_up: AtomicU64,
 }
 
 /// The members of one queue group that a subject reaches: one of them is to get the message.
@@ -68,7 +78,11 @@ impl<T> Matched<T> {
 impl<T> Graph<T> {
     /// An empty graph. `seed` makes the hashing of subjects unpredictable for strangers.
     pub fn new(seed: u64) -> Self {
-        Self { sublist: RwLock::new(Sublist::with_seed(seed)), revisions: Revisions::new() }
+        Self {
+            sublist: RwLock::new(Sublist::with_seed(seed)),
+            revisions: Revisions::new(),
+            turnover: Turnover::default(),
+        }
     }
 
     /// Adds a subscription. The grant is the proof that it may exist.
@@ -76,6 +90,7 @@ impl<T> Graph<T> {
         let entry = Arc::new(Entry { grant, target });
         self.sublist.write().insert(&entry.grant.filter, entry.clone());
         self.revisions.moved(entry.grant.filter.as_bytes());
+        self.turnover.entered.fetch_add(1, Ordering::Relaxed);
         entry
     }
 
@@ -83,6 +98,7 @@ impl<T> Graph<T> {
     pub fn leave(&self, entry: &Arc<Entry<T>>) -> bool {
         let removed = self.sublist.write().remove(&entry.grant.filter, |other| Arc::ptr_eq(other, entry));
         self.revisions.moved(entry.grant.filter.as_bytes());
+        self.turnover.left.fetch_add(u64::from(removed.is_some()), Ordering::Relaxed);
         removed.is_some()
     }
 
@@ -129,6 +145,7 @@ impl<T> Graph<T> {
     /// Ask for the revision *before* calling this, so that a change in between voids the answer.
     pub fn matched(&self, publish: &Authorized<Publish<'_>>, into: &mut Matched<T>) {
         into.clear();
+        self.turnover.looked_up.fetch_add(1, Ordering::Relaxed);
         let subject = publish.subject;
         let mut queued = Vec::new();
         self.sublist.read().matches(subject.as_bytes(), &mut |entry: &Arc<Entry<T>>| {
@@ -151,6 +168,17 @@ impl<T> Graph<T> {
             }
         });
         withheld
+    }
+
+    /// Shows every subscription, in no particular order. The lock is held meanwhile: `visit` must be quick.
+    pub fn for_each(&self, visit: &mut dyn FnMut(&Arc<Entry<T>>)) {
+        self.sublist.read().for_each(&mut |entry| visit(entry));
+    }
+
+    /// How often a subscription came, went, and a subject was looked up.
+    pub fn turnover(&self) -> (u64, u64, u64) {
+        let Turnover { entered, left, looked_up } = &self.turnover;
+        (entered.load(Ordering::Relaxed), left.load(Ordering::Relaxed), looked_up.load(Ordering::Relaxed))
     }
 
     /// How many subscriptions there are.
