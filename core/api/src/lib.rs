@@ -22,6 +22,7 @@ pub mod calls;
 pub mod consumer;
 pub mod errors;
 pub mod json;
+pub mod monitoring;
 pub mod name;
 pub mod requests;
 pub mod responses;

@@ -1,0 +1,55 @@
+//! What only the whole server knows.
+
+use std::time::Duration;
+
+use moment::Timestamp;
+
+/// What the server tells of itself beside what the hub knows. Asked at each request.
+pub trait ServerFacts: Send + Sync {
+    /// The server as it is configured now.
+    fn portrait(&self) -> Portrait;
+
+    /// The listeners that should be up and are not, by name. A server with any is not healthy.
+    fn missing_listeners(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// A line for whoever watches the log.
+    fn warn(&self, _text: &str) {}
+}
+
+/// A server as it is configured.
+#[derive(Clone, Debug)]
+pub struct Portrait {
+    /// When it started.
+    pub start: Timestamp,
+    /// When its configuration was read last.
+    pub config_load_time: Timestamp,
+    /// `sha256:` and the hash of the configuration, or nothing.
+    pub config_digest: String,
+    /// How long a login may take.
+    pub auth_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub tls_timeout: Duration,
+    /// What happens to a client that misses the write deadline, if that was said: `close` or `retry`.
+    pub write_timeout: Option<&'static str>,
+    /// The system account, if there is one.
+    pub system_account: Option<String>,
+    /// When the certificate of the client listener expires.
+    pub tls_cert_not_after: Option<Timestamp>,
+}
+
+impl Default for Portrait {
+    fn default() -> Self {
+        Self {
+            start: Timestamp::EPOCH,
+            config_load_time: Timestamp::EPOCH,
+            config_digest: String::new(),
+            auth_timeout: Duration::from_secs(2),
+            tls_timeout: Duration::from_secs(2),
+            write_timeout: None,
+            system_account: None,
+            tls_cert_not_after: None,
+        }
+    }
+}

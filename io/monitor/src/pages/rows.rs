@@ -1,0 +1,164 @@
+//! Connections, open and closed, as one kind of row that can be filtered and sorted.
+
+use std::cmp::Reverse;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use broker::{ClosedConnection, ConnectionFacts, ConnectionKey, Ledger, Numbers, Registered};
+use moment::Timestamp;
+
+use crate::query::Fault;
+
+/// A connection at a moment.
+pub(super) struct Row {
+    pub(super) id: u64,
+    pub(super) address: SocketAddr,
+    pub(super) start: Timestamp,
+    pub(super) last_activity: Timestamp,
+    pub(super) numbers: Numbers,
+    pub(super) pending_bytes: usize,
+    pub(super) account: Option<String>,
+    pub(super) facts: Arc<ConnectionFacts>,
+    pub(super) end: End,
+}
+
+/// Whether a connection is over.
+pub(super) enum End {
+    /// It lives; this names it.
+    Open(ConnectionKey),
+    /// It is over since, and why.
+    Closed(Timestamp, &'static str),
+}
+
+impl Row {
+    pub(super) fn open(registered: &Registered, ledger: &Ledger) -> Self {
+        let Registered { link, account, facts, .. } = registered;
+        let numbers = link.stats.numbers();
+        Self {
+            id: link.key.id,
+            address: link.address,
+            start: ledger.time_of(link.started),
+            last_activity: ledger.time_of(numbers.last_activity.max(link.started)),
+            numbers,
+            pending_bytes: link.pending_bytes(),
+            account: account.as_ref().map(|account| account.settings().name.to_string()),
+            facts: facts.clone(),
+            end: End::Open(link.key),
+        }
+    }
+
+    pub(super) fn closed(closed: &ClosedConnection, ledger: &Ledger) -> Self {
+        Self {
+            id: closed.id,
+            address: closed.address,
+            start: ledger.time_of(closed.started),
+            last_activity: ledger.time_of(closed.numbers.last_activity),
+            numbers: closed.numbers,
+            pending_bytes: closed.pending_bytes,
+            account: closed.account.as_ref().map(ToString::to_string),
+            facts: closed.facts.clone(),
+            end: End::Closed(ledger.time_of(closed.stopped), closed.reason.as_str()),
+        }
+    }
+
+    fn stop(&self) -> Timestamp {
+        match self.end {
+            End::Open(_) => Timestamp::EPOCH,
+            End::Closed(at, _) => at,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self.end {
+            End::Open(_) => "",
+            End::Closed(_, reason) => reason,
+        }
+    }
+}
+
+/// Which connections are asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    Open,
+    Closed,
+    Any,
+}
+
+impl State {
+    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+        match text.to_ascii_lowercase().as_str() {
+            "" | "open" => Ok(Self::Open),
+            "closed" => Ok(Self::Closed),
+            "any" | "all" => Ok(Self::Any),
+            _ => Err(Fault(format!("Error decoding state for {text}"))),
+        }
+    }
+}
+
+/// The order of a page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sort {
+    Id,
+    Subscriptions,
+    Pending,
+    MessagesTo,
+    MessagesFrom,
+    BytesTo,
+    BytesFrom,
+    LastActivity,
+    Idle,
+    Uptime,
+    Stop,
+    Reason,
+    RoundTrip,
+}
+
+impl Sort {
+    pub(super) fn parse(text: &str, state: State) -> Result<Self, Fault> {
+        let sort = match text {
+            "" | "cid" | "start" => Self::Id,
+            "subs" => Self::Subscriptions,
+            "pending" => Self::Pending,
+            "msgs_to" => Self::MessagesTo,
+            "msgs_from" => Self::MessagesFrom,
+            "bytes_to" => Self::BytesTo,
+            "bytes_from" => Self::BytesFrom,
+            "last" => Self::LastActivity,
+            "idle" => Self::Idle,
+            "uptime" => Self::Uptime,
+            "stop" => Self::Stop,
+            "reason" => Self::Reason,
+            "rtt" => Self::RoundTrip,
+            other => return Err(Fault(format!("invalid sorting option: {other}"))),
+        };
+        match sort {
+            Self::Stop | Self::Reason if state != State::Closed => {
+                Err(Fault(format!("sort by {text} only valid on closed connections")))
+            }
+            sort => Ok(sort),
+        }
+    }
+
+    /// Sorts; equal rows stay in the order of their ids.
+    pub(super) fn apply(self, rows: &mut [Row], now: Timestamp) {
+        rows.sort_by_key(|row| row.id);
+        match self {
+            Self::Id => {}
+            Self::Subscriptions => rows.sort_by_key(|row| Reverse(row.numbers.subscriptions)),
+            Self::Pending => rows.sort_by_key(|row| Reverse(row.pending_bytes)),
+            Self::MessagesTo => rows.sort_by_key(|row| Reverse(row.numbers.out_msgs)),
+            Self::MessagesFrom => rows.sort_by_key(|row| Reverse(row.numbers.in_msgs)),
+            Self::BytesTo => rows.sort_by_key(|row| Reverse(row.numbers.out_bytes)),
+            Self::BytesFrom => rows.sort_by_key(|row| Reverse(row.numbers.in_bytes)),
+            Self::LastActivity => rows.sort_by_key(|row| Reverse(row.last_activity)),
+            Self::Idle => rows.sort_by_key(|row| row.last_activity),
+            Self::Uptime => rows.sort_by_key(|row| match row.end {
+                End::Open(_) => now.since(row.start),
+                End::Closed(at, _) => at.since(row.start),
+            }),
+            Self::Stop => rows.sort_by_key(|row| Reverse(row.stop())),
+            Self::Reason => rows.sort_by_key(Row::reason),
+            Self::RoundTrip => rows.sort_by_key(|row| Reverse(row.numbers.rtt)),
+        }
+    }
+}
