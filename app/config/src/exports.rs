@@ -125,6 +125,9 @@ fn read_entry(node: &Node, map: &Map, report: &mut Report<'_>) -> Option<Export>
     for (key, value) in map.iter() {
         draft.read(key, value, report);
     }
+    if report.errors.len() > before {
+        return None;
+    }
     let export = draft.finish(node, report);
     export.filter(|_| report.errors.len() == before)
 }

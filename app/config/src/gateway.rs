@@ -73,13 +73,16 @@ pub(crate) const KEYS: &[&str] = &[
 pub(crate) fn read(node: &Node, report: &mut Report<'_>) -> Option<Gateway> {
     let map = report.map_or(node, "Expected gateway to be a map")?;
     let mut gateway = Gateway::default();
+    let before = report.errors.len();
     for (key, value) in map.iter() {
         read_key(&key.to_ascii_lowercase(), key, value, &mut gateway, report);
     }
     if gateway.name.is_empty() && gateway.listen.port.is_none() {
         return None;
     }
-    gateway.check(&node.place, report);
+    if report.errors.len() == before {
+        gateway.check(&node.place, report);
+    }
     Some(gateway)
 }
 

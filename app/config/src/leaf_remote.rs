@@ -176,7 +176,8 @@ pub(crate) fn read(node: &Node, report: &mut Report<'_>) -> Vec<LeafRemote> {
         };
         let remote = read_remote(element, map, report);
         if remotes.iter().any(|earlier| earlier.is_same_link(&remote)) {
-            report.error(&element.place, format!("duplicate remote {}", remote.name()));
+            let place = map.iter().last().map_or(&element.place, |(_, last)| &last.place);
+            report.error(place, format!("duplicate remote {}", remote.name()));
         } else {
             remotes.push(remote);
         }

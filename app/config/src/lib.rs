@@ -91,7 +91,7 @@ pub use operator::{Deletion, Operator, Resolver, TrustedOperator};
 pub use permissions::LinkPermissions;
 pub use policy::{Compression, WriteTimeout};
 pub use process::{LameDuck, Monitoring, ProcessFiles};
-pub use report::World;
+pub use report::{Environment, ReadFile, World};
 pub use settings::{Clients, DEFAULT_PORT, Settings};
 pub use support::{Feature, Support, accepted_with_nothing_to_do};
 #[doc(hidden)]

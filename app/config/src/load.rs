@@ -1,7 +1,5 @@
 //! From the command line and the file to settings: the one way in.
 
-use std::sync::Arc;
-
 use conf::{Map, Place};
 
 use crate::check;
@@ -10,6 +8,7 @@ use crate::flags::{self, Flags, Instead, Mistake, TlsChoice};
 use crate::report::{Report, World};
 use crate::settings::Settings;
 use crate::support::{Feature, Support};
+use crate::tls;
 use crate::top::Draft;
 
 /// What the process is to do.
@@ -136,7 +135,7 @@ fn diagnostic(error: &conf::Error) -> Diagnostic {
 }
 
 fn read_all(flags: &Flags, file: Option<&Map>, world: World<'_>, support: &Support) -> Result<Loaded, Diagnostics> {
-    let mut report = Report::new(world);
+    let mut report = Report::new(world, support.opens_certificates());
     let mut draft = Draft::default();
     if let Some(tree) = file {
         if let (true, Some(path)) = (tree.is_empty(), &flags.config_file) {
@@ -173,8 +172,10 @@ fn read_flags(flags: &Flags, draft: &mut Draft, report: &mut Report<'_>) {
         Ok(TlsChoice::AsConfigured) => {}
         Ok(TlsChoice::Off) => draft.settings.tls = None,
         Ok(TlsChoice::Block(block)) => {
+            let place = Place::new("--tls", 0, 0);
+            tls::open(&block, &place, tls::Context::Listener, report);
+            report.needs(Feature::Tls, &place);
             draft.settings.tls = Some(*block);
-            report.needs(Feature::Tls, &Place { file: Arc::from("--tls"), line: 0, column: 0 });
         }
         Err(why) => report.plain(why),
     }

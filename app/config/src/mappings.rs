@@ -1,7 +1,7 @@
 //! `mappings`: subjects that are rewritten on entry.
 
 use account::{Destination, Mapping, Mappings};
-use conf::{Map, Node, Value};
+use conf::{Node, Value};
 use subject::Filter;
 
 use crate::go_text::{Shown, quoted};
@@ -62,20 +62,18 @@ fn read_destination(node: &Node, report: &mut Report<'_>) -> Option<Destination>
     if report.errors.len() > before {
         return None;
     }
-    finish(node, map, subject, weight, cluster, report)
+    finish(node, subject, weight, cluster, report)
 }
 
 fn finish(
     node: &Node,
-    map: &Map,
     subject: String,
     weight: Option<u8>,
     cluster: Option<String>,
     report: &mut Report<'_>,
 ) -> Option<Destination> {
     let Some(weight) = weight else {
-        let place = map.iter().last().map_or(&node.place, |(_, last)| &last.place);
-        report.error(place, format!("Missing weight for mapping destination {}", quoted(&subject)));
+        report.error(&node.place, format!("Missing weight for mapping destination {}", quoted(&subject)));
         return None;
     };
     Some(Destination { subject, weight, cluster })

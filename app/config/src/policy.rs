@@ -104,6 +104,7 @@ impl Compression {
     }
 
     fn read_map(node: &Node, on: &Self, report: &mut Report<'_>) -> Option<Self> {
+        let before = report.errors.len();
         let (mut mode, mut thresholds) = (None, None);
         for (key, value) in node.as_map()?.iter() {
             match key.to_ascii_lowercase().as_str() {
@@ -111,6 +112,9 @@ impl Compression {
                 "rtt_thresholds" | "thresholds" | "rtts" | "rtt" => thresholds = Some(read_thresholds(value, report)?),
                 _ => report.unknown(key, value, &["mode", "rtt_thresholds"]),
             }
+        }
+        if report.errors.len() > before {
+            return None;
         }
         let (mode, place) = mode.unwrap_or_else(|| (String::new(), node));
         Self::of(&mode, on, thresholds, place, report)

@@ -11,13 +11,18 @@ use crate::go_text::{self, Shown};
 use crate::suggest::nearest;
 use crate::support::{Feature, Uses, nothing_to_do};
 
+/// The value of an environment variable.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<Secret<String>>;
+/// The content of a file, or why it cannot be had.
+pub type ReadFile<'a> = &'a dyn Fn(&str) -> Result<Secret<Vec<u8>>, String>;
+
 /// What the configuration may ask of the process: its environment and files.
 #[derive(Clone, Copy)]
 pub struct World<'a> {
-    /// The value of an environment variable.
-    pub environment: &'a dyn Fn(&str) -> Option<Secret<String>>,
-    /// The content of a file, or why it cannot be had.
-    pub read_file: &'a dyn Fn(&str) -> Result<Secret<Vec<u8>>, String>,
+    /// Environment variables.
+    pub environment: Environment<'a>,
+    /// Files.
+    pub read_file: ReadFile<'a>,
 }
 
 /// The list of errors and warnings, and the means to read values.
@@ -29,11 +34,20 @@ pub(crate) struct Report<'a> {
     /// Lines for the log, about options that are accepted with nothing to do.
     pub(crate) notices: Vec<String>,
     pub(crate) world: World<'a>,
+    /// Certificates are opened while reading, so that `-t` finds what is wrong with them.
+    pub(crate) opens_certificates: bool,
 }
 
 impl<'a> Report<'a> {
-    pub(crate) fn new(world: World<'a>) -> Self {
-        Self { warnings: Vec::new(), errors: Vec::new(), uses: Uses::default(), notices: Vec::new(), world }
+    pub(crate) fn new(world: World<'a>, opens_certificates: bool) -> Self {
+        Self {
+            warnings: Vec::new(),
+            errors: Vec::new(),
+            uses: Uses::default(),
+            notices: Vec::new(),
+            world,
+            opens_certificates,
+        }
     }
 
     pub(crate) fn error(&mut self, place: &Place, text: impl Into<String>) {
@@ -370,7 +384,7 @@ fn storage_size(node: &Node) -> Result<i64, String> {
     number.checked_mul(1 << power).ok_or_else(|| "is out of the range".to_owned())
 }
 
-fn expand(text: &str, environment: &dyn Fn(&str) -> Option<Secret<String>>) -> Result<String, &'static str> {
+fn expand(text: &str, environment: Environment<'_>) -> Result<String, &'static str> {
     let value = |name: &str| environment(name).map_or_else(String::new, |value| value.expose().clone());
     let mut out = String::new();
     let mut rest = text;

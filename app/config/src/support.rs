@@ -86,17 +86,18 @@ impl Feature {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Support {
     not_yet: Vec<Feature>,
+    opens_certificates: bool,
 }
 
 impl Support {
     /// What the server of this version can do.
     pub fn today() -> Self {
-        Self { not_yet: NOT_YET.to_vec() }
+        Self { not_yet: NOT_YET.to_vec(), opens_certificates: true }
     }
 
     /// All that can be written. For tests, and for the rooms that are being built.
     pub const fn everything() -> Self {
-        Self { not_yet: Vec::new() }
+        Self { not_yet: Vec::new(), opens_certificates: true }
     }
 
     /// The same without one feature. For tests.
@@ -104,6 +105,17 @@ impl Support {
     pub fn without(mut self, feature: Feature) -> Self {
         self.not_yet.push(feature);
         self
+    }
+
+    /// The same without a look into certificate files. For tests, whose files are only names.
+    #[must_use]
+    pub const fn without_certificates(mut self) -> Self {
+        self.opens_certificates = false;
+        self
+    }
+
+    pub(crate) const fn opens_certificates(&self) -> bool {
+        self.opens_certificates
     }
 
     /// Whether the server can do this.

@@ -1,11 +1,14 @@
 //! `tls` blocks of every listener and remote.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use conf::{Map, Node, Value};
+use conf::{Map, Node, Place, Value};
 use moment::GoDuration;
-use tls::{CertificateFiles, CipherSuite, Curve, HandshakeFirst, Passphrase, PinnedCerts, Settings, Version};
+use tls::{
+    CertificateFiles, CipherSuite, ClientTls, Curve, HandshakeFirst, NameError, Passphrase, PinnedCerts, ServerTls,
+    Settings, Version,
+};
 
 use crate::go_text::quoted;
 use crate::ocsp;
@@ -77,7 +80,32 @@ pub(crate) fn read(node: &Node, context: Context, report: &mut Report<'_>) -> Op
         draft.read(key, value, context, report);
     }
     draft.finish(node, context, report);
+    if report.errors.len() == before {
+        open(&draft.settings, &node.place, context, report);
+    }
     (report.errors.len() == before).then_some(draft.settings)
+}
+
+/// Builds what the block says and throws it away: the server does it again when it starts.
+pub(crate) fn open(settings: &Settings, place: &Place, context: Context, report: &mut Report<'_>) {
+    if !report.opens_certificates {
+        return;
+    }
+    let read_file = report.world.read_file;
+    let read = |path: &Path| {
+        let content = read_file(&path.to_string_lossy());
+        content.map(|content| content.expose().clone()).map_err(std::io::Error::other)
+    };
+    let accepts = || ServerTls::build(settings, &read).map(drop);
+    let connects = || ClientTls::build(settings, &read).map(drop);
+    let built = match context {
+        Context::Listener => accepts(),
+        Context::Remote => connects(),
+        Context::Peer => accepts().and_then(|()| connects()),
+    };
+    if let Err(error) = built {
+        report.error(place, error.to_string());
+    }
 }
 
 impl<'n> Draft<'n> {
@@ -146,7 +174,9 @@ impl<'n> Draft<'n> {
     }
 
     fn curves(&mut self, node: &Node, report: &mut Report<'_>) {
-        let names = report.string_array(node).unwrap_or_default();
+        let Some(names) = checked_names(node, report, |name| Curve::from_names([name]).map(drop)) else {
+            return;
+        };
         match Curve::from_names(names.iter().map(String::as_str)) {
             Ok(curves) => self.settings.curve_preferences = curves,
             Err(error) => report.error(&node.place, error.to_string()),
@@ -159,7 +189,9 @@ impl<'n> Draft<'n> {
                         encoded SubjectPublicKeyInfo";
             return report.error(&node.place, text);
         }
-        let pins = report.string_array(node).unwrap_or_default();
+        let Some(pins) = checked_names(node, report, |pin| PinnedCerts::from_hex([pin]).map(drop)) else {
+            return;
+        };
         match PinnedCerts::from_hex(pins.iter().map(String::as_str)) {
             Ok(pins) => self.settings.pinned_certs = pins,
             Err(error) => report.error(&node.place, error.to_string()),
@@ -220,8 +252,16 @@ impl<'n> Draft<'n> {
         let Some(node) = self.suites else {
             return;
         };
-        let names = report.string_array(node).unwrap_or_default();
-        match CipherSuite::from_names(names.iter().map(String::as_str), self.allow_insecure) {
+        let allow = self.allow_insecure;
+        // Insecure names are told together, and those that cannot be had only when they are allowed.
+        let is_one = |name: &str| match CipherSuite::from_names([name], allow) {
+            Err(NameError::InsecureSuites { .. }) | Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        let Some(names) = checked_names(node, report, is_one) else {
+            return;
+        };
+        match CipherSuite::from_names(names.iter().map(String::as_str), allow) {
             Ok(suites) => self.settings.cipher_suites = suites,
             Err(error) => report.error(&node.place, error.to_string()),
         }
@@ -248,6 +288,26 @@ impl<'n> Draft<'n> {
     }
 }
 
+/// An array of names; each wrong one is told where it stands.
+fn checked_names(
+    node: &Node,
+    report: &mut Report<'_>,
+    check: impl Fn(&str) -> Result<(), NameError>,
+) -> Option<Vec<String>> {
+    let before = report.errors.len();
+    let mut names = Vec::new();
+    for element in report.array(node)? {
+        let Some(name) = report.text(element) else {
+            continue;
+        };
+        match check(name) {
+            Ok(()) => names.push(name.to_owned()),
+            Err(error) => report.error(&element.place, error.to_string()),
+        }
+    }
+    (report.errors.len() == before).then_some(names)
+}
+
 fn read_pairs(node: &Node, passphrase: Option<&Passphrase>, report: &mut Report<'_>) -> Vec<CertificateFiles> {
     let unsupported = "error parsing certificates config: unsupported type";
     let Some(elements) = node.as_array() else {
@@ -270,6 +330,7 @@ fn read_pair(
     passphrase: Option<&Passphrase>,
     report: &mut Report<'_>,
 ) -> Option<CertificateFiles> {
+    let before = report.errors.len();
     let (mut cert_file, mut key_file) = (PathBuf::new(), PathBuf::new());
     for (key, value) in map.iter() {
         let Some(path) = value.as_str() else {
@@ -288,7 +349,10 @@ fn read_pair(
     }
     if cert_file.as_os_str().is_empty() || key_file.as_os_str().is_empty() {
         let text = "error parsing certificates config: both 'cert_file' and 'cert_key' options are required";
-        report.error_with(&node.place, text, "the key's option is called key_file");
+        let place = map.iter().last().map_or(&node.place, |(_, last)| &last.place);
+        if report.errors.len() == before {
+            report.error_with(place, text, "the key's option is called key_file");
+        }
         return None;
     }
     Some(CertificateFiles { cert_file, key_file, passphrase: passphrase.cloned() })

@@ -43,8 +43,16 @@ fn read_user(node: &Node, report: &mut Report<'_>) -> Option<UserSettings> {
         return None;
     };
     let mut user = UserSettings { origin: permissions::auth_place(&node.place), ..UserSettings::default() };
+    let before = report.errors.len();
     for (key, value) in map.iter() {
         read_key(&mut user, key, value, report);
+    }
+    // A name of the wrong type is not a missing one.
+    let is_half_read = report.errors.len() > before && user.user.is_none() && user.nkey.is_none();
+    let has_name =
+        || map.iter().any(|(key, _)| ["user", "username", "nkey"].contains(&key.to_ascii_lowercase().as_str()));
+    if is_half_read && has_name() {
+        return None;
     }
     check(node, map, user, report)
 }

@@ -6,7 +6,7 @@ use crate::{in_world, mistakes, read, settings};
 
 /// A text read by the server of this version.
 fn today(text: &str) -> Result<bulwark_config::Loaded, Diagnostics> {
-    in_world(&[], |world| load_text("t.conf", text, world, &Support::today()))
+    in_world(&[], |world| load_text("t.conf", text, world, &Support::today().without_certificates()))
 }
 
 #[test]
@@ -186,9 +186,9 @@ fn what_the_server_cannot_do_yet_is_an_error_with_its_place() {
         ("\nauthorization { user: a, proxy_required: true }", Feature::Proxies),
         ("\nproxy_protocol: true", Feature::ProxyProtocol),
     ] {
-        let only = |feature| Support::everything().without(feature);
+        let only = |feature| Support::everything().without_certificates().without(feature);
         let read = |support: &Support| in_world(&[], |world| load_text("t.conf", text, world, support));
-        assert!(read(&Support::everything()).is_ok(), "{text}");
+        assert!(read(&Support::everything().without_certificates()).is_ok(), "{text}");
         let wrong = read(&only(feature)).unwrap_err();
         assert_eq!(wrong.errors.len(), 1, "{text}: {wrong}");
         let line = wrong.errors[0].to_string();
@@ -198,7 +198,7 @@ fn what_the_server_cannot_do_yet_is_an_error_with_its_place() {
         );
         // The server of this version says so too, unless the feature has been lifted.
         let said = today(text).err().is_some_and(|wrong| wrong.errors.iter().any(|error| error.to_string() == line));
-        assert_eq!(said, !Support::today().has(feature), "{text}");
+        assert_eq!(said, !Support::today().without_certificates().has(feature), "{text}");
     }
 }
 
@@ -226,7 +226,9 @@ fn what_is_accepted_with_nothing_to_do_is_said_once_each() {
 #[test]
 fn an_included_file_is_read_in_place_and_its_mistakes_have_its_name() {
     let files: &[(&str, &str)] = &[("conf/users.conf", "users: [{user: a}]"), ("conf/bad.conf", "\n usres: []")];
-    let read = |text: &str| in_world(files, |world| load_text("conf/nats.conf", text, world, &Support::today()));
+    let read = |text: &str| {
+        in_world(files, |world| load_text("conf/nats.conf", text, world, &Support::today().without_certificates()))
+    };
     let users = read("authorization { include users.conf\n}").unwrap().settings.auth.authorization.users.unwrap();
     assert_eq!(users[0].user.as_deref(), Some("a"));
     let wrong = read("authorization { include bad.conf\n}").unwrap_err();
@@ -236,4 +238,19 @@ fn an_included_file_is_read_in_place_and_its_mistakes_have_its_name() {
         wrong.errors[0].to_string(),
         "conf/nats.conf:1:8: error parsing include file 'gone.conf', open conf/gone.conf: no such file or directory"
     );
+}
+
+#[test]
+fn a_certificate_that_cannot_be_opened_is_a_mistake_of_its_block() {
+    let files: &[(&str, &str)] = &[("c", "nonsense"), ("k", "nonsense")];
+    let wrong = |text: &str| {
+        let wrong = in_world(files, |world| load_text("t.conf", text, world, &Support::everything())).unwrap_err();
+        wrong.errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let missing = wrong("\ntls { cert_file: gone, key_file: k }");
+    assert_eq!(missing, ["t.conf:2:1: gone: open gone: no such file or directory"]);
+    let nonsense = wrong("\ntls { cert_file: c, key_file: k }");
+    assert_eq!(nonsense, ["t.conf:2:1: error parsing X509 certificate/key pair: c: no certificate in the file"]);
+    let roots = wrong("leafnodes { remotes: [{url: \"tls://h\", tls: {ca_file: c}}] }");
+    assert!(roots[0].starts_with("t.conf:1:39: "), "{roots:?}");
 }

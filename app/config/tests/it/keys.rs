@@ -178,3 +178,43 @@ fn flat(settings: &bulwark_config::Settings) -> Vec<String> {
     }
     lines
 }
+
+#[test]
+fn no_value_makes_any_key_fall() {
+    let values = [
+        "5",
+        "-1",
+        "9223372036854775807",
+        "1.5",
+        "x",
+        "''",
+        "true",
+        "2016-05-04T18:53:41Z",
+        "[]",
+        "{}",
+        "[{}]",
+        "[[x]]",
+        "{x: {}}",
+        "{file: x}",
+        "[5, {a: b}, '']",
+    ];
+    let mut around = "%".to_owned();
+    let mut seen = BTreeSet::new();
+    for line in TABLE.lines() {
+        if let Some(text) = line.strip_prefix("@ ") {
+            text.clone_into(&mut around);
+        }
+        let entry = line.strip_prefix("> ").or(line.strip_prefix("! "));
+        let Some((keys, _)) = entry.and_then(split_entry) else {
+            continue;
+        };
+        for key in keys.split('|').filter(|key| seen.insert(format!("{around} {key}"))) {
+            for value in values {
+                // Whatever is said, it is said and not shouted.
+                let said =
+                    read(&filled(&around, &format!("{key}: {value}"))).map(|_| ()).map_err(|wrong| wrong.to_string());
+                assert_ne!(said, Err(String::new()), "{around} {key}: {value}");
+            }
+        }
+    }
+}

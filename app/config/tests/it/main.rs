@@ -31,7 +31,7 @@ pub(crate) fn in_world<T>(files: Files<'_>, then: impl FnOnce(World<'_>) -> T) -
 
 /// A text read by a server that can do everything.
 pub(crate) fn read(text: &str) -> Result<Loaded, Diagnostics> {
-    in_world(&[], |world| load_text("t.conf", text, world, &Support::everything()))
+    in_world(&[], |world| load_text("t.conf", text, world, &Support::everything().without_certificates()))
 }
 
 /// The settings of a text without mistakes.
@@ -48,5 +48,5 @@ pub(crate) fn mistakes(text: &str) -> Vec<String> {
 /// A command line with files.
 pub(crate) fn start(line: &[&str], files: Files<'_>) -> Result<Loaded, Diagnostics> {
     let args: Vec<String> = line.iter().map(|&word| word.to_owned()).collect();
-    in_world(files, |world| load_with(&args, world, &Support::everything()))
+    in_world(files, |world| load_with(&args, world, &Support::everything().without_certificates()))
 }
