@@ -633,12 +633,16 @@ impl Engine {
         if connection.link.kind == LinkKind::Client {
             self.hub.client_left();
         }
-        self.hub.observer.event(&connection.link, &label, &Event::Closed {
-            reason,
-            pending_bytes,
-            max_pending_bytes: settings.max_pending_bytes,
-            write_deadline: settings.write_deadline,
-        });
+        self.hub.observer.event(
+            &connection.link,
+            &label,
+            &Event::Closed {
+                reason,
+                pending_bytes,
+                max_pending_bytes: settings.max_pending_bytes,
+                write_deadline: settings.write_deadline,
+            },
+        );
     }
 }
 
