@@ -7,7 +7,6 @@ use auth::{Denial, Permissions};
 use subject::Subject;
 use wire::client::Publish;
 
-use crate::user_info;
 use crate::account_state::AccountState;
 use crate::buffers::BufferId;
 use crate::connection::Active;
@@ -18,6 +17,7 @@ use crate::plan::{Judged, Plan};
 use crate::stage::{BORROW_BYTES, Borrowed, Laid};
 use crate::subscription::Target;
 use crate::trace::{self, Trace, Watching};
+use crate::user_info;
 use crate::worker::Engine;
 
 /// Where a message lies: the buffer, and where in it.
@@ -146,6 +146,7 @@ impl Engine {
     }
 
     /// Everything that most messages do not need.
+    #[inline(never)]
     pub(crate) fn publish_with_care(
         &mut self,
         link: &Arc<Link>,
@@ -180,7 +181,7 @@ impl Engine {
         let sending = Sending::of(link, active, publish, source);
         match self.stages.log.clone() {
             None if trace.is_none() => self.send(&sending, &plan, &mut Nobody),
-            log => self.send(&sending, &plan, &mut Watching { trace, log: log.as_deref() }),
+            log => self.send_watched(&sending, &plan, &mut Watching { trace, log: log.as_deref() }),
         }
         if let (user_info::QUESTION, Some(reply)) = (publish.subject, publish.reply) {
             self.tell_who(link, active, reply);
@@ -203,6 +204,13 @@ impl Engine {
         let granted = active.permissions.publish_with_grants(subject, grants, self.now).ok()?;
         drop(queue);
         Some(self.plans.once(&active.account, granted))
+    }
+
+    /// The same as [`Engine::send`] before witnesses, out of the way of what most messages take.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn send_watched(&mut self, sending: &Sending<'_>, plan: &Rc<Plan>, watching: &mut Watching<'_>) {
+        self.send(sending, plan, watching);
     }
 
     /// Lays the message out and stages it for everybody the plan names.

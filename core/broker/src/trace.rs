@@ -4,6 +4,7 @@
 //! trace says where the message came in ([`event`]) and, for each client it met, that it was delivered or why not. A
 //! trace may ask that the message be followed only, and delivered to nobody.
 
+mod encoding;
 pub(crate) mod event;
 pub(crate) mod json;
 mod request;
@@ -16,7 +17,7 @@ use wire::client::Publish;
 use wire::headers;
 
 use crate::connection::{Active, Connection, Phase};
-use crate::delivery::{Missed, Nobody, Witness};
+use crate::delivery::{Missed, Witness};
 use crate::link::Link;
 use crate::observer::Event;
 use crate::protocol_log::ProtocolLog;
@@ -24,6 +25,7 @@ use crate::publish::{Sending, Source};
 use crate::stage::Laid;
 use crate::subscription::{ClientTarget, Subscription, Target};
 use crate::worker::Engine;
+use encoding::Encoding;
 use event::{Ingress, Report};
 use request::{DESTINATION, DISABLED, Request};
 
@@ -32,9 +34,6 @@ pub(crate) use request::is_asked;
 /// What a maximum payload violation is called in a trace.
 const OVERSIZED: &str = "maximum payload exceeded";
 
-/// Told to who sends a trace where no compression is at hand: the body is as it is.
-const IDENTITY_BLOCK: &[u8] = b"NATS/1.0\r\nContent-Encoding: identity\r\n\r\n";
-
 /// A message that is being followed.
 pub(crate) struct Trace {
     /// Where the report goes.
@@ -42,7 +41,7 @@ pub(crate) struct Trace {
     /// The message is not delivered.
     only: bool,
     /// The publisher named encodings it can read, and hears which one it gets.
-    names_encoding: bool,
+    encoding: Option<Encoding>,
     report: Report,
 }
 
@@ -200,10 +199,10 @@ impl Engine {
             subject: subject.into(),
             error: error.map(str::to_owned),
         };
-        let names_encoding = request.names_encoding();
+        let encoding = request.encodings().map(Encoding::among);
         let only = request.only;
         let report = Report::open(&request, size, ingress, self.wall);
-        Answer::Traced(Box::new(Trace { destination, only, names_encoding, report }))
+        Answer::Traced(Box::new(Trace { destination, only, encoding, report }))
     }
 
     fn untraced(&self, link: &Arc<Link>, active: &Active, why: &str) {
@@ -217,19 +216,19 @@ impl Engine {
             return;
         };
         let plan = self.plans.once(&active.account, proof);
-        let mut bytes = if trace.names_encoding { IDENTITY_BLOCK.to_vec() } else { Vec::new() };
+        let mut bytes = trace.encoding.map_or(Vec::new(), |encoding| encoding.block().to_vec());
         let header_len = bytes.len();
-        trace.report.write(&mut bytes, &self.hub.settings(), self.hub.next_event());
+        let mut json = Vec::new();
+        trace.report.write(&mut json, &self.hub.settings(), self.hub.next_event());
+        trace.encoding.unwrap_or(Encoding::Identity).encode(&mut bytes, &json);
         let body = 0..bytes.len();
         bytes.extend_from_slice(b"\r\n");
         let publish = Publish { subject: &trace.destination, reply: None, header_len, body };
         let source = Source { lender: None, bytes: &bytes };
         // Whoever asked wants to hear it, even if it wants no echo.
         let sending = Sending { link, account: &active.account, no_echo: false, publish: &publish, source };
-        match self.stages.log.clone() {
-            None => self.send(&sending, &plan, &mut Nobody),
-            Some(log) => self.send(&sending, &plan, &mut Watching { trace: None, log: Some(&log) }),
-        }
+        let log = self.stages.log.clone();
+        self.send_watched(&sending, &plan, &mut Watching { trace: None, log: log.as_deref() });
     }
 
     /// A message too large to be taken may ask for a trace; of its headers what came with the line is looked at.

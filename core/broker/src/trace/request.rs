@@ -19,14 +19,24 @@ const ENCODING: &[u8] = b"Accept-Encoding";
 const PARENT: &[u8] = b"traceparent";
 const VERSION_LINE: &[u8] = b"NATS/1.0\r\n";
 
-/// Whether the block may ask for a trace: a quick look, one search for line ends.
+/// Whether the block may ask for a trace: a quick look at how each line begins. What is too short to ask is not looked at,
+/// so that a block of one header costs one search.
 #[inline]
 pub(crate) fn is_asked(block: &[u8]) -> bool {
-    memchr::memchr_iter(b'\n', block).any(|end| match block.get(end + 1..) {
-        Some(line @ [b'N', ..]) => line.starts_with(DESTINATION.as_bytes()),
-        Some(line @ [b't' | b'T', ..]) => line.get(..PARENT.len()).is_some_and(|key| key.eq_ignore_ascii_case(PARENT)),
-        _ => false,
-    })
+    let mut lines = block.get(VERSION_LINE.len()..).unwrap_or_default();
+    while lines.len() > PARENT.len() {
+        let asks = match lines {
+            [b'N', ..] => lines.starts_with(DESTINATION.as_bytes()),
+            [b't' | b'T', ..] => lines.get(..PARENT.len()).is_some_and(|key| key.eq_ignore_ascii_case(PARENT)),
+            _ => false,
+        };
+        if asks {
+            return true;
+        }
+        let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
+        lines = lines.get(end + 1..).unwrap_or_default();
+    }
+    false
 }
 
 /// What the headers of a message ask for.
@@ -64,9 +74,9 @@ impl<'a> Request<'a> {
         self.headers.contains_key(OBSOLETE)
     }
 
-    /// The publisher says which encodings it can read.
-    pub(super) fn names_encoding(&self) -> bool {
-        self.headers.contains_key(ENCODING)
+    /// The encodings that the publisher says it can read.
+    pub(super) fn encodings(&self) -> Option<&'a [u8]> {
+        self.headers.get(ENCODING)?.first().copied()
     }
 }
 

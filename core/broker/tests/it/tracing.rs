@@ -352,7 +352,23 @@ fn a_mark_of_long_ago_switches_the_trace_off() {
 }
 
 #[test]
-fn who_names_encodings_hears_that_the_report_is_as_it_is() {
+fn who_names_an_encoding_gets_it() {
+    for (accepted, named, start) in [
+        ("gzip", "gzip", b"\x1f\x8b\x08".as_slice()),
+        ("s2, gzip", "snappy", b"\xff\x06\x00\x00sNaPpY"),
+        ("Snappy", "snappy", b"\xff\x06\x00\x00sNaPpY"),
+    ] {
+        let (mut broker, tracer) = open();
+        broker.says(&tracer, message("x", &["Nats-Trace-Dest: trace.to", &format!("Accept-Encoding: {accepted}")]));
+        let heard = broker.hears_bytes(&tracer);
+        let block = format!("NATS/1.0\r\nContent-Encoding: {named}\r\n\r\n");
+        let at = heard.windows(block.len()).position(|bytes| bytes == block.as_bytes()).expect("the encoding is named");
+        assert!(heard[at + block.len()..].starts_with(start), "{accepted}");
+    }
+}
+
+#[test]
+fn who_names_unknown_encodings_hears_that_the_report_is_as_it_is() {
     let (mut broker, tracer) = open();
     broker.says(&tracer, message("x", &["Nats-Trace-Dest: trace.to", "Accept-Encoding: br"]));
     let heard = broker.hears(&tracer);
