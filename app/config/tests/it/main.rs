@@ -3,6 +3,7 @@
 mod documents;
 mod keys;
 mod lines;
+mod operators;
 mod reload;
 mod secrets;
 mod start;
