@@ -5,6 +5,7 @@ mod compose;
 mod gate;
 mod identity;
 mod log;
+mod monitoring;
 mod process_files;
 mod serve;
 mod signals;

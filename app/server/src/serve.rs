@@ -18,6 +18,7 @@ use crate::compose;
 use crate::gate::ConnectionGate;
 use crate::identity::{self, OWN_VERSION, REFERENCE_VERSION, ServerKeys};
 use crate::log::Log;
+use crate::monitoring::Monitoring;
 use crate::process_files::{Ports, PortsFile, write_pid};
 use crate::system::{self, SystemRandom};
 
@@ -35,6 +36,7 @@ pub struct Server {
     address: SocketAddr,
     greeting: Greeting,
     security: SharedSecurity,
+    monitoring: Monitoring,
     state: Mutex<State>,
 }
 
@@ -79,6 +81,7 @@ impl Server {
             Arc::new(SystemRandom),
             system::random_u64(),
         );
+        let monitoring = Monitoring::start(loaded, &hub, &log)?;
         gate.open(&hub);
         let running = workers.start(&hub, Some(listener), &pool, system::random_u64());
         let running = running.map_err(|error| error.to_string())?;
@@ -89,7 +92,7 @@ impl Server {
             ports_file: None,
             lame_duck: false,
         };
-        let server = Arc::new(Self { log, hub, pool, address, greeting, security, state: Mutex::new(state) });
+        let server = Arc::new(Self { log, hub, pool, address, greeting, security, monitoring, state: Mutex::new(state) });
         server.announce_listening()?;
         Ok(server)
     }
@@ -110,7 +113,8 @@ impl Server {
 
     fn write_ports(&self, folder: &PathBuf) -> Result<PortsFile, String> {
         let scheme = if self.security.read().is_some() { "tls" } else { "nats" };
-        let ports = Ports { nats: vec![(scheme, self.address)], ..Ports::default() };
+        let monitoring = self.monitoring.ports();
+        let ports = Ports { nats: vec![(scheme, self.address)], monitoring, ..Ports::default() };
         PortsFile::write(folder, &ports)
             .map_err(|error| format!("Could not write the ports file into {}: {error}", folder.display()))
     }
@@ -149,6 +153,7 @@ impl Server {
         let most = settings.limits.max_connections;
         *self.security.write() = security;
         self.hub.reconfigure(directory, clients);
+        self.monitoring.reloaded(loaded, &self.hub);
         state.settings = settings.clone();
         drop(state);
         self.close_surplus(most);
@@ -241,6 +246,7 @@ impl Server {
         if let Some(running) = running {
             running.stop();
         }
+        self.monitoring.stop();
         self.log.notice("Server Exiting..");
         let _ = &self.pool;
     }
