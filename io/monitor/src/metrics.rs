@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(rows.len(), METRIC_ACCOUNTS_MAX + 1);
         assert_eq!(rows[0].name, "A999");
         assert_eq!(rows[METRIC_ACCOUNTS_MAX].name, "");
-        assert_eq!(rows.iter().map(|row| row.connections).sum::<u64>(), (0..1_000).sum());
+        assert_eq!(rows.iter().map(|row| row.connections).sum::<u64>(), (0..1_000).sum::<u64>());
     }
 
     #[test]

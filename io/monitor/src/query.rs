@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_page_never_runs_over() {
         let page = Query::parse("offset=9223372036854775807&limit=9223372036854775807").page().unwrap();
-        assert_eq!(page.of(vec![1, 2, 3], 2), [] as [i32; 0]);
+        assert!(page.of(vec![1, 2, 3], 2).is_empty());
         let page = Query::parse("offset=1&limit=9223372036854775807").page().unwrap();
         assert_eq!(page.of(vec![1, 2, 3, 4], 2), [2, 3]);
         assert_eq!(Query::parse("offset=-3&limit=-5").page().unwrap(), Page { offset: 0, limit: 1024 });
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn faults_say_what_could_not_be_read() {
-        let text = |result: Result<_, Fault>| result.map(|_: i64| ()).unwrap_err().0;
+        let text = |result: Result<i64, Fault>| result.unwrap_err().0;
         let query = Query::parse("limit=abc&offset=9223372036854775808&cid=-1");
         assert_eq!(
             text(query.integer("limit")),
