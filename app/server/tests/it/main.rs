@@ -1,0 +1,3 @@
+//! The built server, as its peers meet it.
+
+mod tls;

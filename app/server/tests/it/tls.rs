@@ -1,0 +1,300 @@
+//! TLS on the client port, over real sockets.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use testkit::certificates::{Authority, Identity, Subject};
+use tls::{CertificateFiles, ClientTls, Handshake, Layer, Settings, Step};
+
+/// Nothing here takes longer unless it is broken.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running server with its folder of certificates.
+struct Server {
+    child: Child,
+    address: SocketAddr,
+    log: Receiver<String>,
+    place: Place,
+}
+
+/// A folder with an authority and what it issued.
+struct Place {
+    folder: TempDir,
+    authority: Authority,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { folder: tempfile::tempdir().unwrap(), authority: Authority::new("Root") };
+        place.write("ca.pem", &place.authority.pem);
+        place.issue("server", Subject::named("server").dns("localhost"));
+        place
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    fn issue(&self, name: &str, subject: Subject) -> Identity {
+        let identity = self.authority.issue(subject);
+        self.write(&format!("{name}.pem"), &identity.chain_pem);
+        self.write(&format!("{name}.key"), &identity.key_pem);
+        identity
+    }
+
+    /// The options of every `tls` block here, and some more.
+    fn tls(&self, more: &str) -> String {
+        let folder = self.folder.path().display();
+        format!(
+            "tls {{ cert_file: '{folder}/server.pem', key_file: '{folder}/server.key', ca_file: '{folder}/ca.pem'\n{more} }}\n"
+        )
+    }
+
+    fn client(&self, certificate: Option<&str>) -> ClientTls {
+        let own = certificate.map(|name| CertificateFiles::new(format!("{name}.pem"), format!("{name}.key")));
+        let settings =
+            Settings { certificates: own.into_iter().collect(), ca_file: Some("ca.pem".into()), ..Settings::default() };
+        let folder = self.folder.path().to_owned();
+        ClientTls::build(&settings, &|path: &Path| std::fs::read(folder.join(path))).unwrap()
+    }
+
+    fn start(self, config: &str) -> Server {
+        let (child, log) = self.launch(config);
+        let mut server = Server { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log, place: self };
+        let line = server.logged("Listening for client connections on ");
+        server.address = line.rsplit(' ').next().unwrap().parse().unwrap();
+        server.logged("Server is ready");
+        server
+    }
+
+    fn launch(&self, config: &str) -> (Child, Receiver<String>) {
+        let file = self.folder.path().join("server.conf");
+        std::fs::write(&file, config).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_nats-server"))
+            .args(["-a", "127.0.0.1", "-p", "-1", "-D", "-c"])
+            .arg(file)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (lines, log) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
+        (child, log)
+    }
+
+    /// What a server says that refuses to start with this.
+    fn refusal(&self, config: &str) -> String {
+        let (mut child, log) = self.launch(config);
+        let text: Vec<String> = log.iter().collect();
+        assert!(!child.wait().unwrap().success());
+        text.join("\n")
+    }
+}
+
+impl Server {
+    /// Waits for a line of the log.
+    fn logged(&self, part: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let rest = until.saturating_duration_since(Instant::now());
+            let line = self.log.recv_timeout(rest).unwrap_or_else(|_| panic!("the log never said {part:?}"));
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    fn socket(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    fn plain(&self) -> Peer {
+        Peer { stream: self.socket(), layer: None, read: Vec::new() }
+    }
+
+    /// INFO in the clear, then TLS.
+    fn secured(&self, certificate: Option<&str>) -> Result<Peer, String> {
+        let mut peer = self.plain();
+        assert!(peer.line().starts_with("INFO "), "the server speaks first");
+        peer.secure(self.place.client(certificate).connect("localhost").unwrap())?;
+        Ok(peer)
+    }
+
+    /// TLS at once; INFO comes inside.
+    fn secured_first(&self, certificate: Option<&str>) -> Result<Peer, String> {
+        let mut peer = self.plain();
+        peer.secure(self.place.client(certificate).connect("localhost").unwrap())?;
+        Ok(peer)
+    }
+
+    /// Somebody is served.
+    fn serves(&self) {
+        assert_eq!(self.secured(None).unwrap().greet(""), "PONG");
+    }
+
+    fn reload(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+        self.logged("Reloaded server configuration");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A client.
+struct Peer {
+    stream: TcpStream,
+    layer: Option<Layer>,
+    read: Vec<u8>,
+}
+
+impl Peer {
+    fn secure(&mut self, mut handshake: Handshake) -> Result<(), String> {
+        loop {
+            let mut out = Vec::new();
+            let step = handshake.step(&mut out);
+            let sent = self.stream.write_all(&out);
+            match step.map_err(|fault| fault.to_string())? {
+                Step::Done(established) => {
+                    self.layer = Some(established.layer);
+                    return self.receive(&[]);
+                }
+                Step::Wait => sent.map_err(|error| error.to_string())?,
+            }
+            let mut bytes = [0; 4096];
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return Err("closed".into()),
+                Ok(read) => handshake.feed(&bytes[..read]).map_err(|fault| fault.to_string())?,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let Some(layer) = &mut self.layer else {
+            self.read.extend_from_slice(bytes);
+            return Ok(());
+        };
+        let mut answer = Vec::new();
+        layer.open(bytes, &mut self.read, &mut answer).map_err(|fault| fault.to_string())?;
+        self.stream.write_all(&answer).map_err(|error| error.to_string())
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        let mut wire = Vec::new();
+        match &mut self.layer {
+            None => wire.extend_from_slice(bytes),
+            Some(layer) => {
+                layer.seal(bytes, &mut wire);
+                layer.finish(&mut wire);
+            }
+        }
+        // Whoever was closed meanwhile finds out by reading.
+        let _ = self.stream.write_all(&wire);
+    }
+
+    /// One more piece; `None` at the end, an alert included.
+    fn more(&mut self) -> Option<()> {
+        let mut bytes = [0; 65536];
+        match self.stream.read(&mut bytes) {
+            Ok(0) => None,
+            Ok(read) => self.receive(&bytes[..read]).ok(),
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => None,
+            Err(error) => panic!("neither bytes nor an end: {error}"),
+        }
+    }
+
+    fn exactly(&mut self, len: usize) -> Vec<u8> {
+        while self.read.len() < len {
+            self.more().expect("the connection ended");
+        }
+        self.read.drain(..len).collect()
+    }
+
+    fn line(&mut self) -> String {
+        let end = loop {
+            match self.read.windows(2).position(|two| two == b"\r\n") {
+                Some(end) => break end,
+                None => self.more().expect("the connection ended"),
+            }
+        };
+        let line = self.exactly(end + 2);
+        String::from_utf8(line[..end].to_vec()).unwrap()
+    }
+
+    /// CONNECT with these fields and PING; the first line that comes back and is not INFO.
+    fn greet(&mut self, fields: &str) -> String {
+        self.send(format!("CONNECT {{{fields}\"verbose\":false}}\r\nPING\r\n").as_bytes());
+        self.answer()
+    }
+
+    fn answer(&mut self) -> String {
+        loop {
+            let line = self.line();
+            if !line.starts_with("INFO ") {
+                return line;
+            }
+        }
+    }
+
+    /// All that still comes before the end.
+    fn rest(mut self) -> String {
+        while self.more().is_some() {}
+        String::from_utf8_lossy(&self.read).into_owned()
+    }
+}
+
+#[test]
+fn info_comes_in_the_clear_and_everything_else_inside() {
+    let place = Place::new();
+    let config = place.tls("");
+    let server = place.start(&config);
+    let mut peer = server.plain();
+    assert!(peer.line().contains("\"tls_required\":true"));
+    peer.secure(server.place.client(None).connect("localhost").unwrap()).unwrap();
+    assert_eq!(peer.greet(""), "PONG");
+}
+
+#[test]
+fn a_password_and_large_messages_pass_inside() {
+    let place = Place::new();
+    let config = place.tls("") + "authorization { user: joe, password: secret }\n";
+    let server = place.start(&config);
+    let mut peer = server.secured(None).unwrap();
+    assert_eq!(peer.greet(r#""user":"joe","pass":"secret","#), "PONG");
+    let body: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let mut wire = b"SUB big 1\r\nPUB big 1000000\r\n".to_vec();
+    wire.extend_from_slice(&body);
+    wire.extend_from_slice(b"\r\nPING\r\n");
+    peer.send(&wire);
+    assert_eq!(peer.line(), "MSG big 1 1000000");
+    assert!(peer.exactly(body.len()) == body, "the body comes back as it was sent");
+    assert_eq!((peer.line(), peer.line()), (String::new(), "PONG".into()));
+    let mut stranger = server.secured(None).unwrap();
+    assert_eq!(stranger.greet(r#""user":"joe","pass":"wrong","#), "-ERR 'Authorization Violation'");
+}
+
+#[test]
+fn plain_bytes_on_a_tls_port_end_without_a_word() {
+    let place = Place::new();
+    let config = place.tls("");
+    let server = place.start(&config);
+    let mut peer = server.plain();
+    peer.line();
+    peer.send(b"CONNECT {}\r\nPING\r\n");
+    assert_eq!(peer.rest(), "");
+    server.logged("TLS handshake error");
+    server.serves();
+}
