@@ -7,9 +7,10 @@ use conf::Place;
 use nkeys::{PublicKey, Role};
 
 use crate::go_text::quoted;
+use crate::operator::Resolver;
 use crate::report::Report;
 use crate::settings::Settings;
-use crate::support::Support;
+use crate::support::{Feature, Support};
 use crate::top::Draft;
 
 /// How long a peer may take to log in.
@@ -23,6 +24,8 @@ pub(crate) fn finish(mut draft: Draft, support: &Support, report: &mut Report<'_
     settings.sharing = std::mem::take(&mut accounts.sharing);
     settings.auth.system_account = settings.auth.system_account.take().or(implied.system_account.take());
     settings.operator.resolver = settings.operator.resolver.take().or(implied.resolver.take());
+    needs_of_resolver(&draft, report);
+    let settings = &mut draft.settings;
     fill_in(settings, report);
     check_limits(settings, report);
     check_auth(&draft, report);
@@ -34,6 +37,19 @@ pub(crate) fn finish(mut draft: Draft, support: &Support, report: &mut Report<'_
     let uses = std::mem::take(&mut report.uses);
     uses.check(support, report);
     draft.settings
+}
+
+/// What the resolver needs of the server, be it written or implied by the operator's claims.
+fn needs_of_resolver(draft: &Draft, report: &mut Report<'_>) {
+    let operator = &draft.settings.operator;
+    let Some(place) = draft.resolver_place.as_ref().or(draft.operator_place.as_ref()) else { return };
+    match operator.resolver {
+        Some(Resolver::Url(_)) => report.needs(Feature::UrlResolver, place),
+        Some(Resolver::Full { .. } | Resolver::Cache { .. }) => report.needs(Feature::FolderResolver, place),
+        // Accounts that nobody can log in to.
+        _ if !operator.is_on() => report.needs(Feature::Resolver, place),
+        Some(Resolver::Memory) | None => {}
+    }
 }
 
 fn fill_in(settings: &mut Settings, report: &mut Report<'_>) {
@@ -327,11 +343,7 @@ fn check_claims(settings: &Settings, report: &mut Report<'_>) {
         Some(system) if !named.is_empty() && !named.contains(system) => {
             report.plain("system_account in config and operator JWT must be identical");
         }
-        None if matches!(
-            settings.operator.resolver,
-            Some(crate::operator::Resolver::Full { .. } | crate::operator::Resolver::Cache { .. })
-        ) =>
-        {
+        None if matches!(settings.operator.resolver, Some(Resolver::Full { .. } | Resolver::Cache { .. })) => {
             report.plain(
                 "using nats based account resolver - the system account needs to be specified in configuration or the \
                  operator jwt",

@@ -144,9 +144,11 @@ impl Limits {
             "no_fast_producer_stall" => report.set_bool(node, &mut self.no_fast_producer_stall),
             "connect_error_reports" => {
                 report.set_count(written, node, &mut self.connect_error_reports, CONNECT_REPORTS);
+                report.nothing_to_do(key, &node.place);
             }
             "reconnect_error_reports" => {
                 report.set_count(written, node, &mut self.reconnect_error_reports, RECONNECT_REPORTS);
+                report.nothing_to_do(key, &node.place);
             }
             _ => return false,
         }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use conf::{Map, Node, Value};
+use conf::{Map, Node, Place, Value};
 use jwt::{AccountClaims, OperatorClaims};
 use moment::GoDuration;
 use nkeys::{PublicKey, Role, Secret, undecorate_jwt};
 
 use crate::go_text::{self, quoted};
 use crate::report::Report;
+use crate::support::Feature;
 use crate::tls::{self, Context};
 use crate::url::Url;
 
@@ -161,10 +162,13 @@ impl Operator {
         };
         for (key, value) in map.iter().filter(|(_, value)| !value.is_used_variable) {
             match value.as_str() {
-                Some(token) if AccountClaims::decode(token).is_ok() => {
-                    self.preload.insert(key.to_owned(), token.to_owned());
-                }
-                Some(_) => report.error(&value.place, "invalid account JWT"),
+                Some(token) => match AccountClaims::decode(token) {
+                    Ok(claims) => {
+                        needs_of_account(&claims, &value.place, report);
+                        self.preload.insert(key.to_owned(), token.to_owned());
+                    }
+                    Err(_) => report.error(&value.place, "invalid account JWT"),
+                },
                 None => report.error(&value.place, "preload map value should be a string JWT"),
             }
         }
@@ -198,6 +202,19 @@ impl Operator {
             let text = "error parsing account resolver, should be MEM or  URL(\"url\") or a map containing dir and \
                         type state=[FULL|CACHE])";
             report.error(&node.place, text);
+        }
+    }
+}
+
+/// What the claims of an account need of the server. Exports alone need nothing: who could use them has imports.
+fn needs_of_account(claims: &AccountClaims, place: &Place, report: &mut Report<'_>) {
+    for (is_used, feature) in [
+        (!claims.imports.is_empty(), Feature::Imports),
+        (claims.mappings.iter().next().is_some(), Feature::Mappings),
+        (!claims.authorization.auth_users.is_empty(), Feature::AuthCallout),
+    ] {
+        if is_used {
+            report.needs(feature, place);
         }
     }
 }

@@ -61,6 +61,8 @@ pub(crate) struct Draft {
     pub(crate) authorization_place: Option<Place>,
     pub(crate) no_auth_user_place: Option<Place>,
     pub(crate) callout_place: Option<Place>,
+    pub(crate) operator_place: Option<Place>,
+    pub(crate) resolver_place: Option<Place>,
 }
 
 impl Draft {
@@ -128,7 +130,10 @@ impl Draft {
                 let is_on = settings.ocsp.as_ref().is_some_and(|staple| staple.mode != ocsp::StapleMode::Never);
                 needs_if(is_on, Feature::Ocsp, place, report);
             }
-            "ocsp_cache" => settings.ocsp_cache = ocsp::read_cache(node, report),
+            "ocsp_cache" => {
+                settings.ocsp_cache = ocsp::read_cache(node, report);
+                needs_if(settings.ocsp_cache.is_some(), Feature::Ocsp, place, report);
+            }
             "proxies" => {
                 settings.auth.trusted_proxies = proxies::read(node, report);
                 let is_on = !settings.auth.trusted_proxies.is_empty();
@@ -183,26 +188,27 @@ impl Draft {
             "operator" | "operators" | "root" | "roots" | "root_operator" | "root_operators" => {
                 operator.read_operators(node, &mut self.implied, report);
                 report.needs(Feature::Operator, &node.place);
+                self.operator_place = Some(node.place.clone());
             }
             "trusted" | "trusted_keys" => {
                 operator.read_trusted(node, report);
-                report.needs(Feature::Operator, &node.place);
+                report.needs(Feature::TrustedKeys, &node.place);
             }
             "resolver" | "account_resolver" | "accounts_resolver" => {
                 operator.read_resolver(node, report);
-                report.needs(Feature::Resolver, &node.place);
+                self.resolver_place = Some(node.place.clone());
             }
             "resolver_tls" => {
                 operator.read_tls(node, report);
-                report.needs(Feature::Resolver, &node.place);
+                report.needs(Feature::UrlResolver, &node.place);
             }
             "resolver_preload" => {
                 operator.read_preload(node, report);
-                report.needs(Feature::Resolver, &node.place);
+                self.resolver_place.get_or_insert_with(|| node.place.clone());
             }
             "resolver_pinned_accounts" => {
                 operator.read_pinned(node, report);
-                report.needs(Feature::Operator, &node.place);
+                self.resolver_place.get_or_insert_with(|| node.place.clone());
             }
             "default_sentinel" => {
                 report.set_secret(node, &mut operator.default_sentinel);

@@ -61,6 +61,10 @@ impl Observer for Chronicle {
     fn traces(&self) -> bool {
         self.0.traces()
     }
+
+    fn traces_system(&self) -> bool {
+        self.0.traces_system()
+    }
 }
 
 fn closed(log: &Log, name: &str, event: &Event<'_>) {

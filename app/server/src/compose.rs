@@ -21,6 +21,7 @@ pub fn log_settings(settings: &Settings) -> LogSettings {
         utc: logging.utc,
         debug: logging.debug,
         trace: logging.trace,
+        trace_system: logging.trace_verbose,
         format: match logging.format {
             config::LogFormat::Text => Format::Text,
             config::LogFormat::Json => Format::Json,
@@ -29,7 +30,12 @@ pub fn log_settings(settings: &Settings) -> LogSettings {
 }
 
 /// What client connections need. `greeting` is what the server says of itself, `at` where it listens.
-pub fn client_settings(settings: &Settings, directory: &Directory, greeting: &Greeting, at: SocketAddr) -> ClientSettings {
+pub fn client_settings(
+    settings: &Settings,
+    directory: &Directory,
+    greeting: &Greeting,
+    at: SocketAddr,
+) -> ClientSettings {
     let limits = &settings.limits;
     let headers = !settings.clients.no_header_support;
     let allow_non_tls = settings.clients.allow_non_tls;
@@ -55,10 +61,7 @@ pub fn client_settings(settings: &Settings, directory: &Directory, greeting: &Gr
             auth_timeout: settings.auth.authorization.timeout.filter(|_| directory.requires_auth()),
         },
         nonce: directory.needs_nonce(),
-        ping: PingRules {
-            interval: limits.ping_interval,
-            max_out: u32::try_from(limits.ping_max).unwrap_or(u32::MAX),
-        },
+        ping: PingRules { interval: limits.ping_interval, max_out: u32::try_from(limits.ping_max).unwrap_or(u32::MAX) },
         max_control_line_bytes: limits.max_control_line_bytes,
         max_payload_bytes: limits.max_payload_bytes,
         max_pending_bytes: limits.max_pending_bytes,

@@ -42,6 +42,8 @@ pub struct LogSettings {
     pub debug: bool,
     /// Protocol lines.
     pub trace: bool,
+    /// Protocol lines of the system account too.
+    pub trace_system: bool,
     /// Text or JSON.
     pub format: Format,
 }
@@ -63,6 +65,7 @@ pub struct Log {
     inner: Mutex<Inner>,
     debug: AtomicBool,
     trace: AtomicBool,
+    trace_system: AtomicBool,
     said: Mutex<HashMap<String, Instant>>,
 }
 
@@ -76,6 +79,7 @@ impl Log {
         let log = Self {
             debug: AtomicBool::new(settings.debug),
             trace: AtomicBool::new(settings.trace),
+            trace_system: AtomicBool::new(settings.trace_system),
             inner: Mutex::new(Inner { format: line_format(&settings, &target), target, settings }),
             said: Mutex::default(),
         };
@@ -93,6 +97,7 @@ impl Log {
         }
         self.debug.store(settings.debug, Ordering::Relaxed);
         self.trace.store(settings.trace, Ordering::Relaxed);
+        self.trace_system.store(settings.trace_system, Ordering::Relaxed);
         inner.format = line_format(&settings, &inner.target);
         inner.settings = settings;
         Ok(())
@@ -116,6 +121,11 @@ impl Log {
     /// Whether protocol lines are wanted.
     pub fn traces(&self) -> bool {
         self.trace.load(Ordering::Relaxed)
+    }
+
+    /// Whether protocol lines of the system account are wanted too.
+    pub fn traces_system(&self) -> bool {
+        self.trace_system.load(Ordering::Relaxed)
     }
 
     /// Whether debug lines are wanted.

@@ -172,6 +172,8 @@ fn what_the_server_cannot_do_yet_is_an_error_with_its_place() {
         ("\nmqtt { port: 1883 }, leafnodes {}", Feature::Mqtt),
         ("\noperator: $OPERATOR", Feature::Operator),
         ("\nresolver: MEMORY", Feature::Resolver),
+        ("\nresolver: URL(http://accounts)", Feature::UrlResolver),
+        ("\nresolver { type: full, dir: jwts }", Feature::FolderResolver),
         (
             "\nauthorization { auth_callout { issuer: ABJHLOVMPA4CI6R5KLNGOB4GSLNIY7IOUPAJC4YFNDLQVIOBYQGUWVLA, users: [a] } }",
             Feature::AuthCallout,
@@ -220,7 +222,17 @@ fn what_is_accepted_with_nothing_to_do_is_said_once_each() {
         ]
     );
     let listed: Vec<&str> = bulwark_config::accepted_with_nothing_to_do().iter().map(|(key, _)| *key).collect();
-    assert_eq!(listed, ["prof_port", "prof_block_rate", "disable_sublist_cache", "feature_flags"]);
+    assert_eq!(
+        listed,
+        [
+            "prof_port",
+            "prof_block_rate",
+            "disable_sublist_cache",
+            "connect_error_reports",
+            "reconnect_error_reports",
+            "feature_flags"
+        ]
+    );
 }
 
 #[test]
