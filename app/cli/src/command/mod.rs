@@ -6,6 +6,7 @@ mod bench;
 mod body;
 mod completion;
 mod confirmed;
+mod consumer;
 mod context;
 mod delivery;
 mod difference;
@@ -13,6 +14,7 @@ mod dig;
 mod events;
 mod gather;
 mod latency;
+mod leadership;
 mod publish;
 mod reader;
 mod reply;
@@ -55,6 +57,9 @@ pub(crate) enum Command {
     /// Look after streams
     #[command(visible_aliases = ["str", "st", "ms", "s"])]
     Stream(stream::Streams),
+    /// Look after consumers
+    #[command(visible_aliases = ["con", "obs", "c"])]
+    Consumer(consumer::Consumers),
     /// Show the account we are in
     #[command(visible_alias = "a")]
     Account(account::Account),
@@ -90,6 +95,7 @@ impl Command {
             Self::Rtt(command) => command.run(invocation).await,
             Self::Context(command) => command.run(invocation).await,
             Self::Stream(command) => command.run(invocation).await,
+            Self::Consumer(command) => command.run(invocation).await,
             Self::Account(command) => command.run(invocation).await,
             Self::Events(command) => command.run(invocation).await,
             Self::Latency(command) => command.run(invocation).await,

@@ -33,3 +33,29 @@ pub(crate) fn ago(span: Duration) -> Timestamp {
     let nanos = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
     Timestamp::now().checked_sub(jiff::SignedDuration::from_nanos(nanos)).unwrap_or(Timestamp::UNIX_EPOCH)
 }
+
+/// A point in time: `2026-03-04 15:00:00` in UTC, a timestamp with its zone, or a duration from now.
+pub(crate) fn point_in_time(text: &str) -> Result<Timestamp, String> {
+    let text = text.trim();
+    if let Ok(at) = text.parse().or_else(|_| format!("{}Z", text.replace(' ', "T")).parse()) {
+        return Ok(at);
+    }
+    let span = duration(text).map_err(|_| "expected a time such as '2026-03-04 15:00:00' or a duration".to_owned())?;
+    let span = jiff::SignedDuration::try_from(span).map_err(|error| error.to_string())?;
+    Timestamp::now().checked_add(span).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_in_time_is_a_date_or_a_distance() {
+        let wanted: Timestamp = "2026-03-04T15:00:00Z".parse().unwrap();
+        for text in ["2026-03-04 15:00:00", "2026-03-04T15:00:00Z", "2026-03-04T16:00:00+01:00"] {
+            assert_eq!(point_in_time(text), Ok(wanted), "{text}");
+        }
+        assert!(point_in_time("1h").unwrap() > Timestamp::now());
+        assert!(point_in_time("soon").is_err());
+    }
+}

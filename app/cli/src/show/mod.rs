@@ -15,7 +15,7 @@ pub(crate) use bars::bars;
 pub(crate) use columns::Columns;
 pub(crate) use figure::{Figure, comma, commaf, commaf_digits, ibytes};
 pub(crate) use json::print_json;
-pub(crate) use log::{log, out, outln, write_log as log_args, write_out};
+pub(crate) use log::{clock, log, out, outln, write_log as log_args, write_out};
 pub(crate) use progress::{bar, bytes_bar};
 pub(crate) use prompt::{ask, confirm, pick};
 pub(crate) use scheme::{SCHEMES, Scheme, paint};

@@ -5,6 +5,7 @@
 mod account;
 mod bench;
 mod completion;
+mod consumer;
 mod context;
 mod events;
 mod latency;

@@ -14,7 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A person at a machine with a server.
 pub(crate) struct Scene {
     pub(crate) home: TempDir,
-    server: Option<Running>,
+    /// Ends with the scene.
+    _server: Option<Running>,
     pub(crate) url: String,
 }
 
@@ -63,7 +64,7 @@ impl Scene {
     pub(crate) fn alone() -> Self {
         Self {
             home: TempDir::new().expect("a temporary directory"),
-            server: None,
+            _server: None,
             url: "nats://127.0.0.1:1".to_owned(),
         }
     }
@@ -87,7 +88,7 @@ impl Scene {
         let line = server.wait_for("Listening for client connections on ");
         let address = line.rsplit(' ').next().expect("an address ends the line").trim().to_owned();
         server.wait_for("Server is ready");
-        Self { home, server: Some(server), url: format!("nats://{address}") }
+        Self { home, _server: Some(server), url: format!("nats://{address}") }
     }
 
     /// The port of the server.
@@ -131,11 +132,6 @@ impl Scene {
     /// Types a command that goes on, and watches its stdout and stderr.
     pub(crate) fn start(&self, args: &[&str]) -> Running {
         Running::start(&mut self.command(args), Watched::Both)
-    }
-
-    /// Stops the server.
-    pub(crate) fn stop_server(&mut self) {
-        self.server = None;
     }
 }
 

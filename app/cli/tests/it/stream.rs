@@ -3,7 +3,7 @@
 use crate::scene::{Done, Scene};
 
 /// A server with a stream of five orders.
-fn shop() -> Scene {
+pub(crate) fn shop() -> Scene {
     let scene = Scene::jetstream();
     scene.nats(&["stream", "add", "ORDERS", "--subjects", "orders.>", "--defaults"]).fine();
     for number in 1..=5 {
@@ -18,7 +18,7 @@ fn has_line(done: &Done, line: &str) -> bool {
 }
 
 #[track_caller]
-fn assert_lines(done: &Done, lines: &[&str]) {
+pub(crate) fn assert_lines(done: &Done, lines: &[&str]) {
     for line in lines {
         assert!(has_line(done, line), "{line:?} in {}", done.stdout);
     }
@@ -98,7 +98,6 @@ fn flags_reach_the_server() {
             "Retention: WorkQueue",
             "Discard Policy: New",
             "Duplicate Window: 10.00s",
-            "Direct Get: false",
             "Allows Msg Delete: false",
             "Allows Per-Message TTL: true",
             "Allows Rollups: true",

@@ -212,7 +212,6 @@ pub(crate) fn metadata(text: &str) -> Result<(String, String), String> {
     pair(text, by).ok_or_else(|| "expected K=V".to_owned())
 }
 
-/// A duration, or -1 for none.
 /// Reads a duration; `-1` means that there is no limit, which is what zero means to the server.
 pub(crate) fn unlimited_duration(text: &str) -> Result<Duration, String> {
     if text == "-1" { Ok(Duration::ZERO) } else { duration(text) }

@@ -3,7 +3,7 @@
 mod add;
 pub(crate) mod backup;
 mod cluster;
-mod config;
+pub(crate) mod config;
 mod copy;
 mod edit;
 mod find;
@@ -19,6 +19,8 @@ mod rm;
 mod seal;
 mod subjects;
 mod view;
+
+pub(crate) use report::peers;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};

@@ -1,6 +1,5 @@
 //! `nats stream report`.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anyhow::{Context as _, Result};
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::command::api::{Api, is_internal};
 use crate::command::dig::Dig;
+use crate::command::leadership::leaders;
 use crate::command::server::compacted;
 use crate::command::stream::info::capital;
 use crate::show::{Table, cells, comma, humanize, ibytes, out, outln};
@@ -66,7 +66,9 @@ impl Report {
             std::fs::write(path, graph(&streams)).with_context(|| format!("could not write {path}"))?;
         }
         if self.leaders {
-            leaders(&streams).print();
+            if let Some(table) = leaders(streams.iter().map(|stream| stream.dig("cluster")), "Streams") {
+                table.print();
+            }
         }
         Ok(())
     }
@@ -212,22 +214,4 @@ fn graph(streams: &[Value]) -> String {
         }
     }
     text + "}\n"
-}
-
-/// How many streams each server leads.
-fn leaders(streams: &[Value]) -> Table {
-    let mut counts: BTreeMap<(String, String), u64> = BTreeMap::new();
-    for cluster in
-        streams.iter().map(|stream| stream.dig("cluster")).filter(|cluster| !cluster.text("leader").is_empty())
-    {
-        *counts.entry((cluster.text("name").to_owned(), cluster.text("leader").to_owned())).or_default() += 1;
-    }
-    let total =
-        |cluster: &str| counts.iter().filter(|((name, _), _)| name == cluster).map(|(_, count)| count).sum::<u64>();
-    let mut table = Table::new("RAFT Leader Report", &["Server", "Cluster", "Streams", "Distribution"]);
-    for ((cluster, server), count) in &counts {
-        let stars = ((*count as f64 * 10.0 / total(cluster).max(1) as f64).round() as usize).max(1);
-        table.row(cells![server, cluster, *count, "*".repeat(stars)]);
-    }
-    table
 }
