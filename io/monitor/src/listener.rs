@@ -121,6 +121,8 @@ async fn serve(stream: TcpStream, house: Arc<House>) {
     });
     let visit = http1::Builder::new()
         .timer(TokioTimer::new())
+        // Some readers compare the names of headers as they are usually written.
+        .title_case_headers(true)
         .header_read_timeout(HEADER_TIME_MAX)
         .max_buf_size(HEADER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);

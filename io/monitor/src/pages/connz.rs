@@ -68,6 +68,7 @@ impl House {
         }
         let mut rows = self.rows(&wish);
         connz.total = rows.len();
+        rows.retain(|row| wish.id == 0 || row.id == wish.id);
         rows.retain(|row| wish.user.is_empty() || *row.facts.user == *wish.user);
         // No connection here speaks MQTT.
         rows.retain(|_| wish.mqtt_client.is_empty());
@@ -88,16 +89,10 @@ impl House {
         let ledger = self.hub.ledger();
         let mut rows = Vec::new();
         if wish.state != State::Closed {
-            let open = match wish.id {
-                0 => self.hub.connections(),
-                id => self.hub.connection(id).into_iter().collect(),
-            };
-            rows.extend(open.iter().map(|registered| Row::open(registered, ledger)));
+            rows.extend(self.hub.connections().iter().map(|registered| Row::open(registered, ledger)));
         }
         if wish.state != State::Open {
-            let closed = ledger.closed();
-            let closed = closed.iter().filter(|closed| wish.id == 0 || closed.id == wish.id);
-            rows.extend(closed.map(|closed| Row::closed(closed, ledger)));
+            rows.extend(ledger.closed().iter().map(|closed| Row::closed(closed, ledger)));
         }
         rows.retain(|row| wish.account.is_empty() || row.account.as_deref() == Some(&wish.account));
         rows
@@ -174,7 +169,7 @@ fn info(row: &Row, wish: &Wish, listed: Option<&Vec<SubscriptionFacts>>, now: Ti
         introduce(&mut info, row);
     }
     if let Some(list) = listed {
-        show_subscriptions(&mut info, list, wish.subscriptions, row.account.as_deref());
+        show_subscriptions(&mut info, list, wish.subscriptions);
     }
     info
 }
@@ -183,24 +178,20 @@ fn info(row: &Row, wish: &Wish, listed: Option<&Vec<SubscriptionFacts>>, now: Ti
 fn introduce(info: &mut ConnectionInfo, row: &Row) {
     info.authorized_user = some(&row.facts.user);
     info.account = row.account.clone().filter(|account| account != GLOBAL);
+    info.name_tag = row.account.clone();
     if let Some(claims) = &row.facts.claims {
         info.issuer_key = Some(claims.issuer.to_string());
-        info.name_tag = some(&claims.name);
+        info.name_tag = some(&claims.account_name).or(info.name_tag.take());
         info.tags = claims.tags.clone();
     }
 }
 
-fn show_subscriptions(
-    info: &mut ConnectionInfo,
-    list: &[SubscriptionFacts],
-    how: Subscriptions,
-    account: Option<&str>,
-) {
+fn show_subscriptions(info: &mut ConnectionInfo, list: &[SubscriptionFacts], how: Subscriptions) {
     match how {
         Subscriptions::None => {}
         Subscriptions::Names => info.subscriptions_list = list.iter().map(|facts| facts.filter.to_string()).collect(),
         Subscriptions::Details => {
-            info.subscriptions_list_detail = list.iter().map(|facts| detail(facts, account)).collect();
+            info.subscriptions_list_detail = list.iter().map(|facts| detail(facts, None)).collect();
         }
     }
 }

@@ -127,7 +127,7 @@ fn subscriptions_are_listed_by_the_connection_that_has_them() {
     assert_eq!(
         *detail,
         serde_json::json!({
-            "account": "SHOP", "account_tag": "SHOP", "subject": "orders.>", "qgroup": "workers", "sid": "7", "msgs": 0,
+            "subject": "orders.>", "qgroup": "workers", "sid": "7", "msgs": 0,
             "max": 3, "cid": detail["cid"],
         })
     );

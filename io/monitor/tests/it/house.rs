@@ -94,7 +94,8 @@ impl House {
         clients.handshake.auth_required = directory.requires_auth();
         clients.greeting.server_id = "NSERVER".into();
         let workers = Workers::prepare(2, Instant::now()).unwrap();
-        let pool = Arc::new(LoginPool::start(LoginPoolLimits::default(), workers.mailboxes()).unwrap());
+        let no_others = Arc::new(net::NoAccounts);
+        let pool = Arc::new(LoginPool::start(LoginPoolLimits::default(), workers.mailboxes(), no_others).unwrap());
         let watcher = Arc::new(NobodyWatches);
         let hub = Hub::new(workers.mailboxes(), directory, clients, watcher, pool.clone(), Arc::new(Counting), 7);
         let gate = Arc::new(Everybody(OnceLock::from(hub.clone())));
