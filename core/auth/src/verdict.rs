@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use account::Account;
 use jwt::DecodeError;
-use jwt::chain::UserRefusal;
+use jwt::chain::{AccountRefusal, UserRefusal};
 use moment::Timestamp;
 use nkeys::PublicKey;
 
@@ -178,6 +178,10 @@ pub enum Refusal {
     JwtMalformed(DecodeError),
     /// The user claims do not admit the peer.
     User(PublicKey, UserRefusal),
+    /// Nobody knows the account of the user claims.
+    UnknownAccount(PublicKey),
+    /// The claims of the user's account are not used.
+    Account(PublicKey, AccountRefusal),
     /// The callout service did not admit the peer.
     Callout(CalloutRefusal),
     /// So many logins wait to be judged that this one is not taken in.
@@ -194,12 +198,13 @@ impl Refusal {
 
     /// The text for a peer that was admitted and no longer is. `None`: it is closed without a word.
     pub const fn farewell_text(&self) -> Option<&'static str> {
-        use jwt::chain::AccountRefusal as Account;
         match self {
             Self::User(_, UserRefusal::Revoked) => Some("User Authentication Revoked"),
             Self::User(_, UserRefusal::Expired | UserRefusal::OutsideTimes) => Some("User Authentication Expired"),
-            Self::User(_, UserRefusal::Account(Account::Expired)) => Some("Account Authentication Expired"),
-            Self::User(..) => None,
+            Self::User(_, UserRefusal::Account(AccountRefusal::Expired))
+            | Self::Account(_, AccountRefusal::Expired)
+            | Self::UnknownAccount(_) => Some("Account Authentication Expired"),
+            Self::User(..) | Self::Account(..) => None,
             _ => Some(self.wire_text()),
         }
     }
@@ -225,6 +230,8 @@ impl fmt::Display for Refusal {
             Self::JwtMissing => f.write_str("a user JWT is required"),
             Self::JwtMalformed(error) => write!(f, "User JWT not valid: {error}"),
             Self::User(key, refusal) => write!(f, "JWT User \"{key}\": {refusal}"),
+            Self::UnknownAccount(key) => write!(f, "account {key} is unknown"),
+            Self::Account(key, refusal) => write!(f, "account {key}: {refusal}"),
             Self::Callout(refusal) => refusal.fmt(f),
             Self::TooManyLogins => f.write_str("too many logins are waiting"),
             Self::IdentityChanged => f.write_str("a second CONNECT with another identity"),

@@ -21,6 +21,12 @@ use crate::worker::{Engine, Taken};
 /// What every refused login hears, whatever the reason.
 const LOGIN_REFUSED_TEXT: &str = "Authorization Violation";
 
+/// What a user hears whose time is over.
+const USER_EXPIRED_TEXT: &str = "User Authentication Expired";
+
+/// What users hear when the time of their account is over.
+const ACCOUNT_EXPIRED_TEXT: &str = "Account Authentication Expired";
+
 impl Engine {
     /// Sends the first INFO.
     pub(crate) fn greet(&mut self, connection: &Connection) {
@@ -112,7 +118,10 @@ impl Engine {
             (Phase::Rejoining(active, options), Verdict::Admit(admission)) => {
                 self.rejoin(connection, active, options, admission)
             }
-            (Phase::Active(active), Verdict::Admit(admission)) => self.readmit(connection, active, admission),
+            (Phase::Active(mut active), Verdict::Admit(admission)) => {
+                active.attempt = Some(attempt);
+                self.readmit(connection, active, admission)
+            }
             (Phase::Active(active), verdict) => {
                 // A review found the login gone.
                 connection.phase = Phase::Active(active);
@@ -129,7 +138,8 @@ impl Engine {
         self.say_error(connection, LOGIN_REFUSED_TEXT);
         let refusal = match verdict {
             Verdict::Refuse(refusal) => refusal,
-            _ => Refusal::NoCredentials,
+            Verdict::NeedAccount(account) => Refusal::UnknownAccount(account),
+            Verdict::Admit(_) | Verdict::AskCallout(_) => Refusal::NoCredentials,
         };
         self.tell(connection, &Event::LoginRefused(&refusal));
         Step::Close(CloseReason::AuthenticationFailure)
@@ -224,9 +234,20 @@ impl Engine {
         }
     }
 
-    /// When a login ends, on the clock of the house.
+    /// When a login ends, on the clock of the house: with its user or its account, whichever ends first.
     fn expiry(&self, admission: &Admission) -> Option<moment::Instant> {
-        admission.expires.map(|at| self.now + at.since(self.wall))
+        let ends = admission.expires.into_iter().chain(admission.account_expires).min();
+        ends.map(|at| self.now + at.since(self.wall))
+    }
+
+    /// A login has ended.
+    pub(crate) fn login_expired(&mut self, connection: &Connection) -> Step {
+        let text = match &connection.phase {
+            Phase::Active(active) | Phase::Rejoining(active, _) => expired_text(&active.admission),
+            _ => USER_EXPIRED_TEXT,
+        };
+        self.say_error(connection, text);
+        Step::Close(CloseReason::AuthenticationExpired)
     }
 
     /// A CONNECT on a connection that is logged in.
@@ -389,6 +410,15 @@ impl Engine {
             Some(EarlyDue::LoginTimeout) => Step::Close(self.refuse_opening(connection, &LoginError::Timeout)),
             Some(EarlyDue::Session(due)) => self.session_due(connection, due),
         }
+    }
+}
+
+/// Whether it was the user or the whole account that had its time.
+fn expired_text(admission: &Admission) -> &'static str {
+    match (admission.expires, admission.account_expires) {
+        (Some(user), Some(account)) if account < user => ACCOUNT_EXPIRED_TEXT,
+        (None, Some(_)) => ACCOUNT_EXPIRED_TEXT,
+        _ => USER_EXPIRED_TEXT,
     }
 }
 

@@ -348,6 +348,11 @@ impl Worker {
         self.engine.tell(connection, &Event::Error(text));
     }
 
+    /// Tells whoever looks for trouble.
+    pub fn remark(&self, connection: &Connection, text: &str) {
+        self.engine.tell(connection, &Event::Debug(text));
+    }
+
     /// Whatever is due at this time.
     pub fn deadline(&mut self, connection: &mut Connection) -> Step {
         self.engine.deadline(connection)
@@ -598,10 +603,7 @@ impl Engine {
                 self.say_error(connection, "Stale Connection");
                 Step::Close(CloseReason::StaleConnection)
             }
-            Due::Expired => {
-                self.say_error(connection, "User Authentication Expired");
-                Step::Close(CloseReason::AuthenticationExpired)
-            }
+            Due::Expired => self.login_expired(connection),
         }
     }
 

@@ -24,7 +24,7 @@ mod worker;
 mod workers;
 
 pub use listener::{AcceptGate, Listener, Refused};
-pub use logins::{LoginPool, LoginPoolLimits};
-pub use securing::{Security, SharedSecurity};
+pub use logins::{AccountSource, LoginPool, LoginPoolLimits, NoAccounts};
+pub use securing::{HandshakeRate, Security, SharedSecurity};
 pub use tls_layer::distinguished;
 pub use workers::{Running, Workers, WorkersError};

@@ -2,15 +2,54 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use auth::{Attempt, Directory, Refusal, Verdict};
 use broker::{ConnectionKey, LoginDesk, LoginJob, LoginOutcome, Mailbox, Note};
+use moment::Timestamp;
+use nkeys::PublicKey;
 use parking_lot::{Condvar, Mutex};
 use tls::Handshake;
 
 use crate::securing;
 use crate::worker::DriverNote;
+
+/// Accounts a single login may ask for. One is enough, unless the directory forgets it meanwhile.
+const ACCOUNTS_ASKED_MAX: usize = 2;
+
+/// Where accounts come from that the directory does not know yet.
+pub trait AccountSource: Send + Sync {
+    /// The same directory with this account in it. May take its time: a thread of the pool waits.
+    ///
+    /// # Errors
+    /// Why there is no such account, or none that is trusted.
+    fn supply(&self, directory: &Directory, account: &PublicKey, now: Timestamp) -> Result<Directory, Refusal>;
+}
+
+/// No accounts beside those of the directory: it comes from the configuration.
+pub struct NoAccounts;
+
+impl AccountSource for NoAccounts {
+    fn supply(&self, _: &Directory, account: &PublicKey, _: Timestamp) -> Result<Directory, Refusal> {
+        Err(Refusal::UnknownAccount(*account))
+    }
+}
+
+/// The verdict about a login, with the accounts it needs.
+fn verdict(source: &dyn AccountSource, mut directory: Arc<Directory>, attempt: &Attempt, now: Timestamp) -> Verdict {
+    let mut verdict = auth::authenticate(&directory, attempt, now);
+    for _ in 0..ACCOUNTS_ASKED_MAX {
+        let Verdict::NeedAccount(account) = &verdict else { break };
+        match source.supply(&directory, account, now) {
+            Ok(wider) => directory = Arc::new(wider),
+            Err(refusal) => return Verdict::Refuse(refusal),
+        }
+        verdict = auth::authenticate(&directory, attempt, now);
+    }
+    verdict
+}
 
 /// Something that takes too long for a worker.
 enum Job {
@@ -58,6 +97,7 @@ struct Shared {
     more: Condvar,
     limits: LoginPoolLimits,
     mailboxes: Arc<[Mailbox]>,
+    accounts: Arc<dyn AccountSource>,
 }
 
 /// Threads that judge logins and do the arithmetic of handshakes. Addresses take turns, so a flood from one does not
@@ -72,8 +112,12 @@ impl LoginPool {
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(limits: LoginPoolLimits, mailboxes: Arc<[Mailbox]>) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { waiting: Mutex::default(), more: Condvar::new(), limits, mailboxes });
+    pub fn start(
+        limits: LoginPoolLimits,
+        mailboxes: Arc<[Mailbox]>,
+        accounts: Arc<dyn AccountSource>,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared { waiting: Mutex::default(), more: Condvar::new(), limits, mailboxes, accounts });
         let mut threads = Vec::new();
         for number in 0..limits.threads.max(1) {
             let shared = shared.clone();
@@ -164,7 +208,9 @@ impl Shared {
             match job {
                 Job::Login(job) => self.judge(job),
                 Job::Handshake(key, _, handshake) => {
-                    let secured = securing::step(handshake);
+                    // A panic in it ends that handshake, not the thread that all others wait for.
+                    let secured = catch_unwind(AssertUnwindSafe(|| securing::step(handshake)));
+                    let secured = secured.unwrap_or_else(|_| securing::broken());
                     self.post(key, Note::Driver(Box::new(DriverNote::Secured(key, secured))));
                 }
             }
@@ -173,7 +219,7 @@ impl Shared {
 
     fn judge(&self, job: LoginJob) {
         let LoginJob { key, directory, attempt } = job;
-        let verdict = auth::authenticate(&directory, &attempt, crate::workers::wall());
+        let verdict = verdict(&*self.accounts, directory, &attempt, crate::workers::wall());
         self.post(key, Note::Login(key, Box::new(LoginOutcome { attempt, verdict })));
     }
 

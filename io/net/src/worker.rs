@@ -38,6 +38,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Bytes of a handshake read at once.
 const HANDSHAKE_READ_BYTES: usize = 8 * 1024;
 
+/// What a peer hears when too many handshakes begin.
+const THROTTLED: &str = "Connection throttling is active. Please try again later.";
+
 /// Tokens: the waker and the listener come before the connections.
 const WAKER: Token = Token(0);
 const LISTENER: Token = Token(1);
@@ -292,9 +295,10 @@ impl Worker {
             socket.listed = false;
             if socket.wants_reading() {
                 let pool = self.common.pool.clone();
+                let now = self.common.clock.now();
                 self.with(place, |core, socket| match socket.securing {
                     None => read(core, socket),
-                    Some(_) => read_handshake(core, socket, &pool),
+                    Some(_) => read_handshake(core, socket, &pool, now),
                 });
                 if let Some(socket) = self.sockets.get_mut(place) {
                     list(&mut self.ready, place, socket);
@@ -411,11 +415,19 @@ fn overdue(core: &mut broker::Worker, socket: &mut Socket, now: Instant) -> Step
         securing.greeted = true;
         core.greet(connection);
     }
-    if now >= securing.until { Step::Close(CloseReason::TlsHandshakeFailure) } else { Step::Continue }
+    if now < securing.until {
+        return Step::Continue;
+    }
+    if securing.undecided {
+        // Whoever has not begun a handshake by now speaks in the clear.
+        return in_the_clear(core, socket, &[]);
+    }
+    core.report(connection, "TLS handshake error: timeout");
+    Step::Close(CloseReason::TlsHandshakeFailure)
 }
 
 /// One read of a handshake. The arithmetic is done elsewhere.
-fn read_handshake(core: &mut broker::Worker, socket: &mut Socket, pool: &LoginPool) -> Step {
+fn read_handshake(core: &mut broker::Worker, socket: &mut Socket, pool: &LoginPool, now: Instant) -> Step {
     let mut bytes = [0; HANDSHAKE_READ_BYTES];
     let read = match (&*socket.stream).read(&mut bytes) {
         Ok(0) => return Step::Close(CloseReason::ClientClosed),
@@ -435,6 +447,10 @@ fn read_handshake(core: &mut broker::Worker, socket: &mut Socket, pool: &LoginPo
     }
     // The peer has begun: INFO goes inside.
     securing.greet_at = None;
+    if securing.rate.take().is_some_and(|rate| !rate.admits(now)) {
+        core.send_raw(&socket.connection, &wire::encode::err(THROTTLED));
+        return Step::Close(CloseReason::MaxConnectionsExceeded);
+    }
     let Some(handshake) = &mut securing.handshake else { return Step::Continue };
     if let Err(fault) = handshake.feed(bytes) {
         return handshake_failed(core, socket, &fault);
@@ -489,7 +505,12 @@ fn go_on(core: &mut broker::Worker, socket: &mut Socket, secured: Secured) -> St
 }
 
 fn handshake_failed(core: &mut broker::Worker, socket: &Socket, fault: &tls::Fault) -> Step {
-    core.report(&socket.connection, &format!("TLS handshake error: {fault}"));
+    let text = format!("TLS handshake error: {fault}");
+    match fault {
+        // Anybody can do that at will: not for the log of everybody.
+        tls::Fault::NotTls => core.remark(&socket.connection, &text),
+        _ => core.report(&socket.connection, &text),
+    }
     Step::Close(CloseReason::TlsHandshakeFailure)
 }
 

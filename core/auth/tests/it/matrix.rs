@@ -410,6 +410,8 @@ fn every_refusal_has_a_row() {
             Refusal::Callout(_) => unreachable!("no service is asked here"),
             // About a connection, not about an attempt: the broker's scenes produce them.
             Refusal::TooManyLogins | Refusal::IdentityChanged => unreachable!("a directory cannot know this"),
+            // About what fetching an account came to: scenes of the server produce them.
+            Refusal::UnknownAccount(_) | Refusal::Account(..) => unreachable!("a directory asks for the account"),
         }] = true;
     }
     assert_eq!(seen, [true; 17]);
