@@ -1,5 +1,6 @@
 //! The `nats-server` binary: reads the configuration, puts the rooms together, and serves until told to stop.
 
+mod accounts;
 mod chronicle;
 mod compose;
 mod gate;

@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use account::AccountIds;
-use auth::Directory;
 use broker::{ConnectionKey, Hub, Note};
 use config::{Loaded, Settings};
 use net::{Listener, LoginPool, LoginPoolLimits, Running, Security, SharedSecurity, Workers};
 use session::Greeting;
 use wire::CloseReason;
 
+use crate::accounts::Accounts;
 use crate::chronicle::Chronicle;
 use crate::compose;
 use crate::gate::ConnectionGate;
@@ -33,6 +32,7 @@ pub struct Server {
     log: Arc<Log>,
     hub: Arc<Hub>,
     pool: Arc<LoginPool>,
+    accounts: Arc<Accounts>,
     address: SocketAddr,
     greeting: Greeting,
     security: SharedSecurity,
@@ -42,7 +42,6 @@ pub struct Server {
 
 struct State {
     settings: Settings,
-    ids: AccountIds,
     running: Option<Running>,
     ports_file: Option<PortsFile>,
     lame_duck: bool,
@@ -57,8 +56,8 @@ impl Server {
         let settings = &loaded.settings;
         let keys = ServerKeys::generate();
         let greeting = identity::greeting(&keys, settings.identity.server_name.as_deref());
-        let mut ids = AccountIds::default();
-        let directory = build_directory(settings, &mut ids)?;
+        let accounts = Arc::new(Accounts::new(log.clone()));
+        let directory = accounts.directory(settings)?;
         introduce(&log, loaded, &greeting);
         if let Some(path) = &settings.files.pid_file {
             write_pid(path).map_err(|error| format!("Could not write pidfile: {}: {error}", path.display()))?;
@@ -69,7 +68,7 @@ impl Server {
         let listener = listen(settings, gate.clone(), security.clone())?;
         let address = listener.address().map_err(|error| error.to_string())?;
         let workers = Workers::prepare(system::cores(), Instant::now()).map_err(|error| error.to_string())?;
-        let pool = LoginPool::start(LoginPoolLimits::default(), workers.mailboxes());
+        let pool = LoginPool::start(LoginPoolLimits::default(), workers.mailboxes(), accounts.clone());
         let pool = Arc::new(pool.map_err(|error| format!("cannot start the login threads: {error}"))?);
         let clients = compose::client_settings(settings, &directory, &greeting, address);
         let hub = Hub::new(
@@ -85,14 +84,18 @@ impl Server {
         gate.open(&hub);
         let running = workers.start(&hub, Some(listener), &pool, system::random_u64());
         let running = running.map_err(|error| error.to_string())?;
-        let state = State {
-            settings: settings.clone(),
-            ids,
-            running: Some(running),
-            ports_file: None,
-            lame_duck: false,
-        };
-        let server = Arc::new(Self { log, hub, pool, address, greeting, security, monitoring, state: Mutex::new(state) });
+        let state = State { settings: settings.clone(), running: Some(running), ports_file: None, lame_duck: false };
+        let server = Arc::new(Self {
+            log,
+            hub,
+            pool,
+            accounts,
+            address,
+            greeting,
+            security,
+            monitoring,
+            state: Mutex::new(state),
+        });
         server.announce_listening()?;
         Ok(server)
     }
@@ -142,10 +145,11 @@ impl Server {
         let changes = config::diff(&state.settings, &loaded.settings);
         let changes = config::all_live(changes).map_err(|refused| refused.to_string())?;
         let settings = &loaded.settings;
-        let directory = build_directory(settings, &mut state.ids)?;
         let security = build_security(settings)?;
+        let directory = self.accounts.directory(settings)?;
         self.log.reconfigure(compose::log_settings(settings)).map_err(|error| error.to_string())?;
-        if let Some(path) = settings.files.pid_file.as_ref().filter(|path| state.settings.files.pid_file.as_ref() != Some(path))
+        if let Some(path) =
+            settings.files.pid_file.as_ref().filter(|path| state.settings.files.pid_file.as_ref() != Some(path))
         {
             write_pid(path).map_err(|error| format!("Could not write pidfile: {}: {error}", path.display()))?;
         }
@@ -166,10 +170,16 @@ impl Server {
         let surplus = all.len().saturating_sub(most);
         for registered in all.iter().rev().take(surplus) {
             let key = registered.link.key;
-            self.hub.tell(key, Note::Do(key, Box::new(|hands| {
-                hands.send(&wire::encode::err("maximum connections exceeded"));
-                broker::Step::Close(CloseReason::MaxConnectionsExceeded)
-            })));
+            self.hub.tell(
+                key,
+                Note::Do(
+                    key,
+                    Box::new(|hands| {
+                        hands.send(&wire::encode::err("maximum connections exceeded"));
+                        broker::Step::Close(CloseReason::MaxConnectionsExceeded)
+                    }),
+                ),
+            );
         }
         if surplus > 0 {
             self.log.notice(&format!("Closed {surplus} connections to fall within max_connections"));
@@ -257,16 +267,13 @@ impl Server {
     }
 }
 
-fn build_directory(settings: &Settings, ids: &mut AccountIds) -> Result<Directory, String> {
-    Directory::build(&settings.auth, ids)
-        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-}
-
 fn build_security(settings: &Settings) -> Result<Option<Security>, String> {
     let Some(block) = &settings.tls else { return Ok(None) };
     let read = |path: &std::path::Path| std::fs::read(path);
     let tls = tls::ServerTls::build(block, &read).map_err(|error| error.to_string())?;
-    Ok(Some(Security { tls: Arc::new(tls), first: block.handshake_first, optional: settings.clients.allow_non_tls }))
+    let rate = block.connection_rate_limit.map(|most| Arc::new(net::HandshakeRate::new(most)));
+    let optional = settings.clients.allow_non_tls;
+    Ok(Some(Security { tls: Arc::new(tls), first: block.handshake_first, optional, rate }))
 }
 
 fn listen(settings: &Settings, gate: Arc<ConnectionGate>, security: SharedSecurity) -> Result<Listener, String> {
