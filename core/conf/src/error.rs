@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::Place;
-use crate::limits::{MAX_DEPTH, MAX_FILE_BYTES, MAX_INCLUDE_DEPTH, MAX_NODES, MAX_VARIABLE_DEPTH};
+use crate::limits::{MAX_DEPTH, MAX_FILE_BYTES, MAX_INCLUDE_DEPTH, MAX_INCLUDES, MAX_NODES, MAX_VARIABLE_DEPTH};
 
 /// One thing that is wrong. `Display` is the reference server's sentence, without the place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,7 @@ pub enum Fault {
     VariableTooDeep { name: String },
     Unreadable { file: String, why: String },
     IncludeTooDeep { file: String },
+    TooManyIncludes { file: String },
     InIncluded { file: String, inner: Box<Error> },
 }
 
@@ -144,6 +145,9 @@ impl Fault {
             Self::Unreadable { file, why } => write!(f, "error parsing include file '{file}', {why}"),
             Self::IncludeTooDeep { file } => {
                 write!(f, "error parsing include file '{file}', files are included more than {MAX_INCLUDE_DEPTH} deep")
+            }
+            Self::TooManyIncludes { file } => {
+                write!(f, "error parsing include file '{file}', more than {MAX_INCLUDES} files are included")
             }
             Self::InIncluded { file, inner } => write!(f, "error parsing include file '{file}', {inner}"),
         }

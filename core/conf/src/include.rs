@@ -4,8 +4,8 @@ use std::path::{Component, Path};
 
 use crate::cursor::is_blank;
 use crate::cursor::is_line_end;
-use crate::limits::MAX_INCLUDE_DEPTH;
-use crate::world::{Parser, Step, parse_file};
+use crate::limits::{MAX_INCLUDE_DEPTH, MAX_INCLUDES};
+use crate::world::{Parser, Step, Stop, parse_file};
 use crate::{Error, Fault, Map, Place, Unexpected};
 
 impl Parser<'_, '_> {
@@ -59,6 +59,10 @@ impl Parser<'_, '_> {
         if self.shared.include_depth >= MAX_INCLUDE_DEPTH {
             return self.shared.stop(place, Fault::IncludeTooDeep { file: name.to_owned() });
         }
+        if self.shared.includes >= MAX_INCLUDES {
+            return self.shared.stop(place, Fault::TooManyIncludes { file: name.to_owned() });
+        }
+        self.shared.includes += 1;
         let path = join(&self.file, name);
         let text = match (self.shared.world.read_file)(&path) {
             Ok(text) => text,
@@ -73,7 +77,8 @@ impl Parser<'_, '_> {
         self.shared.include_depth -= 1;
         self.shared.depth = depth;
         self.name_the_include(name, before);
-        Ok(map.unwrap_or_default())
+        // A file that gave up lets the others speak, until there are enough mistakes altogether.
+        if self.shared.has_enough_errors() { Err(Stop) } else { Ok(map.unwrap_or_default()) }
     }
 
     /// The errors of the included file keep their places in it and say how it came in.

@@ -43,7 +43,9 @@ pub use digest::{digest, to_json};
 pub use error::{Error, Fault, Unexpected};
 #[doc(hidden)]
 pub use fuzz::fuzz_parse;
-pub use limits::{MAX_DEPTH, MAX_ERRORS, MAX_FILE_BYTES, MAX_INCLUDE_DEPTH, MAX_NODES, MAX_VARIABLE_DEPTH};
+pub use limits::{
+    MAX_DEPTH, MAX_ERRORS, MAX_FILE_BYTES, MAX_INCLUDE_DEPTH, MAX_INCLUDES, MAX_NODES, MAX_VARIABLE_DEPTH,
+};
 pub use node::{Kind, Map, Node, Text, Value};
 pub use place::Place;
 pub use world::{World, parse};

@@ -6,6 +6,8 @@ pub const MAX_FILE_BYTES: usize = 64 << 20;
 pub const MAX_DEPTH: usize = 100;
 /// Files that include files.
 pub const MAX_INCLUDE_DEPTH: usize = 16;
+/// Files that are included, all in all: a file that includes two others, which do the same, needs few lines to be many.
+pub const MAX_INCLUDES: usize = 10_000;
 /// Environment variables whose value refers to a further one.
 pub const MAX_VARIABLE_DEPTH: usize = 16;
 /// Nodes of the whole tree. Variables copy what they refer to, so a short text can ask for a tree of any size.

@@ -81,6 +81,8 @@ pub(crate) struct Shared<'a> {
     /// Environment variables whose values are being read right now.
     pub(crate) resolving: Vec<String>,
     pub(crate) include_depth: usize,
+    /// Files included so far.
+    pub(crate) includes: usize,
     /// Maps and arrays that are open, over all files and variables.
     pub(crate) depth: usize,
     nodes: usize,
@@ -88,7 +90,7 @@ pub(crate) struct Shared<'a> {
 
 impl<'a> Shared<'a> {
     const fn new(world: &'a World<'a>) -> Self {
-        Self { world, errors: Vec::new(), resolving: Vec::new(), include_depth: 0, depth: 0, nodes: 0 }
+        Self { world, errors: Vec::new(), resolving: Vec::new(), include_depth: 0, includes: 0, depth: 0, nodes: 0 }
     }
 
     pub(crate) fn stop<T>(&mut self, place: Place, fault: Fault) -> Step<T> {
@@ -100,6 +102,11 @@ impl<'a> Shared<'a> {
     pub(crate) fn note(&mut self, place: Place, fault: Fault) -> Step<()> {
         self.errors.push(Error { place, fault });
         if self.errors.len() < MAX_ERRORS { Ok(()) } else { Err(Stop) }
+    }
+
+    /// There are so many errors that reading on helps nobody.
+    pub(crate) fn has_enough_errors(&self) -> bool {
+        self.errors.len() >= MAX_ERRORS
     }
 
     /// Counts nodes; false when there are too many.

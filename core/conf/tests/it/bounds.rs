@@ -1,4 +1,4 @@
-use bulwark_conf::{MAX_DEPTH, MAX_ERRORS, MAX_FILE_BYTES, MAX_NODES, World, fuzz_parse, parse};
+use bulwark_conf::{MAX_DEPTH, MAX_ERRORS, MAX_FILE_BYTES, MAX_INCLUDES, MAX_NODES, World, fuzz_parse, parse};
 
 use crate::Scene;
 
@@ -30,6 +30,22 @@ fn a_file_that_includes_itself_ends_at_its_bound() {
     let files = &[("nats.conf", "m { include nats.conf }")];
     let error = Scene { files, ..Scene::default() }.errors("include nats.conf").remove(0);
     assert!(error.ends_with("error parsing include file 'nats.conf', files are included more than 16 deep"), "{error}");
+}
+
+#[test]
+fn files_that_include_each_other_many_times_end_at_the_bound_of_errors() {
+    let files = &[("nats.conf", "include nats.conf\ninclude nats.conf\ninclude nats.conf")];
+    let errors = Scene { files, ..Scene::default() }.errors("include nats.conf");
+    assert_eq!(errors.len(), MAX_ERRORS);
+}
+
+#[test]
+fn included_files_end_at_their_bound() {
+    let files = &[("empty.conf", "")];
+    let enough = "include empty.conf\n".repeat(MAX_INCLUDES);
+    assert!(Scene { files, ..Scene::default() }.parse(&enough).is_ok());
+    let errors = Scene { files, ..Scene::default() }.errors(&format!("{enough}include empty.conf"));
+    assert_eq!(errors, ["error parsing include file 'empty.conf', more than 10000 files are included"]);
 }
 
 #[test]
