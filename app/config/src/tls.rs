@@ -13,6 +13,7 @@ use tls::{
 use crate::go_text::quoted;
 use crate::ocsp;
 use crate::report::Report;
+use crate::support::Feature;
 
 /// On which kind of link the block stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,6 +242,9 @@ impl<'n> Draft<'n> {
         self.finish_certificates(block, report);
         if let Some(node) = self.ocsp_peer {
             self.settings.ocsp_peer = ocsp::read_peer(node, report);
+            if self.settings.ocsp_peer.is_some() {
+                report.needs(Feature::OcspPeer, &node.place);
+            }
             if self.settings.ocsp_peer.is_some() && context == Context::Listener && !self.settings.verify {
                 let text = "OCSP peer verification for client connections requires TLS verify (mTLS) to be enabled";
                 report.error(&node.place, text);
