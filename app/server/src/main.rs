@@ -1,5 +1,7 @@
 //! The `nats-server` binary: reads the configuration, puts the rooms together, and serves until told to stop.
 
+#![allow(unreachable_pub, reason = "`pub` says what a module offers to the others; a binary has no outside")]
+
 mod accounts;
 mod chronicle;
 mod compose;

@@ -1,7 +1,7 @@
 //! The life of a server: start, reload, lame duck, shutdown.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -114,7 +114,7 @@ impl Server {
         Ok(())
     }
 
-    fn write_ports(&self, folder: &PathBuf) -> Result<PortsFile, String> {
+    fn write_ports(&self, folder: &Path) -> Result<PortsFile, String> {
         let scheme = if self.security.read().is_some() { "tls" } else { "nats" };
         let monitoring = self.monitoring.ports();
         let ports = Ports { nats: vec![(scheme, self.address)], monitoring, ..Ports::default() };

@@ -1,3 +1,4 @@
 //! The built server, as its peers meet it.
 
+mod operator;
 mod tls;
