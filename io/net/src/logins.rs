@@ -53,7 +53,7 @@ fn verdict(source: &dyn AccountSource, mut directory: Arc<Directory>, attempt: &
 
 /// Something that takes too long for a worker.
 enum Job {
-    Login(LoginJob),
+    Login(Box<LoginJob>),
     Handshake(ConnectionKey, IpAddr, Box<Handshake>),
 }
 
@@ -140,8 +140,8 @@ impl Drop for LoginPool {
 
 impl LoginDesk for LoginPool {
     fn submit(&self, job: LoginJob) -> Result<(), LoginJob> {
-        match self.enter(Job::Login(job)) {
-            Err(Job::Login(job)) => Err(job),
+        match self.enter(Job::Login(Box::new(job))) {
+            Err(Job::Login(job)) => Err(*job),
             Ok(()) | Err(Job::Handshake(..)) => Ok(()),
         }
     }
@@ -206,7 +206,7 @@ impl Shared {
             };
             drop(waiting);
             match job {
-                Job::Login(job) => self.judge(job),
+                Job::Login(job) => self.judge(*job),
                 Job::Handshake(key, _, handshake) => {
                     // A panic in it ends that handshake, not the thread that all others wait for.
                     let secured = catch_unwind(AssertUnwindSafe(|| securing::step(handshake)));
@@ -245,7 +245,8 @@ mod tests {
     fn job(id: u64, address: [u8; 4]) -> Job {
         let directory = Directory::build(&Settings::default(), &mut account::AccountIds::default()).unwrap();
         let attempt = Attempt { address: Some(address.into()), ..Attempt::silent(ConnectionKind::Standard) };
-        Job::Login(LoginJob { key: ConnectionKey { worker: 0, place: 0, id }, directory: Arc::new(directory), attempt })
+        let key = ConnectionKey { worker: 0, place: 0, id };
+        Job::Login(Box::new(LoginJob { key, directory: Arc::new(directory), attempt }))
     }
 
     #[test]
