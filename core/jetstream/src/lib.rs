@@ -1,1 +1,34 @@
-//! Streams and consumers as state machines, placement and limits
+//! Streams and consumers as machines.
+//!
+//! This room decides what a stream stores and what it refuses, what must go, what a consumer delivers to whom and when
+//! again, and what each API call answers. It does not store a byte, send a message, run a thread or read a clock: messages
+//! lie in a [`Log`] that the host gives it, and what it wants done comes out as [`Effect`]s, some of them only to be done
+//! once something is durable.
+//!
+//! The types are [`Tenant`] (everything of one account), [`Stream`] and [`Consumer`].
+
+pub mod ack;
+mod chance;
+pub mod consumer;
+pub mod consumer_config;
+pub mod dedupe;
+mod log;
+mod outbox;
+pub mod publish;
+pub mod stream;
+pub mod stream_config;
+mod tenant;
+
+pub use chance::{Chance, random_word};
+pub use consumer::Consumer;
+pub use log::{Draft, Found, Log, LogError, LogState, Shelves, Stored};
+pub use outbox::{After, Effect, Interest, Now, Outbox, Outgoing, status};
+pub use stream::{Incoming, Stream};
+pub use tenant::{KeptConsumer, KeptStream, Settings, Surroundings, Tenant};
+
+use subject::{Filter, Subject};
+
+/// Whether one of the filters takes this subject.
+pub(crate) fn subjects_match(filters: &[Filter], subject: &[u8]) -> bool {
+    Subject::parse(subject).is_ok_and(|subject| filters.iter().any(|filter| filter.matches(subject)))
+}

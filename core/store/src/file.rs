@@ -251,6 +251,11 @@ impl FileStream {
         std::mem::take(&mut self.findings)
     }
 
+    /// Whether anything is staged: messages, deletions, a moved head.
+    pub fn is_dirty(&self) -> bool {
+        self.staged_bytes() > 0 || self.head_moved || !self.pending_deletes.is_empty() || !self.dead.is_empty()
+    }
+
     /// Bytes staged and not yet written.
     pub fn staged_bytes(&self) -> usize {
         self.tail.as_ref().map_or(0, Tail::staged_bytes)

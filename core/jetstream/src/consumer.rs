@@ -1,0 +1,369 @@
+//! One consumer: a cursor over a stream, with what was delivered and not yet acknowledged.
+
+mod deliver;
+mod pending;
+mod pull;
+mod push;
+mod state;
+
+pub use pending::Pending;
+pub use pull::PullRefused;
+
+use crate::ack::Ack;
+use crate::log::{Log, LogError};
+use crate::outbox::{Now, Outbox};
+use crate::subjects_match;
+use api::responses::{ConsumerInfo, SequencePair};
+use api::{AckPolicy, ConsumerConfig, DeliverPolicy, Name};
+use moment::{Instant, Timestamp};
+use pending::Deliveries;
+use pull::Waiting;
+use push::Push;
+use std::collections::VecDeque;
+use std::time::Duration;
+use subject::Filter;
+
+/// A pair of positions: in the stream, and in what was delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Number of the delivery.
+    pub consumer: u64,
+    /// Sequence in the stream.
+    pub stream: u64,
+}
+
+/// A consumer.
+pub struct Consumer {
+    /// Its name.
+    pub name: Name,
+    /// Its configuration.
+    pub config: ConsumerConfig,
+    /// When it was made.
+    pub created: Timestamp,
+    pub(crate) filters: Vec<Filter>,
+    /// The next sequence of the stream to look at.
+    next: u64,
+    /// Messages to be delivered before that: the last of each subject, as of the beginning.
+    firsts: VecDeque<u64>,
+    delivered: Position,
+    last_delivered: Option<Timestamp>,
+    floor: Position,
+    last_acked: Option<Timestamp>,
+    deliveries: Deliveries,
+    /// How many messages are still to be delivered, when that is known.
+    left: Option<u64>,
+    waiting: VecDeque<Waiting>,
+    push: Option<Push>,
+    /// No delivery before this: for the pace, or the rate.
+    not_before: Option<Instant>,
+    /// Time of the message that was delivered last, for the pace.
+    pace: Option<Timestamp>,
+    /// When somebody was last seen who wants messages.
+    pub(crate) last_seen: Instant,
+    /// Whether the state changed since it was kept.
+    pub(crate) is_dirty: bool,
+}
+
+/// What became of an acknowledgement.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Acked {
+    /// Messages that this consumer will not need any more.
+    pub settled: Vec<u64>,
+    /// A request for more that came with it.
+    pub next: Option<api::requests::Next>,
+}
+
+impl Consumer {
+    /// A new consumer, at the place in the stream that its configuration names.
+    pub fn new<L: Log>(
+        name: Name,
+        config: ConsumerConfig,
+        filters: Vec<Filter>,
+        log: &mut L,
+        now: Now,
+    ) -> Result<Consumer, LogError> {
+        let mut consumer = Consumer::blank(name, config, filters, now.wall, now);
+        let (next, firsts) = consumer.start(log)?;
+        let before = firsts.front().copied().unwrap_or(next).saturating_sub(1);
+        consumer.next = next;
+        consumer.firsts = firsts;
+        consumer.delivered.stream = before;
+        consumer.floor.stream = before;
+        consumer.is_dirty = true;
+        Ok(consumer)
+    }
+
+    pub(crate) fn blank(
+        name: Name,
+        config: ConsumerConfig,
+        filters: Vec<Filter>,
+        created: Timestamp,
+        now: Now,
+    ) -> Consumer {
+        let push = Push::new(&config, now.tick);
+        Consumer {
+            name,
+            config,
+            created,
+            filters,
+            next: 1,
+            firsts: VecDeque::new(),
+            delivered: Position::default(),
+            last_delivered: None,
+            floor: Position::default(),
+            last_acked: None,
+            deliveries: Deliveries::default(),
+            left: None,
+            waiting: VecDeque::new(),
+            push,
+            not_before: None,
+            pace: None,
+            last_seen: now.tick,
+            is_dirty: false,
+        }
+    }
+
+    fn start<L: Log>(&self, log: &mut L) -> Result<(u64, VecDeque<u64>), LogError> {
+        let state = log.state();
+        let (first, end) = (state.first_seq.max(1), state.last_seq + 1);
+        let next = match self.config.deliver_policy {
+            DeliverPolicy::All => first,
+            DeliverPolicy::New => end,
+            DeliverPolicy::ByStartSequence => self.config.opt_start_seq.clamp(first, end),
+            DeliverPolicy::ByStartTime => match self.config.opt_start_time {
+                Some(time) => log.seq_at(time)?,
+                None => first,
+            },
+            DeliverPolicy::Last if self.filters.is_empty() => state.last_seq.max(1),
+            DeliverPolicy::Last => self.lasts(log)?.last().copied().unwrap_or(end),
+            DeliverPolicy::LastPerSubject => return Ok((end, self.lasts(log)?.into())),
+        };
+        Ok((next, VecDeque::new()))
+    }
+
+    /// The last message of each subject, in order.
+    fn lasts<L: Log>(&self, log: &mut L) -> Result<Vec<u64>, LogError> {
+        let mut lasts = Vec::new();
+        for filter in &self.filters {
+            for (subject, _) in log.subjects(filter) {
+                lasts.extend(log.last_of(&subject)?);
+            }
+        }
+        lasts.sort_unstable();
+        lasts.dedup();
+        Ok(lasts)
+    }
+
+    /// Whether messages are pulled and not pushed.
+    pub fn is_pull(&self) -> bool {
+        self.push.is_none()
+    }
+
+    /// Whether it is gone when nobody wants messages for a while.
+    pub fn is_ephemeral(&self) -> bool {
+        self.config.durable_name.is_empty()
+    }
+
+    /// Whether its state outlives the process.
+    pub fn is_kept(&self) -> bool {
+        !self.config.mem_storage
+    }
+
+    /// Whether it pauses.
+    pub fn is_paused(&self, now: Now) -> bool {
+        self.config.pause_until.is_some_and(|until| until > now.wall)
+    }
+
+    fn takes(&self, subject: &[u8]) -> bool {
+        self.filters.is_empty() || subjects_match(&self.filters, subject)
+    }
+
+    /// A message was stored. Whether this consumer will want it.
+    pub(crate) fn note_stored(&mut self, _seq: u64, subject: &[u8]) -> bool {
+        let wanted = self.takes(subject);
+        if wanted && let Some(left) = &mut self.left {
+            *left += 1;
+        }
+        wanted
+    }
+
+    /// A message was removed.
+    pub(crate) fn note_removed(&mut self, seq: u64) {
+        if seq >= self.next || !self.firsts.is_empty() {
+            self.left = None;
+        }
+        if self.deliveries.remove(seq).is_some() {
+            self.settle_floor();
+        }
+    }
+
+    /// Messages were removed, among them all below `first`.
+    pub(crate) fn note_removals(&mut self, first: u64) {
+        self.left = None;
+        self.firsts.retain(|&seq| seq >= first);
+        if self.next < first && self.firsts.is_empty() {
+            self.next = first;
+        }
+        if self.deliveries.remove_below(first) {
+            self.settle_floor();
+        }
+    }
+
+    /// Whether this consumer still needs a message of this subject.
+    pub(crate) fn needs(&self, seq: u64, subject: &[u8]) -> bool {
+        self.deliveries.holds(seq) || (seq >= self.next && self.takes(subject))
+    }
+
+    /// How many messages are still to be delivered.
+    pub(crate) fn left<L: Log>(&mut self, log: &mut L) -> Result<u64, LogError> {
+        if let Some(left) = self.left {
+            return Ok(left);
+        }
+        let left = log.count(&self.filters, self.next)? + self.firsts.len() as u64;
+        self.left = Some(left);
+        Ok(left)
+    }
+
+    /// Below what everything is acknowledged.
+    fn settle_floor(&mut self) {
+        self.is_dirty = true;
+        self.floor = match self.deliveries.first() {
+            Some((seq, pending)) => Position { consumer: pending.consumer_seq.saturating_sub(1), stream: seq - 1 },
+            None => self.delivered,
+        };
+    }
+
+    /// Takes an acknowledgement.
+    pub(crate) fn acknowledge(&mut self, ack: Ack, stream_seq: u64, now: Now) -> Acked {
+        if self.config.ack_policy == AckPolicy::None {
+            return Acked { next: next_of(ack), ..Acked::default() };
+        }
+        match ack {
+            Ack::Done => Acked { settled: self.done(stream_seq, now), next: None },
+            Ack::DoneNext(next) => Acked { settled: self.done(stream_seq, now), next: Some(next) },
+            Ack::Terminate(_) => Acked { settled: self.drop_pending(stream_seq), next: None },
+            Ack::Again(delay) => {
+                self.deliveries.again(stream_seq, now.tick + delay, delay.is_zero());
+                self.is_dirty = true;
+                Acked::default()
+            }
+            Ack::Working => {
+                let wait = self.wait_of(self.deliveries.count(stream_seq));
+                self.deliveries.extend(stream_seq, now.tick + wait);
+                Acked::default()
+            }
+            Ack::Unknown => Acked::default(),
+        }
+    }
+
+    fn done(&mut self, seq: u64, now: Now) -> Vec<u64> {
+        let settled = match self.config.ack_policy {
+            AckPolicy::All => self.deliveries.take_up_to(seq),
+            _ => self.deliveries.remove(seq).map(|_| seq).into_iter().collect(),
+        };
+        if !settled.is_empty() {
+            self.last_acked = Some(now.wall);
+            self.settle_floor();
+        }
+        settled
+    }
+
+    fn drop_pending(&mut self, seq: u64) -> Vec<u64> {
+        let settled: Vec<u64> = self.deliveries.remove(seq).map(|_| seq).into_iter().collect();
+        self.settle_floor();
+        settled
+    }
+
+    /// How long a message may stay without acknowledgement after so many deliveries.
+    fn wait_of(&self, deliveries: u64) -> Duration {
+        let at = usize::try_from(deliveries.saturating_sub(1)).unwrap_or(usize::MAX);
+        let backoff = self.config.backoff.get(at).or(self.config.backoff.last()).copied();
+        Duration::from_nanos(backoff.unwrap_or(self.config.ack_wait).max(0) as u64)
+    }
+
+    /// Begins anew: at a sequence, or behind the last acknowledged message.
+    pub(crate) fn reset(&mut self, seq: u64) -> u64 {
+        let seq = if seq == 0 { self.floor.stream + 1 } else { seq };
+        self.deliveries = Deliveries::default();
+        self.firsts.clear();
+        self.next = seq;
+        self.delivered = Position { consumer: 0, stream: seq - 1 };
+        self.floor = self.delivered;
+        self.left = None;
+        self.is_dirty = true;
+        seq
+    }
+
+    /// Takes a changed configuration.
+    pub(crate) fn reconfigure(&mut self, config: ConsumerConfig, filters: Vec<Filter>, now: Now) {
+        self.left = None;
+        let was_active = self.push.as_ref().is_some_and(|push| push.is_active);
+        self.config = config;
+        self.filters = filters;
+        self.push = Push::new(&self.config, now.tick);
+        if let Some(push) = &mut self.push {
+            push.is_active = was_active;
+        }
+    }
+
+    /// The consumer, told.
+    pub fn info<L: Log>(&mut self, stream: &str, log: &mut L, now: Now) -> Result<ConsumerInfo, LogError> {
+        let left = self.left(log)?;
+        let pair = |position: Position, last_active| SequencePair {
+            consumer_seq: position.consumer,
+            stream_seq: position.stream,
+            last_active,
+        };
+        let pause = self.config.pause_until.filter(|until| *until > now.wall);
+        let remaining = pause.map_or(0, |until| i64::try_from(until.since(now.wall).as_nanos()).unwrap_or(i64::MAX));
+        Ok(ConsumerInfo {
+            stream_name: stream.to_owned(),
+            name: self.name.to_string(),
+            created: Some(self.created),
+            config: self.config.clone(),
+            delivered: pair(self.delivered, self.last_delivered),
+            ack_floor: pair(self.floor, self.last_acked),
+            num_ack_pending: self.deliveries.len() as u64,
+            num_redelivered: self.deliveries.redelivered(),
+            num_waiting: self.waiting.len() as u64,
+            num_pending: left,
+            push_bound: self.push.as_ref().is_some_and(|push| push.is_active),
+            paused: pause.is_some(),
+            pause_remaining: remaining,
+            ts: Some(now.wall),
+            priority_groups: Vec::new(),
+        })
+    }
+
+    /// When to look at it again, at the latest.
+    pub fn deadline(&self, now: Now) -> Option<Instant> {
+        let pause =
+            self.config.pause_until.filter(|until| *until > now.wall).map(|until| now.tick + until.since(now.wall));
+        let pull = self.waiting.iter().filter_map(Waiting::deadline).min();
+        let push = self.push.as_ref().and_then(Push::deadline);
+        [pause, pull, push, self.not_before, self.deliveries.deadline(), self.inactive_at()].into_iter().flatten().min()
+    }
+
+    /// When it has been without anybody for too long.
+    pub(crate) fn inactive_at(&self) -> Option<Instant> {
+        let is_wanted = !self.waiting.is_empty() || self.push.as_ref().is_some_and(|push| push.is_active);
+        if is_wanted || self.config.inactive_threshold <= 0 || !self.deliveries.is_empty() && self.is_pull() {
+            return None;
+        }
+        Some(self.last_seen + Duration::from_nanos(self.config.inactive_threshold as u64))
+    }
+
+    /// The consumer goes: who waits is told.
+    pub(crate) fn say_goodbye(&mut self, out: &mut Outbox) {
+        for waiting in self.waiting.drain(..) {
+            out.say(&waiting.reply, crate::outbox::status("409 Consumer Deleted", &[]), Vec::new());
+        }
+    }
+}
+
+fn next_of(ack: Ack) -> Option<api::requests::Next> {
+    match ack {
+        Ack::DoneNext(next) => Some(next),
+        _ => None,
+    }
+}

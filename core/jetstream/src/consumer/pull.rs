@@ -1,0 +1,210 @@
+//! Pull requests: who waits for messages, for how many and how long.
+
+use super::Consumer;
+use crate::log::{Log, LogError};
+use crate::outbox::{Interest, Now, Outbox, status};
+use api::requests::Next;
+use moment::{GoDuration, Instant};
+use std::time::Duration;
+
+/// Most messages one request may ask for.
+const MAX_BATCH: i64 = 1_000_000;
+
+/// A client that waits.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub reply: Vec<u8>,
+    pub left: u64,
+    pub bytes_left: Option<u64>,
+    expires: Option<Instant>,
+    no_wait: bool,
+    heartbeat: Option<Duration>,
+    next_heartbeat: Option<Instant>,
+    pub sent: u64,
+}
+
+/// Why a pull request is not taken, as its client is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullRefused(pub String);
+
+impl Waiting {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        [self.expires, self.next_heartbeat].into_iter().flatten().min()
+    }
+
+    fn tell_expired(&self, text: &str, out: &mut Outbox) {
+        let pending = [
+            ("Nats-Pending-Messages", self.left.to_string()),
+            ("Nats-Pending-Bytes", self.bytes_left.unwrap_or(0).to_string()),
+        ];
+        out.say(&self.reply, status(text, &pending), Vec::new());
+    }
+
+    /// A message goes to this client.
+    pub(crate) fn count(&mut self, size: u64, now: Instant) {
+        self.left -= 1;
+        self.sent += 1;
+        if let Some(bytes) = &mut self.bytes_left {
+            *bytes = bytes.saturating_sub(size);
+        }
+        self.next_heartbeat = self.heartbeat.map(|every| now + every);
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.left == 0 || self.bytes_left == Some(0)
+    }
+}
+
+impl Consumer {
+    /// Takes a pull request.
+    pub(crate) fn ask<L: Log>(
+        &mut self,
+        request: &Next,
+        reply: &[u8],
+        log: &mut L,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), LogError> {
+        self.last_seen = now.tick;
+        match self.admit(request, reply, log, now, out)? {
+            Ok(()) => {}
+            Err(PullRefused(text)) => out.say(reply, status(&text, &[]), Vec::new()),
+        }
+        Ok(())
+    }
+
+    fn admit<L: Log>(
+        &mut self,
+        request: &Next,
+        reply: &[u8],
+        log: &mut L,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<Result<(), PullRefused>, LogError> {
+        if let Err(refused) = self.check_request(request) {
+            return Ok(Err(refused));
+        }
+        if request.no_wait {
+            let there = self.left(log)? + self.deliveries.waits_again();
+            if there == 0 && request.expires == 0 {
+                return Ok(Err(PullRefused("404 No Messages".into())));
+            }
+            let asked: u64 = self.waiting.iter().map(|waiting| waiting.left).sum();
+            if there > 0 && there < asked {
+                return Ok(Err(PullRefused("408 Requests Pending".into())));
+            }
+        }
+        if self.waiting.len() as i64 >= self.config.max_waiting {
+            self.expire_waiting(now, false, &Everybody, out);
+            if self.waiting.len() as i64 >= self.config.max_waiting {
+                // With heartbeats the client finds out by their absence.
+                let silent = request.idle_heartbeat > 0;
+                return Ok(if silent { Ok(()) } else { Err(PullRefused("409 Exceeded MaxWaiting".into())) });
+            }
+        }
+        self.waiting.push_back(waiting(request, reply, now));
+        Ok(Ok(()))
+    }
+
+    fn check_request(&self, request: &Next) -> Result<(), PullRefused> {
+        let refuse = |text: String| Err(PullRefused(text));
+        let config = &self.config;
+        if !self.is_pull() {
+            return refuse("409 Consumer is push based".into());
+        }
+        if request.batch < 0 || request.batch > MAX_BATCH {
+            return refuse("400 Bad Request - invalid batch".into());
+        }
+        if config.max_batch > 0 && request.batch > config.max_batch {
+            return refuse(format!("409 Exceeded MaxRequestBatch of {}", config.max_batch));
+        }
+        if config.max_expires > 0 && request.expires > config.max_expires {
+            return refuse(format!("409 Exceeded MaxRequestExpires of {}", GoDuration(config.max_expires)));
+        }
+        if config.max_bytes > 0 && request.max_bytes > config.max_bytes {
+            return refuse(format!("409 Exceeded MaxRequestMaxBytes of {}", config.max_bytes));
+        }
+        if request.expires < 0 {
+            return refuse("400 Bad Request - expires can not be negative".into());
+        }
+        if request.idle_heartbeat > 0 && request.idle_heartbeat > request.expires / 2 {
+            return refuse("400 Bad Request - heartbeat value too large".into());
+        }
+        if !(0..=9).contains(&request.priority) {
+            return refuse("400 Bad Request - Priority must be between 0 and 9".into());
+        }
+        Ok(())
+    }
+
+    /// Tells those whose time is up, and forgets those who left. `is_at_end`: there is nothing more to deliver now.
+    pub(crate) fn expire_waiting(&mut self, now: Now, is_at_end: bool, interest: &dyn Interest, out: &mut Outbox) {
+        let before = self.waiting.len();
+        self.waiting.retain(|waiting| {
+            let is_over = waiting.expires.is_some_and(|at| at <= now.tick);
+            if is_over || (is_at_end && waiting.no_wait && waiting.sent > 0) {
+                waiting.tell_expired("408 Request Timeout", out);
+                return false;
+            }
+            if is_at_end && waiting.no_wait && waiting.expires.is_none() {
+                out.say(&waiting.reply, status("404 No Messages", &[]), Vec::new());
+                return false;
+            }
+            interest.is_wanted(&waiting.reply)
+        });
+        if self.waiting.len() < before {
+            self.last_seen = now.tick;
+        }
+    }
+
+    /// Signs of life to those who wait.
+    pub(crate) fn pull_heartbeats(&mut self, now: Now, out: &mut Outbox) {
+        let last = [
+            ("Nats-Last-Consumer", self.delivered.consumer.to_string()),
+            ("Nats-Last-Stream", self.delivered.stream.to_string()),
+        ];
+        for waiting in &mut self.waiting {
+            if waiting.next_heartbeat.is_some_and(|at| at <= now.tick) {
+                out.say(&waiting.reply, status("100 Idle Heartbeat", &last), Vec::new());
+                waiting.next_heartbeat = waiting.heartbeat.map(|every| now.tick + every);
+            }
+        }
+    }
+
+    /// Takes those away who have no room for a message of this size, and says whether anybody is left.
+    pub(crate) fn somebody_has_room(&mut self, size: u64, out: &mut Outbox) -> bool {
+        while let Some(first) = self.waiting.front() {
+            match first.bytes_left {
+                Some(bytes) if bytes < size => {
+                    first.tell_expired("409 Message Size Exceeds MaxBytes", out);
+                    self.waiting.pop_front();
+                }
+                _ => return true,
+            }
+        }
+        false
+    }
+}
+
+fn waiting(request: &Next, reply: &[u8], now: Now) -> Waiting {
+    let nanos = |nanos: i64| (nanos > 0).then(|| Duration::from_nanos(nanos as u64));
+    let heartbeat = nanos(request.idle_heartbeat);
+    Waiting {
+        reply: reply.to_vec(),
+        left: request.batch.max(1) as u64,
+        bytes_left: (request.max_bytes > 0).then_some(request.max_bytes as u64),
+        expires: nanos(request.expires).map(|after| now.tick + after),
+        no_wait: request.no_wait,
+        heartbeat,
+        next_heartbeat: heartbeat.map(|every| now.tick + every),
+        sent: 0,
+    }
+}
+
+/// Stands in where interest does not matter.
+struct Everybody;
+
+impl Interest for Everybody {
+    fn is_wanted(&self, _: &[u8]) -> bool {
+        true
+    }
+}

@@ -1,0 +1,140 @@
+//! Pushed delivery: interest, signs of life, and not more than the client can take.
+
+use api::ConsumerConfig;
+use moment::Instant;
+use std::time::Duration;
+
+/// Bytes on their way to a client at most; windows begin at a sixteenth of it.
+const MAX_WINDOW_BYTES: usize = 32 * 1024 * 1024;
+/// How often an idle delivery subject is looked at for somebody who listens.
+const LOOK_FOR_INTEREST: Duration = Duration::from_millis(100);
+
+/// How messages are pushed.
+#[derive(Debug)]
+pub(crate) struct Push {
+    pub deliver: Vec<u8>,
+    /// Whether somebody listens.
+    pub is_active: bool,
+    next_look: Instant,
+    heartbeat: Option<Duration>,
+    next_heartbeat: Option<Instant>,
+    pub flow: Option<Flow>,
+    /// Nanoseconds for each byte, where the rate is bounded.
+    pub nanos_per_byte: Option<f64>,
+}
+
+/// Flow control: how much may be on its way.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    window: usize,
+    on_the_way: usize,
+    /// The question that was not answered yet, and how much it covers.
+    asked: Option<(Vec<u8>, usize)>,
+}
+
+impl Push {
+    pub(crate) fn new(config: &ConsumerConfig, now: Instant) -> Option<Push> {
+        if config.deliver_subject.is_empty() {
+            return None;
+        }
+        let heartbeat = (config.idle_heartbeat > 0).then(|| Duration::from_nanos(config.idle_heartbeat as u64));
+        let rate = (config.rate_limit_bps > 0).then_some(config.rate_limit_bps);
+        Some(Push {
+            deliver: config.deliver_subject.clone().into_bytes(),
+            is_active: false,
+            next_look: now,
+            heartbeat,
+            next_heartbeat: None,
+            flow: config.flow_control.then_some(Flow { window: MAX_WINDOW_BYTES / 16, on_the_way: 0, asked: None }),
+            nanos_per_byte: rate.map(|bits| 8e9 / bits as f64),
+        })
+    }
+
+    /// Notes whether somebody listens. Whether that began just now.
+    pub(crate) fn see_interest(&mut self, is_wanted: bool, now: Instant) -> bool {
+        let began = is_wanted && !self.is_active;
+        self.is_active = is_wanted;
+        self.next_look = now + LOOK_FOR_INTEREST;
+        if began {
+            self.next_heartbeat = self.heartbeat.map(|every| now + every);
+            if let Some(flow) = &mut self.flow {
+                (flow.on_the_way, flow.asked) = (0, None);
+            }
+        }
+        began
+    }
+
+    pub(crate) fn is_due_to_look(&self, now: Instant) -> bool {
+        now >= self.next_look
+    }
+
+    /// A message or sign of life was sent.
+    pub(crate) fn sent(&mut self, now: Instant) {
+        self.next_heartbeat = self.heartbeat.map(|every| now + every);
+    }
+
+    pub(crate) fn heartbeat_is_due(&self, now: Instant) -> bool {
+        self.is_active && self.next_heartbeat.is_some_and(|at| at <= now)
+    }
+
+    /// When to look again: for interest, or to send a sign of life.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.is_active {
+            true => Some(self.next_heartbeat.map_or(self.next_look, |at| at.min(self.next_look))),
+            false => Some(self.next_look),
+        }
+    }
+}
+
+impl Flow {
+    pub(crate) fn has_room(&self) -> bool {
+        self.on_the_way < self.window
+    }
+
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.on_the_way += bytes;
+    }
+
+    /// Whether it is time to ask how far the client is; `subject` is where it answers.
+    pub(crate) fn ask(&mut self, subject: impl FnOnce() -> Vec<u8>) -> Option<Vec<u8>> {
+        if self.asked.is_some() || self.on_the_way <= self.window / 2 {
+            return None;
+        }
+        let subject = subject();
+        self.asked = Some((subject.clone(), self.on_the_way));
+        Some(subject)
+    }
+
+    /// The question that is open.
+    pub(crate) fn open_question(&self) -> Option<&[u8]> {
+        self.asked.as_ref().map(|(subject, _)| subject.as_slice())
+    }
+
+    /// The client answered. Whether it was the open question.
+    pub(crate) fn answered(&mut self, subject: &[u8]) -> bool {
+        let Some((_, bytes)) = self.asked.take_if(|(asked, _)| asked == subject) else { return false };
+        self.on_the_way = self.on_the_way.saturating_sub(bytes);
+        self.window = (self.window * 2).min(MAX_WINDOW_BYTES);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_fills_is_asked_about_and_doubles() {
+        let mut flow = Flow { window: 1000, on_the_way: 0, asked: None };
+        flow.add(400);
+        assert_eq!(flow.ask(|| b"q1".to_vec()), None);
+        flow.add(700);
+        assert!(!flow.has_room());
+        assert_eq!(flow.ask(|| b"q1".to_vec()), Some(b"q1".to_vec()));
+        assert_eq!(flow.ask(|| b"q2".to_vec()), None, "one question at a time");
+        flow.add(50);
+        assert!(!flow.answered(b"other"));
+        assert!(flow.answered(b"q1"));
+        assert_eq!((flow.window, flow.on_the_way), (2000, 50));
+    }
+}

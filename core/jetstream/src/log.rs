@@ -1,0 +1,130 @@
+//! What a stream asks of the place where its messages are kept.
+//!
+//! The host implements these traits over the store; the scenes of this room implement them in memory.
+
+use moment::Timestamp;
+use subject::Filter;
+
+/// A message about to be kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Draft<'a> {
+    /// What it was published to, after the stream's transform.
+    pub subject: &'a [u8],
+    /// The header block; empty without headers.
+    pub headers: &'a [u8],
+    /// The body.
+    pub payload: &'a [u8],
+    /// When it came.
+    pub time: Timestamp,
+}
+
+/// A kept message.
+pub trait Stored {
+    /// Its sequence.
+    fn seq(&self) -> u64;
+    /// When it came.
+    fn time(&self) -> Timestamp;
+    /// Its subject.
+    fn subject(&self) -> &[u8];
+    /// Its header block; empty without headers.
+    fn headers(&self) -> &[u8];
+    /// Its body.
+    fn payload(&self) -> &[u8];
+}
+
+/// What a log holds, staged messages included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogState {
+    /// Live messages.
+    pub messages: u64,
+    /// What they weigh.
+    pub bytes: u64,
+    /// Sequence of the oldest; one more than `last_seq` without any.
+    pub first_seq: u64,
+    /// The last sequence given out.
+    pub last_seq: u64,
+    /// When the last message came; `None` before the first.
+    pub last_time: Option<Timestamp>,
+    /// Different subjects.
+    pub subjects: u64,
+    /// Messages lost to damage.
+    pub lost_messages: u64,
+    /// What they weighed.
+    pub lost_bytes: u64,
+}
+
+/// The log can not do it: the disk failed, is full, or a write failed earlier. The text is for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogError(pub String);
+
+/// A search for the next message.
+#[derive(Debug)]
+pub enum Found<M> {
+    /// The next message that fits.
+    Message(M),
+    /// Nothing fits below this sequence; go on there later.
+    NothingBefore(u64),
+}
+
+/// The messages of one stream. What is staged counts in every answer but those of reading; it can be read once the host
+/// has committed it.
+pub trait Log {
+    /// A message that was read.
+    type Message: Stored;
+
+    /// Takes a message in and gives it the next sequence.
+    fn stage(&mut self, draft: &Draft<'_>) -> Result<u64, LogError>;
+    /// What a message of these lengths weighs.
+    fn weight(&self, subject: usize, headers: usize, payload: usize) -> u64;
+    /// Removes one message. Whether there was one.
+    fn remove(&mut self, seq: u64) -> Result<bool, LogError>;
+    /// Removes one message and its bytes. Whether there was one.
+    fn erase(&mut self, seq: u64) -> Result<bool, LogError>;
+    /// Removes everything below a sequence. Gives how many went.
+    fn remove_below(&mut self, first: u64) -> Result<u64, LogError>;
+    /// Removes the oldest of a subject until `keep` are left. Gives how many went.
+    fn trim_subject(&mut self, subject: &[u8], keep: u64) -> Result<u64, LogError>;
+    /// The next message gets a sequence above `last`.
+    fn skip_to(&mut self, last: u64) -> Result<(), LogError>;
+    /// What it holds.
+    fn state(&self) -> LogState;
+    /// The last sequence that can be read.
+    fn readable(&self) -> u64;
+    /// Whether a message is kept under this sequence, staged ones included.
+    fn is_live(&self, seq: u64) -> bool;
+    /// Reads one message.
+    fn load(&mut self, seq: u64) -> Result<Option<Self::Message>, LogError>;
+    /// The next message from `from` on that one of the filters takes; without filters, the next.
+    fn next(&mut self, filters: &[Filter], from: u64) -> Result<Found<Self::Message>, LogError>;
+    /// Sequence of the newest message of a subject.
+    fn last_of(&mut self, subject: &[u8]) -> Result<Option<u64>, LogError>;
+    /// Messages of a subject.
+    fn messages_of(&self, subject: &[u8]) -> u64;
+    /// Subjects that a filter takes, with their counts and the sequence of the newest message, as far as it is known.
+    fn subjects(&self, filter: &Filter) -> Vec<(Vec<u8>, u64)>;
+    /// How many messages from `from` on one of the filters takes; without filters, all.
+    fn count(&mut self, filters: &[Filter], from: u64) -> Result<u64, LogError>;
+    /// The first sequence kept since a moment; one more than the last when there is none.
+    fn seq_at(&mut self, time: Timestamp) -> Result<u64, LogError>;
+    /// Sequences between first and last that are gone, at most `max`.
+    fn deleted(&self, max: usize) -> Vec<u64>;
+}
+
+/// Where logs and metadata are kept.
+pub trait Shelves {
+    /// The log of a stream.
+    type Log: Log;
+
+    /// A number that no stream ever had.
+    fn new_id(&mut self) -> Result<u64, LogError>;
+    /// Makes the log of a new stream. `id` was never used before.
+    fn create(&mut self, id: u64, config: &api::StreamConfig) -> Result<Self::Log, LogError>;
+    /// A stream's configuration changed.
+    fn reconfigure(&mut self, id: u64, log: &mut Self::Log, config: &api::StreamConfig) -> Result<(), LogError>;
+    /// The stream is gone; its log goes once that is durable.
+    fn discard(&mut self, id: u64, log: Self::Log);
+    /// Keeps a value under a key, durably with the next commit.
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), LogError>;
+    /// Forgets a key.
+    fn remove(&mut self, key: &[u8]) -> Result<(), LogError>;
+}

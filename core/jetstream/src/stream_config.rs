@@ -1,0 +1,302 @@
+//! Which stream configurations make sense, what their defaults are, and what may be changed.
+
+use api::errors::*;
+use api::{ApiError, Discard, Name, NameFault, PersistMode, Retention, StorageKind, StreamConfig};
+use subject::transform::Transform;
+use subject::{Filter, Subject};
+
+/// Longest description.
+pub const MAX_DESCRIPTION_BYTES: usize = 4096;
+/// Bytes of metadata, keys and values together.
+pub const MAX_METADATA_BYTES: usize = 128 * 1024;
+const MILLISECOND: i64 = 1_000_000;
+const SECOND: i64 = 1_000 * MILLISECOND;
+/// How long message ids are remembered when nobody says.
+const DEFAULT_DUPLICATE_WINDOW: i64 = 120 * SECOND;
+/// Shortest window and age.
+const MIN_WINDOW: i64 = 100 * MILLISECOND;
+
+/// What a valid configuration means, compiled.
+#[derive(Debug)]
+pub struct StreamRules {
+    /// The subjects that are stored.
+    pub subjects: Vec<Filter>,
+    /// How they are rewritten before that.
+    pub transform: Option<Transform>,
+    /// What is echoed, and to where.
+    pub republish: Option<Transform>,
+}
+
+fn invalid(why: &str) -> ApiError {
+    STREAM_INVALID_CONFIG.with(why)
+}
+
+/// Checks the name of a stream.
+pub fn check_name(text: &str) -> Result<Name, ApiError> {
+    Name::parse(text).map_err(|fault| match fault {
+        NameFault::Separator => STREAM_NAME_CONTAINS_PATH_SEPARATORS.into(),
+        NameFault::TooLong => invalid("stream name is too long, maximum allowed is 255"),
+        NameFault::Empty | NameFault::Character => {
+            invalid("stream name is required and can not contain '.', '*', '>', '\\', '/'")
+        }
+    })
+}
+
+/// Fills in what was left out and refuses what makes no sense. `max_window` bounds the duplicate window; zero is no bound.
+pub fn check(mut config: StreamConfig, pedantic: bool, max_window: i64) -> Result<StreamConfig, ApiError> {
+    check_name(&config.name)?;
+    check_unbuilt(&config)?;
+    check_texts(&config)?;
+    set_limits(&mut config, pedantic)?;
+    if config.subjects.is_empty() {
+        config.subjects.push(config.name.clone());
+    }
+    set_times(&mut config, max_window)?;
+    check_limits(&config)?;
+    check_subjects(&config)?;
+    check_permissions(&mut config)?;
+    compile(&config)?;
+    Ok(config)
+}
+
+/// Parts of the protocol that this server does not have yet are refused, never ignored.
+fn check_unbuilt(config: &StreamConfig) -> Result<(), ApiError> {
+    let wanted = [
+        (config.mirror.is_some(), "mirrors are"),
+        (!config.sources.is_empty(), "sources are"),
+        (config.compression == api::Compression::S2, "compression is"),
+        (config.allow_msg_ttl || config.subject_delete_marker_ttl != 0, "per-message TTL is"),
+        (config.allow_msg_counter, "message counters are"),
+        (config.allow_atomic, "atomic batch publish is"),
+        (config.allow_batched, "batch publish is"),
+        (config.allow_msg_schedules, "message schedules are"),
+        (config.persist_mode == PersistMode::Async, "persist mode async is"),
+    ];
+    match wanted.into_iter().find(|(wanted, _)| *wanted) {
+        Some((_, what)) => Err(invalid(&format!("{what} not supported yet"))),
+        None => Ok(()),
+    }
+}
+
+fn check_texts(config: &StreamConfig) -> Result<(), ApiError> {
+    if config.description.len() > MAX_DESCRIPTION_BYTES {
+        return Err(invalid("stream description is too long, maximum allowed is 4096"));
+    }
+    if metadata_bytes(&config.metadata) > MAX_METADATA_BYTES {
+        return Err(invalid("stream metadata exceeds maximum size of 131072 bytes"));
+    }
+    Ok(())
+}
+
+/// What metadata weighs.
+pub(crate) fn metadata_bytes(metadata: &std::collections::BTreeMap<String, String>) -> usize {
+    metadata.iter().map(|(key, value)| key.len() + value.len()).sum()
+}
+
+fn set_limits(config: &mut StreamConfig, pedantic: bool) -> Result<(), ApiError> {
+    let mut size = i64::from(config.max_msg_size);
+    let limits = [
+        ("max_msgs", &mut config.max_msgs),
+        ("max_msgs_per_subject", &mut config.max_msgs_per_subject),
+        ("max_bytes", &mut config.max_bytes),
+        ("max_msg_size", &mut size),
+        ("max_consumers", &mut config.max_consumers),
+    ];
+    for (name, limit) in limits {
+        if pedantic && *limit < -1 {
+            return Err(PEDANTIC.with(format!("{name} must be set to -1")));
+        }
+        if *limit <= 0 {
+            *limit = -1;
+        }
+    }
+    config.max_msg_size = i32::try_from(size).unwrap_or(i32::MAX);
+    match config.num_replicas {
+        0 => config.num_replicas = 1,
+        1 => {}
+        2..=5 => return Err(STREAM_REPLICAS_NOT_SUPPORTED.into()),
+        i64::MIN..0 => return Err(REPLICAS_COUNT_CANNOT_BE_NEGATIVE.into()),
+        _ => return Err(invalid("maximum replicas is 5")),
+    }
+    Ok(())
+}
+
+fn set_times(config: &mut StreamConfig, max_window: i64) -> Result<(), ApiError> {
+    if config.max_age < 0 {
+        return Err(invalid("max age can not be negative"));
+    }
+    if config.max_age != 0 && config.max_age < MIN_WINDOW {
+        return Err(invalid("max age needs to be >= 100ms"));
+    }
+    let bounds = [max_window, config.max_age].into_iter().filter(|bound| *bound > 0);
+    if config.duplicate_window == 0 {
+        config.duplicate_window = bounds.fold(DEFAULT_DUPLICATE_WINDOW, i64::min);
+        return Ok(());
+    }
+    if config.duplicate_window < 0 {
+        return Err(invalid("duplicates window can not be negative"));
+    }
+    if config.max_age != 0 && config.duplicate_window > config.max_age {
+        return Err(invalid("duplicates window can not be larger then max age"));
+    }
+    if config.duplicate_window < MIN_WINDOW {
+        return Err(invalid("duplicates window needs to be >= 100ms"));
+    }
+    if max_window > 0 && config.duplicate_window > max_window {
+        return Err(invalid("duplicates window can not be larger then server limit"));
+    }
+    Ok(())
+}
+
+fn check_limits(config: &StreamConfig) -> Result<(), ApiError> {
+    if config.discard_new_per_subject {
+        if config.discard != Discard::New {
+            return Err(invalid("discard new per subject requires discard new policy to be set"));
+        }
+        if config.max_msgs_per_subject <= 0 {
+            return Err(invalid("discard new per subject requires max msgs per subject > 0"));
+        }
+    }
+    if config.placement.as_ref().is_some_and(|placement| !placement.preferred.is_empty()) {
+        return Err(invalid("preferred server not permitted in placement"));
+    }
+    Ok(())
+}
+
+fn check_subjects(config: &StreamConfig) -> Result<(), ApiError> {
+    let mut filters: Vec<Filter> = Vec::with_capacity(config.subjects.len());
+    for text in &config.subjects {
+        let filter = Filter::parse(text.as_bytes()).map_err(|_| invalid("invalid subject"))?;
+        if let Some(same) = filters.iter().find(|other| other.overlaps(&filter)) {
+            return Err(invalid(&format!("subject {:?} overlaps with {text:?}", same.to_string())));
+        }
+        check_reserved(&filter, config.no_ack)?;
+        filters.push(filter);
+    }
+    Ok(())
+}
+
+fn check_reserved(filter: &Filter, no_ack: bool) -> Result<(), ApiError> {
+    if no_ack {
+        return Ok(());
+    }
+    let parse = |text: &str| Filter::parse(text.as_bytes()).expect("a constant filter");
+    if *filter == Filter::everything() {
+        return Err(invalid("capturing all subjects requires no-ack to be true"));
+    }
+    let hits = |reserved: &str| filter.overlaps(&parse(reserved));
+    if ["$JS.>", "$JSC.>", "$NRG.>"].into_iter().any(hits) && !parse("$JS.EVENT.>").covers(filter) {
+        return Err(invalid("subjects that overlap with jetstream api require no-ack to be true"));
+    }
+    if hits("$SYS.>") && !parse("$SYS.ACCOUNT.>").covers(filter) {
+        return Err(invalid("subjects that overlap with system api require no-ack to be true"));
+    }
+    Ok(())
+}
+
+fn check_permissions(config: &mut StreamConfig) -> Result<(), ApiError> {
+    if config.allow_rollup_hdrs && config.deny_purge {
+        return Err(invalid("roll-ups require the purge permission"));
+    }
+    if config.sealed {
+        config.max_age = 0;
+        config.discard = Discard::New;
+        config.deny_delete = true;
+        config.deny_purge = true;
+        config.allow_rollup_hdrs = false;
+    }
+    if config.mirror_direct {
+        return Err(invalid("stream has no mirror but does have mirror direct"));
+    }
+    Ok(())
+}
+
+/// Compiles a configuration that was checked.
+pub fn compile(config: &StreamConfig) -> Result<StreamRules, ApiError> {
+    let parse = |text: &String| Filter::parse(text.as_bytes()).map_err(|_| invalid("invalid subject"));
+    let subjects = config.subjects.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let transform = match &config.subject_transform {
+        None => None,
+        Some(transform) => {
+            let source = if transform.src.is_empty() { ">" } else { &transform.src };
+            if Filter::parse(source.as_bytes()).is_err() {
+                return Err(STREAM_TRANSFORM_INVALID_SOURCE.with(format!("invalid subject {source}")));
+            }
+            let compiled = Transform::new(source.as_bytes(), transform.dest.as_bytes());
+            Some(compiled.map_err(|error| STREAM_TRANSFORM_INVALID_DESTINATION.with(error))?)
+        }
+    };
+    Ok(StreamRules { republish: compile_republish(config, &subjects)?, subjects, transform })
+}
+
+fn compile_republish(config: &StreamConfig, subjects: &[Filter]) -> Result<Option<Transform>, ApiError> {
+    let Some(republish) = &config.republish else { return Ok(None) };
+    let source = if republish.src.is_empty() { ">" } else { &republish.src };
+    let transform = Transform::new(source.as_bytes(), republish.dest.as_bytes()).map_err(|_| {
+        let what = "stream configuration for republish with transform from";
+        invalid(&format!("{what} '{source}' to '{}' not valid", republish.dest))
+    })?;
+    // The destination as a filter: what a transform fills in may be anything.
+    let reach: Vec<&str> =
+        republish.dest.split('.').map(|token| if token.contains("{{") { "*" } else { token }).collect();
+    let reach = Filter::parse(reach.join(".").as_bytes())
+        .map_err(|_| invalid("stream configuration for republish destination is not a valid subject"))?;
+    if subjects.iter().any(|subject| subject.overlaps(&reach)) {
+        return Err(invalid("stream configuration for republish destination forms a cycle"));
+    }
+    Ok(Some(transform))
+}
+
+/// Whether `new` may replace `old`; gives what then holds.
+pub fn check_update(old: &StreamConfig, mut new: StreamConfig) -> Result<StreamConfig, ApiError> {
+    let refuse = |what: &str| Err(invalid(&format!("stream configuration update can not {what}")));
+    if old.name != new.name {
+        return Err(invalid("stream configuration name must match original"));
+    }
+    if old.max_consumers != new.max_consumers && new.max_consumers > 0 && old.max_consumers > new.max_consumers {
+        return refuse("change MaxConsumers");
+    }
+    if old.storage != new.storage {
+        return refuse("change storage type");
+    }
+    if old.retention != new.retention
+        && (old.retention == Retention::WorkQueue || new.retention == Retention::WorkQueue)
+    {
+        return refuse("change retention policy to/from workqueue");
+    }
+    if old.sealed && !new.sealed {
+        return refuse("unseal a sealed stream");
+    }
+    if old.deny_delete && !new.deny_delete {
+        return refuse("cancel deny message deletes");
+    }
+    if old.deny_purge && !new.deny_purge {
+        return refuse("cancel deny purge");
+    }
+    if old.first_seq != new.first_seq {
+        // It only ever says where a new stream begins.
+        new.first_seq = old.first_seq;
+    }
+    Ok(new)
+}
+
+/// What a stream needs the API to understand.
+pub fn required_level(_config: &StreamConfig) -> u32 {
+    // Everything that needs a level is refused until it is built.
+    0
+}
+
+/// Whether two subjects lists of different streams collide.
+pub(crate) fn overlap(left: &[Filter], right: &[Filter]) -> bool {
+    left.iter().any(|left| right.iter().any(|right| left.overlaps(right)))
+}
+
+/// Whether a subject is stored by these rules.
+pub(crate) fn takes(rules: &StreamRules, subject: Subject<'_>) -> bool {
+    rules.subjects.iter().any(|filter| filter.matches(subject))
+}
+
+/// Whether the stream lies on disk.
+pub fn is_on_disk(config: &StreamConfig) -> bool {
+    config.storage == StorageKind::File
+}

@@ -1,0 +1,226 @@
+//! API calls: who answers which, and what every answer has in common.
+
+use super::{Surroundings, Tenant};
+use crate::log::{LogError, Shelves};
+use crate::outbox::{After, status};
+use crate::stream::Incoming;
+use api::errors::*;
+use api::responses::{AccountInfo, ApiUse, Nothing, failure};
+use api::{API_LEVEL, ApiError, Call, CallKind, json};
+use serde_json::Value;
+use wire::headers::Headers;
+
+/// Names on one page.
+pub(super) const NAMES_PAGE: u64 = 1024;
+/// Infos on one page.
+pub(super) const INFOS_PAGE: u64 = 256;
+
+/// What a call came to.
+pub(super) struct Answer {
+    pub body: Vec<u8>,
+    pub after: After,
+}
+
+/// A call that failed: what it is told, beside what an error of this call always says.
+pub(super) struct Failed {
+    pub error: ApiError,
+    /// The whole body, where it holds more than the error.
+    pub body: Option<Vec<u8>>,
+}
+
+impl From<ApiError> for Failed {
+    fn from(error: ApiError) -> Failed {
+        Failed { error, body: None }
+    }
+}
+
+impl From<ErrorKind> for Failed {
+    fn from(kind: ErrorKind) -> Failed {
+        ApiError::from(kind).into()
+    }
+}
+
+impl From<json::Fault> for Failed {
+    fn from(fault: json::Fault) -> Failed {
+        ApiError::from(fault).into()
+    }
+}
+
+impl From<LogError> for Failed {
+    fn from(error: LogError) -> Failed {
+        crate::stream::failed(error).into()
+    }
+}
+
+pub(super) type Outcome = Result<Answer, Failed>;
+
+impl Answer {
+    /// An answer that waits for nothing.
+    pub(super) fn now(body: Vec<u8>) -> Outcome {
+        Ok(Answer { body, after: After::Nothing })
+    }
+
+    /// An answer that must not leave before the metadata is durable.
+    pub(super) fn durable(body: Vec<u8>) -> Outcome {
+        Ok(Answer { body, after: After::Metadata })
+    }
+}
+
+/// The body of a request, parsed.
+pub(super) struct Body<'a>(pub &'a [u8]);
+
+impl Body<'_> {
+    pub(super) fn value(&self) -> Result<Value, json::Fault> {
+        json::parse(self.0)
+    }
+
+    pub(super) fn must_be_empty(&self) -> Result<(), ApiError> {
+        if self.0.trim_ascii().is_empty() || self.0.trim_ascii() == b"{}" {
+            Ok(())
+        } else {
+            Err(NOT_EMPTY_REQUEST.into())
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.trim_ascii().is_empty()
+    }
+}
+
+impl<S: Shelves> Tenant<S> {
+    /// Answers a call.
+    pub(super) fn call(&mut self, call: &Call<'_>, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
+        let Some(reply) = message.reply else { return };
+        match call.row.kind {
+            CallKind::ConsumerNext => return self.next(call, message, reply, around),
+            CallKind::DirectGet | CallKind::DirectGetLast => return self.direct_get(call, message, reply, around),
+            _ => {}
+        }
+        let outcome = match self.check_level(message) {
+            Ok(()) => self.answer(call, &Body(message.payload), around),
+            Err(error) => Some(Err(error.into())),
+        };
+        let Some(outcome) = outcome else { return };
+        // What the reference counts: a read message and a reset consumer are no calls, a message that is not there to be
+        // deleted is no error.
+        let reads = matches!(call.row.kind, CallKind::MessageGet | CallKind::ConsumerReset);
+        self.calls += u64::from(!reads || outcome.is_err());
+        match outcome {
+            Ok(answer) => {
+                let error = STREAM_STORE_FAILED.with("the server can not make the change durable");
+                let failed = failure(call.row.answer, &error, Nothing {});
+                around.out.answer(reply, Vec::new(), answer.body, answer.after, Some(failed));
+            }
+            Err(Failed { error, body }) => {
+                let is_absent = call.row.kind == CallKind::MessageDelete
+                    && [STREAM_MSG_DELETE_FAILED, SEQUENCE_NOT_FOUND]
+                        .iter()
+                        .any(|kind| kind.err_code == error.err_code);
+                self.errors += u64::from(!is_absent);
+                let body = body.unwrap_or_else(|| failure(call.row.answer, &error, Nothing {}));
+                around.out.say(reply, Vec::new(), body);
+            }
+        }
+    }
+
+    fn check_level(&self, message: &Incoming<'_>) -> Result<(), ApiError> {
+        match Headers::new(message.headers).get("Nats-Required-Api-Level") {
+            None => Ok(()),
+            Some(wanted) => {
+                let level = std::str::from_utf8(wanted).ok().and_then(|text| text.trim().parse::<u32>().ok());
+                if level.is_some_and(|level| level <= API_LEVEL) { Ok(()) } else { Err(REQUIRED_API_LEVEL.into()) }
+            }
+        }
+    }
+
+    /// `None` is silence.
+    fn answer(&mut self, call: &Call<'_>, body: &Body<'_>, around: &mut Surroundings<'_, S>) -> Option<Outcome> {
+        Some(match call.row.kind {
+            CallKind::AccountInfo => self.account_info(),
+            CallKind::StreamCreate => self.create_stream(call, body, around),
+            CallKind::StreamUpdate => self.update_stream(call, body, around),
+            CallKind::StreamNames => self.stream_names(body),
+            CallKind::StreamList => self.stream_list(body, around),
+            CallKind::StreamInfo => self.stream_info(call, body, around),
+            CallKind::StreamDelete => self.delete_stream(call, body, around),
+            CallKind::StreamPurge => self.purge_stream(call, body),
+            CallKind::MessageGet => self.get_message(call, body),
+            CallKind::MessageDelete => self.delete_message(call, body),
+            CallKind::ConsumerCreate | CallKind::ConsumerDurableCreate => self.create_consumer(call, body, around),
+            CallKind::ConsumerNames => self.consumer_names(call, body),
+            CallKind::ConsumerList => self.consumer_list(call, body, around),
+            CallKind::ConsumerInfo => self.consumer_info(call, body, around),
+            CallKind::ConsumerDelete => self.delete_consumer(call, body, around),
+            CallKind::ConsumerPause => self.pause_consumer(call, body, around),
+            CallKind::ConsumerReset => self.reset_consumer(call, body, around),
+            CallKind::ConsumerUnpin => Err(CONSUMER_INVALID_PRIORITY_GROUP.into()),
+            CallKind::StreamSnapshot => Err(STREAM_SNAPSHOT.with("not supported yet").into()),
+            CallKind::StreamRestore => Err(STREAM_RESTORE.with("not supported yet").into()),
+            CallKind::StreamPeerRemove
+            | CallKind::StreamPeerEvacuate
+            | CallKind::StreamCancelMove
+            | CallKind::StreamLeaderStepDown
+            | CallKind::ConsumerLeaderStepDown
+            | CallKind::ConsumerPeerRemove
+            | CallKind::ConsumerPeerEvacuate => Err(CLUSTER_REQUIRED.into()),
+            CallKind::MetaLeaderStepDown
+            | CallKind::ServerRemove
+            | CallKind::ServerEvacuate
+            | CallKind::MetaRescue
+            | CallKind::AccountPurge
+            | CallKind::AccountStreamMove
+            | CallKind::AccountStreamCancelMove => return None,
+            CallKind::ConsumerNext | CallKind::DirectGet | CallKind::DirectGetLast => return None,
+        })
+    }
+
+    fn account_info(&mut self) -> Outcome {
+        let used = |on_disk: bool| {
+            let of_kind = self.streams.values().filter(|s| crate::stream_config::is_on_disk(&s.config) == on_disk);
+            of_kind.map(|stream| stream.state().bytes).sum::<u64>()
+        };
+        let reserved = |on_disk: bool| {
+            let of_kind = self.streams.values().filter(|s| crate::stream_config::is_on_disk(&s.config) == on_disk);
+            of_kind.filter_map(|stream| u64::try_from(stream.config.max_bytes).ok()).sum::<u64>()
+        };
+        let info = AccountInfo {
+            memory: used(false),
+            storage: used(true),
+            reserved_memory: reserved(false),
+            reserved_storage: reserved(true),
+            streams: self.streams.len() as u64,
+            consumers: self.streams.values().map(|stream| stream.consumers.len() as u64).sum(),
+            limits: self.settings.limits.clone(),
+            domain: self.settings.domain.clone(),
+            api: ApiUse { level: API_LEVEL, total: self.calls, errors: self.errors, inflight: 0 },
+        };
+        Answer::now(api::responses::answer("account_info", info))
+    }
+
+    /// What a client hears where nobody answers.
+    pub(super) fn nobody_there(message: &Incoming<'_>, reply: &[u8], around: &mut Surroundings<'_, S>) {
+        let subject = String::from_utf8_lossy(message.subject).into_owned();
+        around.out.say(reply, status("503", &[("Nats-Subject", subject)]), Vec::new());
+    }
+}
+
+/// Metadata as answers show it: what the server knows stands beside what was kept.
+pub(super) fn show_metadata(metadata: &mut std::collections::BTreeMap<String, String>, version: &str) {
+    metadata.insert("_nats.ver".to_owned(), version.to_owned());
+    metadata.insert("_nats.level".to_owned(), API_LEVEL.to_string());
+}
+
+/// Metadata as it is kept: with the level that is needed, without what only answers show.
+pub(super) fn keep_metadata(metadata: &mut std::collections::BTreeMap<String, String>, level: u32) {
+    metadata.remove("_nats.ver");
+    metadata.remove("_nats.level");
+    metadata.insert("_nats.req.level".to_owned(), level.to_string());
+}
+
+/// A page of `all`, from an offset that is forced into the list.
+pub(super) fn page<T>(all: Vec<T>, offset: i64, limit: u64) -> (api::responses::Page, Vec<T>) {
+    let total = all.len() as u64;
+    let offset = u64::try_from(offset).unwrap_or(0).min(total);
+    let items = all.into_iter().skip(offset as usize).take(limit as usize).collect();
+    (api::responses::Page { total, offset, limit }, items)
+}

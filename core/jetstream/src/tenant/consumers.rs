@@ -1,0 +1,358 @@
+//! Calls about consumers.
+
+use super::calls::{Answer, Body, Failed, INFOS_PAGE, NAMES_PAGE, Outcome, keep_metadata, page, show_metadata};
+use super::{Surroundings, Tenant, kept};
+use crate::consumer::Consumer;
+use crate::consumer_config as check;
+use crate::log::{LogError, Shelves};
+use crate::outbox::{After, Now};
+use crate::stream::{Incoming, Stream};
+use api::errors::*;
+use api::requests::{ConsumerPause, ConsumerReset, ConsumersPage, Next};
+use api::responses::{ConsumerInfo, ConsumerWasReset, Consumers, Page, Paused, Success, answer, failure};
+use api::{ApiError, Call, CallKind, ConsumerAction, ConsumerConfig, ConsumerRequest, Name, Retention};
+use subject::Filter;
+
+impl<S: Shelves> Tenant<S> {
+    pub(super) fn create_consumer(
+        &mut self,
+        call: &Call<'_>,
+        body: &Body<'_>,
+        around: &mut Surroundings<'_, S>,
+    ) -> Outcome {
+        let request = ConsumerRequest::read(&body.value()?, self.settings.mode)?;
+        if request.stream_name != call.stream {
+            return Err(STREAM_MISMATCH.into());
+        }
+        let mut config = request.config.ok_or(CONSUMER_CONFIG_REQUIRED)?;
+        let name = self.name_of(call, &mut config)?;
+        let limit = self.settings.limits.max_ack_pending;
+        let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
+        check::set_defaults(&mut config, &stream.config, limit)?;
+        let level = check::required_level(&config);
+        keep_metadata(&mut config.metadata, level);
+        let filters = check::check(&config, &stream.config, &stream.rules.subjects, limit)?;
+        match (stream.consumers.get(&name), request.action) {
+            (None, ConsumerAction::Update) => Err(CONSUMER_DOES_NOT_EXIST.into()),
+            (None, _) => self.add_consumer(call.stream, name, config, filters, around),
+            (Some(existing), ConsumerAction::Create) if existing.config != config => {
+                Err(CONSUMER_ALREADY_EXISTS.into())
+            }
+            (Some(_), _) => self.change_consumer(call.stream, name, config, filters, around),
+        }
+    }
+
+    /// The consumer's name, from the subject, the configuration, or chance.
+    fn name_of(&mut self, call: &Call<'_>, config: &mut ConsumerConfig) -> Result<Name, ApiError> {
+        if call.row.kind == CallKind::ConsumerDurableCreate {
+            if config.durable_name.is_empty() {
+                return Err(CONSUMER_DURABLE_NAME_NOT_SET.into());
+            }
+            if config.durable_name != call.consumer {
+                return Err(CONSUMER_DURABLE_NAME_NOT_MATCH_SUBJECT.into());
+            }
+        } else if call.consumer.is_empty() {
+            if !config.durable_name.is_empty() {
+                return Err(CONSUMER_EPHEMERAL_WITH_DURABLE_NAME.into());
+            }
+        } else {
+            if !config.durable_name.is_empty() && config.durable_name != call.consumer {
+                return Err(CONSUMER_DURABLE_NAME_NOT_MATCH_SUBJECT.into());
+            }
+            check_filter_token(call.rest, config)?;
+        }
+        if !call.consumer.is_empty() {
+            config.name = call.consumer.to_owned();
+        }
+        if config.name.is_empty() {
+            let word = crate::random_word(self.chance.roll(), 8);
+            return check::check_name(&word);
+        }
+        check::check_name(&config.name)
+    }
+
+    fn add_consumer(
+        &mut self,
+        stream_name: &str,
+        name: Name,
+        config: ConsumerConfig,
+        filters: Vec<Filter>,
+        around: &mut Surroundings<'_, S>,
+    ) -> Outcome {
+        let default_max = self.settings.default_max_consumers;
+        let account_max = self.settings.limits.max_consumers;
+        let stream = self.streams.get_mut(stream_name).ok_or(STREAM_NOT_FOUND)?;
+        check_count(stream, default_max, account_max)?;
+        check_unique(stream, &name, &filters)?;
+        let consumer = Consumer::new(name.clone(), config, filters, &mut stream.log, around.now)?;
+        stream.consumers.insert(name.clone(), consumer);
+        self.keep_consumer(stream_name, &name, around)?;
+        self.consumer_answer(stream_name, &name, around)
+    }
+
+    fn change_consumer(
+        &mut self,
+        stream_name: &str,
+        name: Name,
+        config: ConsumerConfig,
+        filters: Vec<Filter>,
+        around: &mut Surroundings<'_, S>,
+    ) -> Outcome {
+        let stream = self.streams.get_mut(stream_name).ok_or(STREAM_NOT_FOUND)?;
+        let old = stream.consumers.get(&name).ok_or(CONSUMER_NOT_FOUND)?;
+        check::check_update(&old.config, &config)?;
+        let moves = old.config.deliver_subject != config.deliver_subject;
+        if moves && around.interest.is_wanted(old.config.deliver_subject.as_bytes()) {
+            return Err(CONSUMER_NAME_EXIST.into());
+        }
+        if old.config != config {
+            check_unique(stream, &name, &filters)?;
+            if let Some(consumer) = stream.consumers.get_mut(&name) {
+                consumer.reconfigure(config, filters, around.now);
+            }
+            stream.has_news = true;
+            self.keep_consumer(stream_name, &name, around)?;
+        }
+        self.consumer_answer(stream_name, &name, around)
+    }
+
+    fn keep_consumer(&mut self, stream: &str, name: &Name, around: &mut Surroundings<'_, S>) -> Result<(), LogError> {
+        let account = &self.settings.account;
+        let Some(consumer) = self.streams.get_mut(stream).and_then(|stream| stream.consumers.get_mut(name)) else {
+            return Ok(());
+        };
+        if consumer.is_kept() {
+            let key = kept::consumer_key(account, stream, name.as_str());
+            around.shelves.put(&key, &kept::consumer_value(consumer))?;
+            let key = kept::state_key(account, stream, name.as_str());
+            around.shelves.put(&key, &consumer.encode_state())?;
+            consumer.is_dirty = false;
+        }
+        Ok(())
+    }
+
+    fn consumer_answer(&mut self, stream: &str, name: &Name, around: &mut Surroundings<'_, S>) -> Outcome {
+        let info = self.told_consumer(stream, name.as_str(), around.now)?;
+        Answer::durable(answer("consumer_create", info))
+    }
+
+    /// A consumer, told as to whoever asks for it alone.
+    fn told_consumer(&mut self, stream: &str, name: &str, now: Now) -> Result<ConsumerInfo, Failed> {
+        let version = self.settings.version.clone();
+        let stream = self.streams.get_mut(stream).ok_or(STREAM_NOT_FOUND)?;
+        let consumer = stream.consumers.get_mut(name).ok_or(CONSUMER_NOT_FOUND)?;
+        let mut info = consumer.info(stream.name.as_str(), &mut stream.log, now)?;
+        show_metadata(&mut info.config.metadata, &version);
+        Ok(info)
+    }
+
+    pub(super) fn consumer_names(&mut self, call: &Call<'_>, body: &Body<'_>) -> Outcome {
+        let request = ConsumersPage::read(&body.value()?, self.settings.mode)?;
+        let stream = self.streams.get(call.stream).ok_or_else(|| no_consumers("consumer_names"))?;
+        let names: Vec<String> = stream.consumers.keys().map(Name::to_string).collect();
+        let (page, consumers) = page(names, request.offset, NAMES_PAGE);
+        Answer::now(answer("consumer_names", Consumers { page, consumers }))
+    }
+
+    pub(super) fn consumer_list(
+        &mut self,
+        call: &Call<'_>,
+        body: &Body<'_>,
+        around: &mut Surroundings<'_, S>,
+    ) -> Outcome {
+        let request = ConsumersPage::read(&body.value()?, self.settings.mode)?;
+        let stream = self.streams.get_mut(call.stream).ok_or_else(|| no_consumers("consumer_list"))?;
+        let names: Vec<Name> = stream.consumers.keys().cloned().collect();
+        let (page, names) = page(names, request.offset, INFOS_PAGE);
+        let mut consumers = Vec::with_capacity(names.len());
+        for name in names {
+            if let Some(consumer) = stream.consumers.get_mut(&name) {
+                consumers.push(consumer.info(stream.name.as_str(), &mut stream.log, around.now)?);
+            }
+        }
+        Answer::now(answer("consumer_list", Consumers { page, consumers }))
+    }
+
+    pub(super) fn consumer_info(
+        &mut self,
+        call: &Call<'_>,
+        body: &Body<'_>,
+        around: &mut Surroundings<'_, S>,
+    ) -> Outcome {
+        body.must_be_empty()?;
+        let info = self.told_consumer(call.stream, call.consumer, around.now)?;
+        Answer::now(answer("consumer_info", info))
+    }
+
+    pub(super) fn delete_consumer(
+        &mut self,
+        call: &Call<'_>,
+        body: &Body<'_>,
+        around: &mut Surroundings<'_, S>,
+    ) -> Outcome {
+        body.must_be_empty()?;
+        let stream = self.streams.get(call.stream).ok_or(STREAM_NOT_FOUND)?;
+        let name =
+            stream.consumers.get_key_value(call.consumer).map(|(name, _)| name.clone()).ok_or(CONSUMER_NOT_FOUND)?;
+        let stream = stream.name.clone();
+        self.remove_consumer(&stream, &name, around)?;
+        Answer::durable(answer("consumer_delete", Success { success: true }))
+    }
+
+    /// Removes a consumer, and with interest retention the messages that only it needed.
+    pub(super) fn remove_consumer(
+        &mut self,
+        stream: &Name,
+        name: &Name,
+        around: &mut Surroundings<'_, S>,
+    ) -> Result<(), LogError> {
+        if let Some(stream) = self.streams.get_mut(stream)
+            && let Some(mut gone) = stream.consumers.remove(name)
+        {
+            gone.say_goodbye(around.out);
+            if stream.config.retention == Retention::Interest {
+                let state = stream.state();
+                for seq in state.first_seq..=state.last_seq {
+                    stream.settle(seq)?;
+                }
+            }
+        }
+        self.forget_consumer(stream.as_str(), name, around)
+    }
+
+    pub(super) fn forget_consumer(
+        &mut self,
+        stream: &str,
+        name: &Name,
+        around: &mut Surroundings<'_, S>,
+    ) -> Result<(), LogError> {
+        let account = &self.settings.account;
+        around.shelves.remove(&kept::consumer_key(account, stream, name.as_str()))?;
+        around.shelves.remove(&kept::state_key(account, stream, name.as_str()))
+    }
+
+    pub(super) fn pause_consumer(
+        &mut self,
+        call: &Call<'_>,
+        body: &Body<'_>,
+        around: &mut Surroundings<'_, S>,
+    ) -> Outcome {
+        self.pause_or(call, body, around).map_err(|failed| {
+            let body = failure("consumer_pause", &failed.error, Paused::default());
+            Failed { body: Some(body), ..failed }
+        })
+    }
+
+    fn pause_or(&mut self, call: &Call<'_>, body: &Body<'_>, around: &mut Surroundings<'_, S>) -> Outcome {
+        let request = ConsumerPause::read(&body.value()?, self.settings.mode)?;
+        let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
+        let stream_name = stream.name.clone();
+        let consumer = stream.consumers.get_mut(call.consumer).ok_or(CONSUMER_NOT_FOUND)?;
+        consumer.config.pause_until = request.pause_until;
+        let level = check::required_level(&consumer.config);
+        keep_metadata(&mut consumer.config.metadata, level);
+        let until = request.pause_until.filter(|until| *until > around.now.wall);
+        let remaining = until.map_or(0, |until| until.since(around.now.wall).as_nanos());
+        let paused = Paused {
+            paused: until.is_some(),
+            pause_until: request.pause_until,
+            pause_remaining: i64::try_from(remaining).unwrap_or(i64::MAX),
+        };
+        let name = consumer.name.clone();
+        stream.has_news = true;
+        self.keep_consumer(stream_name.as_str(), &name, around)?;
+        Answer::durable(answer("consumer_pause", paused))
+    }
+
+    pub(super) fn reset_consumer(
+        &mut self,
+        call: &Call<'_>,
+        body: &Body<'_>,
+        around: &mut Surroundings<'_, S>,
+    ) -> Outcome {
+        let request = ConsumerReset::read(&body.value()?, self.settings.mode)?;
+        let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
+        let stream_name = stream.name.clone();
+        let consumer = stream.consumers.get_mut(call.consumer).ok_or(CONSUMER_NOT_FOUND)?;
+        let reset_seq = consumer.reset(request.seq);
+        let name = consumer.name.clone();
+        stream.has_news = true;
+        self.keep_consumer(stream_name.as_str(), &name, around)?;
+        let info = self.told_consumer(call.stream, call.consumer, around.now)?;
+        Answer::durable(answer("consumer_reset", ConsumerWasReset { info, reset_seq }))
+    }
+
+    /// A pull request.
+    pub(super) fn next(
+        &mut self,
+        call: &Call<'_>,
+        message: &Incoming<'_>,
+        reply: &[u8],
+        around: &mut Surroundings<'_, S>,
+    ) {
+        let Some(stream) = self.streams.get_mut(call.stream) else {
+            return Self::nobody_there(message, reply, around);
+        };
+        let Some(consumer) = stream.consumers.get_mut(call.consumer) else {
+            return Self::nobody_there(message, reply, around);
+        };
+        let request = match Next::parse(message.payload) {
+            Ok(request) => request,
+            Err(_) if message.payload.trim_ascii().first() != Some(&b'{') => Next { batch: 1, ..Next::default() },
+            Err(fault) => {
+                let text = ApiError::from(fault).description.replacen("invalid JSON: ", "", 1);
+                let line = format!("400 Bad Request - {text}");
+                return around.out.say(reply, crate::outbox::status(&line, &[]), Vec::new());
+            }
+        };
+        let asked = consumer.ask(&request, reply, &mut stream.log, around.now, around.out);
+        stream.has_news = true;
+        if asked.is_err() {
+            around.out.answer(
+                reply,
+                crate::outbox::status("500 the store failed", &[]),
+                Vec::new(),
+                After::Nothing,
+                None,
+            );
+        }
+    }
+}
+
+fn no_consumers(word: &str) -> Failed {
+    let error = ApiError::from(STREAM_NOT_FOUND);
+    let body = failure(word, &error, Consumers::<String> { page: Page::default(), consumers: Vec::new() });
+    Failed { error, body: Some(body) }
+}
+
+/// A filter in the subject must be the one in the configuration: permissions are given by subject.
+fn check_filter_token(token: &str, config: &ConsumerConfig) -> Result<(), ApiError> {
+    if token.is_empty() {
+        return Ok(());
+    }
+    if !config.filter_subjects.is_empty() {
+        return Err(CONSUMER_MULTIPLE_FILTERS_NOT_ALLOWED.into());
+    }
+    match config.filter_subject == token {
+        true => Ok(()),
+        false => Err(CONSUMER_CREATE_FILTER_SUBJECT_MISMATCH.into()),
+    }
+}
+
+fn check_count<L>(stream: &Stream<L>, default_max: i64, account_max: i64) -> Result<(), ApiError> {
+    let own = match stream.config.max_consumers {
+        limit if limit > 0 => limit,
+        _ => default_max,
+    };
+    let count = stream.consumers.len() as i64;
+    let is_full = |limit: i64| limit > 0 && count >= limit;
+    if is_full(own) || is_full(account_max) { Err(MAXIMUM_CONSUMERS_LIMIT.into()) } else { Ok(()) }
+}
+
+fn check_unique<L>(stream: &Stream<L>, name: &Name, filters: &[Filter]) -> Result<(), ApiError> {
+    if stream.config.retention != Retention::WorkQueue {
+        return Ok(());
+    }
+    let others = stream.consumers.values().filter(|other| other.name != *name);
+    check::check_unique(filters, others.map(|other| other.filters.as_slice()))
+}

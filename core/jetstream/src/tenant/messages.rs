@@ -1,0 +1,126 @@
+//! Calls about single messages.
+
+use super::Tenant;
+use super::calls::{Answer, Body, Outcome};
+use crate::log::{Found, Log, LogError, Shelves, Stored};
+use crate::outbox::After;
+use api::Call;
+use api::errors::*;
+use api::requests::{MessageDelete, MessageGet};
+use api::responses::{GotMessage, StoredMessage, Success, answer};
+use subject::{Filter, Subject};
+
+/// Which one message a request means.
+pub(super) enum Wanted {
+    Seq(u64),
+    Last(Filter),
+    Next(u64, Filter),
+    Since(moment::Timestamp, Option<Filter>),
+}
+
+/// Reads which message is meant. `None`: nothing, or two things at once.
+pub(super) fn wanted(request: &MessageGet) -> Option<Wanted> {
+    let filter = |text: &str| Filter::parse(text.as_bytes()).ok();
+    let has_last = !request.last_by_subj.is_empty();
+    let has_next = !request.next_by_subj.is_empty();
+    match (request.seq, has_last, has_next, request.start_time) {
+        (0, true, false, None) => filter(&request.last_by_subj).map(Wanted::Last),
+        (seq, false, true, None) => filter(&request.next_by_subj).map(|filter| Wanted::Next(seq.max(1), filter)),
+        (0, false, true, Some(time)) => filter(&request.next_by_subj).map(|filter| Wanted::Since(time, Some(filter))),
+        (0, false, false, Some(time)) => Some(Wanted::Since(time, None)),
+        (seq @ 1.., false, false, None) => Some(Wanted::Seq(seq)),
+        _ => None,
+    }
+}
+
+/// Finds the message.
+pub(super) fn find<L: Log>(log: &mut L, wanted: &Wanted) -> Result<Option<L::Message>, LogError> {
+    let next = |log: &mut L, from: u64, filters: &[Filter]| {
+        Ok(match log.next(filters, from)? {
+            Found::Message(message) => Some(message),
+            Found::NothingBefore(_) => None,
+        })
+    };
+    match wanted {
+        Wanted::Seq(seq) => log.load(*seq),
+        Wanted::Next(seq, filter) => next(log, *seq, std::slice::from_ref(filter)),
+        Wanted::Since(time, filter) => {
+            let from = log.seq_at(*time)?;
+            next(log, from, filter.as_slice())
+        }
+        Wanted::Last(filter) => match last_of(log, filter)? {
+            Some(seq) => log.load(seq),
+            None => Ok(None),
+        },
+    }
+}
+
+/// The newest message of all subjects that a filter takes.
+fn last_of<L: Log>(log: &mut L, filter: &Filter) -> Result<Option<u64>, LogError> {
+    if filter.is_literal() {
+        return log.last_of(filter.as_bytes());
+    }
+    let mut last = None;
+    for (subject, _) in log.subjects(filter) {
+        last = last.max(log.last_of(&subject)?);
+    }
+    Ok(last)
+}
+
+impl<S: Shelves> Tenant<S> {
+    pub(super) fn get_message(&mut self, call: &Call<'_>, body: &Body<'_>) -> Outcome {
+        if body.is_empty() {
+            return Err(BAD_REQUEST.into());
+        }
+        let request = MessageGet::read(&body.value()?, self.settings.mode)?;
+        let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
+        let wanted = wanted(&request).ok_or(BAD_REQUEST)?;
+        let message = find(&mut stream.log, &wanted)?.ok_or(NO_MESSAGE_FOUND)?;
+        let base64 = |bytes: &[u8]| data_encoding::BASE64.encode(bytes);
+        let message = StoredMessage {
+            subject: String::from_utf8_lossy(message.subject()).into_owned(),
+            seq: message.seq(),
+            hdrs: if request.no_hdr { String::new() } else { base64(message.headers()) },
+            data: base64(message.payload()),
+            time: Some(message.time()),
+        };
+        Answer::now(answer("stream_msg_get", GotMessage { message }))
+    }
+
+    pub(super) fn delete_message(&mut self, call: &Call<'_>, body: &Body<'_>) -> Outcome {
+        if body.is_empty() {
+            return Err(BAD_REQUEST.into());
+        }
+        let request = MessageDelete::read(&body.value()?, self.settings.mode)?;
+        let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
+        if stream.config.sealed {
+            return Err(STREAM_SEALED.into());
+        }
+        if stream.config.deny_delete {
+            return Err(STREAM_MSG_DELETE_FAILED.with("message delete not permitted").into());
+        }
+        if request.seq == 0 {
+            return Err(BAD_REQUEST.into());
+        }
+        let state = stream.state();
+        if request.seq > state.last_seq {
+            return Err(STREAM_MSG_DELETE_FAILED.with("stream store EOF").into());
+        }
+        if request.seq < state.first_seq {
+            return Err(STREAM_MSG_DELETE_FAILED.with("no message found").into());
+        }
+        if !stream.log.is_live(request.seq) {
+            return Err(SEQUENCE_NOT_FOUND.with(request.seq).into());
+        }
+        let removed = if request.no_erase { stream.log.remove(request.seq)? } else { stream.log.erase(request.seq)? };
+        if removed {
+            stream.consumers.values_mut().for_each(|consumer| consumer.note_removed(request.seq));
+        }
+        Ok(Answer { body: answer("stream_msg_delete", Success { success: true }), after: After::Log(stream.id) })
+    }
+}
+
+/// Whether a subject of a request is one a message can have.
+pub(super) fn is_subject(text: &str) -> bool {
+    Subject::parse(text.as_bytes()).is_ok()
+}

@@ -1,0 +1,311 @@
+//! Calls about streams.
+
+use super::calls::{Answer, Body, Failed, INFOS_PAGE, NAMES_PAGE, Outcome, keep_metadata, page, show_metadata};
+use super::{Surroundings, Tenant, kept};
+use crate::log::Log;
+use crate::log::{LogError, LogState, Shelves, Stored};
+use crate::outbox::Now;
+use crate::stream::Stream;
+use crate::stream_config::{self, StreamRules};
+use api::errors::*;
+use api::requests::{Purge, StreamInfo as InfoRequest, StreamsPage};
+use api::responses::{
+    Cluster, Lost, Page, Purged, StreamCreated, StreamInfo, StreamInfoPage, StreamState, Streams, Success, answer,
+    failure,
+};
+use api::{ApiError, Call, Name, StreamConfig, StreamRequest};
+use subject::Filter;
+
+/// Subjects on one page of a stream's info.
+const SUBJECTS_PAGE: usize = 100_000;
+/// Deleted sequences that an info lists at most.
+const MAX_DELETED_LISTED: usize = 1_000_000;
+
+impl<S: Shelves> Tenant<S> {
+    fn read_stream_request(&self, call: &Call<'_>, body: &Body<'_>) -> Result<StreamRequest, Failed> {
+        let request = StreamRequest::read(&body.value()?, self.settings.mode)?;
+        if request.config.name != call.stream {
+            return Err(STREAM_MISMATCH.into());
+        }
+        Ok(request)
+    }
+
+    pub(super) fn create_stream(
+        &mut self,
+        call: &Call<'_>,
+        body: &Body<'_>,
+        around: &mut Surroundings<'_, S>,
+    ) -> Outcome {
+        let request = self.read_stream_request(call, body)?;
+        let (config, rules) = self.check(request)?;
+        if config.sealed {
+            return Err(STREAM_INVALID_CONFIG.with("stream configuration for create can not be sealed").into());
+        }
+        let existing = self.streams.get(config.name.as_str());
+        if let Some(existing) = existing {
+            return match existing.config == config {
+                true => self.created(&config.name, around.now),
+                false => Err(STREAM_NAME_EXIST.into()),
+            };
+        }
+        self.check_overlap(&config.name, &rules)?;
+        self.check_account(&config)?;
+        self.add_stream(config, rules, around)
+    }
+
+    fn check(&self, request: StreamRequest) -> Result<(StreamConfig, StreamRules), ApiError> {
+        let StreamRequest { config, pedantic } = request;
+        let mut config = stream_config::check(config, pedantic, self.settings.max_duplicate_window)?;
+        let level = stream_config::required_level(&config);
+        keep_metadata(&mut config.metadata, level);
+        let rules = stream_config::compile(&config)?;
+        Ok((config, rules))
+    }
+
+    fn check_overlap(&self, name: &str, rules: &StreamRules) -> Result<(), ApiError> {
+        let others = self.streams.values().filter(|other| other.name.as_str() != name);
+        match others.into_iter().any(|other| stream_config::overlap(&rules.subjects, &other.rules.subjects)) {
+            true => Err(STREAM_SUBJECT_OVERLAP.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the account has room for one more stream like this.
+    fn check_account(&self, config: &StreamConfig) -> Result<(), ApiError> {
+        let limits = &self.settings.limits;
+        if limits.max_streams > 0 && self.streams.len() as i64 >= limits.max_streams {
+            return Err(MAXIMUM_STREAMS_LIMIT.into());
+        }
+        let on_disk = stream_config::is_on_disk(config);
+        let (total, each) = match on_disk {
+            true => (limits.max_storage, limits.storage_max_stream_bytes),
+            false => (limits.max_memory, limits.memory_max_stream_bytes),
+        };
+        if config.max_bytes <= 0 && (limits.max_bytes_required || each > 0) {
+            return Err(STREAM_MAX_BYTES_REQUIRED.into());
+        }
+        if each > 0 && config.max_bytes > each {
+            return Err(STREAM_MAX_STREAM_BYTES_EXCEEDED.into());
+        }
+        let others = self.streams.values().filter(|other| stream_config::is_on_disk(&other.config) == on_disk);
+        let reserved: i64 = others.map(|other| other.config.max_bytes.max(0)).sum();
+        if total >= 0 && reserved.saturating_add(config.max_bytes.max(0)) > total {
+            return Err(if on_disk { STORAGE_RESOURCES_EXCEEDED } else { MEMORY_RESOURCES_EXCEEDED }.into());
+        }
+        Ok(())
+    }
+
+    fn add_stream(&mut self, config: StreamConfig, rules: StreamRules, around: &mut Surroundings<'_, S>) -> Outcome {
+        let id = around.shelves.new_id()?;
+        let log = around.shelves.create(id, &config)?;
+        let name = config.name.clone();
+        let stream = Stream::new(id, config, rules, around.now.wall, log, &self.settings.domain);
+        let key = kept::stream_key(&self.settings.account, &name);
+        around.shelves.put(&key, &kept::stream_value(&stream))?;
+        self.enlist(&stream, around.out);
+        self.streams.insert(stream.name.clone(), stream);
+        self.created(&name, around.now)
+    }
+
+    fn created(&mut self, name: &str, now: Now) -> Outcome {
+        let info = self.info(name, now)?;
+        Answer::durable(answer("stream_create", StreamCreated { info, did_create: true }))
+    }
+
+    /// A stream, told as to whoever asks for it alone.
+    fn info(&mut self, name: &str, now: Now) -> Result<StreamInfo, Failed> {
+        let version = self.settings.version.clone();
+        let domain = self.settings.domain.clone();
+        let stream = self.streams.get_mut(name).ok_or(STREAM_NOT_FOUND)?;
+        let mut info = plain_info(stream, &domain, now)?;
+        show_metadata(&mut info.config.metadata, &version);
+        Ok(info)
+    }
+
+    pub(super) fn update_stream(
+        &mut self,
+        call: &Call<'_>,
+        body: &Body<'_>,
+        around: &mut Surroundings<'_, S>,
+    ) -> Outcome {
+        let request = StreamRequest::read(&body.value()?, self.settings.mode)?;
+        stream_config::check_name(&request.config.name)?;
+        if request.config.name != call.stream {
+            return Err(STREAM_MISMATCH.into());
+        }
+        let Some(existing) = self.streams.get(call.stream) else { return Err(STREAM_NOT_FOUND.into()) };
+        let old = existing.config.clone();
+        let (new, _) = self.check(request)?;
+        let new = stream_config::check_update(&old, new)?;
+        let rules = stream_config::compile(&new)?;
+        self.check_overlap(&new.name, &rules)?;
+        self.change_stream(call.stream, new, rules, around)?;
+        let info = self.info(call.stream, around.now)?;
+        Answer::durable(answer("stream_update", info))
+    }
+
+    fn change_stream(
+        &mut self,
+        name: &str,
+        config: StreamConfig,
+        rules: StreamRules,
+        around: &mut Surroundings<'_, S>,
+    ) -> Result<(), Failed> {
+        let mut stream = self.streams.remove(name).ok_or(STREAM_NOT_FOUND)?;
+        self.delist(&stream.name.clone(), &stream.rules.subjects, around.out);
+        let changed = around
+            .shelves
+            .reconfigure(stream.id, &mut stream.log, &config)
+            .and_then(|()| stream.reconfigure(config, rules, around.now));
+        let key = kept::stream_key(&self.settings.account, name);
+        let kept = around.shelves.put(&key, &kept::stream_value(&stream));
+        self.enlist(&stream, around.out);
+        self.streams.insert(stream.name.clone(), stream);
+        Ok(changed.and(kept)?)
+    }
+
+    pub(super) fn delete_stream(
+        &mut self,
+        call: &Call<'_>,
+        body: &Body<'_>,
+        around: &mut Surroundings<'_, S>,
+    ) -> Outcome {
+        body.must_be_empty()?;
+        let Some(mut stream) = self.streams.remove(call.stream) else { return Err(STREAM_NOT_FOUND.into()) };
+        let name = stream.name.clone();
+        self.delist(&name, &stream.rules.subjects, around.out);
+        for (consumer, mut gone) in std::mem::take(&mut stream.consumers) {
+            gone.say_goodbye(around.out);
+            self.forget_consumer(name.as_str(), &consumer, around)?;
+        }
+        around.shelves.remove(&kept::stream_key(&self.settings.account, name.as_str()))?;
+        around.shelves.discard(stream.id, stream.log);
+        Answer::durable(answer("stream_delete", Success { success: true }))
+    }
+
+    pub(super) fn stream_names(&mut self, body: &Body<'_>) -> Outcome {
+        let request = StreamsPage::read(&body.value()?, self.settings.mode)?;
+        let names: Vec<String> = self.chosen(&request)?.into_iter().map(|name| name.to_string()).collect();
+        let (page, streams) = page(names, request.offset, NAMES_PAGE);
+        let streams = (!streams.is_empty()).then_some(streams);
+        Answer::now(answer("stream_names", Streams { page, streams }))
+    }
+
+    pub(super) fn stream_list(&mut self, body: &Body<'_>, around: &mut Surroundings<'_, S>) -> Outcome {
+        let request = StreamsPage::read(&body.value()?, self.settings.mode)?;
+        let (page, names) = page(self.chosen(&request)?, request.offset, INFOS_PAGE);
+        let domain = self.settings.domain.clone();
+        let mut streams = Vec::with_capacity(names.len());
+        for name in names {
+            if let Some(stream) = self.streams.get_mut(&name) {
+                streams.push(plain_info(stream, &domain, around.now)?);
+            }
+        }
+        Answer::now(answer("stream_list", Streams { page, streams: Some(streams) }))
+    }
+
+    fn chosen(&self, request: &StreamsPage) -> Result<Vec<Name>, Failed> {
+        if request.subject.is_empty() {
+            return Ok(self.streams.keys().cloned().collect());
+        }
+        let wanted = [Filter::parse(request.subject.as_bytes()).map_err(|_| BAD_REQUEST)?];
+        let overlapping = self.streams.values().filter(|s| stream_config::overlap(&wanted, &s.rules.subjects));
+        Ok(overlapping.map(|stream| stream.name.clone()).collect())
+    }
+
+    pub(super) fn stream_info(
+        &mut self,
+        call: &Call<'_>,
+        body: &Body<'_>,
+        around: &mut Surroundings<'_, S>,
+    ) -> Outcome {
+        self.stream_info_or(call, body, around).map_err(|failed| {
+            let body = failure("stream_info", &failed.error, Page::default());
+            Failed { body: Some(body), ..failed }
+        })
+    }
+
+    fn stream_info_or(&mut self, call: &Call<'_>, body: &Body<'_>, around: &mut Surroundings<'_, S>) -> Outcome {
+        let request = InfoRequest::read(&body.value()?, self.settings.mode)?;
+        let mut info = self.info(call.stream, around.now)?;
+        info.cluster = Some(Cluster { leader: self.settings.server_id.clone() });
+        let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
+        if request.deleted_details {
+            info.state.deleted = stream.log.deleted(MAX_DELETED_LISTED);
+        }
+        let mut page = Page::default();
+        if !request.subjects_filter.is_empty() {
+            let filter = Filter::parse(request.subjects_filter.as_bytes()).map_err(|_| BAD_REQUEST)?;
+            let mut subjects = stream.log.subjects(&filter);
+            subjects.sort_unstable();
+            page = Page { total: subjects.len() as u64, offset: 0, limit: SUBJECTS_PAGE as u64 };
+            page.offset = u64::try_from(request.offset).unwrap_or(0).min(page.total);
+            let shown = subjects.into_iter().skip(page.offset as usize).take(SUBJECTS_PAGE);
+            info.state.subjects =
+                shown.map(|(subject, count)| (String::from_utf8_lossy(&subject).into_owned(), count)).collect();
+        }
+        Answer::now(answer("stream_info", StreamInfoPage { page, info }))
+    }
+
+    pub(super) fn purge_stream(&mut self, call: &Call<'_>, body: &Body<'_>) -> Outcome {
+        self.purge_or(call, body).map_err(|failed| {
+            let body = failure("stream_purge", &failed.error, Purged { success: false, purged: 0 });
+            Failed { body: Some(body), ..failed }
+        })
+    }
+
+    fn purge_or(&mut self, call: &Call<'_>, body: &Body<'_>) -> Outcome {
+        let request = Purge::read(&body.value()?, self.settings.mode)?;
+        if request.seq > 0 && request.keep > 0 {
+            return Err(BAD_REQUEST.into());
+        }
+        let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
+        if stream.config.sealed {
+            return Err(STREAM_SEALED.into());
+        }
+        if stream.config.deny_purge {
+            return Err(STREAM_PURGE_FAILED.with("stream purge not permitted").into());
+        }
+        let purged = stream.purge(&request)?;
+        let body = answer("stream_purge", Purged { success: true, purged });
+        Ok(Answer { body, after: crate::outbox::After::Log(stream.id) })
+    }
+}
+
+/// A stream, told as in a list.
+fn plain_info<L: Log>(stream: &mut Stream<L>, domain: &str, now: Now) -> Result<StreamInfo, LogError> {
+    let state = stream.state();
+    let first = match state.messages {
+        0 => None,
+        // The oldest may be staged only; then its time is that of the last, near enough.
+        _ => stream.log.load(state.first_seq)?.map(|message| message.time()).or(state.last_time),
+    };
+    Ok(StreamInfo {
+        config: stream.config.clone(),
+        created: Some(stream.created),
+        state: told(&state, first, stream.consumers.len() as u64),
+        domain: domain.to_owned(),
+        cluster: None,
+        mirror: None,
+        sources: Vec::new(),
+        ts: Some(now.wall),
+    })
+}
+
+fn told(state: &LogState, first: Option<moment::Timestamp>, consumers: u64) -> StreamState {
+    let never_used = state.messages == 0 && state.last_seq == 0;
+    let span = (state.last_seq + 1).saturating_sub(state.first_seq);
+    StreamState {
+        messages: state.messages,
+        bytes: state.bytes,
+        first_seq: if never_used { 0 } else { state.first_seq },
+        first_ts: first,
+        last_seq: state.last_seq,
+        last_ts: state.last_time,
+        num_subjects: state.subjects,
+        num_deleted: span.saturating_sub(state.messages),
+        lost: (state.lost_messages > 0).then(|| Lost { msgs: Vec::new(), bytes: state.lost_bytes }),
+        consumer_count: consumers,
+        ..StreamState::default()
+    }
+}

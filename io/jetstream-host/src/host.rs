@@ -1,0 +1,138 @@
+//! The thread.
+
+use crate::Port;
+use crate::desk::{Desk, DeskSettings};
+use crate::inlet::Inlet;
+use jetstream::{Now, Settings};
+use moment::{Instant, Timestamp};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use store::{Disk, Entropy, StoreError};
+
+/// Messages taken in one round.
+const ROUND: usize = 8192;
+
+/// The time, as an argument.
+pub trait Clock: Send + Sync {
+    /// The present.
+    fn now(&self) -> Now;
+}
+
+/// The clocks of the machine.
+pub struct RealClock(std::time::Instant);
+
+impl Default for RealClock {
+    fn default() -> Self {
+        RealClock(std::time::Instant::now())
+    }
+}
+
+impl Clock for RealClock {
+    fn now(&self) -> Now {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now {
+            wall: Timestamp::from_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)),
+            tick: Instant::from_nanos(u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+/// A change that the thread makes between two rounds.
+type Change = Box<dyn FnOnce(&mut Desk, Now) + Send>;
+
+/// JetStream, running.
+pub struct Host {
+    inlet: Inlet,
+    changes: Arc<Mutex<Vec<Change>>>,
+    thread: Option<JoinHandle<Result<(), StoreError>>>,
+    streams: usize,
+    is_new: bool,
+}
+
+impl Host {
+    /// Opens the store and begins to work. An error says why the store can not be opened, and nothing was touched.
+    pub fn start(
+        disk: Arc<dyn Disk>,
+        entropy: Arc<dyn Entropy>,
+        settings: DeskSettings,
+        accounts: Vec<Settings>,
+        port: Arc<dyn Port>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Host, StoreError> {
+        let opened = Desk::open(disk, entropy, settings, accounts, port, clock.now())?;
+        let (inlet, changes) = (Inlet::default(), Arc::<Mutex<Vec<Change>>>::default());
+        let (for_thread, its_changes) = (inlet.clone(), changes.clone());
+        let desk = opened.desk;
+        let run = move || run(desk, &for_thread, &its_changes, &*clock);
+        let thread = std::thread::Builder::new().name("jetstream".into()).spawn(run);
+        let thread =
+            thread.map_err(|source| StoreError::Disk { doing: "starting", path: "jetstream".into(), source })?;
+        Ok(Host { inlet, changes, thread: Some(thread), streams: opened.streams, is_new: opened.is_new })
+    }
+
+    /// Where messages are handed in.
+    pub fn inlet(&self) -> Inlet {
+        self.inlet.clone()
+    }
+
+    /// Streams found at the start.
+    pub fn streams_found(&self) -> usize {
+        self.streams
+    }
+
+    /// Whether the store was made at the start.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Adds an account, or changes its settings, soon.
+    pub fn set_account(&self, settings: Settings) {
+        self.change(Box::new(move |desk, now| {
+            // What can not be opened was reported through the port.
+            let _ = desk.set_account(settings, now);
+        }));
+    }
+
+    fn change(&self, change: Change) {
+        self.changes.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(change);
+        self.inlet.poke();
+    }
+
+    /// Takes no more messages, works off those that wait, makes everything durable and ends.
+    pub fn stop(mut self) -> Result<(), StoreError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), StoreError> {
+        self.inlet.close();
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(_)) => Err(StoreError::Poisoned),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // Whoever wants to know how it ended calls `stop`.
+        let _ = self.end();
+    }
+}
+
+fn run(mut desk: Desk, inlet: &Inlet, changes: &Mutex<Vec<Change>>, clock: &dyn Clock) -> Result<(), StoreError> {
+    let mut rest = Duration::ZERO;
+    loop {
+        let arrived = inlet.wait(rest, ROUND);
+        let now = clock.now();
+        for change in std::mem::take(&mut *changes.lock().unwrap_or_else(|poisoned| poisoned.into_inner())) {
+            change(&mut desk, now);
+        }
+        desk.round(&arrived.messages, now);
+        if arrived.is_closed {
+            return desk.close(clock.now());
+        }
+        rest = desk.rest(clock.now());
+    }
+}

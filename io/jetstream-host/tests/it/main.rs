@@ -1,0 +1,4 @@
+//! JetStream on a disk that forgets, driven by hand.
+
+mod house;
+mod transcript;
