@@ -13,10 +13,7 @@ const INSTRUMENTATION: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-cov
 const HOST: &str = "x86_64-unknown-linux-gnu";
 
 pub(crate) fn run(words: &[&str]) -> Result<(), Failure> {
-    let (seconds, wanted) = match words {
-        ["--seconds", seconds, wanted @ ..] => (*seconds, wanted),
-        wanted => ("60", wanted),
-    };
+    let (seconds, wanted) = seconds_of(words);
     let known = corpus::targets()?;
     let chosen: Vec<&String> =
         known.iter().filter(|target| wanted.is_empty() || wanted.contains(&target.as_str())).collect();
@@ -24,7 +21,31 @@ pub(crate) fn run(words: &[&str]) -> Result<(), Failure> {
         return Err(format!("no target {wanted:?}; there are {known:?}"));
     }
     build()?;
-    chosen.into_iter().try_for_each(|target| fuzz(target, seconds))
+    chosen.into_iter().try_for_each(|target| fuzz(target, seconds).map(drop))
+}
+
+fn seconds_of<'a, 'b>(words: &'b [&'a str]) -> (&'a str, &'b [&'a str]) {
+    match words {
+        ["--seconds", seconds, wanted @ ..] => (seconds, wanted),
+        wanted => ("60", wanted),
+    }
+}
+
+/// All targets for a long time; the counts go to `docs/proofs/fuzz.md`.
+pub(crate) fn prove(words: &[&str]) -> Result<(), Failure> {
+    let (seconds, _) = seconds_of(words);
+    build()?;
+    let mut rows = String::new();
+    for target in corpus::targets()? {
+        rows.push_str(&format!("| {target} | {} |\n", fuzz(&target, seconds)?));
+    }
+    let commit = shell::read(Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(root()))?;
+    let page = format!(
+        "# fuzz\n\nEvery target for {seconds} s with libFuzzer and no finding, commit {}: `cargo xtask prove fuzz --seconds {seconds}`.\n\n\
+         | target | inputs |\n|---|---|\n{rows}",
+        commit.trim()
+    );
+    std::fs::write(root().join("docs").join("proofs").join("fuzz.md"), page).map_err(|error| error.to_string())
 }
 
 fn build() -> Result<(), Failure> {
@@ -39,8 +60,8 @@ fn build() -> Result<(), Failure> {
     shell::run(command.current_dir(root().join("fuzz")))
 }
 
-/// New findings go to the working copy of the corpus under `fuzz/target`, crashes beside it.
-fn fuzz(target: &str, seconds: &str) -> Result<(), Failure> {
+/// Gives the number of inputs. New ones go to `fuzz/target/found`, crashes beside it.
+fn fuzz(target: &str, seconds: &str) -> Result<String, Failure> {
     let place = root().join("fuzz").join("target");
     let (found, crashes) = (place.join("found").join(target), place.join("crashes"));
     for folder in [&found, &crashes] {
@@ -49,5 +70,16 @@ fn fuzz(target: &str, seconds: &str) -> Result<(), Failure> {
     let mut command = Command::new(place.join(HOST).join("release").join(target));
     command.arg(format!("-max_total_time={seconds}")).args(["-print_final_stats=1", "-rss_limit_mb=4096"]);
     command.arg(format!("-artifact_prefix={}/{target}-", crashes.display()));
-    shell::run(command.arg(found).arg(root().join("fuzz").join("corpus").join(target)))
+    command.arg(found).arg(root().join("fuzz").join("corpus").join(target));
+    println!("== {target}");
+    let output = command.output().map_err(|error| format!("{target}: {error}"))?;
+    let said = shell::text(&output.stderr);
+    if !output.status.success() {
+        let last: Vec<&str> = said.lines().rev().take(40).collect();
+        return Err(format!("{target}: {}\n{}", output.status, last.into_iter().rev().collect::<Vec<_>>().join("\n")));
+    }
+    let count = said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+    let count = count.unwrap_or("?").trim().to_owned();
+    println!("   {count} inputs");
+    Ok(count)
 }

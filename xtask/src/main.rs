@@ -32,6 +32,7 @@ cargo xtask TASK
   bench [SET] [--repeat N] [--seconds S] [--only A,B] [--servers NAME=BINARY,…] [--write]
                               side by side with the reference, interleaved; --write puts the table into docs/figures.md
   prove advisories            the advisory scenes against older references, as a control
+  prove fuzz [--seconds N]    every fuzz target that long
   prove [AREA…]               long runs, written to docs/proofs/AREA.md
 ";
 
@@ -58,6 +59,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["story"] => story::run(),
         ["bench", rest @ ..] => bench::run(rest),
         ["prove", "advisories"] => advisories::prove(),
+        ["prove", "fuzz", rest @ ..] => fuzz::prove(rest),
         ["prove", rest @ ..] => prove::run(rest),
         _ => Err(format!("no such task\n\n{USAGE}")),
     }

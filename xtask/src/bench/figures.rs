@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::Run;
+use super::scenario::MANY_RULES_MARK;
 use crate::Failure;
 use crate::shell::{self, root};
 
@@ -67,13 +68,40 @@ fn median_of(runs: &[Run], scenario: &str, rival: &str, figure: impl Fn(&Value) 
     median(of(runs, scenario, rival).filter_map(|run| figure(&run.values)).collect())
 }
 
-/// The median of base over other, pair by pair.
-fn ratio(runs: &[Run], scenario: &str, base: &str, other: &str, figure: impl Fn(&Value) -> Option<f64>) -> Option<f64> {
-    let pairs = of(runs, scenario, base).filter_map(|run| {
-        let partner = of(runs, scenario, other).find(|partner| partner.repeat == run.repeat)?;
+/// Base over other, pair by pair.
+fn ratios(runs: &[Run], base: (&str, &str), other: (&str, &str), figure: impl Fn(&Value) -> Option<f64>) -> Vec<f64> {
+    let pairs = of(runs, base.0, base.1).filter_map(|run| {
+        let partner = of(runs, other.0, other.1).find(|partner| partner.repeat == run.repeat)?;
         Some(figure(&run.values)? / figure(&partner.values)?)
     });
-    median(pairs.collect())
+    pairs.collect()
+}
+
+/// The median of base over other.
+fn ratio(runs: &[Run], scenario: &str, base: &str, other: &str, figure: impl Fn(&Value) -> Option<f64>) -> Option<f64> {
+    median(ratios(runs, (scenario, base), (scenario, other), figure))
+}
+
+/// Fewer pairs say nothing about how sure their median is.
+const FEWEST_FOR_AN_INTERVAL: usize = 9;
+
+/// Between which values the median lies with 95 % probability, by the ranks of the sorted pairs.
+fn interval(mut values: Vec<f64>) -> Option<(f64, f64)> {
+    if values.len() < FEWEST_FOR_AN_INTERVAL {
+        return None;
+    }
+    values.sort_by(f64::total_cmp);
+    let count = values.len() as f64;
+    let low = ((count - 1.96 * count.sqrt()) / 2.0).floor().max(0.0) as usize;
+    Some((values[low], values[values.len() - 1 - low]))
+}
+
+fn with_interval(values: Vec<f64>) -> String {
+    let shown = median(values.clone()).map_or("-".to_owned(), short);
+    match interval(values) {
+        Some((low, high)) => format!("**{shown}** [{}, {}]", short(low), short(high)),
+        None => format!("**{shown}**"),
+    }
 }
 
 /// A section of the page of figures: the machine, the commit and the table.
@@ -96,7 +124,20 @@ pub(crate) fn section(set: &str, rivals: &[(String, PathBuf)], runs: &[Run]) -> 
             text.push_str(&row(runs, &run.scenario, rivals));
         }
     }
-    text
+    text + &price_of_rules(runs, &seen, rivals)
+}
+
+/// What a thousand rules cost each server, against its own run without them.
+fn price_of_rules(runs: &[Run], scenarios: &[&str], rivals: &[(String, PathBuf)]) -> String {
+    let mut text = String::new();
+    for scenario in scenarios {
+        let Some(plain) = scenario.strip_suffix(MANY_RULES_MARK) else { continue };
+        for (name, _) in rivals {
+            let price = with_interval(ratios(runs, (scenario, name), (plain, name), cost));
+            text.push_str(&format!("* {plain}, {name}: CPU with a thousand rules over CPU with few: {price}\n"));
+        }
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
 }
 
 fn row(runs: &[Run], scenario: &str, rivals: &[(String, PathBuf)]) -> String {
@@ -106,12 +147,12 @@ fn row(runs: &[Run], scenario: &str, rivals: &[(String, PathBuf)]) -> String {
     let mut text = format!("| {scenario} | {} | {} | {} |", own(rate), own(cost), own(memory));
     for (name, _) in &rivals[1..] {
         let faster = ratio(runs, scenario, base, name, |values| rate(values).map(|rate| 1.0 / rate));
-        let cheaper = ratio(runs, scenario, base, name, cost);
+        let cheaper = with_interval(ratios(runs, (scenario, base), (scenario, name), cost));
         let failed = of(runs, scenario, name).filter(|run| run.values["ok"] != true).count();
         let failed = if failed > 0 { format!(" {failed} FAILED") } else { String::new() };
         let memory = show(median_of(runs, scenario, name, memory));
         let extra = extra(runs, scenario, base, name);
-        text.push_str(&format!(" {} | **{}**{failed} | {memory} | {extra} |", show(faster), show(cheaper)));
+        text.push_str(&format!(" {} | {cheaper}{failed} | {memory} | {extra} |", show(faster)));
     }
     text.push('\n');
     text
@@ -196,6 +237,13 @@ mod tests {
         ];
         assert_eq!(ratio(&runs, "s", "a", "b", cost), Some(4.0));
         assert_eq!(median(vec![1.0, 4.0]), Some(2.5));
+    }
+
+    #[test]
+    fn an_interval_leaves_out_the_outermost_pairs() {
+        assert_eq!(interval((0..8).map(f64::from).collect()), None);
+        assert_eq!(interval((0..31).map(f64::from).collect()), Some((10.0, 20.0)));
+        assert_eq!(with_interval(vec![2.0]), "**2.00**");
     }
 
     #[test]

@@ -42,6 +42,9 @@ const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuuDAAixaTmeXfeboSzIBK/9T40Ue.cZ
 /// Rules of the `Rules` setting, none of which speaks of what is published.
 const MANY_RULES: usize = 1_000;
 
+/// What the names of those scenarios end with.
+pub(crate) const MANY_RULES_MARK: &str = " 1k rules";
+
 const FLOWS: [(&str, &str); 23] = [
     ("pub 16", "pub --size 16"),
     ("pub 128", "pub --size 128"),
@@ -140,7 +143,8 @@ fn rules() -> Vec<Scenario> {
     let flows = FLOWS.iter().filter(|(name, _)| ["1-1 128", "fan10 128", "rr1"].contains(name));
     flows
         .flat_map(|flow| {
-            let many = scenario(&format!("{} 1k rules", flow.0), &format!("{} {STORY_LOGIN}", flow.1), Setting::Rules);
+            let many =
+                scenario(&format!("{}{MANY_RULES_MARK}", flow.0), &format!("{} {STORY_LOGIN}", flow.1), Setting::Rules);
             [story(flow), many]
         })
         .collect()
