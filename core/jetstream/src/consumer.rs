@@ -54,6 +54,8 @@ pub struct Consumer {
     left: Option<u64>,
     waiting: VecDeque<Waiting>,
     push: Option<Push>,
+    /// When its pause ends, as far as it was seen to pause.
+    resumes: Option<Instant>,
     /// No delivery before this: for the pace, or the rate.
     not_before: Option<Instant>,
     /// Time of the message that was delivered last, for the pace.
@@ -116,6 +118,7 @@ impl Consumer {
             left: None,
             waiting: VecDeque::new(),
             push,
+            resumes: None,
             not_before: None,
             pace: None,
             last_seen: now.tick,
@@ -167,11 +170,6 @@ impl Consumer {
     /// Whether its state outlives the process.
     pub fn is_kept(&self) -> bool {
         !self.config.mem_storage
-    }
-
-    /// Whether it pauses.
-    pub fn is_paused(&self, now: Now) -> bool {
-        self.config.pause_until.is_some_and(|until| until > now.wall)
     }
 
     fn takes(&self, subject: &[u8]) -> bool {
@@ -336,12 +334,11 @@ impl Consumer {
     }
 
     /// When to look at it again, at the latest.
-    pub fn deadline(&self, now: Now) -> Option<Instant> {
-        let pause =
-            self.config.pause_until.filter(|until| *until > now.wall).map(|until| now.tick + until.since(now.wall));
+    pub fn deadline(&self) -> Option<Instant> {
         let pull = self.waiting.iter().filter_map(Waiting::deadline).min();
         let push = self.push.as_ref().and_then(Push::deadline);
-        [pause, pull, push, self.not_before, self.deliveries.deadline(), self.inactive_at()].into_iter().flatten().min()
+        let all = [self.resumes, pull, push, self.not_before, self.deliveries.deadline(), self.inactive_at()];
+        all.into_iter().flatten().min()
     }
 
     /// When it has been without anybody for too long.

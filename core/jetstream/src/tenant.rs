@@ -203,7 +203,7 @@ impl<S: Shelves> Tenant<S> {
             if stream.expiry().is_some_and(|at| at <= now.tick) {
                 drop_log_error(stream.expire(now));
             }
-            let is_due = |consumer: &crate::Consumer| consumer.deadline(now).is_some_and(|at| at <= now.tick);
+            let is_due = |consumer: &crate::Consumer| consumer.deadline().is_some_and(|at| at <= now.tick);
             stream.has_news |= stream.consumers.values().any(is_due);
             if stream.has_news {
                 stream.has_news = pump(stream, &mut self.chance, around);
@@ -220,9 +220,9 @@ impl<S: Shelves> Tenant<S> {
     }
 
     /// When to tick, at the latest.
-    pub fn deadline(&self, now: Now) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Instant> {
         let of_stream = |stream: &Stream<S::Log>| {
-            let consumers = stream.consumers.values().filter_map(|consumer| consumer.deadline(now)).min();
+            let consumers = stream.consumers.values().filter_map(crate::Consumer::deadline).min();
             [stream.expiry(), consumers].into_iter().flatten().min()
         };
         self.streams.values().filter_map(of_stream).min()

@@ -217,7 +217,7 @@ impl Desk {
 
     fn tick(&mut self, now: Now, outboxes: &mut BTreeMap<Arc<str>, Outbox>) {
         for (account, tenant) in &mut self.tenants {
-            if tenant.deadline(now).is_none_or(|at| at > now.tick) {
+            if tenant.deadline().is_none_or(|at| at > now.tick) {
                 continue;
             }
             let interest = InAccount { port: &*self.port, account };
@@ -409,7 +409,7 @@ impl Desk {
         if self.has_more {
             return Duration::ZERO;
         }
-        let tenants = self.tenants.values().filter_map(|tenant| tenant.deadline(now));
+        let tenants = self.tenants.values().filter_map(Tenant::deadline);
         let unkept = self.tenants.values().any(Tenant::has_unkept_states).then_some(self.keep_states_at);
         let lazy = (self.settings.files.sync == SyncMode::Lazy).then_some(self.sync_at);
         let reopen = self.failed.as_ref().map(|failed| failed.reopen_at);

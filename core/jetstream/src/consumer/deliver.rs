@@ -47,7 +47,9 @@ impl Consumer {
         let mut pumped = Pumped::default();
         self.deliveries.expire(now.tick);
         self.see_interest(now, interest);
-        if !self.is_paused(now) {
+        self.resumes =
+            self.config.pause_until.filter(|until| *until > now.wall).map(|until| now.tick + until.since(now.wall));
+        if self.resumes.is_none() {
             let mut sent = 0;
             while sent < BATCH && self.may_deliver(now, interest, out) {
                 match self.next_message(log)? {

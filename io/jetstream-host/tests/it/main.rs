@@ -1,4 +1,6 @@
 //! JetStream on a disk that forgets, driven by hand.
 
+mod crash;
 mod house;
+mod scenes;
 mod transcript;
