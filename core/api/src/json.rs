@@ -79,7 +79,7 @@ pub enum Mode {
     Lenient,
 }
 
-/// Parses a body; an empty one is an empty object.
+/// Parses a body; nothing and `null` are an empty object.
 pub fn parse(body: &[u8]) -> Result<Value, Fault> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Value::Object(serde_json::Map::new()));
@@ -87,8 +87,12 @@ pub fn parse(body: &[u8]) -> Result<Value, Fault> {
     if body.len() > MAX_REQUEST_BYTES {
         return Err(Fault::Syntax("request is too large".to_owned()));
     }
-    serde_json::from_slice(body)
-        .map_err(|error| Fault::Syntax(if error.is_eof() { "unexpected EOF".to_owned() } else { error.to_string() }))
+    match serde_json::from_slice(body) {
+        Ok(Value::Null) => Ok(Value::Object(serde_json::Map::new())),
+        Ok(value) => Ok(value),
+        Err(error) if error.is_eof() => Err(Fault::Syntax("unexpected EOF".to_owned())),
+        Err(error) => Err(Fault::Syntax(error.to_string())),
+    }
 }
 
 /// One field of an object that is being read.
@@ -270,6 +274,7 @@ mod tests {
     #[test]
     fn an_empty_body_is_an_empty_object_and_null_is_the_default() {
         assert_eq!(parse(b" \r\n"), Ok(serde_json::json!({})));
+        assert_eq!(parse(b"null"), Ok(serde_json::json!({})));
         let value = parse(b"{\"a\":null}").expect("json");
         read_object(&value, "X", Mode::Strict, |_| unreachable!("nothing to read")).expect("nothing wrong");
     }

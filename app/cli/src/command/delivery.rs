@@ -26,6 +26,7 @@ pub(crate) struct Facts {
 
 impl Delivery {
     /// Nothing when the message does not come from a consumer.
+    #[expect(clippy::result_large_err, reason = "the message is handed back as it came")]
     pub(crate) fn of(message: Message) -> Result<Self, Message> {
         match message.reply.as_ref().and_then(|reply| Facts::parse(reply)) {
             Some(facts) => Ok(Self { message, facts }),

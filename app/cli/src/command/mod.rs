@@ -13,8 +13,10 @@ mod difference;
 mod dig;
 mod events;
 mod gather;
+mod kv;
 mod latency;
 mod leadership;
+mod object;
 mod publish;
 mod reader;
 mod reply;
@@ -23,6 +25,7 @@ mod rtt;
 mod sender;
 mod server;
 mod service;
+mod stored;
 mod stream;
 mod subscribe;
 mod trace;
@@ -60,6 +63,11 @@ pub(crate) enum Command {
     /// Look after consumers
     #[command(visible_aliases = ["con", "obs", "c"])]
     Consumer(consumer::Consumers),
+    /// Keep values under keys
+    Kv(kv::KeyValue),
+    /// Keep files
+    #[command(visible_alias = "obj")]
+    Object(object::Objects),
     /// Show the account we are in
     #[command(visible_alias = "a")]
     Account(account::Account),
@@ -96,6 +104,8 @@ impl Command {
             Self::Context(command) => command.run(invocation).await,
             Self::Stream(command) => command.run(invocation).await,
             Self::Consumer(command) => command.run(invocation).await,
+            Self::Kv(command) => command.run(invocation).await,
+            Self::Object(command) => command.run(invocation).await,
             Self::Account(command) => command.run(invocation).await,
             Self::Events(command) => command.run(invocation).await,
             Self::Latency(command) => command.run(invocation).await,

@@ -129,7 +129,7 @@ impl Settle {
         if self.ack.given() == Some(false) && !self.nak {
             return Ok(());
         }
-        let delay = self.wait.map(|most| random_span(most)).filter(|delay| !delay.is_zero());
+        let delay = self.wait.map(random_span).filter(|delay| !delay.is_zero());
         if let Some(delay) = delay {
             tokio::time::sleep(delay).await;
         }

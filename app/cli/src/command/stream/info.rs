@@ -260,7 +260,7 @@ pub(crate) fn since_then(info: &Value, then: Timestamp) -> Duration {
     Duration::from_nanos(u64::try_from(now.as_nanosecond() - then.as_nanosecond()).unwrap_or(0))
 }
 
-fn replica_text(replica: &Value) -> String {
+pub(crate) fn replica_text(replica: &Value) -> String {
     let mut parts = vec![replica.text("name").to_owned()];
     parts.push(if replica.flag("current") { "current" } else { "outdated" }.to_owned());
     if replica.flag("offline") {
@@ -292,13 +292,17 @@ fn replica_of(page: &mut Columns, source: &Value) {
             destination => format!("{} to {destination}", transform.text("src")),
         }),
     );
-    let (active, is_known) = (source.signed("active"), source.has("active"));
-    let is_seen = is_known && active > 0 && source.span("active") < NEVER;
     page.row("Lag", source.whole("lag"))
-        .row("Last Seen", if is_seen { humanize(source.span("active")) } else { "never".to_owned() })
+        .row("Last Seen", last_seen(source))
         .row_not_empty("Ext. API Prefix", source.text("external.api"))
         .row_not_empty("Ext. Delivery Prefix", source.text("external.deliver"))
         .row_not_empty("Error", source.text("error.description"));
+}
+
+/// How long ago a mirror or source heard of its origin.
+pub(crate) fn last_seen(source: &Value) -> String {
+    let is_seen = source.signed("active") > 0 && source.span("active") < NEVER;
+    if is_seen { humanize(source.span("active")) } else { "never".to_owned() }
 }
 
 fn state(page: &mut Columns, info: &Value) {

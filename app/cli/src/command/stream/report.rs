@@ -65,10 +65,10 @@ impl Report {
         if let Some(path) = &self.dot {
             std::fs::write(path, graph(&streams)).with_context(|| format!("could not write {path}"))?;
         }
-        if self.leaders {
-            if let Some(table) = leaders(streams.iter().map(|stream| stream.dig("cluster")), "Streams") {
-                table.print();
-            }
+        if self.leaders
+            && let Some(table) = leaders(streams.iter().map(|stream| stream.dig("cluster")), "Streams")
+        {
+            table.print();
         }
         Ok(())
     }
