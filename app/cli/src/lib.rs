@@ -1,7 +1,7 @@
 //! The `nats` command line: publish, subscribe, ask, answer, measure and administer, with the words and flags people know.
 //!
 //! This crate decides what a person typed, which context it means, and how an answer is shown. It does not speak the
-//! protocol itself: connections are made by `async-nats`, except [`link::Line`], a small sequential connection for the
+//! protocol itself: connections are made by `async-nats`, except `link::Line`, a small sequential connection for the
 //! commands that must know that the server has *seen* what was sent (`pub`, `rtt`). It keeps no state but the context
 //! files under `~/.config/nats`.
 //!
