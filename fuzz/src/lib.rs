@@ -4,17 +4,20 @@
 //! follows from the room's public words alone. The corpus is replayed on the stable compiler by `cargo test`.
 
 mod algebra;
+mod callout;
+mod links;
 /// The file of the room, without the event loops around it: a target should not build the whole server.
 #[path = "../../io/net/src/proxy.rs"]
 pub mod proxy;
 mod secure;
+mod streams;
 mod texts;
 
 /// A fuzz target: a name and what it does with bytes. It panics when something that must hold does not.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 23] = [
     ("wire_client", wire::fuzz_client),
     ("wire_headers", wire::fuzz_headers),
     ("wire_servers", wire::fuzz_servers),
@@ -24,6 +27,7 @@ pub const TARGETS: [Target; 17] = [
     ("nkeys_open", nkeys::fuzz::fuzz_open),
     ("jwt_token", jwt::fuzz::fuzz_token),
     ("jwt_claims", jwt::fuzz::fuzz_claims),
+    ("auth_callout", callout::answer),
     ("subject_algebra", algebra::filters),
     ("subject_transform", algebra::transform),
     ("session_connect", texts::connect),
@@ -31,7 +35,12 @@ pub const TARGETS: [Target; 17] = [
     ("tls_name", secure::name),
     ("tls_certificate", secure::certificate),
     ("tls_ocsp_answer", secure::answer),
+    ("store_record", store::fuzz_record),
+    ("store_block", store::fuzz_block),
+    ("jetstream_restore", jetstream::fuzz_restore),
+    ("jetstream_bodies", streams::bodies),
     ("net_proxy", secure::proxy),
+    ("topology_handshake", links::handshake),
 ];
 
 /// Runs the target of that name.

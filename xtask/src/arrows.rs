@@ -9,7 +9,7 @@ use crate::shell;
 use crate::table::{names, rows};
 
 /// Rooms that only observe: they may use anything, and nothing but tests uses them.
-const OBSERVERS: [&str; 5] = ["testkit", "conformance", "bench", "smoke", "xtask"];
+const OBSERVERS: [&str; 7] = ["testkit", "sim", "conformance", "bench", "smoke", "tls-matrix", "xtask"];
 
 pub(crate) fn run() -> Result<(), Failure> {
     let document = fs::read_to_string(shell::root().join("ARCHITECTURE.md")).map_err(|error| error.to_string())?;

@@ -1,9 +1,13 @@
 //! Side by side with the reference: every run starts fresh servers, the servers take turns (A B A B), ratios are taken
 //! pair by pair and the median of them is shown. CPU per message is the figure to trust on a busy machine.
 
+mod accounts;
 mod figures;
 mod rival;
 mod scenario;
+mod start;
+mod startup;
+mod tenants;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,7 +39,19 @@ pub(crate) struct Run {
 
 pub(crate) fn run(words: &[&str]) -> Result<(), Failure> {
     let order = Order::from_words(words)?;
+    if order.set == "accounts" {
+        println!("\n{}", accounts::run(&order.rivals, order.repeat)?);
+        return Ok(());
+    }
+    if order.set == "tenants" {
+        println!("\n{}", tenants::run(&order.rivals, order.repeat)?);
+        return Ok(());
+    }
     shell::cargo(&["build", "--release", "--locked", "--package", "bulwark-bench"])?;
+    if order.set == "js-start" {
+        println!("\n{}", startup::run(&order.rivals, order.repeat, &natsload())?);
+        return Ok(());
+    }
     let chosen = scenario::chosen(&order.set, &order.only)?;
     let workplace = scenario::Workplace::new(&natsload())?;
     let runs = compare(&order, &chosen, &workplace);

@@ -9,6 +9,7 @@ mod fuzz;
 mod licences;
 mod metadata;
 mod prove;
+mod prove_dashboard;
 mod reference;
 mod shell;
 mod story;
@@ -31,6 +32,12 @@ cargo xtask TASK
   story                       the README's story with the built binaries
   bench [SET] [--repeat N] [--seconds S] [--only A,B] [--servers NAME=BINARY,…] [--write]
                               side by side with the reference, interleaved; --write puts the table into docs/figures.md
+  bench tenants [--repeat N] [--servers NAME=BINARY,…]
+                              start with 10,000 accounts of 10 users: time, CPU, memory
+  bench accounts [--repeat N] [--servers NAME=BINARY,…]
+                              100,000 accounts in a directory: start, first logins, logins of unknown accounts
+  bench js-start [--repeat N] [--servers NAME=BINARY,…]
+                              start with 10 million messages in 100,000 subjects (BENCH_MESSAGES=N), stopped before, or killed
   prove advisories            the advisory scenes against older references, as a control
   prove fuzz [--seconds N]    every fuzz target that long
   prove [AREA…]               long runs, written to docs/proofs/AREA.md

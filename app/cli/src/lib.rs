@@ -3,10 +3,10 @@
 //! This crate decides what a person typed, which context it means, and how an answer is shown. It does not speak the
 //! protocol itself: connections are made by `async-nats`, except `link::Line`, a small sequential connection for the
 //! commands that must know that the server has *seen* what was sent (`pub`, `rtt`). It keeps no state but the context
-//! files under `~/.config/nats`.
+//! files under `~/.config/nats`, and what `nats auth` signs under `~/.local/share/nats/nsc`.
 //!
 //! The parts: `global` (flags that every command takes), `context` (files, precedence, credentials), `link` (connecting
-//! and explaining why that failed), `show` (tables, columns, numbers), `parse` (durations, sizes, words), `template`, and
+//! and explaining why that failed), `vault` (tokens and keys of operators), `show` (tables, columns, numbers), `parse` (durations, sizes, words), `template`, and
 //! `command`, one file per command.
 //!
 //! ```
@@ -23,6 +23,7 @@ mod link;
 mod parse;
 mod show;
 mod template;
+mod vault;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -95,6 +95,7 @@ fn read_map(map: &Map, report: &mut Report<'_>) -> AccountJetStream {
             }
             "cluster_traffic" => {
                 read_traffic(key, value, &mut limits.is_traffic_owner, report);
+                report.nothing_to_do("cluster_traffic", &value.place);
                 continue;
             }
             _ => {

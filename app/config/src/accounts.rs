@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use account::{AccountName, GLOBAL, Limits, Sampling, TraceDest};
-use auth::settings::AccountSettings;
+use auth::WrittenLimits;
+use auth::settings::{AccountSettings, Placed};
 use conf::{Map, Node, Place, Value};
 use nkeys::{PublicKey, Role};
 use subject::Filter;
@@ -14,6 +15,7 @@ use crate::go_text::quoted;
 use crate::imports::{self, Import};
 use crate::mappings;
 use crate::permissions::{self, auth_place};
+use crate::rates;
 use crate::report::Report;
 use crate::support::Feature;
 use crate::users;
@@ -58,20 +60,23 @@ pub(crate) struct Accounts {
     pub(crate) users_places: Vec<(usize, Place)>,
 }
 
-/// Reads the block: names alone, or a map.
-pub(crate) fn read(node: &Node, accounts: &mut Accounts, report: &mut Report<'_>) {
-    match &node.value {
+/// Reads the block: names alone, or a map. Accounts that are read are let go.
+pub(crate) fn consume(node: Node, accounts: &mut Accounts, report: &mut Report<'_>) {
+    let kind = node.kind().go_type();
+    let Node { place, value, .. } = node;
+    match value {
         Value::Array(names) => names.iter().for_each(|name| read_name(name, accounts, report)),
         Value::Map(map) => {
-            for (name, value) in map.iter().filter(|(_, value)| !value.is_used_variable) {
-                read_entry(name, value, accounts, report);
+            accounts.logins.reserve(map.len());
+            accounts.sharing.reserve(map.len());
+            for (name, value) in map.into_entries() {
+                if !value.is_used_variable {
+                    read_entry(&name, &value, accounts, report);
+                }
             }
-            check_sharing(node, accounts, report);
+            check_sharing(&place, accounts, report);
         }
-        _ => {
-            let kind = node.kind().go_type();
-            report.error(&node.place, format!("Expected accounts to be a map or an array of names, got {kind}"));
-        }
+        _ => report.error(&place, format!("Expected accounts to be a map or an array of names, got {kind}")),
     }
 }
 
@@ -129,22 +134,31 @@ fn read_key(key: &str, node: &Node, accounts: &mut Accounts, report: &mut Report
         "msg_trace" | "trace_dest" => login.msg_trace = read_trace(key, node, report),
         "imports" => {
             sharing.imports = imports::read(node, report);
-            needs(Feature::Imports, node, !sharing.imports.is_empty(), report);
+            let settings =
+                |import: &Import| Some(Placed { what: import.settings()?, origin: auth_place(&import.place) });
+            login.imports = sharing.imports.iter().filter_map(settings).collect();
         }
         "exports" => {
             sharing.exports = exports::read(node, report);
-            needs(Feature::Exports, node, !sharing.exports.is_empty(), report);
+            for export in &sharing.exports {
+                match export.settings() {
+                    Some(what) => login.exports.push(Placed { what, origin: auth_place(&export.place) }),
+                    None => report.error(&export.place, not_a_subject(export)),
+                }
+            }
         }
-        "mappings" | "maps" => {
-            login.mappings = mappings::read(node, report);
-            needs(Feature::Mappings, node, !login.mappings.is_empty(), report);
-        }
+        "mappings" | "maps" => login.mappings = mappings::read(node, report),
         "jetstream" => {
             sharing.jetstream = account_jetstream::read(node, report);
             needs(Feature::JetStream, node, sharing.jetstream.is_some(), report);
         }
         _ => report.unknown(key, node, KEYS),
     }
+}
+
+fn not_a_subject(export: &Export) -> String {
+    let what = if export.is_stream() { "stream" } else { "service" };
+    format!("Error adding {what} export {}: invalid subject", quoted(&export.subject))
 }
 
 fn needs(feature: Feature, node: &Node, is_used: bool, report: &mut Report<'_>) {
@@ -172,13 +186,21 @@ pub(crate) const LIMIT_KEYS: &[&str] = &[
     "max_pay",
     "max_leafnodes",
     "max_leafs",
+    "messages_per_second",
+    "messages_burst",
+    "bytes_per_second",
+    "bytes_burst",
 ];
 
 fn read_limits(node: &Node, limits: &mut Limits, report: &mut Report<'_>) {
     let Some(map) = report.map_or_shown(node, "Expected account limits to be a map/struct") else {
         return;
     };
+    let mut rates = WrittenLimits::default();
     for (key, value) in map.iter() {
+        if rates::read(key, value, &mut rates, report) {
+            continue;
+        }
         let target = match key.to_ascii_lowercase().as_str() {
             "max_connections" | "max_conn" => &mut limits.max_connections,
             "max_subscriptions" | "max_subs" => &mut limits.max_subscriptions,
@@ -194,6 +216,8 @@ fn read_limits(node: &Node, limits: &mut Limits, report: &mut Report<'_>) {
             *target = Limits::from_written(number);
         }
     }
+    rates::check(&rates, node, report);
+    limits.rates = rates.rates();
 }
 
 fn read_trace(block: &str, node: &Node, report: &mut Report<'_>) -> Option<TraceDest> {
@@ -274,17 +298,15 @@ fn read_trace_sampling(key: &str, node: &Node, report: &mut Report<'_>) -> Optio
 
 /// Reads the mappings of the global account, which stand at the top of the file.
 pub(crate) fn read_global_mappings(node: &Node, report: &mut Report<'_>) -> account::Mappings {
-    let mappings = mappings::read(node, report);
-    needs(Feature::Mappings, node, !mappings.is_empty(), report);
-    mappings
+    mappings::read(node, report)
 }
 
 /// Every account that an export or import names must be there.
-fn check_sharing(node: &Node, accounts: &Accounts, report: &mut Report<'_>) {
+fn check_sharing(place: &Place, accounts: &Accounts, report: &mut Report<'_>) {
     let names: HashSet<&str> = accounts.logins.iter().map(|account| account.name.as_str()).collect();
     let mut missing = |name: &str, what: &str| {
         if !names.contains(name) {
-            report.error(&node.place, format!("{} account not defined for {what}", quoted(name)));
+            report.error(place, format!("{} account not defined for {what}", quoted(name)));
         }
     };
     let exports = || accounts.sharing.iter().flat_map(|account| &account.exports);

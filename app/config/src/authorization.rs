@@ -6,6 +6,7 @@ use auth::settings::{AuthorizationSettings, CalloutSettings};
 use conf::{Map, Node, Place};
 use nkeys::{PublicKey, Role, Secret, XPublicKey};
 
+use crate::auth_chain;
 use crate::go_text::quoted;
 use crate::permissions::{self, auth_place};
 use crate::report::Report;
@@ -25,6 +26,8 @@ pub(crate) const KEYS: &[&str] = &[
     "permissions",
     "auth_callout",
     "auth_hook",
+    "auth_chain",
+    "callout_cache",
     "proxy_required",
 ];
 
@@ -56,6 +59,8 @@ fn read_key(target: &mut AuthorizationSettings, key: &str, node: &Node, report: 
             target.default_permissions = permissions::read(node, report);
         }
         "auth_callout" | "auth_hook" => target.auth_callout = read_callout(node, report),
+        "auth_chain" => target.judges = auth_chain::read_chain(node, report),
+        "callout_cache" => target.callout_cache = auth_chain::read_cache(node, report),
         "proxy_required" => {
             report.set_bool(node, &mut target.proxy_required);
             if target.proxy_required {
@@ -197,6 +202,7 @@ pub(crate) fn read_server_login(
         (full.users.is_some(), "does not allow multiple users"),
         (full.token.is_some(), "does not support tokens"),
         (full.auth_callout.is_some(), "does not support callouts"),
+        (!full.judges.is_empty() || full.callout_cache.is_some(), "does not support a chain or a cache"),
     ] {
         if is_there {
             report.error(&node.place, format!("{what} authorization {why}"));

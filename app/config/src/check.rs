@@ -6,6 +6,7 @@ use std::time::Duration;
 use conf::Place;
 use nkeys::{PublicKey, Role};
 
+use crate::auth_chain;
 use crate::go_text::quoted;
 use crate::operator::Resolver;
 use crate::report::Report;
@@ -30,9 +31,10 @@ pub(crate) fn finish(mut draft: Draft, support: &Support, report: &mut Report<'_
     check_limits(settings, report);
     check_auth(&draft, report);
     check_links(&draft.settings, report);
-    check_jetstream(&draft.settings, report);
+    check_jetstream(&draft, report);
     check_monitoring(&draft.settings, report);
     check_operator(&draft.settings, report);
+    auth_chain::check(&draft.settings, report);
     // What is wrong comes before what cannot be done.
     let uses = std::mem::take(&mut report.uses);
     uses.check(support, report);
@@ -245,7 +247,8 @@ fn check_leaf_account(name: &str, what: &str, place: Option<&Place>, settings: &
     }
 }
 
-fn check_jetstream(settings: &Settings, report: &mut Report<'_>) {
+fn check_jetstream(draft: &Draft, report: &mut Report<'_>) {
+    let settings = &draft.settings;
     let jetstream = &settings.jetstream;
     for (name, domain) in &jetstream.default_domains {
         let shown = quoted(name);
@@ -281,6 +284,9 @@ fn check_jetstream(settings: &Settings, report: &mut Report<'_>) {
         if settings.cluster.name.is_none() {
             report.plain("jetstream cluster requires `cluster.name` to be set");
         }
+        if let Some(place) = &draft.jetstream_place {
+            report.needs(Feature::ClusteredJetStream, place);
+        }
     }
 }
 
@@ -291,6 +297,12 @@ fn check_monitoring(settings: &Settings, report: &mut Report<'_>) {
     if settings.monitoring.https_port.is_some() && settings.tls.is_none() {
         report.plain("TLS cert and key required for HTTPS");
     }
+    if settings.monitoring.login && settings.operator.is_on() {
+        report.plain("http_login needs users with passwords, and those of an operator have none");
+    }
+    if settings.monitoring.login && settings.system_account().is_none() {
+        report.plain("http_login needs a system account, whose users may look");
+    }
 }
 
 fn check_operator(settings: &Settings, report: &mut Report<'_>) {
@@ -298,6 +310,9 @@ fn check_operator(settings: &Settings, report: &mut Report<'_>) {
     if operator.operators.is_empty() {
         if operator.default_sentinel.is_some() {
             report.plain("default sentinel requires operators and accounts");
+        }
+        if operator.is_on() {
+            check_no_config_users(settings, report);
         }
         return;
     }
@@ -307,6 +322,13 @@ fn check_operator(settings: &Settings, report: &mut Report<'_>) {
     if operator.resolver.is_none() {
         report.plain("operators require an account resolver to be configured");
     }
+    check_no_config_users(settings, report);
+    check_sentinel(settings, report);
+    check_claims(settings, report);
+}
+
+/// Where accounts are claims, those of the configuration would never be looked at.
+fn check_no_config_users(settings: &Settings, report: &mut Report<'_>) {
     if !settings.auth.accounts.is_empty() {
         report.plain("operators do not allow Accounts to be configured directly");
     }
@@ -316,8 +338,6 @@ fn check_operator(settings: &Settings, report: &mut Report<'_>) {
     if settings.auth.authorization.auth_callout.is_some() {
         report.plain("operators do not allow authorization callouts to be configured directly");
     }
-    check_sentinel(settings, report);
-    check_claims(settings, report);
 }
 
 fn check_sentinel(settings: &Settings, report: &mut Report<'_>) {

@@ -176,28 +176,27 @@ impl Changes {
         self.live_value(Part::Logging, "trace_headers", &was.trace_headers, &is.trace_headers);
         self.live_value(Part::Logging, "logtime", &was.time, &is.time);
         self.live_value(Part::Logging, "logtime_utc", &was.utc, &is.utc);
+        self.live_if(old.audit != new.audit, Part::Logging, "audit");
+        self.live_if(old.before_login != new.before_login, Part::Limits, "before_login");
         self.live_value(Part::Logging, "log_format", &was.format.word(), &is.format.word());
     }
 
     fn users(&mut self, old: &Settings, new: &Settings) {
         self.fixed_no_auth_user(old, new);
-        let (was, is) = (&old.auth, &new.auth);
-        let nkeys = |settings: &auth::settings::Settings| -> Vec<String> {
-            let listed = settings.authorization.users.iter().flatten();
-            let all = listed.chain(settings.accounts.iter().flat_map(|account| &account.users));
-            all.filter_map(|user| user.nkey.clone()).collect()
-        };
-        self.live_if(nkeys(was) != nkeys(is), Part::Users, "authorization nkey users");
+        let are_other_keys = old.hash_of_nkey_users() != new.hash_of_nkey_users();
+        self.live_if(are_other_keys, Part::Users, "authorization nkey users");
         self.live(Part::Users, "Reloaded: authorization users");
         self.live(Part::Accounts, "Reloaded: accounts");
         self.fixed(Part::Accounts, "SystemAccount", system(old), system(new));
         self.fixed(Part::Accounts, "NoSystemAccount", old.no_system_account, new.no_system_account);
-        let (was, is) = (&was.authorization, &is.authorization);
+        let (was, is) = (&old.auth.authorization, &new.auth.authorization);
         self.live_if(was.user != is.user, Part::Users, "authorization username");
         self.live_if(was.password != is.password, Part::Users, "authorization password");
         self.live_if(was.token != is.token, Part::Users, "authorization token");
         let is_same_callout = without_place(&was.auth_callout) == without_place(&is.auth_callout);
         self.live_if(!is_same_callout, Part::Users, "authorization auth_callout");
+        let is_same_chain = was.judges == is.judges && was.callout_cache == is.callout_cache;
+        self.live_if(!is_same_chain, Part::Users, "authorization auth_chain and callout_cache");
     }
 
     /// The user for peers without credentials may only go together with the user itself.
@@ -263,6 +262,7 @@ impl Changes {
             self.fixed(Part::Monitoring, "HTTPHost", host(old), host(new));
         }
         self.fixed(Part::Monitoring, "HTTPPort", port(was.http_port), port(is.http_port));
+        self.live_value(Part::Monitoring, "http_login", &was.login, &is.login);
         self.fixed(Part::Monitoring, "HTTPBasePath", &was.base_path, &is.base_path);
         self.fixed(Part::Monitoring, "HTTPSPort", port(was.https_port), port(is.https_port));
     }

@@ -2,7 +2,7 @@
 
 use crate::diff::{Changes, Part, debug, go, map, shown};
 use crate::jetstream::{JetStream, Sync};
-use crate::leaf_remote::LeafRemote;
+use crate::leaf_remote::{LeafRemote, same_rules};
 use crate::leafnodes::Leafnodes;
 use crate::listener::Listen;
 use crate::settings::Settings;
@@ -123,7 +123,6 @@ fn one_remote(changes: &mut Changes, was: &LeafRemote, is: &LeafRemote) {
         compression: is.compression.clone(),
         disabled: is.disabled,
         place: is.place.clone(),
-        // Where a rule is written is not what it says.
         deny_imports: same_rules(&was.deny_imports, &is.deny_imports),
         deny_exports: same_rules(&was.deny_exports, &is.deny_exports),
         ..was.clone()
@@ -141,11 +140,6 @@ fn one_remote(changes: &mut Changes, was: &LeafRemote, is: &LeafRemote) {
         let line = format!("Reloaded: LeafNode Remote {name} Disabled value is: {}", is.disabled);
         changes.live(Part::Leafnodes, line);
     }
-}
-
-fn same_rules(was: &[auth::settings::RuleText], is: &[auth::settings::RuleText]) -> Vec<auth::settings::RuleText> {
-    let is_same = was.iter().map(|rule| &rule.text).eq(is.iter().map(|rule| &rule.text));
-    if is_same { is.to_vec() } else { was.to_vec() }
 }
 
 /// Streams.
@@ -172,11 +166,12 @@ fn running(changes: &mut Changes, was: &JetStream, is: &JetStream) {
     changes.live_if(compact(was) != compact(is), Part::JetStream, "JetStream meta_compact");
     let part = Part::JetStream;
     changes.fixed(part, "NoJetStreamStrict", !was.strict, !is.strict);
+    changes.live_if(was.reading != is.reading, part, "JetStream subscribe_permissions");
     changes.fixed(part, "JetStreamDomain", shown(&was.domain), shown(&is.domain));
     changes.fixed(part, "JetStreamExtHint", shown(&was.extension_hint), shown(&is.extension_hint));
-    changes.fixed_hidden(part, "JetStreamKey", &was.key, &is.key);
-    changes.fixed_hidden(part, "JetStreamOldKey", &was.previous_key, &is.previous_key);
-    changes.fixed(part, "JetStreamCipher", debug(&was.cipher), debug(&is.cipher));
+    changes.live_if(was.key != is.key, part, "JetStream key");
+    changes.live_if(was.previous_key != is.previous_key, part, "JetStream prev_encryption_key");
+    changes.live_if(was.cipher != is.cipher, part, "JetStream cipher");
     changes.fixed(part, "JetStreamUniqueTag", shown(&was.unique_tag), shown(&is.unique_tag));
     changes.fixed_hidden(part, "JetStreamTpm", &was.tpm, &is.tpm);
     changes.fixed(part, "JetStreamMaxCatchup", was.max_outstanding_catchup_bytes, is.max_outstanding_catchup_bytes);
@@ -211,7 +206,7 @@ fn limit(changes: &mut Changes, name: &str, was: Option<u64>, is: Option<u64>) {
 }
 
 /// `1.00 GB`.
-fn friendly(bytes: u64) -> String {
+pub fn friendly(bytes: u64) -> String {
     let units = ["KB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 1024 {
         return format!("{bytes} B");

@@ -2,41 +2,14 @@
 
 use std::time::Duration;
 
+use account::{Access, AccountName, DEFAULT_RESPONSE_THRESHOLD, ServiceExport, StreamExport};
+pub use account::{Latency, LatencySampling, ResponseType};
+use auth::settings::ExportSettings;
 use conf::{Map, Node, Place, Value};
 use moment::GoDuration;
 
 use crate::go_text::quoted;
 use crate::report::Report;
-
-/// How a service answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ResponseType {
-    /// One message.
-    #[default]
-    Singleton,
-    /// Any number of messages.
-    Stream,
-    /// One answer in several messages.
-    Chunked,
-}
-
-/// How often the latency of a service is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LatencySampling {
-    /// For this share of the requests, 1 to 100.
-    Percent(u8),
-    /// For requests whose headers ask for it.
-    Headers,
-}
-
-/// Where latencies of a service are published.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Latency {
-    /// How often.
-    pub sampling: LatencySampling,
-    /// Where.
-    pub subject: String,
-}
 
 /// What is exported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +48,27 @@ impl Export {
     /// Whether it is a stream.
     pub const fn is_stream(&self) -> bool {
         matches!(self.kind, ExportKind::Stream)
+    }
+}
+
+impl Export {
+    /// The same for the room that compiles it. Nothing if its subject is none.
+    pub(crate) fn settings(&self) -> Option<ExportSettings> {
+        let subject = self.subject.parse().ok()?;
+        let named = |names: &Vec<String>| names.iter().filter_map(|name| AccountName::parse(name).ok()).collect();
+        let access = match (self.account_token_position, &self.accounts) {
+            (0, None) => Access::Public,
+            (0, Some(names)) => Access::Approved(named(names)),
+            (position, _) => Access::Position(position),
+        };
+        Some(match &self.kind {
+            ExportKind::Stream => ExportSettings::Stream(StreamExport { subject, access }),
+            ExportKind::Service { response, threshold, latency, allow_trace } => {
+                let threshold = threshold.unwrap_or(DEFAULT_RESPONSE_THRESHOLD);
+                let (response, latency, allow_trace) = (*response, latency.clone(), *allow_trace);
+                ExportSettings::Service(ServiceExport { subject, access, response, threshold, latency, allow_trace })
+            }
+        })
     }
 }
 

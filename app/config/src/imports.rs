@@ -1,5 +1,6 @@
 //! `imports` of an account: what it takes from others.
 
+use account::{AccountName, LocalName};
 use conf::{Map, Node, Place};
 
 use crate::go_text::quoted;
@@ -43,6 +44,25 @@ impl Import {
     /// Whether it is a stream.
     pub const fn is_stream(&self) -> bool {
         matches!(self.kind, ImportKind::Stream { .. })
+    }
+}
+
+impl Import {
+    /// The same for the room that compiles it. Nothing if its account's name is none.
+    pub(crate) fn settings(&self) -> Option<account::Import> {
+        let account = AccountName::parse(&self.account).ok()?;
+        let kind = match &self.kind {
+            ImportKind::Stream { prefix, to, allow_trace } => {
+                let local = match (prefix, to) {
+                    (Some(prefix), _) => LocalName::Prefixed(prefix.clone()),
+                    (None, Some(to)) => LocalName::Mapped(to.clone()),
+                    (None, None) => LocalName::Same,
+                };
+                account::ImportKind::Stream { local, allow_trace: *allow_trace }
+            }
+            ImportKind::Service { to, share } => account::ImportKind::Service { to: to.clone(), share: *share },
+        };
+        Some(account::Import { account, subject: self.subject.clone(), kind, activated: false })
     }
 }
 

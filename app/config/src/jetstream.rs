@@ -5,12 +5,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use auth::ReadRule;
 use conf::{Map, Node, Value};
 use moment::GoDuration;
 use nkeys::Secret;
 
 use crate::go_text::{self, Shown, quoted};
 use crate::report::Report;
+use crate::support::Feature;
 
 /// How files are sealed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct JetStream {
     pub cipher: Cipher,
     /// API requests with unknown fields are refused.
     pub strict: bool,
+    /// Which subscribe permissions bind what users read from streams.
+    pub reading: ReadRule,
     /// When writes reach the disk.
     pub sync: Sync,
     /// A hint about leaf nodes that extend this domain.
@@ -152,6 +156,7 @@ impl Default for JetStream {
             previous_key: None,
             cipher: Cipher::default(),
             strict: true,
+            reading: ReadRule::default(),
             // Durable unless the operator chooses otherwise.
             sync: Sync::Always,
             extension_hint: None,
@@ -192,6 +197,7 @@ pub(crate) const KEYS: &[&str] = &[
     "prev_encryption_key",
     "cipher",
     "strict",
+    "subscribe_permissions",
     "sync_interval",
     "sync",
     "extension_hint",
@@ -236,6 +242,7 @@ pub(crate) fn read(node: &Node, jetstream: &mut JetStream, report: &mut Report<'
 
 fn read_key(key: &str, node: &Node, jetstream: &mut JetStream, report: &mut Report<'_>) {
     let lower = key.to_ascii_lowercase();
+    report.nothing_to_do(&lower, &node.place);
     match lower.as_str() {
         "strict" => match node.as_bool() {
             Some(strict) => jetstream.strict = strict,
@@ -244,6 +251,7 @@ fn read_key(key: &str, node: &Node, jetstream: &mut JetStream, report: &mut Repo
                 report.error(&node.place, text);
             }
         },
+        "subscribe_permissions" => read_reading(node, &mut jetstream.reading, report),
         "store" | "store_dir" | "storedir" => read_store_dir(node, jetstream, report),
         "sync" | "sync_interval" => read_sync(&lower, node, jetstream, report),
         "max_memory_store" | "max_mem_store" | "max_mem" => {
@@ -259,7 +267,10 @@ fn read_key(key: &str, node: &Node, jetstream: &mut JetStream, report: &mut Repo
         "cipher" => read_cipher(node, &mut jetstream.cipher, report),
         "extension_hint" => read_hint(node, jetstream, report),
         "limits" => read_limits(node, &mut jetstream.limits, report),
-        "tpm" => jetstream.tpm = read_tpm(node, &mut jetstream.cipher, report),
+        "tpm" => {
+            jetstream.tpm = read_tpm(node, &mut jetstream.cipher, report);
+            report.needs(Feature::Tpm, &node.place);
+        }
         "unique_tag" => {
             let tag = report.text(node).map(|tag| tag.trim().to_lowercase());
             jetstream.unique_tag = tag.filter(|tag| !tag.is_empty());
@@ -368,6 +379,27 @@ fn read_cipher(node: &Node, cipher: &mut Cipher, report: &mut Report<'_>) {
     };
 }
 
+fn read_reading(node: &Node, rule: &mut ReadRule, report: &mut Report<'_>) {
+    // Without quotes the word `off` is a truth value in this language.
+    if node.as_bool() == Some(false) {
+        *rule = ReadRule::Free;
+        return;
+    }
+    let Some(word) = report.text(node) else {
+        return;
+    };
+    *rule = match word.to_ascii_lowercase().as_str() {
+        "deny" => ReadRule::Denied,
+        "all" => ReadRule::Allowed,
+        "off" => ReadRule::Free,
+        _ => {
+            let text =
+                format!("subscribe_permissions of jetstream is \"deny\", \"all\" or \"off\", not {}", quoted(word));
+            return report.error(&node.place, text);
+        }
+    };
+}
+
 fn read_hint(node: &Node, jetstream: &mut JetStream, report: &mut Report<'_>) {
     match report.text(node).map(str::to_ascii_lowercase) {
         Some(hint) if ["will_extend", "no_extend"].contains(&hint.as_str()) => {
@@ -387,6 +419,7 @@ fn read_limits(node: &Node, limits: &mut JetStreamLimits, report: &mut Report<'_
         return;
     };
     for (key, value) in map.iter() {
+        report.nothing_to_do(&key.to_ascii_lowercase(), &value.place);
         match key.to_ascii_lowercase().as_str() {
             "max_ack_pending" => limits.max_ack_pending = limit(value, report),
             "max_ha_assets" => limits.max_ha_assets = limit(value, report),

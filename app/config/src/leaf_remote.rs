@@ -12,6 +12,7 @@ use crate::go_text::{Shown, quoted};
 use crate::permissions::{Queues, read_subjects};
 use crate::policy::Compression;
 use crate::report::Report;
+use crate::support::Feature;
 use crate::tls::{self, Context};
 use crate::url::{Url, read_url, read_urls};
 
@@ -114,6 +115,19 @@ impl LeafRemote {
             == (&other.urls, &other.account, &other.credentials, &other.seed)
     }
 
+    /// Whether two entries say the same, wherever they are written and in whatever order they name their servers.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let same_urls = self.urls.len() == other.urls.len() && self.urls.iter().all(|url| other.urls.contains(url));
+        let moved = Self {
+            urls: self.urls.clone(),
+            place: self.place.clone(),
+            deny_imports: same_rules(&other.deny_imports, &self.deny_imports),
+            deny_exports: same_rules(&other.deny_exports, &self.deny_exports),
+            ..other.clone()
+        };
+        same_urls && moved == *self
+    }
+
     /// What tells the link from others, without secrets.
     pub fn name(&self) -> String {
         let urls: Vec<String> = self.urls.iter().map(Url::to_string).collect();
@@ -124,6 +138,12 @@ impl LeafRemote {
         }
         name
     }
+}
+
+/// The rules as they are now where they are those they were: where a rule is written is not what it says.
+pub(crate) fn same_rules(was: &[RuleText], is: &[RuleText]) -> Vec<RuleText> {
+    let is_same = was.iter().map(|rule| &rule.text).eq(is.iter().map(|rule| &rule.text));
+    if is_same { is.to_vec() } else { was.to_vec() }
 }
 
 pub(crate) const KEYS: &[&str] = &[
@@ -317,6 +337,15 @@ fn check(node: &Node, map: &Map, remote: &LeafRemote, report: &mut Report<'_>) {
     }
     let is_websocket = |url: &Url| matches!(url.scheme.as_str(), "ws" | "wss");
     let websockets = remote.urls.iter().filter(|url| is_websocket(url)).count();
+    if websockets > 0 || remote.websocket_compression || remote.websocket_no_masking {
+        report.needs(Feature::LeafWebSocket, &node.place);
+    }
+    if remote.proxy.is_some() {
+        report.needs(Feature::LeafProxy, &node.place);
+    }
+    if remote.jetstream_migrate.is_some() {
+        report.needs(Feature::LeafMigrate, &node.place);
+    }
     if websockets > 0 && websockets < remote.urls.len() {
         let urls: Vec<String> = remote.urls.iter().map(Url::to_string).collect();
         let urls = crate::go_text::quoted_list(urls.iter().map(String::as_str));

@@ -10,6 +10,7 @@ use crate::leaf_remote::{self, LeafRemote};
 use crate::listener::{HostPort, Listen, read_advertise};
 use crate::policy::{Compression, WriteTimeout};
 use crate::report::Report;
+use crate::support::Feature;
 use crate::tls::{self, Context};
 
 /// The block.
@@ -154,8 +155,12 @@ fn read_key(key: &str, written: &str, node: &Node, leafnodes: &mut Leafnodes, re
         "isolate_leafnode_interest" | "isolate" => report.set_bool(node, &mut leafnodes.isolate_interest),
         "write_deadline" => {
             report.set_optional_duration("write_deadline", node, &mut leafnodes.write_deadline);
+            report.needs(Feature::LinkDeadlines, &node.place);
         }
-        "write_timeout" => WriteTimeout::read(node, &mut leafnodes.write_timeout, report),
+        "write_timeout" => {
+            WriteTimeout::read(node, &mut leafnodes.write_timeout, report);
+            report.needs(Feature::LinkDeadlines, &node.place);
+        }
         _ => report.unknown(written, node, KEYS),
     }
 }
@@ -184,7 +189,12 @@ fn read_authorization(node: &Node, target: &mut LeafAuthorization, report: &mut 
                 }
             }
             "users" => target.users = read_users(value, report),
-            "proxy_required" => report.set_bool(value, &mut target.proxy_required),
+            "proxy_required" => {
+                report.set_bool(value, &mut target.proxy_required);
+                if target.proxy_required {
+                    report.needs(Feature::LeafProxy, &value.place);
+                }
+            }
             _ => report.unknown(key, value, AUTHORIZATION_KEYS),
         }
     }
@@ -235,7 +245,12 @@ fn read_user(map: &Map, report: &mut Report<'_>) -> LeafUser {
             "user" | "username" => report.set_text(value, &mut user.user),
             "pass" | "password" => report.set_secret(value, &mut user.password),
             "account" => report.set_optional_text(value, &mut user.account),
-            "proxy_required" => report.set_bool(value, &mut user.proxy_required),
+            "proxy_required" => {
+                report.set_bool(value, &mut user.proxy_required);
+                if user.proxy_required {
+                    report.needs(Feature::LeafProxy, &value.place);
+                }
+            }
             _ => report.unknown(key, value, &["user", "username", "pass", "password", "account", "proxy_required"]),
         }
     }

@@ -26,7 +26,10 @@
 
 mod account_jetstream;
 mod accounts;
+mod audit;
+mod auth_chain;
 mod authorization;
+mod before_login;
 mod check;
 mod cluster;
 mod diagnostic;
@@ -54,6 +57,7 @@ mod permissions;
 mod policy;
 mod process;
 mod proxies;
+mod rates;
 mod report;
 mod settings;
 mod suggest;
@@ -66,16 +70,18 @@ mod websocket;
 
 pub use account_jetstream::AccountJetStream;
 pub use accounts::AccountSharing;
+pub use audit::Audit;
 pub use authorization::SingleLogin;
 pub use check::EQUAL_TO_VERSION;
 pub use cluster::{Cluster, MAX_ROUTE_PING_INTERVAL};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use diff::{Change, Effect, Part, ReloadRefused, all_live, diff};
+pub use diff_links::friendly as friendly_bytes;
 pub use exports::{Export, ExportKind, Latency, LatencySampling, ResponseType};
 pub use files::{environment, read_file};
 #[doc(hidden)]
 pub use flags::flag_names;
-pub use gateway::{Gateway, RemoteGateway};
+pub use gateway::{DEFAULT_GATEWAY_PORT, Gateway, MAX_GATEWAY_PING_INTERVAL, RemoteGateway};
 pub use identity::Identity;
 pub use imports::{Import, ImportKind};
 pub use jetstream::{Cipher, JetStream, JetStreamLimits, Sync, Tpm};

@@ -75,7 +75,7 @@ pub fn load_with(args: &[String], world: World<'_>, support: &Support) -> Result
         Some(path) => Some(read_tree(path, world)?),
         None => None,
     };
-    read_all(&flags, file.as_ref(), world, support)
+    read_all(&flags, file, world, support)
 }
 
 /// Reads a configuration text without a command line.
@@ -85,7 +85,7 @@ pub fn load_with(args: &[String], world: World<'_>, support: &Support) -> Result
 pub fn load_text(file: &str, text: &str, world: World<'_>, support: &Support) -> Result<Loaded, Diagnostics> {
     let tree = parse(file, text.as_bytes(), world)?;
     let flags = Flags { config_file: Some(file.to_owned()), ..Flags::default() };
-    read_all(&flags, Some(&tree), world, support)
+    read_all(&flags, Some(tree), world, support)
 }
 
 fn refused(mistake: Mistake) -> Diagnostics {
@@ -134,14 +134,15 @@ fn diagnostic(error: &conf::Error) -> Diagnostic {
     }
 }
 
-fn read_all(flags: &Flags, file: Option<&Map>, world: World<'_>, support: &Support) -> Result<Loaded, Diagnostics> {
+fn read_all(flags: &Flags, file: Option<Map>, world: World<'_>, support: &Support) -> Result<Loaded, Diagnostics> {
     let mut report = Report::new(world, support.opens_certificates());
     let mut draft = Draft::default();
+    let digest = file.as_ref().map(conf::digest);
     if let Some(tree) = file {
         if let (true, Some(path)) = (tree.is_empty(), &flags.config_file) {
             report.warnings.push(Diagnostic::plain(format!("{path}: config has no values or is empty")));
         }
-        draft.read(tree, &mut report);
+        draft.consume(tree, &mut report);
     }
     read_flags(flags, &mut draft, &mut report);
     let settings = check::finish(draft, support, &mut report);
@@ -149,7 +150,6 @@ fn read_all(flags: &Flags, file: Option<&Map>, world: World<'_>, support: &Suppo
     if !errors.is_empty() || (flags.is_test && !warnings.is_empty()) {
         return Err(Diagnostics { warnings, errors, is_usage: false });
     }
-    let digest = file.map(conf::digest);
     let action = match (&flags.config_file, &digest) {
         (Some(path), Some(digest)) if flags.is_test => {
             Action::Test(format!("nats-server: configuration file {path} is valid ({digest})"))

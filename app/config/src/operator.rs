@@ -206,16 +206,10 @@ impl Operator {
     }
 }
 
-/// What the claims of an account need of the server. Exports alone need nothing: who could use them has imports.
+/// What the claims of an account need of the server.
 fn needs_of_account(claims: &AccountClaims, place: &Place, report: &mut Report<'_>) {
-    for (is_used, feature) in [
-        (!claims.imports.is_empty(), Feature::Imports),
-        (claims.mappings.iter().next().is_some(), Feature::Mappings),
-        (!claims.authorization.auth_users.is_empty(), Feature::AuthCallout),
-    ] {
-        if is_used {
-            report.needs(feature, place);
-        }
+    if !claims.authorization.auth_users.is_empty() {
+        report.needs(Feature::AuthCallout, place);
     }
 }
 

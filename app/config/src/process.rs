@@ -31,11 +31,13 @@ pub struct Monitoring {
     pub https_port: Option<Port>,
     /// What every path begins with: `/`, or `/some/path` without a slash at its end.
     pub base_path: String,
+    /// Visitors log in as users of the system account.
+    pub login: bool,
 }
 
 impl Default for Monitoring {
     fn default() -> Self {
-        Self { host: None, http_port: None, https_port: None, base_path: "/".to_owned() }
+        Self { host: None, http_port: None, https_port: None, base_path: "/".to_owned(), login: false }
     }
 }
 
@@ -64,6 +66,7 @@ pub(crate) const KEYS: &[&str] = &[
     "monitor_port",
     "https_port",
     "http_base_path",
+    "http_login",
     "lame_duck_duration",
     "lame_duck_grace_period",
 ];
@@ -104,6 +107,7 @@ impl Monitoring {
                     self.set_https(port, node, report);
                 }
             }
+            "http_login" => report.set_bool(node, &mut self.login),
             "http_base_path" => {
                 if let Some(path) = report.text(node) {
                     self.base_path = clean_path(path);

@@ -1,10 +1,12 @@
 //! Everything the configuration says, as plain data that is already valid.
 
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroU16;
 
 use conf::Node;
 
 use crate::accounts::AccountSharing;
+use crate::audit::Audit;
 use crate::cluster::Cluster;
 use crate::gateway::Gateway;
 use crate::identity::Identity;
@@ -33,16 +35,22 @@ pub struct Settings {
     pub clients: Clients,
     /// Limits and times of client connections.
     pub limits: Limits,
+    /// What strangers may cost.
+    pub before_login: broker::BeforeLogin,
     /// The log.
     pub logging: Logging,
     /// The HTTP listener.
     pub monitoring: Monitoring,
+    /// The trail of who did what.
+    pub audit: Option<Audit>,
     /// Pid file and ports file.
     pub files: ProcessFiles,
     /// Shutting down politely.
     pub lame_duck: LameDuck,
     /// Users and accounts, as the auth room wants them. The login timeout is always there.
     pub auth: auth::settings::Settings,
+    /// Tells one set of nkey users from another, where the users themselves are not here any more.
+    pub nkey_users: Option<u64>,
     /// What accounts share and store, in the order of the accounts.
     pub sharing: Vec<AccountSharing>,
     /// There is no system account.
@@ -155,6 +163,30 @@ impl Settings {
             );
         }
         advice
+    }
+
+    /// What is compared when the configuration is read again: everything but the tenants, of which there may be very many.
+    #[must_use]
+    pub fn remembered(mut self) -> Self {
+        self.nkey_users = Some(self.hash_of_nkey_users());
+        if let Some(users) = &mut self.auth.authorization.users {
+            *users = Vec::new();
+        }
+        self.auth.accounts = Vec::new();
+        self.sharing = Vec::new();
+        self
+    }
+
+    /// See [`Settings::nkey_users`].
+    pub(crate) fn hash_of_nkey_users(&self) -> u64 {
+        if let Some(known) = self.nkey_users {
+            return known;
+        }
+        let listed = self.auth.authorization.users.iter().flatten();
+        let all = listed.chain(self.auth.accounts.iter().flat_map(|account| &account.users));
+        let mut hasher = std::hash::DefaultHasher::new();
+        all.filter_map(|user| user.nkey.as_ref()).for_each(|nkey| nkey.hash(&mut hasher));
+        hasher.finish()
     }
 
     fn has_plain_password(&self) -> bool {

@@ -240,6 +240,10 @@ impl<'n> Draft<'n> {
             self.settings.verify_and_map || self.settings.verify_cert_and_check_known_urls || context == Context::Peer;
         self.finish_suites(report);
         self.finish_certificates(block, report);
+        if context == Context::Listener && !self.settings.verify && !self.settings.crl_files.is_empty() {
+            let text = "revocation lists have no effect where no certificate is asked for";
+            report.error_with(&block.place, text, "set verify: true, or leave crl_files out");
+        }
         if let Some(node) = self.ocsp_peer {
             self.settings.ocsp_peer = ocsp::read_peer(node, report);
             if self.settings.ocsp_peer.is_some() {

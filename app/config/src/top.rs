@@ -9,8 +9,8 @@ use crate::settings::{CLIENT_KEYS, Settings};
 use crate::support::Feature;
 use crate::tls::Context;
 use crate::{
-    authorization, cluster, gateway, identity, jetstream, leafnodes, limits, logging, mqtt, ocsp, operator, process,
-    proxies, tls, websocket,
+    audit, authorization, before_login, cluster, gateway, identity, jetstream, leafnodes, limits, logging, mqtt, ocsp,
+    operator, process, proxies, tls, websocket,
 };
 
 /// Keys that belong to no file of their own.
@@ -40,6 +40,8 @@ const OTHER_KEYS: &[&str] = &[
     "ws",
     "mqtt",
     "proxies",
+    "audit",
+    "before_login",
     "prof_port",
     "prof_block_rate",
     "disable_sublist_cache",
@@ -63,6 +65,7 @@ pub(crate) struct Draft {
     pub(crate) callout_place: Option<Place>,
     pub(crate) operator_place: Option<Place>,
     pub(crate) resolver_place: Option<Place>,
+    pub(crate) jetstream_place: Option<Place>,
 }
 
 impl Draft {
@@ -70,6 +73,16 @@ impl Draft {
     pub(crate) fn read(&mut self, map: &Map, report: &mut Report<'_>) {
         for (key, node) in map.iter() {
             self.read_key(key, node, report);
+        }
+    }
+
+    /// Reads a tree to its end. Tenants are let go one by one once they are read: a tree with very many of them is large.
+    pub(crate) fn consume(&mut self, map: Map, report: &mut Report<'_>) {
+        for (key, node) in map.into_entries() {
+            match key.eq_ignore_ascii_case("accounts") {
+                true => accounts::consume(node, &mut self.accounts, report),
+                false => self.read_key(&key, &node, report),
+            }
         }
     }
 
@@ -117,7 +130,7 @@ impl Draft {
                     report.needs(Feature::AuthCallout, place);
                 }
             }
-            "accounts" => accounts::read(node, &mut self.accounts, report),
+            "accounts" => accounts::consume(node.clone(), &mut self.accounts, report),
             "mappings" | "maps" => {
                 settings.auth.global_mappings = accounts::read_global_mappings(node, report);
             }
@@ -139,6 +152,8 @@ impl Draft {
                 let is_on = !settings.auth.trusted_proxies.is_empty();
                 needs_if(is_on, Feature::Proxies, place, report);
             }
+            "audit" => settings.audit = audit::read(node, report),
+            "before_login" => before_login::read(node, &mut settings.before_login, report),
             _ => return self.read_link(key, node, report),
         }
         true
@@ -163,11 +178,12 @@ impl Draft {
             "jetstream" => {
                 jetstream::read(node, &mut settings.jetstream, report);
                 needs_if(settings.jetstream.enabled, Feature::JetStream, place, report);
+                self.jetstream_place = Some(place.clone());
             }
             "store_dir" | "storedir" => jetstream::read_store_dir(node, &mut settings.jetstream, report),
             "default_js_domain" => {
                 jetstream::read_default_domains(node, &mut settings.jetstream, report);
-                report.needs(Feature::JetStream, place);
+                report.needs(Feature::DefaultDomains, place);
             }
             "websocket" | "ws" => {
                 settings.websocket = websocket::read(node, report);
@@ -247,6 +263,8 @@ fn needs_if(is_on: bool, feature: Feature, place: &Place, report: &mut Report<'_
 pub fn known_keys() -> Vec<(&'static str, Vec<&'static str>)> {
     vec![
         ("top", keys()),
+        ("audit", audit::KEYS.to_vec()),
+        ("before_login", before_login::KEYS.to_vec()),
         ("authorization", authorization::KEYS.to_vec()),
         ("auth_callout", authorization::CALLOUT_KEYS.to_vec()),
         ("account", accounts::KEYS.to_vec()),
@@ -255,6 +273,7 @@ pub fn known_keys() -> Vec<(&'static str, Vec<&'static str>)> {
         ("export", crate::exports::KEYS.to_vec()),
         ("import", crate::imports::KEYS.to_vec()),
         ("user", crate::users::KEYS.to_vec()),
+        ("user limits", crate::rates::USER_KEYS.to_vec()),
         ("permissions", crate::permissions::KEYS.to_vec()),
         ("tls", tls::KEYS.to_vec()),
         ("cluster", cluster::KEYS.to_vec()),

@@ -7,6 +7,7 @@ use nkeys::{PublicKey, Role};
 
 use crate::go_text::quoted_list;
 use crate::permissions;
+use crate::rates;
 use crate::report::Report;
 use crate::support::Feature;
 
@@ -23,6 +24,7 @@ pub(crate) const KEYS: &[&str] = &[
     "connection_types",
     "clients",
     "proxy_required",
+    "limits",
 ];
 
 /// Reads an array of users.
@@ -32,7 +34,9 @@ pub(crate) fn read(node: &Node, report: &mut Report<'_>) -> Vec<UserSettings> {
         report.error(&node.place, format!("Expected users field to be an array, got {shown}"));
         return Vec::new();
     };
-    elements.iter().filter_map(|element| read_user(element, report)).collect()
+    let mut users = Vec::with_capacity(elements.len());
+    users.extend(elements.iter().filter_map(|element| read_user(element, report)));
+    users
 }
 
 fn read_user(node: &Node, report: &mut Report<'_>) -> Option<UserSettings> {
@@ -62,10 +66,13 @@ fn read_key(user: &mut UserSettings, key: &str, node: &Node, report: &mut Report
         "user" | "username" => report.set_optional_text(node, &mut user.user),
         "pass" | "password" => report.set_secret(node, &mut user.password),
         "nkey" => report.set_optional_text(node, &mut user.nkey),
-        "permission" | "permissions" | "authorization" => user.permissions = permissions::read(node, report),
+        "permission" | "permissions" | "authorization" => {
+            user.permissions = permissions::read(node, report).map(Box::new)
+        }
         "allowed_connection_types" | "connection_types" | "clients" => {
             user.allowed_connection_types = read_kinds(node, report);
         }
+        "limits" => rates::read_user_limits(node, &mut user.limits, report),
         "proxy_required" => {
             report.set_bool(node, &mut user.proxy_required);
             if user.proxy_required {
@@ -91,7 +98,7 @@ fn check(node: &Node, map: &Map, mut user: UserSettings, report: &mut Report<'_>
             report.error(place, "Nkey users do not take usernames or passwords");
         }
         _ => {
-            user.distinguished = user.user.as_deref().and_then(distinguished);
+            user.distinguished = user.user.as_deref().and_then(distinguished).map(Box::new);
             return Some(user);
         }
     }

@@ -73,6 +73,7 @@ pub fn client_settings(
         never_stall: limits.no_fast_producer_stall,
         max_traced_bytes: settings.logging.max_traced_bytes,
         trace_headers: settings.logging.trace_headers,
+        before_login: settings.before_login.clone(),
         about: About {
             tags: settings.identity.tags.clone(),
             metadata: settings.identity.metadata.clone(),

@@ -1,10 +1,12 @@
-//! Who is let in before anything is read: the limit of connections, and of strangers from one address.
+//! Who is let in before anything is read: bans, the limit of connections, and of strangers from one address.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use broker::Hub;
 use net::{AcceptGate, Refused};
+
+use crate::system::wall;
 
 /// Counts clients in, up to `max_connections`.
 #[derive(Default)]
@@ -20,7 +22,7 @@ impl ConnectionGate {
 impl AcceptGate for ConnectionGate {
     fn admit(&self, address: SocketAddr) -> Result<(), Option<Refused>> {
         let Some(hub) = self.0.get() else { return Err(None) };
-        if !hub.admit_stranger(address.ip()) {
+        if !hub.admit_stranger(address.ip(), wall()) {
             return Err(None);
         }
         if hub.admit_client() {
@@ -28,5 +30,23 @@ impl AcceptGate for ConnectionGate {
         }
         hub.stranger_left(address.ip());
         Err(Some(Refused { error: "maximum connections exceeded", info_first: true }))
+    }
+}
+
+/// Lets other servers in: as many as there are, but not many strangers from one address.
+#[derive(Default)]
+pub struct ServerGate(OnceLock<Arc<Hub>>);
+
+impl ServerGate {
+    /// From now on the hub is asked. Before that nobody is let in.
+    pub fn open(&self, hub: &Arc<Hub>) {
+        self.0.get_or_init(|| hub.clone());
+    }
+}
+
+impl AcceptGate for ServerGate {
+    fn admit(&self, address: SocketAddr) -> Result<(), Option<Refused>> {
+        let admitted = self.0.get().is_some_and(|hub| hub.admit_stranger(address.ip(), wall()));
+        if admitted { Ok(()) } else { Err(None) }
     }
 }

@@ -23,6 +23,10 @@ const REPEAT_AFTER: Duration = Duration::from_secs(60);
 /// Texts remembered for that. Beyond it the memory is cleared: repeating a line is better than growing.
 const REPEATS_MAX: usize = 4096;
 
+/// Different errors of strangers that are written within a second. A worker that writes lines reads nobody: whoever is refused for
+/// ever new reasons must not keep the others waiting. The rest is a number.
+const ERRORS_PER_SECOND_MAX: u32 = 200;
+
 /// Where and how to log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogSettings {
@@ -66,7 +70,47 @@ pub struct Log {
     debug: AtomicBool,
     trace: AtomicBool,
     trace_system: AtomicBool,
-    said: Mutex<HashMap<String, Instant>>,
+    said: Mutex<Said>,
+}
+
+/// What was said lately of what may come in floods.
+#[derive(Default)]
+struct Said {
+    texts: HashMap<String, Instant>,
+    /// The second that is counted, by its begin.
+    second: Option<Instant>,
+    written: u32,
+    withheld: u64,
+}
+
+/// Whether something is to be written.
+#[derive(Debug, PartialEq, Eq)]
+enum Say {
+    /// Yes, and before it that so many lines were not.
+    It(u64),
+    /// No: it was lately, or too much is.
+    Nothing,
+}
+
+impl Said {
+    fn say(&mut self, about: &str, now: Instant) -> Say {
+        if self.texts.get(about).is_some_and(|at| now.duration_since(*at) < REPEAT_AFTER) {
+            return Say::Nothing;
+        }
+        if self.second.is_none_or(|begun| now.duration_since(begun) >= Duration::from_secs(1)) {
+            (self.second, self.written) = (Some(now), 0);
+        }
+        if self.written >= ERRORS_PER_SECOND_MAX {
+            self.withheld += 1;
+            return Say::Nothing;
+        }
+        self.written += 1;
+        if self.texts.len() >= REPEATS_MAX {
+            self.texts.clear();
+        }
+        self.texts.insert(about.to_owned(), now);
+        Say::It(std::mem::take(&mut self.withheld))
+    }
 }
 
 impl Log {
@@ -148,10 +192,17 @@ impl Log {
         self.write(Level::Error, text);
     }
 
-    /// An error that may come in floods: the same `about` is written once a minute.
+    /// An error that may come in floods: the same `about` is written once a minute, and only so many in a second.
     pub fn error_once(&self, about: &str, text: &str) {
-        if self.is_news(about) {
-            self.error(text);
+        let said = self.said.lock().map(|mut said| said.say(about, Instant::now()));
+        match said.unwrap_or(Say::It(0)) {
+            Say::Nothing => {}
+            Say::It(withheld) => {
+                if withheld > 0 {
+                    self.warn(&format!("{withheld} errors before this one were not written: too many came at once"));
+                }
+                self.error(text);
+            }
         }
     }
 
@@ -172,19 +223,6 @@ impl Log {
         if self.traces() {
             self.write(Level::Trace, text);
         }
-    }
-
-    fn is_news(&self, about: &str) -> bool {
-        let now = Instant::now();
-        let Ok(mut said) = self.said.lock() else { return true };
-        if said.get(about).is_some_and(|at| now.duration_since(*at) < REPEAT_AFTER) {
-            return false;
-        }
-        if said.len() >= REPEATS_MAX {
-            said.clear();
-        }
-        said.insert(about.to_owned(), now);
-        true
     }
 
     fn write(&self, level: Level, text: &str) {
@@ -233,11 +271,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_trouble_is_news_once_a_minute() {
-        let log = Log::open(LogSettings::default()).unwrap();
-        assert!(log.is_news("user bob"));
-        assert!(!log.is_news("user bob"));
-        assert!(log.is_news("user eve"));
+    fn a_flood_of_different_errors_is_cut_and_the_rest_is_a_number() {
+        let (mut said, begin) = (Said::default(), Instant::now());
+        let written = |said: &mut Said, at: Instant, kind: &str| {
+            (0..1_000).filter(|number| said.say(&format!("{kind} {number}"), at) == Say::It(0)).count()
+        };
+        assert_eq!(written(&mut said, begin, "a"), ERRORS_PER_SECOND_MAX as usize);
+        assert_eq!(said.say("a 0", begin), Say::Nothing, "it was said");
+        let later = begin + Duration::from_secs(1);
+        let withheld = 1_000 - u64::from(ERRORS_PER_SECOND_MAX);
+        assert_eq!(said.say("b", later), Say::It(withheld));
+        assert_eq!(said.say("c", later), Say::It(0), "it is told once");
+    }
+
+    #[test]
+    fn the_same_trouble_is_said_once_a_minute() {
+        let (mut said, now) = (Said::default(), Instant::now());
+        assert_eq!(said.say("user bob", now), Say::It(0));
+        assert_eq!(said.say("user bob", now), Say::Nothing);
+        assert_eq!(said.say("user eve", now), Say::It(0));
+        assert_eq!(said.say("user bob", now + REPEAT_AFTER), Say::It(0));
     }
 
     #[test]

@@ -3,16 +3,27 @@
 #![allow(unreachable_pub, reason = "`pub` says what a module offers to the others; a binary has no outside")]
 
 mod accounts;
+mod audit;
+mod callout;
+mod certificates;
 mod chronicle;
 mod compose;
+mod counsel;
+mod explain;
 mod gate;
 mod identity;
+mod jetstream;
+mod links;
 mod log;
 mod monitoring;
+mod ocsp;
 mod process_files;
 mod serve;
 mod signals;
 mod system;
+mod system_account;
+mod tools;
+mod trust;
 mod usage;
 
 use std::process::ExitCode;
@@ -27,8 +38,8 @@ use crate::signals::Request;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+    match tools::run(&arguments).unwrap_or_else(|| run(&arguments).map(|()| ExitCode::SUCCESS)) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("nats-server: {error}");
             ExitCode::FAILURE
@@ -36,9 +47,21 @@ fn main() -> ExitCode {
     }
 }
 
-/// Reads flags and file.
+/// The stack of the thread that reads the configuration: that of a main thread.
+const READING_STACK_BYTES: usize = 8 << 20;
+
+/// Reads flags and file, on a thread of its own: the system's allocator gives each thread memory of its own, so that what a large
+/// configuration takes does not lie among what is made of it, and can go back to the system as a whole.
 fn load(arguments: &[String]) -> Result<Loaded, Diagnostics> {
-    config::load(arguments, World { environment: &config::environment, read_file: &config::read_file })
+    let read = || config::load(arguments, World { environment: &config::environment, read_file: &config::read_file });
+    std::thread::scope(|scope| {
+        let reader = std::thread::Builder::new().name("config".into()).stack_size(READING_STACK_BYTES);
+        match reader.spawn_scoped(scope, read) {
+            Ok(reading) => reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // Without a thread it is read here.
+            Err(_) => read(),
+        }
+    })
 }
 
 fn run(arguments: &[String]) -> Result<(), String> {
@@ -56,25 +79,32 @@ fn run(arguments: &[String]) -> Result<(), String> {
             println!("nats-server: v{}", identity::REFERENCE_VERSION);
             println!("bulwark: v{}", identity::OWN_VERSION);
         }
-        Action::Help => print!("{}", usage::USAGE),
+        Action::Help => print!("{}\n{}", usage::USAGE, tools::USAGE),
         Action::HelpTls => print!("{}", usage::TLS),
         Action::Test(text) => eprintln!("{}", text.trim_end()),
         Action::Signal { command, target } => signals::send(command, target)?,
-        Action::Run => serve(arguments, &loaded)?,
+        Action::Run => return serve(arguments, loaded),
     }
     Ok(())
 }
 
-fn serve(arguments: &[String], loaded: &Loaded) -> Result<(), String> {
+fn serve(arguments: &[String], loaded: Loaded) -> Result<(), String> {
     for warning in &loaded.warnings {
         eprintln!("{}", warning.to_string().trim_end());
     }
     let log = Log::open(compose::log_settings(&loaded.settings)).map_err(|error| error.to_string())?;
     let log = Arc::new(log);
     let (sender, requests) = channel();
-    listen_for_signals(sender, log.clone()).map_err(|error| format!("cannot listen for signals: {error}"))?;
-    let server = Server::start(loaded, log.clone()).inspect_err(|error| log.fatal(error))?;
-    obey(&server, arguments, &requests);
+    listen_for_signals(sender.clone(), log.clone()).map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let again = arguments.to_vec();
+    let reader = Box::new(move || load(&again).map_err(|error| error.to_string().trim_end().to_owned()));
+    let server = Server::start(loaded, log.clone(), reader).inspect_err(|error| log.fatal(error))?;
+    let revoked = move || {
+        // The receiver lives as long as the process.
+        let _ = sender.send(Request::Stop);
+    };
+    server.keep_certificates(revoked).map_err(|error| format!("cannot look after the certificates: {error}"))?;
+    obey(&server, &requests);
     Ok(())
 }
 
@@ -87,7 +117,7 @@ fn listen_for_signals(sender: Sender<Request>, log: Arc<Log>) -> std::io::Result
 }
 
 /// Does what signals ask for, until one asks to stop.
-fn obey(server: &Arc<Server>, arguments: &[String], requests: &Receiver<Request>) {
+fn obey(server: &Arc<Server>, requests: &Receiver<Request>) {
     let (gone, left) = channel::<()>();
     let mut gone = Some(gone);
     loop {
@@ -95,10 +125,8 @@ fn obey(server: &Arc<Server>, arguments: &[String], requests: &Receiver<Request>
             Ok(Request::Stop) => break,
             Ok(Request::Terminate) if server.is_lame_duck() => {}
             Ok(Request::Terminate) => break,
-            Ok(Request::Reload) => match load(arguments) {
-                Ok(loaded) => server.reload(&loaded),
-                Err(error) => server.reload_failed(error.to_string().trim_end()),
-            },
+            // What went wrong is in the log.
+            Ok(Request::Reload) => drop(server.reload()),
             Ok(Request::ReopenLog) => server.reopen_log(),
             Ok(Request::LameDuck) => {
                 if let Some(gone) = gone.take() {

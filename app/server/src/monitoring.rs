@@ -1,15 +1,23 @@
 //! The HTTP monitor: when there is one, what it is told of the whole server, and who is warned.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use api::monitoring::Trustz;
+use auth::{Admission, Attempt, ConnectionKind};
 use broker::Hub;
 use config::{Loaded, WriteTimeout};
 use moment::Timestamp;
-use monitor::{Monitor, MonitorSettings, Portrait, ServerFacts};
+use monitor::{Monitor, MonitorSettings, Observatory, Portrait, ServerFacts, SharedTls};
+use secret::Secret;
 
+use crate::certificates::Certificates;
+use crate::jetstream::JetStream;
 use crate::log::Log;
+use crate::system_account::ban_details;
+use crate::trust::Trust;
 
 /// How long a TLS handshake may take where nothing is said.
 const TLS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -17,18 +25,50 @@ const TLS_TIMEOUT: Duration = Duration::from_secs(2);
 /// The monitor of a server, if it has one.
 pub(crate) struct Monitoring {
     facts: Arc<Facts>,
+    observatory: Arc<Observatory>,
     monitor: Option<Monitor>,
+    tls: Option<SharedTls>,
 }
 
 /// What the monitor asks.
 struct Facts {
     log: Arc<Log>,
+    certificates: Arc<Certificates>,
+    hub: Arc<Hub>,
+    asks_who: AtomicBool,
+    trust: Arc<Trust>,
     portrait: Mutex<Portrait>,
+    jetstream: OnceLock<Arc<JetStream>>,
 }
 
 impl ServerFacts for Facts {
     fn portrait(&self) -> Portrait {
-        self.portrait.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let known = self.portrait.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Portrait { tls_cert_not_after: self.certificates.not_after(), ..known }
+    }
+
+    fn asks_who(&self) -> bool {
+        self.asks_who.load(Ordering::Relaxed)
+    }
+
+    /// The users of the system account may look: they are judged like a login of a client.
+    fn admits(&self, user: &str, password: &str, from: IpAddr) -> bool {
+        let from = from.to_canonical();
+        let mut attempt = Attempt { address: Some(from), ..Attempt::silent(ConnectionKind::Standard) };
+        attempt.credentials.user = Some(user.to_owned());
+        attempt.credentials.password = Some(Secret::new(password.to_owned()));
+        let verdict = auth::authenticate(&self.hub.directory(), &attempt, now());
+        let bans = self.hub.bans();
+        let is_welcome = |admission: &Admission| bans.on_admission(from, admission, now()).is_none();
+        verdict.admitted().is_some_and(|admission| admission.account.system && is_welcome(&admission))
+    }
+
+    fn trust(&self) -> Trustz {
+        self.trust.document(self.certificates.details(), ban_details(&self.hub.bans(), now()))
+    }
+
+    fn streams(&self) -> Option<api::monitoring::Jsz> {
+        self.jetstream.get()?.totals()
     }
 
     fn warn(&self, text: &str) {
@@ -41,16 +81,43 @@ impl Monitoring {
     ///
     /// # Errors
     /// With the text for the user, if the port cannot be had.
-    pub(crate) fn start(loaded: &Loaded, hub: &Arc<Hub>, log: &Arc<Log>) -> Result<Self, String> {
+    pub(crate) fn start(
+        loaded: &Loaded,
+        hub: &Arc<Hub>,
+        certificates: &Arc<Certificates>,
+        trust: &Arc<Trust>,
+        log: &Arc<Log>,
+    ) -> Result<Self, String> {
         let portrait = Mutex::new(portrait(loaded, hub, now()));
-        let facts = Arc::new(Facts { log: log.clone(), portrait });
+        let asks_who = AtomicBool::new(loaded.settings.monitoring.login);
+        let (certificates, trust, jetstream) = (certificates.clone(), trust.clone(), OnceLock::new());
+        let (to_log, of_hub) = (log.clone(), hub.clone());
+        let facts = Facts { log: to_log, hub: of_hub, certificates, asks_who, trust, portrait, jetstream };
+        let facts = Arc::new(facts);
         hub.ledger().keep_closed(loaded.settings.limits.max_closed_clients);
-        let monitor = listen(loaded, hub, &facts, log).transpose();
-        Ok(Self { facts, monitor: monitor.map_err(|error| format!("Can't start monitoring: {error}"))? })
+        let observatory = Observatory::new(hub.clone(), facts.clone());
+        let tls = https(&loaded.settings)?.map(|tls| Arc::new(RwLock::new(tls)));
+        let monitor = listen(loaded, &observatory, tls.clone(), log).transpose();
+        let monitor = monitor.map_err(|error| format!("Can't start monitoring: {error}"))?;
+        Ok(Self { facts, observatory, monitor, tls })
     }
 
-    /// The configuration has changed.
-    pub(crate) fn reloaded(&self, loaded: &Loaded, hub: &Hub) {
+    /// From now on the documents say what streams there are.
+    pub(crate) fn tell(&self, jetstream: &Arc<JetStream>) {
+        self.facts.jetstream.get_or_init(|| jetstream.clone());
+    }
+
+    /// The documents, for the system account's services.
+    pub(crate) fn observatory(&self) -> &Arc<Observatory> {
+        &self.observatory
+    }
+
+    /// The configuration has changed. `tls` was made for it with [`https`].
+    pub(crate) fn reloaded(&self, loaded: &Loaded, hub: &Hub, tls: Option<Arc<tls::ServerTls>>) {
+        if let (Some(shared), Some(tls)) = (&self.tls, tls) {
+            *shared.write().unwrap_or_else(PoisonError::into_inner) = tls;
+        }
+        self.facts.asks_who.store(loaded.settings.monitoring.login, Ordering::Relaxed);
         hub.ledger().keep_closed(loaded.settings.limits.max_closed_clients);
         let mut known = self.facts.portrait.lock().unwrap_or_else(PoisonError::into_inner);
         *known = portrait(loaded, hub, known.start);
@@ -58,7 +125,8 @@ impl Monitoring {
 
     /// Where the monitor listens, for the ports file.
     pub(crate) fn ports(&self) -> Vec<(&'static str, SocketAddr)> {
-        self.monitor.iter().map(|monitor| ("http", monitor.address())).collect()
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.monitor.iter().map(|monitor| (scheme, monitor.address())).collect()
     }
 
     /// Stops it.
@@ -71,27 +139,51 @@ impl Monitoring {
 
 fn listen(
     loaded: &Loaded,
-    hub: &Arc<Hub>,
-    facts: &Arc<Facts>,
+    observatory: &Arc<Observatory>,
+    tls: Option<SharedTls>,
     log: &Log,
 ) -> Option<Result<Monitor, monitor::MonitorError>> {
     let config::Settings { monitoring, clients, .. } = &loaded.settings;
     let host = monitoring.host.clone().unwrap_or_else(|| clients.host.clone());
     let settings = MonitorSettings {
         host: host.clone(),
-        port: monitoring.http_port?.number(),
+        port: monitoring.http_port.or(monitoring.https_port)?.number(),
         base_path: monitoring.base_path.clone(),
         ..MonitorSettings::default()
     };
-    let started = Monitor::start(settings, hub.clone(), facts.clone());
-    Some(started.inspect(|monitor| announce(log, &host, monitor.address())))
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let started = Monitor::start(settings, observatory.clone(), tls);
+    Some(started.inspect(|monitor| announce(log, scheme, &host, monitor.address(), monitoring.login)))
 }
 
-fn announce(log: &Log, host: &str, at: SocketAddr) {
-    log.notice(&format!("Starting http monitor on {host}:{}", at.port()));
-    if !at.ip().to_canonical().is_loopback() {
-        log.warn("The http monitor can be reached from other hosts and asks nobody who they are; keep its port inside");
+fn announce(log: &Log, scheme: &str, host: &str, at: SocketAddr, asks_who: bool) {
+    log.notice(&format!("Starting {scheme} monitor on {host}:{}", at.port()));
+    let is_near = at.ip().to_canonical().is_loopback();
+    if !is_near && !asks_who {
+        log.warn(&format!(
+            "The {scheme} monitor can be reached from other hosts and asks nobody who they are; keep its port inside, or set http_login"
+        ));
+    } else if !is_near && scheme == "http" {
+        log.warn("Visitors of the http monitor log in over connections that others may read; use https_port");
     }
+}
+
+/// The TLS of the monitor, if it is to speak it: that of the client listener, without a look at visitors' certificates.
+///
+/// # Errors
+/// With the text for the user, if the files cannot be used.
+pub(crate) fn https(settings: &config::Settings) -> Result<Option<Arc<tls::ServerTls>>, String> {
+    let (Some(_), Some(block)) = (settings.monitoring.https_port, &settings.tls) else { return Ok(None) };
+    let block = tls::Settings {
+        verify: false,
+        verify_and_map: false,
+        verify_cert_and_check_known_urls: false,
+        ocsp_peer: None,
+        pinned_certs: tls::PinnedCerts::default(),
+        ..block.clone()
+    };
+    let read = |path: &std::path::Path| std::fs::read(path);
+    tls::ServerTls::build(&block, &read).map(|tls| Some(Arc::new(tls))).map_err(|error| error.to_string())
 }
 
 fn portrait(loaded: &Loaded, hub: &Hub, start: Timestamp) -> Portrait {

@@ -26,6 +26,8 @@ pub struct Ports {
     pub monitoring: Vec<(&'static str, SocketAddr)>,
     /// Route listeners.
     pub cluster: Vec<(&'static str, SocketAddr)>,
+    /// Leaf node listeners.
+    pub leafnodes: Vec<(&'static str, SocketAddr)>,
 }
 
 /// The ports file; removed when this is dropped.
@@ -57,7 +59,12 @@ impl Drop for PortsFile {
 impl Ports {
     fn to_json(&self) -> String {
         let mut kinds = serde_json::Map::new();
-        for (kind, listeners) in [("nats", &self.nats), ("monitoring", &self.monitoring), ("cluster", &self.cluster)] {
+        for (kind, listeners) in [
+            ("nats", &self.nats),
+            ("monitoring", &self.monitoring),
+            ("cluster", &self.cluster),
+            ("leafnodes", &self.leafnodes),
+        ] {
             let urls: Vec<String> = listeners.iter().flat_map(|(scheme, at)| urls(scheme, *at)).collect();
             if !urls.is_empty() {
                 kinds.insert(kind.into(), urls.into());

@@ -4,7 +4,9 @@
 //! users or credentials (that is `auth`), counts no connections (the broker does) and fetches no claims.
 //!
 //! The types: [`AccountName`], [`Limits`], [`Account`] and [`Accounts`], the set that is built once from settings and
-//! then only read. [`AccountIds`] gives every name a small number that stays the same over reloads.
+//! then only read. [`AccountIds`] gives every name a small number that stays the same over reloads. What accounts share
+//! with each other is compiled with the set: [`Exports`] and [`Import`]s as written become [`StreamImport`]s and
+//! [`ServiceImport`]s that may stand, and [`SharingError`]s for those that may not.
 //!
 //! ```
 //! use account::{Account, AccountIds, AccountName, Accounts};
@@ -24,10 +26,17 @@ mod accounts;
 mod limits;
 mod mapping;
 mod name;
+mod rate;
+mod sharing;
 mod tenant;
 
-pub use accounts::{AccountError, Accounts, MAX_ACCOUNTS};
+pub use accounts::{AccountError, Accounts, Changed, MAX_ACCOUNTS};
 pub use limits::Limits;
 pub use mapping::{Destination, MAX_MAPPINGS, Mapped, Mapping, MappingError, Mappings};
 pub use name::{AccountId, AccountIds, AccountName, GLOBAL, MAX_ACCOUNT_NAME_BYTES, NameError, SYSTEM};
+pub use rate::{Rate, Rates};
+pub use sharing::{
+    Access, DEFAULT_RESPONSE_THRESHOLD, Exports, Import, ImportKind, Latency, LatencySampling, LocalName, MAX_IMPORTS,
+    ResponseType, ServiceExport, ServiceImport, Sharing, SharingError, StreamExport, StreamImport,
+};
 pub use tenant::{Account, Sampling, TraceDest};

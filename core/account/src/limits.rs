@@ -1,5 +1,7 @@
 //! What an account may use.
 
+use crate::rate::{Rate, Rates};
+
 /// Limits of one account. `None` is unlimited; zero is a limit that nothing fits under.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -11,6 +13,8 @@ pub struct Limits {
     pub max_payload: Option<u64>,
     /// Leaf node connections at the same time.
     pub max_leafnodes: Option<u64>,
+    /// What its clients may publish together.
+    pub rates: Rates,
 }
 
 impl Limits {
@@ -28,6 +32,11 @@ pub(crate) fn tighter(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     }
 }
 
+/// The slower of two rates, with its burst.
+fn slower(one: Option<Rate>, other: Option<Rate>) -> Option<Rate> {
+    one.into_iter().chain(other).min_by_key(|rate| (rate.per_second(), rate.burst()))
+}
+
 impl Limits {
     /// The tighter of both, limit by limit.
     #[must_use]
@@ -37,6 +46,10 @@ impl Limits {
             max_subscriptions: tighter(self.max_subscriptions, other.max_subscriptions),
             max_payload: tighter(self.max_payload, other.max_payload),
             max_leafnodes: tighter(self.max_leafnodes, other.max_leafnodes),
+            rates: Rates {
+                messages: slower(self.rates.messages, other.rates.messages),
+                bytes: slower(self.rates.bytes, other.rates.bytes),
+            },
         }
     }
 }

@@ -111,6 +111,25 @@ impl Mapping {
         &self.source
     }
 
+    /// Where it leads: the cluster a destination is for, the sum of the weights up to it, the destination as written.
+    pub fn destinations(&self) -> impl Iterator<Item = (Option<&str>, u8, &[u8])> {
+        let everywhere = self.everywhere.iter().map(|(weight, to)| (None, *weight, to.destination()));
+        let scoped = self.by_cluster.iter().flat_map(|(cluster, choice)| {
+            choice.iter().map(move |(weight, to)| (Some(cluster.as_str()), *weight, to.destination()))
+        });
+        everywhere.chain(scoped)
+    }
+
+    /// Subjects that this mapping moves to this one somewhere, as far as that can be told from its destinations.
+    pub fn moved_from(&self, subject: Subject<'_>) -> Vec<Vec<u8>> {
+        let scopes = [&self.everywhere].into_iter().chain(self.by_cluster.values());
+        let back = |(_, transform): &(u8, Transform)| match self.source.is_literal() {
+            true => Some(self.source.as_bytes().to_vec()),
+            false => transform.reverse().map(|back| back.apply(subject, 0)),
+        };
+        scopes.flatten().filter_map(back).collect()
+    }
+
     fn choose(&self, cluster: Option<&str>, chance: u32) -> Option<&Transform> {
         let scoped = cluster.and_then(|cluster| self.by_cluster.get(cluster));
         let choice = scoped.unwrap_or(&self.everywhere);

@@ -1,11 +1,14 @@
 //! One account.
 
+use std::sync::Arc;
+
 use nkeys::PublicKey;
 use subject::Filter;
 
 use crate::limits::Limits;
 use crate::mapping::Mappings;
 use crate::name::{AccountId, AccountName};
+use crate::sharing::{Exports, Import, Sharing};
 
 /// An account as configured or claimed. Immutable; a reload makes new ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +25,12 @@ pub struct Account {
     pub trace: Option<TraceDest>,
     /// How what its clients publish is moved.
     pub mappings: Mappings,
+    /// What it offers to other accounts.
+    pub exports: Exports,
+    /// What it wants of other accounts, as written.
+    pub imports: Vec<Import>,
+    /// What of that may stand among all accounts. Compiled when the set is built.
+    pub sharing: Arc<Sharing>,
     /// It is the system account.
     pub system: bool,
 }
@@ -36,6 +45,9 @@ impl Account {
             limits: Limits::default(),
             trace: None,
             mappings: Mappings::default(),
+            exports: Exports::default(),
+            imports: Vec::new(),
+            sharing: Arc::default(),
             system: false,
         }
     }

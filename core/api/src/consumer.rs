@@ -199,11 +199,18 @@ impl ConsumerConfig {
             "sourcing" => self.sourcing = field.flag()?,
             "pause_until" => self.pause_until = Some(field.time()?),
             "priority_groups" => self.priority_groups = field.list(Field::text)?,
-            "priority_policy" => self.priority_policy = PriorityPolicy::read(field)?,
+            "priority_policy" => self.priority_policy = PriorityPolicy::read(field).map_err(unknown_policy)?,
             "priority_timeout" => self.priority_timeout = field.nanos()?,
             _ => return Ok(false),
         }
         Ok(true)
+    }
+}
+
+fn unknown_policy(fault: Fault) -> Fault {
+    match fault {
+        Fault::Word(word) => Fault::Syntax(format!("unknown priority policy: {word:?}")),
+        other => other,
     }
 }
 

@@ -295,6 +295,10 @@ table! {
     10227 400 MESSAGE_SOURCE_HDR_NOT_ALLOWED "message stream source header is not allowed"
 }
 
+/// What this server refuses and the reference does not: reading, on behalf of a user, what the user may not subscribe to.
+/// The number is far from those of the reference.
+pub const READ_NOT_PERMITTED: ErrorKind = ErrorKind { code: 403, err_code: 19_001, text: "{denial}" };
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -47,7 +47,7 @@ pub enum Fault {
     /// A field holds something else than it should.
     Type {
         /// What was found.
-        found: &'static str,
+        found: String,
         /// Which field, with the name of what holds it.
         field: String,
         /// What is wanted.
@@ -113,7 +113,7 @@ pub fn read_object(
     mut read: impl FnMut(Field<'_>) -> Result<bool, Fault>,
 ) -> Result<(), Fault> {
     let Value::Object(object) = value else {
-        return Err(Fault::Type { found: kind(value), field: holder.to_owned(), wanted: "object" });
+        return Err(Fault::Type { found: kind(value).to_owned(), field: holder.to_owned(), wanted: "object" });
     };
     for (name, value) in object.iter().filter(|(_, value)| !value.is_null()) {
         let lower = name.to_ascii_lowercase();
@@ -137,7 +137,19 @@ fn kind(value: &Value) -> &'static str {
 
 impl<'a> Field<'a> {
     fn wrong(&self, wanted: &'static str) -> Fault {
-        Fault::Type { found: kind(self.value), field: format!("{}.{}", self.holder, self.name), wanted }
+        let found = kind(self.value).to_owned();
+        Fault::Type { found, field: format!("{}.{}", self.holder, self.name), wanted }
+    }
+
+    /// A number was wanted, and not this one.
+    fn wrong_number(&self, wanted: &'static str) -> Fault {
+        match self.value {
+            Value::Number(number) => {
+                let field = format!("{}.{}", self.holder, self.name);
+                Fault::Type { found: format!("number {number}"), field, wanted }
+            }
+            _ => self.wrong(wanted),
+        }
     }
 
     /// The value itself.
@@ -162,22 +174,22 @@ impl<'a> Field<'a> {
 
     /// A number with a sign.
     pub fn int(&self) -> Result<i64, Fault> {
-        self.value.as_i64().ok_or_else(|| self.wrong("int"))
+        self.value.as_i64().ok_or_else(|| self.wrong_number("int"))
     }
 
     /// A number of at most 32 bits with a sign.
     pub fn int32(&self) -> Result<i32, Fault> {
-        self.value.as_i64().and_then(|number| i32::try_from(number).ok()).ok_or_else(|| self.wrong("int32"))
+        self.value.as_i64().and_then(|number| i32::try_from(number).ok()).ok_or_else(|| self.wrong_number("int32"))
     }
 
     /// A number without a sign.
     pub fn uint(&self) -> Result<u64, Fault> {
-        self.value.as_u64().ok_or_else(|| self.wrong("uint64"))
+        self.value.as_u64().ok_or_else(|| self.wrong_number("uint64"))
     }
 
     /// Nanoseconds.
     pub fn nanos(&self) -> Result<i64, Fault> {
-        self.value.as_i64().ok_or_else(|| self.wrong("time.Duration"))
+        self.value.as_i64().ok_or_else(|| self.wrong_number("time.Duration"))
     }
 
     /// A moment.

@@ -18,15 +18,18 @@
 //! # Ok::<(), json::Fault>(())
 //! ```
 
+pub mod advisories;
 pub mod calls;
 pub mod consumer;
 pub mod errors;
 pub mod json;
 pub mod monitoring;
 pub mod name;
+pub mod refusals;
 pub mod requests;
 pub mod responses;
 pub mod stream;
+pub mod system;
 
 pub use calls::{Action, Call, CallKind, Row};
 pub use consumer::{

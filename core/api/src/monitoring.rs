@@ -7,16 +7,25 @@ pub mod accountz;
 pub mod connz;
 pub mod healthz;
 pub mod links;
+pub mod options;
 pub mod subsz;
+pub mod trustz;
 pub mod varz;
 
 use serde::{Serialize, Serializer};
 
-pub use accountz::{AccountDetail, AccountStat, Accountz, Accstatz, DataStats, MessageCount};
-pub use connz::{ConnectionInfo, Connz, Proxy, SubscriptionDetail};
+pub use accountz::{
+    AccountDetail, AccountStat, Accountz, Accstatz, DataStats, ExportDetail, HeldStats, ImportDetail, LatencyDetail,
+    MappedTo, MessageCount, RateLimits,
+};
+pub use connz::{ConnectionInfo, Connz, PeerCertificate, Proxy, SubscriptionDetail};
 pub use healthz::Healthz;
-pub use links::{Gatewayz, Jsz, JszConfig, Leafz, Routez};
+pub use links::{
+    AccountGatewayInfo, Gatewayz, Jsz, JszApi, JszConfig, LeafInfo, Leafz, RemoteGatewayInfo, RouteInfo, Routez,
+    SubjectLists,
+};
 pub use subsz::{SublistStats, Subsz};
+pub use trustz::{BanDetail, Banlist, CertificateDetail, RefusalDetail, Trustz};
 pub use varz::{DiskWaits, LinkTroubles, Varz};
 
 /// A document as it travels: indented by two blanks, without a line end.
@@ -44,6 +53,16 @@ fn escaped(json: &str) -> Vec<u8> {
         }
     }
     out.into_bytes()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+pub(crate) fn is_zero_port(port: &u16) -> bool {
+    *port == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+pub(crate) fn is_zero_count(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Whole numbers are written without a point.

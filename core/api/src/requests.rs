@@ -1,6 +1,7 @@
 //! Bodies of requests other than configurations.
 
 use crate::json::{Fault, Field, Mode, read_object};
+use crate::stream::StreamConfig;
 use moment::Timestamp;
 use serde_json::Value;
 
@@ -143,10 +144,48 @@ request! {
     }
 }
 request! {
+    /// How a stream is to be sent.
+    Snapshot "JSApiStreamSnapshotRequest" {
+        /// Where to.
+        deliver_subject: String = "deliver_subject" by Field::text,
+        /// Without consumers.
+        no_consumers: bool = "no_consumers" by Field::flag,
+        /// Bytes of one piece.
+        chunk_size: i64 = "chunk_size" by Field::int,
+        /// Bytes on their way at a time.
+        window_size: i64 = "window_size" by Field::int,
+        /// Whether all messages are checked before. They are checked in any case when they are read.
+        jsck: bool = "jsck" by Field::flag,
+    }
+}
+request! {
     /// Which priority group loses its pinned client.
     ConsumerUnpin "JSApiConsumerUnpinRequest" {
         /// This one.
         group: String = "group" by Field::text,
+    }
+}
+
+/// A stream to be restored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restore {
+    /// Its configuration.
+    pub config: StreamConfig,
+}
+
+impl Restore {
+    /// Reads a request body. What the request says about the state of the stream, its archive says again.
+    pub fn read(value: &Value, mode: Mode) -> Result<Restore, Fault> {
+        let mut request = Restore::default();
+        read_object(value, "JSApiStreamRestoreRequest", mode, |field| {
+            match field.name {
+                "config" => request.config = StreamConfig::read(field.value(), field.mode())?,
+                "state" => {}
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        Ok(request)
     }
 }
 

@@ -143,6 +143,8 @@ pub struct SourceInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external: Option<External>,
     pub lag: u64,
+    #[serde(skip_serializing_if = "is_default")]
+    pub seq: u64,
     pub active: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ApiError>,
@@ -216,6 +218,21 @@ pub struct Consumers<T: Serialize> {
     #[serde(flatten)]
     pub page: Page,
     pub consumers: Vec<T>,
+}
+
+/// A stream that is about to be sent.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs, reason = "the names are those of the protocol")]
+pub struct Snapshot {
+    pub config: StreamConfig,
+    pub state: StreamState,
+}
+
+/// Where the pieces of a stream are to be sent.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs, reason = "the names are those of the protocol")]
+pub struct Restore {
+    pub deliver_subject: String,
 }
 
 /// It was done.
@@ -324,6 +341,13 @@ pub struct ConsumerWasReset {
     pub reset_seq: u64,
 }
 
+/// A consumer that does not begin anew.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[allow(missing_docs, reason = "the names are those of the protocol")]
+pub struct WasReset {
+    pub reset_seq: u64,
+}
+
 /// The refusal of a message, as its publisher gets it.
 #[derive(Clone, Debug, Serialize)]
 struct Refused<'a> {
@@ -334,17 +358,80 @@ struct Refused<'a> {
 
 /// Writes the acknowledgement of a stored message.
 pub fn pub_ack(out: &mut Vec<u8>, stream: &str, domain: &str, seq: u64, duplicate: bool) {
-    use std::io::Write;
+    let mut digits = itoa::Buffer::new();
+    let domain = if domain.is_empty() { ["", ""] } else { ["\",\"domain\":\"", domain] };
+    let end = if duplicate { ",\"duplicate\": true}" } else { "}" };
     // Stream names and domains need no escaping: their alphabets hold no quote, backslash or control byte.
-    let written = match (domain, duplicate) {
-        ("", false) => write!(out, "{{\"stream\":\"{stream}\",\"seq\":{seq}}}"),
-        ("", true) => write!(out, "{{\"stream\":\"{stream}\",\"seq\":{seq},\"duplicate\": true}}"),
-        (domain, false) => write!(out, "{{\"stream\":\"{stream}\",\"domain\":\"{domain}\",\"seq\":{seq}}}"),
-        (domain, true) => {
-            write!(out, "{{\"stream\":\"{stream}\",\"domain\":\"{domain}\",\"seq\":{seq},\"duplicate\": true}}")
+    for part in ["{\"stream\":\"", stream, domain[0], domain[1], "\",\"seq\":", digits.format(seq), end] {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// Writes the acknowledgement of a message that counts.
+pub fn pub_counted(out: &mut Vec<u8>, stream: &str, domain: &str, seq: u64, value: &str) {
+    pub_ack(out, stream, domain, seq, false);
+    out.pop();
+    out.extend_from_slice(format!(",\"val\":\"{value}\"}}").as_bytes());
+}
+
+/// The acknowledgement of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchAck {
+    /// Sequence of its last message.
+    pub seq: u64,
+    /// What the counter of that says.
+    pub value: Option<String>,
+    /// The batch.
+    pub batch: String,
+    /// How many messages it had.
+    pub count: u64,
+}
+
+impl BatchAck {
+    /// The batch was stored.
+    pub fn told(&self, stream: &str, domain: &str) -> Vec<u8> {
+        self.written(stream, domain, false)
+    }
+
+    /// It was stored before.
+    pub fn duplicate(&self, stream: &str, domain: &str) -> Vec<u8> {
+        self.written(stream, domain, true)
+    }
+
+    fn written(&self, stream: &str, domain: &str, is_duplicate: bool) -> Vec<u8> {
+        let mut out = Vec::with_capacity(96);
+        match &self.value {
+            Some(value) => pub_counted(&mut out, stream, domain, self.seq, value),
+            None => pub_ack(&mut out, stream, domain, self.seq, is_duplicate),
         }
-    };
-    written.expect("a vector takes everything");
+        out.pop();
+        out.extend_from_slice(b",\"batch\":");
+        out.extend_from_slice(&to_vec(&self.batch));
+        out.extend_from_slice(format!(",\"count\":{}}}", self.count).as_bytes());
+        out
+    }
+}
+
+/// How far a fast batch is, and after how many messages it is told again.
+pub fn flow_ack(seq: u64, messages: u16) -> Vec<u8> {
+    format!("{{\"type\":\"ack\",\"seq\":{seq},\"msgs\":{messages}}}").into_bytes()
+}
+
+/// Messages of a fast batch are missing.
+pub fn flow_gap(expected: u64, came: u64) -> Vec<u8> {
+    format!("{{\"type\":\"gap\",\"last_seq\":{expected},\"seq\":{came}}}").into_bytes()
+}
+
+/// A message of a fast batch was not stored.
+pub fn flow_error(seq: u64, error: &ApiError) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Flow<'a> {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        seq: u64,
+        error: &'a ApiError,
+    }
+    to_vec(&Flow { kind: "err", seq, error })
 }
 
 /// Writes the refusal of a message.

@@ -87,7 +87,7 @@ fn required(directory: &Directory, attempt: &Attempt, proxied: bool) -> Result<A
             return by_nkey(directory, attempt, nkey, proxied);
         }
         if let Some(Anonymous::Named(name)) = directory.anonymous.as_ref().filter(|_| said.names_nobody())
-            && directory.nkeys.contains_key(name)
+            && directory.nkeys.contains(name)
         {
             return by_nkey(directory, attempt, name, proxied);
         }
@@ -144,11 +144,11 @@ fn into_global(directory: &Directory) -> Admission {
 /// connection take the same time.
 fn by_password(directory: &Directory, attempt: &Attempt, name: &str, proxied: bool) -> Result<Admission, Refusal> {
     let known = directory.users.get(name);
-    let known = known.filter(|user| user.has_password || !directory.known_by_certificate(user));
+    let known = known.filter(|user| user.has_password() || !directory.known_by_certificate(user));
     let shown = attempt.credentials.password.as_ref();
-    let good = directory.toll.check(known.map(|user| &user.password), shown);
+    let good = directory.toll.check(known.map(User::password), shown);
     let Some(user) = known else {
-        return Err(match directory.users.contains_key(name) {
+        return Err(match directory.users.contains(name) {
             true => Refusal::CertificateRequired(name.to_owned()),
             false => Refusal::UnknownUser(name.to_owned()),
         });
@@ -169,11 +169,11 @@ fn by_single(directory: &Directory, single: &Single, attempt: &Attempt, proxied:
     let admit =
         |label, by| Ok(Admission::new(directory.accounts().global().clone(), single.permissions.clone(), label, by));
     let Some(name) = &single.user else {
-        let good = said.token.is_some() && directory.toll.check(Some(&single.secret), said.token.as_ref());
+        let good = said.token.is_some() && directory.toll.check(Some(single.stored()), said.token.as_ref());
         return if good { admit(UserLabel::Token, Proof::Token) } else { Err(Refusal::WrongToken) };
     };
     let Some(shown) = &said.user else { return Err(Refusal::NoCredentials) };
-    let known = (shown == name).then_some(&single.secret);
+    let known = (shown == name).then(|| single.stored());
     let good = directory.toll.check(known, said.password.as_ref());
     match (known, good) {
         (None, _) => Err(Refusal::UnknownUser(shown.clone())),
@@ -192,10 +192,10 @@ fn by_certificate(directory: &Directory, attempt: &Attempt, proxied: bool) -> Re
         CertificateName::Email(text)
         | CertificateName::Dns(text)
         | CertificateName::Uri(text)
-        | CertificateName::Subject(text) => directory.users.get_key_value(text).filter(|(_, user)| eligible(user)),
+        | CertificateName::Subject(text) => directory.users.get(text).filter(|user| eligible(user)),
     });
-    let (name, user) = found.ok_or_else(|| Refusal::CertificateUnknown(names.iter().map(written).collect()))?;
-    let label = User::label(name);
+    let user = found.ok_or_else(|| Refusal::CertificateUnknown(names.iter().map(written).collect()))?;
+    let label = User::label(user.name());
     may_connect(&user.common, &label, attempt, proxied)?;
     Ok(admit(&user.common, label, Proof::Certificate))
 }
@@ -205,9 +205,9 @@ fn by_distinguished<'a>(
     directory: &'a Directory,
     subject: &Distinguished,
     eligible: impl Fn(&User) -> bool,
-) -> Option<(&'a String, &'a User)> {
-    let named = directory.distinguished.matching(subject).filter_map(|name| directory.users.get_key_value(name));
-    named.into_iter().find(|(_, user)| eligible(user))
+) -> Option<&'a User> {
+    let mut named = directory.distinguished.matching(subject).filter_map(|name| directory.users.get(name));
+    named.find(|user| eligible(user))
 }
 
 fn written(name: &CertificateName) -> String {
@@ -221,7 +221,7 @@ fn written(name: &CertificateName) -> String {
 }
 
 /// What every user must satisfy, however it proved who it is.
-fn may_connect(user: &Common, label: &UserLabel, attempt: &Attempt, proxied: bool) -> Result<(), Refusal> {
+pub(crate) fn may_connect(user: &Common, label: &UserLabel, attempt: &Attempt, proxied: bool) -> Result<(), Refusal> {
     if !user.kinds.holds(attempt.kind) {
         return Err(Refusal::KindNotAllowed(label.clone(), attempt.kind));
     }
@@ -231,6 +231,8 @@ fn may_connect(user: &Common, label: &UserLabel, attempt: &Attempt, proxied: boo
     Ok(())
 }
 
-fn admit(user: &Common, label: UserLabel, by: Proof) -> Admission {
-    Admission::new(user.account.clone(), Arc::clone(&user.permissions), label, by)
+pub(crate) fn admit(user: &Common, label: UserLabel, by: Proof) -> Admission {
+    let mut admission = Admission::new(user.account.clone(), Arc::clone(&user.permissions), label, by);
+    admission.limit(&user.limits);
+    admission
 }

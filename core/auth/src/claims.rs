@@ -7,6 +7,7 @@ use jwt::{Allow, Entry, Rule, Rules, UserClaims};
 use moment::Timestamp;
 use nkeys::PublicKey;
 
+use crate::allowance::WrittenLimits;
 use crate::attempt::{Attempt, UserLabel};
 use crate::authenticate::Stop;
 use crate::callout;
@@ -27,7 +28,7 @@ pub(crate) fn by_claims(
     let key = operators.trust.account_of(&user).map_err(|refusal| Refusal::User(user.common.subject, refusal))?;
     let tenant = operators.tenants.get(&key).ok_or(Stop::NeedAccount(key))?;
     let found = of_tenant(operators, tenant, &user, attempt, proxy.is_some(), now);
-    match callout::question_of_claims(tenant, attempt, &user.common.subject, &found, proxy) {
+    match callout::question_of_claims(operators.chain, tenant, attempt, &user, &found, proxy) {
         Some(question) => Err(Stop::AskCallout(Box::new(question))),
         None => Ok(found?),
     }
@@ -73,12 +74,17 @@ fn admission(tenant: &Tenant, grant: UserGrant) -> Result<Admission, Refusal> {
     // In this account a callout service listens, whose place nobody may take.
     let callout = !tenant.trusted.claims().authorization.auth_users.is_empty();
     let binding = Binding { system: account.system, callout };
-    let permissions = permissions(grant.rules.as_ref(), origin(&grant.origin), binding);
+    let permissions = permissions(grant.rules.as_ref(), &source(&grant.origin), binding);
     let permissions = permissions.map_err(|_| Refusal::User(grant.user, UserRefusal::Permissions))?;
     let label = UserLabel::Jwt(grant.user.to_string());
+    let unreadable = |fault| Refusal::Limits(label.clone(), fault);
+    // Those of the account are in force already, if they can be read.
+    WrittenLimits::of_tags(&tenant.trusted.claims().common.tags).map_err(unreadable)?;
+    let limits = WrittenLimits::of_tags(&grant.tags).map_err(unreadable)?;
     let mut admission = Admission::new(account, Arc::new(permissions), label, Proof::Jwt);
     let own = ConnectionLimits { max_subscriptions: grant.max_subscriptions, max_payload: grant.max_payload };
     admission.limits = admission.limits.within(own);
+    admission.limit(&limits);
     admission.expires = grant.expires;
     admission.account_expires = grant.account_expires;
     admission.claims = Some(Arc::new(UserFacts {
@@ -92,16 +98,19 @@ fn admission(tenant: &Tenant, grant: UserGrant) -> Result<Admission, Refusal> {
     Ok(admission)
 }
 
-pub(crate) fn origin(origin: &chain::Origin) -> Origin {
+/// Where the rules of claims come from.
+pub(crate) fn source(origin: &chain::Origin) -> Source {
     match origin {
-        chain::Origin::User => Origin::User,
-        chain::Origin::Scope { key, .. } => Origin::Scope(key.to_string().into()),
-        chain::Origin::AccountDefault => Origin::AccountDefault,
+        chain::Origin::User => Source::Given(Origin::User),
+        chain::Origin::Scope { key, role, templates } => {
+            Source::Scope { key: key.to_string().into(), role: role.as_str().into(), templates: templates.clone() }
+        }
+        chain::Origin::AccountDefault => Source::Given(Origin::AccountDefault),
     }
 }
 
 /// The rules of claims, compiled.
-pub(crate) fn permissions(rules: Option<&Rules>, origin: Origin, binding: Binding) -> Result<Permissions, RuleError> {
+pub(crate) fn permissions(rules: Option<&Rules>, source: &Source, binding: Binding) -> Result<Permissions, RuleError> {
     let Some(rules) = rules else {
         return Ok(Permissions::unrestricted(binding));
     };
@@ -115,7 +124,7 @@ pub(crate) fn permissions(rules: Option<&Rules>, origin: Origin, binding: Bindin
         allow_responses: responses,
         place: Place::default(),
     };
-    Permissions::compile(&settings, &Source::Given(origin), binding)
+    Permissions::compile(&settings, source, binding)
 }
 
 fn side(rule: &Rule) -> SideSettings {

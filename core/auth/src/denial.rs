@@ -41,6 +41,19 @@ pub enum Because {
     TooManyTokens(usize),
 }
 
+impl Because {
+    /// The same without the file in which the rule is written.
+    #[must_use]
+    pub fn without_place(self) -> Self {
+        match self {
+            Self::NotAllowed(rule) => Self::NotAllowed(rule.map(Rule::without_place)),
+            Self::OtherQueue(rule) => Self::OtherQueue(rule.without_place()),
+            Self::Denied(rule) => Self::Denied(rule.without_place()),
+            other => other,
+        }
+    }
+}
+
 /// A wish that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {

@@ -2,28 +2,37 @@
 
 mod build;
 mod operator;
+mod sharing;
+mod users;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use account::{Account, AccountName, Accounts};
+use account::{Account, AccountName, Accounts, Import};
+use jwt::UserClaims;
+use jwt::chain::{UserRefusal, rights_of};
 use nkeys::PublicKey;
+use secret::Secret;
 
-use crate::attempt::{Attempt, UserLabel};
+use crate::allowance::WrittenLimits;
+use crate::attempt::Attempt;
 use crate::callout::Callout;
-use crate::kind::{ConnectionKind, KindSet};
+use crate::claims;
+use crate::kind::ConnectionKind;
 use crate::password::{Stored, Toll};
-use crate::permissions::Permissions;
-use crate::settings::Distinguished;
+use crate::permissions::{Binding, Permissions};
+use crate::settings::{AuthChain, Distinguished, Place};
+use crate::verdict::Refusal;
 
 pub use build::{MAX_USERS, SettingsError, SettingsFault};
 pub(crate) use operator::{Operators, Tenant};
+pub(crate) use users::{Common, Named, NkeyUser, Table, User};
 
 /// Users, accounts and rules of admission.
 pub struct Directory {
     accounts: Arc<Accounts>,
-    pub(crate) users: HashMap<String, User>,
-    pub(crate) nkeys: HashMap<String, NkeyUser>,
+    pub(crate) users: Table<User>,
+    pub(crate) nkeys: Table<NkeyUser>,
     pub(crate) single: Option<Single>,
     pub(crate) anonymous: Option<Anonymous>,
     required: bool,
@@ -39,17 +48,16 @@ pub struct Directory {
     pub(crate) operators: Option<Operators>,
     /// A service has the last word about logins.
     pub(crate) callout: Option<Arc<Callout>>,
+    /// Who decides beside the service.
+    pub(crate) chain: AuthChain,
     /// By account, for users who have no permissions of their own.
     defaults: HashMap<AccountName, Arc<Permissions>>,
+    /// Where imports are written, by who imports; for explanations. Empty where accounts are claims.
+    pub(crate) import_places: Arc<ImportPlaces>,
 }
 
-/// A user that is found by name.
-pub(crate) struct User {
-    pub(crate) common: Common,
-    pub(crate) password: Stored,
-    pub(crate) has_password: bool,
-    pub(crate) distinguished: Option<Distinguished>,
-}
+/// Imports as written, each with its place.
+pub(crate) type ImportPlaces = HashMap<AccountName, Vec<(Import, Place)>>;
 
 /// User names by the two texts of a distinguished name. Several users may have names that differ in order only; they are
 /// in alphabetical order, so that the answer is always the same.
@@ -60,16 +68,14 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    fn of(users: &HashMap<String, User>) -> Self {
-        let mut names = Self::default();
-        for (name, user) in users {
-            if let Some(Distinguished { ordered, any_order }) = &user.distinguished {
-                names.ordered.entry(ordered.clone()).or_default().push(name.clone());
-                names.any_order.entry(any_order.clone()).or_default().push(name.clone());
-            }
-        }
-        names.ordered.values_mut().chain(names.any_order.values_mut()).for_each(|same| same.sort());
-        names
+    fn enter(&mut self, name: &str, distinguished: &Distinguished) {
+        let Distinguished { ordered, any_order } = distinguished;
+        self.ordered.entry(ordered.clone()).or_default().push(name.to_owned());
+        self.any_order.entry(any_order.clone()).or_default().push(name.to_owned());
+    }
+
+    fn complete(&mut self) {
+        self.ordered.values_mut().chain(self.any_order.values_mut()).for_each(|same| same.sort());
     }
 
     /// Users whose name equals this one, then those whose name has the same parts.
@@ -79,26 +85,18 @@ impl Names {
     }
 }
 
-/// A user that is found by its public key.
-pub(crate) struct NkeyUser {
-    pub(crate) common: Common,
-    pub(crate) key: PublicKey,
-}
-
-/// What all users have.
-pub(crate) struct Common {
-    pub(crate) account: Arc<Account>,
-    pub(crate) permissions: Arc<Permissions>,
-    pub(crate) kinds: KindSet,
-    pub(crate) proxy_required: bool,
-}
-
 /// The one user, or the one token, of a server without a list.
 pub(crate) struct Single {
     /// The user's name; a token if absent.
     pub(crate) user: Option<String>,
-    pub(crate) secret: Stored,
+    pub(crate) secret: Secret<String>,
     pub(crate) permissions: Arc<Permissions>,
+}
+
+impl Single {
+    pub(crate) fn stored(&self) -> Stored<'_> {
+        Stored::new(self.secret.expose())
+    }
 }
 
 /// As whom a peer without credentials is admitted.
@@ -114,8 +112,10 @@ pub(crate) enum Anonymous {
 pub enum Cost {
     /// Look-ups and comparisons.
     Cheap,
-    /// A hash or a signature: milliseconds, so not on a worker.
-    Expensive,
+    /// Signatures: a tenth of a millisecond or a few of them, so not on a worker.
+    Signatures,
+    /// A hash that is meant to take long: a tenth of a second, so not where others wait for a signature either.
+    Hash,
 }
 
 impl Directory {
@@ -155,24 +155,53 @@ impl Directory {
     /// How much deciding this attempt takes.
     pub fn cost(&self, attempt: &Attempt) -> Cost {
         let said = &attempt.credentials;
-        if self.operators.is_some() {
-            return Cost::Expensive;
-        }
         let signed = said.signature.is_some() && self.needs_nonce() || said.proxy_signature.is_some();
         let shown = said.password.is_some() || said.token.is_some() || said.user.is_some();
-        if self.required && (signed || shown && self.toll.is_due()) { Cost::Expensive } else { Cost::Cheap }
+        match self.required {
+            true if shown && self.toll.is_due() => Cost::Hash,
+            _ if self.operators.is_some() => Cost::Signatures,
+            true if signed => Cost::Signatures,
+            _ => Cost::Cheap,
+        }
     }
 
     /// The user names, for those who configure a callout or explain permissions.
     pub fn user_names(&self) -> impl Iterator<Item = &str> {
-        self.users.keys().chain(self.nkeys.keys()).map(String::as_str)
+        self.users.iter().map(Named::known_as).chain(self.nkeys.iter().map(Named::known_as))
     }
 
     /// What a configured user may do, for explanations.
     pub fn permissions_of(&self, user: &str) -> Option<(&Arc<Account>, &Arc<Permissions>)> {
-        let common = self.users.get(user).map(|user| &user.common);
-        let common = common.or_else(|| self.nkeys.get(user).map(|user| &user.common))?;
+        let common = self.common_of(user)?;
         Some((&common.account, &common.permissions))
+    }
+
+    /// The limits of a configured user.
+    pub fn limits_of(&self, user: &str) -> Option<WrittenLimits> {
+        self.common_of(user).map(|common| common.limits)
+    }
+
+    fn common_of(&self, user: &str) -> Option<&Arc<Common>> {
+        let common = self.users.get(user).map(|user| &user.common);
+        common.or_else(|| self.nkeys.get(user).map(|user| &user.common))
+    }
+
+    /// What a user that is signed claims may do by the chain of trust alone: nothing is asked about times, places and
+    /// signatures of the nonce. For explanations.
+    ///
+    /// # Errors
+    /// If the chain does not hold, or the account is not at hand.
+    pub fn permissions_of_claims(&self, user: &UserClaims) -> Result<(Arc<Account>, Permissions), Refusal> {
+        let refused = |refusal| Refusal::User(user.common.subject, refusal);
+        let operators = self.operators.as_ref().ok_or(Refusal::JwtMissing)?;
+        let key = operators.trust.account_of(user).map_err(refused)?;
+        let tenant = operators.tenants.get(&key).ok_or(Refusal::UnknownAccount(key))?;
+        let rights = rights_of(&operators.trust, &tenant.trusted, user).map_err(refused)?;
+        let callout = !tenant.trusted.claims().authorization.auth_users.is_empty();
+        let binding = Binding { system: tenant.account.system, callout };
+        let permissions = claims::permissions(rights.rules.as_ref(), &claims::source(&rights.origin), binding);
+        let permissions = permissions.map_err(|_| refused(UserRefusal::Permissions))?;
+        Ok((tenant.account.clone(), permissions))
     }
 
     /// The default permissions of a configured account.
@@ -182,16 +211,16 @@ impl Directory {
 
     /// Users of the callout service that do not exist. Nobody can log in while they are missing.
     pub fn missing_callout_users(&self) -> Vec<&str> {
-        let known = |name: &&String| self.users.contains_key(*name) || self.nkeys.contains_key(*name);
+        let known = |name: &&String| self.users.contains(name) || self.nkeys.contains(name);
         let wanted = self.callout.iter().flat_map(|callout| &callout.auth_users);
         wanted.filter(|name| !known(name)).map(String::as_str).collect()
     }
 
     /// Whether passwords are plain text for which the operator should be warned.
     pub fn has_plain_passwords(&self) -> bool {
-        let plain = |secret: &Stored| matches!(secret, Stored::Plain(_));
-        let users = self.users.values().filter(|user| user.has_password || !self.known_by_certificate(user));
-        users.map(|user| &user.password).chain(self.single.iter().map(|single| &single.secret)).any(plain)
+        let users = self.users.iter().filter(|user| user.has_password() || !self.known_by_certificate(user));
+        let mut all = users.map(User::password).chain(self.single.iter().map(Single::stored));
+        all.any(|stored| !stored.is_hash())
     }
 
     /// Whether listeners for this kind of connection take the user from the certificate.
@@ -214,11 +243,5 @@ impl std::fmt::Debug for Directory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (users, nkeys, accounts) = (self.users.len(), self.nkeys.len(), self.accounts.count());
         write!(f, "Directory({users} users, {nkeys} nkey users, {accounts} accounts)")
-    }
-}
-
-impl User {
-    pub(crate) fn label(name: &str) -> UserLabel {
-        UserLabel::User(name.to_owned())
     }
 }

@@ -1,14 +1,22 @@
 //! May somebody do something, and which rule says so? For operators: the same decisions as everywhere, in words.
 
+mod reach;
+mod remedy;
+mod ways;
+
 use std::fmt;
 
-use account::AccountName;
+use account::{Account, AccountName};
 use subject::{Filter, Queue, Quoted, Subject};
 
 use crate::denial::Because;
 use crate::directory::Directory;
 use crate::permissions::Permissions;
 use crate::rule::Rule;
+
+pub use reach::Reach;
+pub use remedy::Remedy;
+pub use ways::{Arrival, Party, Step};
 
 /// What somebody wants.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +46,20 @@ pub enum Outcome {
     },
     /// Refused.
     Denied(Because),
+}
+
+impl Outcome {
+    /// The same without the files in which rules are written.
+    #[must_use]
+    pub fn without_places(self) -> Self {
+        let hidden = |rules: Vec<Rule>| rules.into_iter().map(Rule::without_place).collect();
+        match self {
+            Self::Allowed { by, withheld } => {
+                Self::Allowed { by: by.map(Rule::without_place), withheld: hidden(withheld) }
+            }
+            Self::Denied(because) => Self::Denied(because.without_place()),
+        }
+    }
 }
 
 impl Permissions {
@@ -73,12 +95,30 @@ pub struct Explanation {
     pub outcome: Outcome,
 }
 
+impl Permissions {
+    /// What comes of the wish in this account: rights to publish are asked about the name that its mappings give. Where that
+    /// is up to chance, one name that is refused refuses.
+    pub(crate) fn explain_in(&self, account: &Account, wish: Wish<'_>) -> Outcome {
+        let Wish::Publish(subject) = wish else { return self.explain(wish) };
+        let names = ways::named(account, subject);
+        let subjects = names.iter().filter_map(|name| Subject::parse(name).ok());
+        let mut outcomes: Vec<_> = subjects.map(|subject| self.explain(Wish::Publish(subject))).collect();
+        let refused = outcomes.iter().position(|outcome| matches!(outcome, Outcome::Denied(_)));
+        if outcomes.is_empty() { self.explain(wish) } else { outcomes.swap_remove(refused.unwrap_or(0)) }
+    }
+
+    /// What comes of the wish, of a user of this account.
+    pub fn explained(&self, account: &Account, user: &str, wish: Wish<'_>) -> Explanation {
+        let outcome = self.explain_in(account, wish);
+        Explanation { account: account.name.clone(), user: user.to_owned(), wish: wish.to_string(), outcome }
+    }
+}
+
 impl Directory {
     /// What comes of the wish of a configured user; `None` if there is no such user.
     pub fn explain(&self, user: &str, wish: Wish<'_>) -> Option<Explanation> {
         let (account, permissions) = self.permissions_of(user)?;
-        let outcome = permissions.explain(wish);
-        Some(Explanation { account: account.name.clone(), user: user.to_owned(), wish: wish.to_string(), outcome })
+        Some(permissions.explained(account, user, wish))
     }
 }
 

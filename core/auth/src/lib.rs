@@ -20,7 +20,7 @@
 //! let alice = UserSettings {
 //!     user: Some("alice".into()),
 //!     password: Some("s3cret".into()),
-//!     permissions: Some(PermissionsSettings { publish, ..Default::default() }),
+//!     permissions: Some(PermissionsSettings { publish, ..Default::default() }.into()),
 //!     ..Default::default()
 //! };
 //! let mut settings = Settings::default();
@@ -41,35 +41,48 @@
 #![warn(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
+mod again;
+mod allowance;
 mod attempt;
 mod authenticate;
 mod authorized;
+mod bans;
 mod callout;
 mod claims;
 mod denial;
 mod directory;
 mod explain;
 mod kind;
+mod link;
+mod passage;
 mod password;
 mod permissions;
+mod reading;
 mod reply;
 mod rule;
 pub mod settings;
 mod verdict;
 
+pub use again::authenticate_again;
+pub use allowance::{Allowance, TagFault, WrittenLimits};
 pub use attempt::{Attempt, CertificateName, Credentials, UserLabel};
 pub use authenticate::authenticate;
 pub use authorized::{Authorized, Publish, SubscribeGrant};
+pub use bans::{BANS_MAX, Ban, Banned, Bans, TooManyBans};
 pub use callout::{
     Asked, CALLOUT_SUBJECT, CALLOUT_XKEY_HEADER, CalloutQuestion, CalloutRefusal, CalloutRequest, CalloutServer,
-    Chance, ClientFacts, MAX_ANSWER_BYTES, conclude,
+    Chance, ClientFacts, ClientTls, DECISION_SALT_BYTES, DecisionKey, Decisions, MAX_ANSWER_BYTES, MAX_DECISION_TIME,
+    MAX_DECISIONS, Vouched, conclude,
 };
 pub use denial::{Action, Because, Denial, publish_denied_text, reply_denied_text};
 pub use directory::{Cost, Directory, MAX_USERS, SettingsError, SettingsFault};
-pub use explain::{Explanation, Outcome, Wish};
+pub use explain::{Arrival, Explanation, Outcome, Party, Reach, Remedy, Step, Wish};
 pub use kind::{ConnectionKind, UnknownKind};
+pub use link::LinkRights;
+pub use passage::{Moved, Passage};
 pub use permissions::{Binding, Lists, Permissions, Source, is_reserved_reply};
+pub use reading::{ReadRule, Reading, ReadingTexts};
 pub use reply::{MAX_REPLY_GRANTS, ReplyGrants};
 pub use rule::{MAX_RULES, Origin, Rule, RuleError, RuleFault};
-pub use settings::{OperatorSettings, ResponsePermission, Settings};
+pub use settings::{AuthChain, OperatorSettings, ResponsePermission, Settings};
 pub use verdict::{Admission, ConnectionLimits, Proof, Refusal, UserFacts, Verdict};

@@ -2,32 +2,35 @@
 
 use secret::Secret;
 
-/// A password as configured: plain, or a bcrypt hash.
-#[derive(Clone)]
-pub(crate) enum Stored {
-    Plain(Secret<String>),
-    Bcrypt(Secret<String>),
-}
+/// A password as configured: plain, or a bcrypt hash. Which of them is seen by its form.
+#[derive(Clone, Copy)]
+pub(crate) struct Stored<'a>(&'a str);
 
-impl Stored {
-    pub(crate) fn new(text: Secret<String>) -> Self {
-        if bcrypt_cost(text.expose()).is_some() { Self::Bcrypt(text) } else { Self::Plain(text) }
+impl<'a> Stored<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self(text)
     }
 
     /// The work factor, if it is a hash.
-    pub(crate) fn cost(&self) -> Option<u32> {
-        match self {
-            Self::Plain(_) => None,
-            Self::Bcrypt(hash) => bcrypt_cost(hash.expose()),
-        }
+    pub(crate) fn cost(self) -> Option<u32> {
+        bcrypt_cost(self.0)
+    }
+
+    pub(crate) fn is_hash(self) -> bool {
+        self.cost().is_some()
     }
 
     /// Whether this is the password. A malformed hash is nobody's password.
-    pub(crate) fn is(&self, shown: &str) -> bool {
-        match self {
-            Self::Plain(password) => password.is(shown.as_bytes()),
-            Self::Bcrypt(hash) => bcrypt::verify(shown, hash.expose()).unwrap_or(false),
+    pub(crate) fn is(self, shown: &str) -> bool {
+        match self.is_hash() {
+            true => bcrypt::verify(shown, self.0).unwrap_or(false),
+            false => secret::same_bytes(self.0.as_bytes(), shown.as_bytes()),
         }
+    }
+
+    /// Whether both are the same hash.
+    pub(crate) fn is_same_hash(self, other: Stored<'_>) -> bool {
+        self.is_hash() && secret::same_bytes(self.0.as_bytes(), other.0.as_bytes())
     }
 }
 
@@ -45,15 +48,15 @@ fn bcrypt_cost(text: &str) -> Option<u32> {
 ///
 /// Where hashes are used, each failed attempt verifies exactly one hash: the user's own, or else this one.
 #[derive(Clone, Default)]
-pub(crate) struct Toll(Option<Stored>);
+pub(crate) struct Toll(Option<Secret<String>>);
 
 impl Toll {
     /// As dear as the dearest of the passwords.
-    pub(crate) fn of<'a>(passwords: impl Iterator<Item = &'a Stored>) -> Self {
+    pub(crate) fn of<'a>(passwords: impl Iterator<Item = Stored<'a>>) -> Self {
         let cost = passwords.filter_map(Stored::cost).max();
         // Any well-formed hash will do: nobody's password is compared with it, only the time counts.
         let hash = |cost| format!("$2b${cost:02}$abcdefghijklmnopqrstuuH3ULDq0mFJPhyPOCwQDKRw3LmrEHDq6");
-        Self(cost.map(|cost| Stored::Bcrypt(Secret::new(hash(cost)))))
+        Self(cost.map(|cost| Secret::new(hash(cost))))
     }
 
     pub(crate) fn is_due(&self) -> bool {
@@ -61,22 +64,26 @@ impl Toll {
     }
 
     /// Compares the password, and when that fails without a hash having been computed, computes one.
-    pub(crate) fn check(&self, stored: Option<&Stored>, shown: Option<&Secret<String>>) -> bool {
+    pub(crate) fn check(&self, stored: Option<Stored<'_>>, shown: Option<&Secret<String>>) -> bool {
         let shown = shown.map_or("", |shown| shown.expose());
         let plan = self.plan(stored);
         let good = stored.is_some_and(|stored| stored.is(shown));
         if let (false, Plan::TollOnFailure) = (good, plan) {
-            std::hint::black_box(self.0.as_ref().is_some_and(|toll| toll.is(shown)));
+            std::hint::black_box(self.hash().is_some_and(|toll| toll.is(shown)));
         }
         good
     }
 
+    fn hash(&self) -> Option<Stored<'_>> {
+        self.0.as_ref().map(|hash| Stored::new(hash.expose()))
+    }
+
     /// How the time of a failure is spent.
-    pub(crate) fn plan(&self, stored: Option<&Stored>) -> Plan {
-        match (stored, &self.0) {
-            (Some(Stored::Bcrypt(_)), _) => Plan::OwnHash,
-            (_, Some(_)) => Plan::TollOnFailure,
-            (_, None) => Plan::Cheap,
+    pub(crate) fn plan(&self, stored: Option<Stored<'_>>) -> Plan {
+        match stored {
+            Some(stored) if stored.is_hash() => Plan::OwnHash,
+            _ if self.is_due() => Plan::TollOnFailure,
+            _ => Plan::Cheap,
         }
     }
 }
@@ -93,8 +100,8 @@ pub(crate) enum Plan {
 mod tests {
     use super::*;
 
-    fn stored(text: &str) -> Stored {
-        Stored::new(text.into())
+    fn stored(text: &str) -> Stored<'_> {
+        Stored::new(text)
     }
 
     #[test]
@@ -109,7 +116,8 @@ mod tests {
 
     #[test]
     fn a_hashed_password_is_recognised() {
-        let hash = stored(&bcrypt::hash("s3cret", 4).unwrap());
+        let hash = bcrypt::hash("s3cret", 4).unwrap();
+        let hash = stored(&hash);
         assert!(hash.is("s3cret") && !hash.is("s3cre") && !hash.is(""));
     }
 
@@ -121,27 +129,29 @@ mod tests {
 
     #[test]
     fn where_hashes_are_used_every_failure_verifies_exactly_one() {
-        let users = [stored("plain"), stored(&bcrypt::hash("x", 4).unwrap()), stored(&bcrypt::hash("y", 5).unwrap())];
-        let toll = Toll::of(users.iter());
-        assert_eq!(toll.0.as_ref().and_then(Stored::cost), Some(5));
+        let (four, five) = (bcrypt::hash("x", 4).unwrap(), bcrypt::hash("y", 5).unwrap());
+        let users = [stored("plain"), stored(&four), stored(&five)];
+        let toll = Toll::of(users.into_iter());
+        assert_eq!(toll.hash().and_then(Stored::cost), Some(5));
         assert_eq!(toll.plan(None), Plan::TollOnFailure);
-        assert_eq!(toll.plan(Some(&users[0])), Plan::TollOnFailure);
-        assert_eq!(toll.plan(Some(&users[1])), Plan::OwnHash);
-        assert_eq!(Toll::of(users[..1].iter()).plan(None), Plan::Cheap);
+        assert_eq!(toll.plan(Some(users[0])), Plan::TollOnFailure);
+        assert_eq!(toll.plan(Some(users[1])), Plan::OwnHash);
+        assert_eq!(Toll::of(users[..1].iter().copied()).plan(None), Plan::Cheap);
     }
 
     #[test]
     fn the_toll_is_a_hash_that_is_really_computed() {
-        let toll = Toll::of([stored(&bcrypt::hash("x", 4).unwrap())].iter());
-        let Some(Stored::Bcrypt(hash)) = &toll.0 else { panic!("no toll") };
+        let own = bcrypt::hash("x", 4).unwrap();
+        let toll = Toll::of([stored(&own)].into_iter());
+        let Some(hash) = &toll.0 else { panic!("no toll") };
         assert!(bcrypt::verify("x", hash.expose()).is_ok(), "a malformed hash would fail at once and tell");
     }
 
     #[test]
     fn the_empty_password_is_a_password_like_any_other() {
         let toll = Toll::default();
-        assert!(toll.check(Some(&stored("")), None));
-        assert!(!toll.check(Some(&stored("a")), None));
+        assert!(toll.check(Some(stored("")), None));
+        assert!(!toll.check(Some(stored("a")), None));
         assert!(!toll.check(None, None));
     }
 }

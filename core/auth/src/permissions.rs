@@ -1,5 +1,6 @@
 //! What a connection may do: the one door for publishing and subscribing.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use subject::{Filter, Queue, Subject};
 
 use crate::authorized::{Authorized, Publish, SubscribeGrant};
 use crate::denial::{Action, Because, Denial};
+use crate::reading::{ReadRule, Reading};
 use crate::reply::ReplyGrants;
 use crate::rule::{Origin, Rule, RuleError, RuleSet, Side};
 use crate::settings::{PermissionsSettings, ResponsePermission, RuleText};
@@ -27,13 +29,13 @@ pub(crate) const CALLOUT_SUBJECT: &str = "$SYS.REQ.USER.AUTH";
 pub(crate) type Denies = Arc<RuleSet>;
 
 /// An absent allow list allows everything, an empty one nothing.
-enum Allow {
+pub(crate) enum Allow {
     Everything,
-    Only(RuleSet),
+    Only(Arc<RuleSet>),
 }
 
 /// Whom the permissions are for, as far as the server's own subjects are concerned.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Binding {
     /// The account is the system account.
     pub system: bool,
@@ -43,8 +45,8 @@ pub struct Binding {
 
 /// What a connection may do, compiled. Immutable, and shared by all connections of the same user.
 pub struct Permissions {
-    publish_allow: Allow,
-    publish_deny: RuleSet,
+    pub(crate) publish_allow: Allow,
+    pub(crate) publish_deny: RuleSet,
     subscribe_allow: Allow,
     subscribe_deny: Denies,
     responses: Option<ResponsePermission>,
@@ -61,6 +63,15 @@ pub enum Source {
     Default,
     /// All rules come from one and the same place.
     Given(Origin),
+    /// The template of a scoped signing key, filled in for the user.
+    Scope {
+        /// The key.
+        key: Arc<str>,
+        /// What the account calls the scope.
+        role: Arc<str>,
+        /// Entries that were filled in, each with how it stands in the template.
+        templates: BTreeMap<String, String>,
+    },
 }
 
 impl Source {
@@ -69,6 +80,10 @@ impl Source {
             Self::Config => Origin::Config(text.place.clone()),
             Self::Default => Origin::Default(text.place.clone()),
             Self::Given(origin) => origin.clone(),
+            Self::Scope { key, role, templates } => {
+                let template = templates.get(&text.text).map(|template| template.as_str().into());
+                Origin::Scope { key: key.clone(), role: role.clone(), template }
+            }
         }
     }
 }
@@ -101,7 +116,7 @@ impl Permissions {
         let compile = |texts: &[RuleText], side| RuleSet::compile(texts, side, |text| source.origin(text));
         let allow = |texts: &Option<Vec<RuleText>>, side| match texts {
             None => Ok(Allow::Everything),
-            Some(texts) => compile(texts, side).map(Allow::Only),
+            Some(texts) => compile(texts, side).map(|rules| Allow::Only(Arc::new(rules))),
         };
         let Self { publish_deny: own_denies, client, .. } = Self::unrestricted(binding);
         let mut permissions = Self {
@@ -117,7 +132,7 @@ impl Permissions {
         }
         // Who may answer is meant to do nothing else, unless a list says so.
         if permissions.responses.is_some() && matches!(permissions.publish_allow, Allow::Everything) {
-            permissions.publish_allow = Allow::Only(RuleSet::empty());
+            permissions.publish_allow = Allow::Only(Arc::new(RuleSet::empty()));
         }
         Ok(permissions)
     }
@@ -183,6 +198,15 @@ impl Permissions {
             }
             Err(because) => Err(Denial::subscribe(&filter, queue, because)),
         }
+    }
+
+    /// What may be read of what is stored. `None`: everything.
+    pub fn reading(&self, rule: ReadRule) -> Option<Reading> {
+        let allow = match &self.subscribe_allow {
+            Allow::Everything => None,
+            Allow::Only(rules) => Some(rules),
+        };
+        Reading::new(allow, &self.subscribe_deny, rule)
     }
 
     /// The reply permission, if there is one.

@@ -18,8 +18,17 @@ pub enum Origin {
     User,
     /// The default permissions in the account's JWT.
     AccountDefault,
-    /// The template of this scoped signing key.
-    Scope(Arc<str>),
+    /// The template of a scoped signing key.
+    Scope {
+        /// The key.
+        key: Arc<str>,
+        /// What the account calls the scope; empty where it has no name.
+        role: Arc<str>,
+        /// The entry as it stands in the template, where something was filled in.
+        template: Option<Arc<str>>,
+    },
+    /// The claims in the answer of the auth callout service.
+    Answer,
     /// Nobody may take the callout service's place in its account.
     Callout,
 }
@@ -31,7 +40,12 @@ impl fmt::Display for Origin {
             Self::Default(place) => write!(f, "default permissions, {place}"),
             Self::User => f.write_str("user JWT"),
             Self::AccountDefault => f.write_str("default permissions of the account JWT"),
-            Self::Scope(key) => write!(f, "scope of signing key {key}"),
+            Self::Scope { key, role, template } => {
+                let name = if role.is_empty() { String::new() } else { format!("{role:?} ") };
+                write!(f, "scope {name}of signing key {key}")?;
+                template.iter().try_for_each(|template| write!(f, ", template \"{template}\""))
+            }
+            Self::Answer => f.write_str("answer of the auth callout service"),
             Self::Callout => f.write_str("auth callout"),
         }
     }
@@ -44,6 +58,19 @@ pub struct Rule {
     pub text: Arc<str>,
     /// Where it came from.
     pub origin: Origin,
+}
+
+impl Rule {
+    /// The same without the file in which it is written, for those who may know what binds them and not how the server is kept.
+    #[must_use]
+    pub fn without_place(self) -> Self {
+        let origin = match self.origin {
+            Origin::Config(_) => Origin::Config(Place::default()),
+            Origin::Default(_) => Origin::Default(Place::default()),
+            other => other,
+        };
+        Self { origin, ..self }
+    }
 }
 
 impl fmt::Display for Rule {
@@ -183,6 +210,11 @@ impl RuleSet {
         let mut any = false;
         self.list.reverse_matches(filter, &mut |index| any |= self.concerns(*index, queue));
         any
+    }
+
+    /// Whether one rule without a queue covers the filter.
+    pub(crate) fn covers(&self, filter: &Filter) -> bool {
+        self.covering(filter, None).plain.is_some()
     }
 
     /// What the list says about subscribing, by the rules that cover the filter.

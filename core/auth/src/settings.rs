@@ -10,6 +10,7 @@ use jwt::chain::OperatorTrust;
 use nkeys::PublicKey;
 use secret::Secret;
 
+use crate::allowance::WrittenLimits;
 use crate::kind::ConnectionKind;
 
 /// Where something stands in the configuration.
@@ -39,6 +40,9 @@ impl Default for Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line == 0 {
+            return f.write_str("the configuration");
+        }
         write!(f, "{}:{}:{}", self.file, self.line, self.column)
     }
 }
@@ -124,15 +128,17 @@ pub struct UserSettings {
     /// Its password, plain or bcrypt.
     pub password: Option<Secret<String>>,
     /// Its name as a distinguished name, if it can be read as one: what a certificate's subject is compared with.
-    pub distinguished: Option<Distinguished>,
+    pub distinguished: Option<Box<Distinguished>>,
     /// Its public key, for nkey users.
     pub nkey: Option<String>,
     /// Its own permissions; the block's default if absent.
-    pub permissions: Option<PermissionsSettings>,
+    pub permissions: Option<Box<PermissionsSettings>>,
     /// The kinds of connection it may use; all if empty.
     pub allowed_connection_types: Vec<ConnectionKind>,
     /// It may come through a trusted proxy only.
     pub proxy_required: bool,
+    /// What it may use.
+    pub limits: WrittenLimits,
     /// Where it is written.
     pub origin: Place,
 }
@@ -169,8 +175,55 @@ pub struct AuthorizationSettings {
     pub no_auth_user: Option<String>,
     /// An external service decides.
     pub auth_callout: Option<CalloutSettings>,
+    /// Who decides, in this order; empty for the service alone.
+    pub judges: Vec<Judge>,
+    /// What services decide is kept for a while.
+    pub callout_cache: Option<CalloutCacheSettings>,
     /// Where the block begins.
     pub origin: Place,
+}
+
+/// The `callout_cache` block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CalloutCacheSettings {
+    /// For how long; at most [`crate::MAX_DECISION_TIME`].
+    pub time: Duration,
+    /// How many; at most [`crate::MAX_DECISIONS`].
+    pub most: usize,
+}
+
+/// One of those who may decide about a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Judge {
+    /// The users of the configuration.
+    Users,
+    /// Claims, in operator mode.
+    Claims,
+    /// The service.
+    Callout,
+}
+
+impl AuthorizationSettings {
+    /// Who decides beside the service.
+    pub fn chain(&self) -> AuthChain {
+        match self.judges.iter().position(|judge| *judge == Judge::Callout) {
+            Some(0) => AuthChain::CalloutFirst,
+            Some(_) => AuthChain::LocalFirst,
+            None => AuthChain::CalloutAlone,
+        }
+    }
+}
+
+/// In which order those are asked who may decide about a login. Ours; the reference knows the first way only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AuthChain {
+    /// The service has the last word about everyone but itself.
+    #[default]
+    CalloutAlone,
+    /// Whoever this server knows is admitted or refused here; the service decides about strangers.
+    LocalFirst,
+    /// The service decides; where it does not answer, whoever this server knows is admitted all the same.
+    CalloutFirst,
 }
 
 /// The `auth_callout` block.
@@ -190,6 +243,24 @@ pub struct CalloutSettings {
     pub origin: Place,
 }
 
+/// Something with the place where it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed<T> {
+    /// What.
+    pub what: T,
+    /// Where.
+    pub origin: Place,
+}
+
+/// One entry of an account's `exports`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExportSettings {
+    /// Messages of the account.
+    Stream(account::StreamExport),
+    /// An endpoint of the account.
+    Service(account::ServiceExport),
+}
+
 /// One entry of the `accounts` block.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccountSettings {
@@ -207,6 +278,10 @@ pub struct AccountSettings {
     pub msg_trace: Option<TraceDest>,
     /// How what its clients publish is moved.
     pub mappings: Mappings,
+    /// What it offers to other accounts.
+    pub exports: Vec<Placed<ExportSettings>>,
+    /// What it wants of other accounts.
+    pub imports: Vec<Placed<account::Import>>,
     /// Where it is written.
     pub origin: Place,
 }
@@ -224,6 +299,8 @@ pub struct OperatorSettings {
     pub trusted_proxies: Vec<String>,
     /// What time of day it is where.
     pub zones: Arc<dyn Zones + Send + Sync>,
+    /// Whether claims decide before or after the services that accounts name.
+    pub chain: AuthChain,
 }
 
 /// Everything from which a [`crate::Directory`] is built in configuration mode.

@@ -9,7 +9,9 @@ use jwt::chain::{AccountRefusal, UserRefusal};
 use moment::Timestamp;
 use nkeys::PublicKey;
 
+use crate::allowance::{Allowance, TagFault, WrittenLimits};
 use crate::attempt::UserLabel;
+use crate::bans::Banned;
 use crate::callout::{CalloutQuestion, CalloutRefusal};
 use crate::kind::ConnectionKind;
 use crate::permissions::Permissions;
@@ -29,6 +31,11 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Nothing more has to be had before it stands.
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Admit(_) | Self::Refuse(_))
+    }
+
     /// The admission, where it is one.
     pub fn admitted(self) -> Option<Admission> {
         match self {
@@ -58,6 +65,8 @@ pub struct Admission {
     pub claims: Option<Arc<UserFacts>>,
     /// The tighter of the user's and the account's limits.
     pub limits: ConnectionLimits,
+    /// What all connections of the user may use together.
+    pub allowance: Allowance,
     /// The key of the trusted proxy through which it came.
     pub proxy: Option<String>,
 }
@@ -68,7 +77,25 @@ impl Admission {
             max_subscriptions: account.limits.max_subscriptions,
             max_payload: account.limits.max_payload,
         };
-        Self { account, permissions, user, by, expires: None, account_expires: None, claims: None, limits, proxy: None }
+        Self {
+            account,
+            permissions,
+            user,
+            by,
+            expires: None,
+            account_expires: None,
+            claims: None,
+            limits,
+            allowance: Allowance::default(),
+            proxy: None,
+        }
+    }
+
+    /// The user's own limits: the tighter hold.
+    pub(crate) fn limit(&mut self, own: &WrittenLimits) {
+        let each = ConnectionLimits { max_subscriptions: own.max_subscriptions, max_payload: own.max_payload };
+        self.limits = self.limits.within(each);
+        self.allowance = own.allowance();
     }
 
     /// Whether the other one is the same user of the same account: what a second CONNECT must be.
@@ -113,6 +140,21 @@ pub enum Proof {
     Jwt,
     /// The callout service vouched for it.
     Callout,
+}
+
+impl Proof {
+    /// The kind of credential, in one word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NotRequired | Self::Anonymous => "none",
+            Self::Password => "password",
+            Self::Token => "token",
+            Self::Signature => "nkey",
+            Self::Certificate => "certificate",
+            Self::Jwt => "jwt",
+            Self::Callout => "callout",
+        }
+    }
 }
 
 /// Limits of one connection. `None` is unlimited.
@@ -180,8 +222,14 @@ pub enum Refusal {
     User(PublicKey, UserRefusal),
     /// Nobody knows the account of the user claims.
     UnknownAccount(PublicKey),
+    /// The claims of the account did not come in time.
+    AccountLate(PublicKey),
     /// The claims of the user's account are not used.
     Account(PublicKey, AccountRefusal),
+    /// An administrator keeps it out until then.
+    Banned(UserLabel, Banned, Timestamp),
+    /// A limit in the claims cannot be read, of the user or of its account.
+    Limits(UserLabel, TagFault),
     /// The callout service did not admit the peer.
     Callout(CalloutRefusal),
     /// So many logins wait to be judged that this one is not taken in.
@@ -196,6 +244,25 @@ impl Refusal {
         "Authorization Violation"
     }
 
+    /// Whom the peer said it is, as far as that was read. Never a secret.
+    pub fn user(&self) -> String {
+        match self {
+            Self::ProxyRequired(user)
+            | Self::SignatureMissing(user)
+            | Self::SignatureMalformed(user)
+            | Self::SignatureWrong(user)
+            | Self::KindNotAllowed(user, _)
+            | Self::Banned(user, ..)
+            | Self::Limits(user, _) => user.name().to_owned(),
+            Self::UnknownUser(name)
+            | Self::WrongPassword(name)
+            | Self::UnknownNkey(name)
+            | Self::CertificateRequired(name) => name.clone(),
+            Self::User(key, _) => key.to_string(),
+            _ => String::new(),
+        }
+    }
+
     /// The text for a peer that was admitted and no longer is. `None`: it is closed without a word.
     pub const fn farewell_text(&self) -> Option<&'static str> {
         match self {
@@ -203,7 +270,8 @@ impl Refusal {
             Self::User(_, UserRefusal::Expired | UserRefusal::OutsideTimes) => Some("User Authentication Expired"),
             Self::User(_, UserRefusal::Account(AccountRefusal::Expired))
             | Self::Account(_, AccountRefusal::Expired)
-            | Self::UnknownAccount(_) => Some("Account Authentication Expired"),
+            | Self::UnknownAccount(_)
+            | Self::AccountLate(_) => Some("Account Authentication Expired"),
             Self::User(..) | Self::Account(..) => None,
             _ => Some(self.wire_text()),
         }
@@ -231,7 +299,10 @@ impl fmt::Display for Refusal {
             Self::JwtMalformed(error) => write!(f, "User JWT not valid: {error}"),
             Self::User(key, refusal) => write!(f, "JWT User \"{key}\": {refusal}"),
             Self::UnknownAccount(key) => write!(f, "account {key} is unknown"),
+            Self::AccountLate(key) => write!(f, "account {key} could not be fetched in time"),
             Self::Account(key, refusal) => write!(f, "account {key}: {refusal}"),
+            Self::Banned(user, who, until) => write!(f, "{user}: {who} is banned until {until}"),
+            Self::Limits(user, fault) => write!(f, "{user}: {fault}"),
             Self::Callout(refusal) => refusal.fmt(f),
             Self::TooManyLogins => f.write_str("too many logins are waiting"),
             Self::IdentityChanged => f.write_str("a second CONNECT with another identity"),

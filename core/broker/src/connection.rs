@@ -1,8 +1,9 @@
 //! A connection as the worker that reads it knows it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use auth::{Admission, Attempt, CertificateName, Permissions};
+use auth::{Admission, Attempt, CertificateName, ClientTls, Directory, Permissions, Vouched};
 use moment::Instant;
 use session::{ConnectOptions, Handshake, Session};
 use wire::CloseReason;
@@ -11,17 +12,23 @@ use wire::client::Limits;
 use crate::account_state::AccountState;
 use crate::layer::Opener;
 use crate::link::Link;
+use crate::links::ServerLink;
 use crate::mailbox::ConnectionKey;
+use crate::meter::Meter;
 use crate::observer::ConnectionLabel;
 use crate::plan::Route;
+use crate::squeeze::Squeeze;
 use crate::subscription::Peer;
 use crate::subscriptions::Subscriptions;
+use crate::user_state::Seat;
 
 /// What a step leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
     /// Go on.
     Continue,
+    /// A TLS handshake begins, as its client.
+    StartTls,
     /// Close the connection.
     Close(CloseReason),
 }
@@ -65,8 +72,28 @@ pub(crate) struct Active {
     pub(crate) admission: Admission,
     /// What was shown at login, to be judged again when the directory changes.
     pub(crate) attempt: Option<Attempt>,
+    /// What a service said about the user, to be judged again with it.
+    pub(crate) vouched: Option<Arc<Vouched>>,
+    /// What the login was judged by last; kept only where that spares proving it anew.
+    pub(crate) judged_by: Option<Arc<Directory>>,
     pub(crate) options: Box<ConnectOptions>,
     pub(crate) max_subscriptions: Option<usize>,
+    /// Its place among the connections of its user, if they share limits.
+    pub(crate) seat: Option<Seat>,
+    /// What limits how much it may publish, if anything does.
+    pub(crate) meter: Option<Box<Meter>>,
+}
+
+impl Active {
+    /// Adds up what was counted of messages since the last time.
+    pub(crate) fn settle(&mut self, link: &Link) {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.msgs > 0 {
+            link.stats.in_msgs.fetch_add(batch.msgs, Ordering::Relaxed);
+            link.stats.in_bytes.fetch_add(batch.bytes, Ordering::Relaxed);
+        }
+        link.stats.note(self);
+    }
 }
 
 /// A login under way on another thread.
@@ -83,10 +110,14 @@ pub(crate) enum Phase {
     Opening(Handshake),
     /// The login is being judged.
     Judging(Box<Judging>),
+    /// The login was refused; the peer hears of it then. Until then nothing is read.
+    Refused(Box<Judging>, Instant),
     /// Logged in. The flag says that a second CONNECT is being judged.
     Active(Box<Active>),
     /// Logged in, and a second CONNECT is being judged.
     Rejoining(Box<Active>, Box<ConnectOptions>),
+    /// A link to another server, in whatever part of its life.
+    Server(Box<ServerLink>),
     /// Over.
     Over,
 }
@@ -106,13 +137,25 @@ pub struct Connection {
     pub(crate) carry: Carry,
     /// Still counted among the strangers of its address.
     pub(crate) is_stranger: bool,
+    /// Bytes kept for it as a stranger.
+    pub(crate) lent: usize,
+    /// A header that tells its address is still to come.
+    pub(crate) awaits_address: bool,
     /// The reading half of a byte layer.
     pub(crate) opener: Option<Box<dyn Opener>>,
     /// Names in the certificate that the peer proved to own.
     pub(crate) certificate: Option<Vec<CertificateName>>,
+    /// What the byte layer agreed on with the peer.
+    pub(crate) tls: Option<Box<ClientTls>>,
     pub(crate) limits: Limits,
     pub(crate) nonce: Option<Box<str>>,
     pub(crate) client_label: String,
+    /// Bytes are framed and perhaps compressed.
+    pub(crate) squeeze: Option<Box<Squeeze>>,
+    /// A layer has just been put up: what is left of the last read belongs to it.
+    pub(crate) new_layer: bool,
+    /// It has published its share: nothing is read or taken until then.
+    pub(crate) held_until: Option<Instant>,
     /// The write deadline, while bytes wait.
     pub(crate) write_check: Option<Instant>,
 }
@@ -128,9 +171,14 @@ impl Connection {
         &self.link
     }
 
-    /// Whether nothing is to be read now, because a login is being judged.
+    /// Whether nothing is to be read now, because a login is being judged or a limit has been reached.
     pub fn is_waiting(&self) -> bool {
-        matches!(self.phase, Phase::Judging(_) | Phase::Rejoining(..))
+        match &self.phase {
+            _ if self.held_until.is_some() => true,
+            Phase::Judging(_) | Phase::Refused(..) | Phase::Rejoining(..) => true,
+            Phase::Server(server) => server.is_waiting(),
+            Phase::Opening(_) | Phase::Active(_) | Phase::Over => false,
+        }
     }
 
     /// When to ask [`Worker::deadline`](crate::Worker::deadline).
@@ -139,14 +187,22 @@ impl Connection {
             Phase::Opening(handshake) => handshake.deadline(),
             Phase::Judging(judging) => judging.handshake.deadline(),
             Phase::Active(active) | Phase::Rejoining(active, _) => active.session.next_deadline(),
+            Phase::Server(server) => server.next_deadline(),
+            Phase::Refused(_, until) => Some(*until),
             Phase::Over => None,
         };
-        [own, self.write_check].into_iter().flatten().min()
+        [own, self.write_check, self.held_until].into_iter().flatten().min()
+    }
+
+    /// Whether a layer has just been put up; asked once.
+    pub(crate) fn takes_layer(&mut self) -> bool {
+        std::mem::take(&mut self.new_layer)
     }
 
     pub(crate) fn label(&self) -> ConnectionLabel {
         match &self.phase {
             Phase::Active(active) | Phase::Rejoining(active, _) => active.label.clone(),
+            Phase::Server(server) => server.label().unwrap_or_default(),
             _ => ConnectionLabel { client: self.client_label.clone(), user: String::new() },
         }
     }

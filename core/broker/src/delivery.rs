@@ -8,25 +8,36 @@ use wire::client::Publish;
 
 use crate::account_state::AccountState;
 use crate::chance::Chance;
-use crate::internal::{InternalSubscriber, Message, Sender};
+use crate::hub::Hub;
+use crate::internal::{InternalSubscriber, Message, Rights, Sender};
 use crate::link::Link;
+use crate::links::crossing::Arrived;
+use crate::links::remote::RemotePeer;
 use crate::plan::{Plan, PlanTarget};
 use crate::stage::{Laid, Stages};
 use crate::subscription::{ClientTarget, Subscription, Target, Turn};
 
 /// One message on its way to many targets.
+#[derive(Clone, Copy)]
 pub(crate) struct Flight<'a> {
     /// Whose message it is.
     pub(crate) link: &'a Arc<Link>,
     /// It is not to come back to its publisher.
     pub(crate) no_echo: bool,
+    /// The subject receivers see, where it is not the one it is routed by.
+    pub(crate) shown: Option<&'a [u8]>,
     pub(crate) publish: &'a Publish<'a>,
+    /// The reply as it came from another cluster, where clients see another one.
+    pub(crate) marked: Option<&'a [u8]>,
     /// The message as it came.
     pub(crate) whole: &'a Laid<'a>,
     /// Without headers, for clients that read none.
     pub(crate) stripped: &'a Laid<'a>,
     pub(crate) account: &'a Arc<AccountState>,
+    /// What the message says about itself, if it came from another server.
+    pub(crate) arrived: Option<&'a Arrived<'a>>,
     pub(crate) now: Instant,
+    pub(crate) rights: Rights<'a>,
 }
 
 /// What delivering needs of a worker.
@@ -35,6 +46,11 @@ pub(crate) struct Delivery<'a> {
     pub(crate) chance: &'a mut Chance,
     /// Subscriptions that get their last message.
     pub(crate) spent: &'a mut Vec<Arc<Subscription>>,
+    /// Servers chosen for a queue group: the place among the plan's remotes, and the group.
+    pub(crate) picked: &'a mut Vec<(usize, Box<[u8]>)>,
+    /// Room for a head that is put together for one message.
+    pub(crate) head: &'a mut Vec<u8>,
+    pub(crate) hub: &'a Hub,
 }
 
 /// Why a target does not get a message.
@@ -52,10 +68,35 @@ pub(crate) enum Missed {
     Closed,
 }
 
+/// How a witness wants to see a message that is carried into another account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Carried {
+    /// Like any other.
+    On,
+    /// Delivered, and not looked at.
+    Unseen,
+    /// Not at all.
+    NoFurther,
+}
+
+/// How a message goes to another server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Crossing {
+    /// As it is.
+    AsItIs,
+    /// With the name of this hop in its headers.
+    Hop(String),
+    /// Not at all.
+    Stays,
+}
+
 /// Looks on while a message is delivered.
 pub(crate) trait Witness {
     /// Whether more is asked than delivering itself needs.
     const LOOKS_CLOSELY: bool;
+
+    /// Whether receivers may see another subject than the one the message is routed by.
+    const RENAMES: bool;
 
     /// Whether the message is delivered at all, not just followed.
     fn delivers(&self) -> bool;
@@ -63,11 +104,21 @@ pub(crate) trait Witness {
     /// The target gets the message, or would get it.
     fn reached(&mut self, subscription: &Subscription, client: &ClientTarget);
 
+    /// The message is carried by a stream import to a target of another account, under this subject.
+    fn carried(&mut self, _: &ClientTarget, _subject: &[u8], _traced: bool) -> Carried {
+        Carried::On
+    }
+
     /// The target does not get the message.
     fn missed(&mut self, subscription: &Subscription, missed: Missed);
 
     /// These bytes are on their way.
     fn staged(&mut self, client: &ClientTarget, head: &[u8], laid: &Laid<'_>, header_len: usize);
+
+    /// The message is about to go to another server, from this account.
+    fn crosses(&mut self, _: &RemotePeer, _account: &AccountState) -> Crossing {
+        Crossing::AsItIs
+    }
 }
 
 /// The witness of most messages.
@@ -75,6 +126,7 @@ pub(crate) struct Nobody;
 
 impl Witness for Nobody {
     const LOOKS_CLOSELY: bool = false;
+    const RENAMES: bool = false;
 
     #[inline(always)]
     fn delivers(&self) -> bool {
@@ -91,6 +143,24 @@ impl Witness for Nobody {
     fn staged(&mut self, _: &ClientTarget, _: &[u8], _: &Laid<'_>, _: usize) {}
 }
 
+/// The witness of messages whose receivers see another subject.
+pub(crate) struct Renaming;
+
+impl Witness for Renaming {
+    const LOOKS_CLOSELY: bool = false;
+    const RENAMES: bool = true;
+
+    fn delivers(&self) -> bool {
+        true
+    }
+
+    fn reached(&mut self, _: &Subscription, _: &ClientTarget) {}
+
+    fn missed(&mut self, _: &Subscription, _: Missed) {}
+
+    fn staged(&mut self, _: &ClientTarget, _: &[u8], _: &Laid<'_>, _: usize) {}
+}
+
 impl Flight<'_> {
     #[inline(always)]
     fn is_echo(&self, target: &PlanTarget) -> bool {
@@ -101,18 +171,29 @@ impl Flight<'_> {
 impl Delivery<'_> {
     #[inline]
     pub(crate) fn fan_out<W: Witness>(&mut self, plan: &Plan, flight: &Flight<'_>, witness: &mut W) {
-        for target in &plan.targets {
-            self.deliver(plan, target, flight, witness);
+        let is_for_all = flight.arrived.is_none_or(|arrived| !arrived.queues.is_for_groups_alone());
+        if is_for_all {
+            for target in &plan.targets {
+                self.deliver(plan, target, flight, witness);
+            }
         }
         for group in &plan.groups {
-            if let Some(member) = self.pick(group, flight, witness) {
+            let member = if group.far.is_empty() && flight.arrived.is_none() {
+                self.pick(&group.members, flight, witness)
+            } else {
+                self.pick_anywhere(plan, group, flight, witness)
+            };
+            if let Some(member) = member {
                 self.deliver(plan, member, flight, witness);
             }
+        }
+        if !plan.remotes.is_empty() {
+            self.cross(plan, flight, is_for_all, witness);
         }
     }
 
     /// One member of a queue group, by chance, among those that may have the message.
-    fn pick<'p, W: Witness>(
+    pub(crate) fn pick<'p, W: Witness>(
         &mut self,
         group: &'p [PlanTarget],
         flight: &Flight<'_>,
@@ -142,22 +223,40 @@ impl Delivery<'_> {
             Target::Client(client) => client,
             Target::Internal(internal) => {
                 if witness.delivers() {
-                    hand_over(&**internal, flight);
+                    hand_over(&**internal, plan.head(target), flight);
                 }
                 return;
             }
+            // Other servers have their own place in a plan, and the rest stands for others who are targets themselves.
+            Target::Remote(_) | Target::Shadow(_) | Target::Service(_) | Target::Answers => return,
         };
-        if W::LOOKS_CLOSELY && !look(target, client, witness) {
-            return;
+        let mut seen = true;
+        if W::LOOKS_CLOSELY {
+            match carried(plan, target, client, witness) {
+                Carried::On => {
+                    if !look(target, client, witness) {
+                        return;
+                    }
+                }
+                Carried::Unseen => seen = false,
+                Carried::NoFurther => return,
+            }
         }
-        if target.limited || target.grants_replies {
+        if target.limited || target.grants_replies || flight.marked.is_some() {
             if !self.before_delivery(target, client, flight) {
                 return witness.missed(&target.subscription, Missed::Over);
             }
         } else {
             target.delivered.set(target.delivered.get() + 1);
         }
-        let head = plan.head(target);
+        let renamed;
+        let head = match flight.shown {
+            Some(shown) if W::RENAMES => {
+                renamed = [b"HMSG ", shown, b" ", &client.sid, b" "].concat();
+                &renamed
+            }
+            _ => plan.head(target),
+        };
         let (head, laid, header_len) = if flight.publish.header_len == 0 {
             (&head[1..], flight.whole, 0)
         } else if target.headers {
@@ -166,7 +265,9 @@ impl Delivery<'_> {
             (&head[1..], flight.stripped, 0)
         };
         self.stages.message(target.slot, &client.peer.link, flight.link, head, laid);
-        witness.reached(&target.subscription, client);
+        if seen {
+            witness.reached(&target.subscription, client);
+        }
         witness.staged(client, head, laid, header_len);
     }
 
@@ -188,7 +289,19 @@ impl Delivery<'_> {
                 self.stages.grant_reply(&client.peer.link, reply, flight.now);
             }
         }
+        if let (Some(marked), Some(reply)) = (flight.marked, flight.publish.reply) {
+            client.peer.link.note_asked(reply, marked, flight.now);
+        }
         true
+    }
+}
+
+/// What a witness says to a message that came by a stream import.
+#[cold]
+fn carried<W: Witness>(plan: &Plan, target: &PlanTarget, client: &ClientTarget, witness: &mut W) -> Carried {
+    match target.carried {
+        None => Carried::On,
+        Some(traced) => witness.carried(client, plan.shown(target, client), traced),
     }
 }
 
@@ -212,10 +325,12 @@ fn look<W: Witness>(target: &PlanTarget, client: &ClientTarget, witness: &mut W)
 
 /// Gives the message to a part of this server.
 #[cold]
-fn hand_over(internal: &dyn InternalSubscriber, flight: &Flight<'_>) {
-    let Publish { subject, reply, header_len, .. } = *flight.publish;
+fn hand_over(internal: &dyn InternalSubscriber, subject: &[u8], flight: &Flight<'_>) {
+    let Publish { reply, header_len, .. } = *flight.publish;
+    // A part of the server answers to where the message came from.
+    let reply = flight.marked.or(reply);
     let body = flight.whole.body.strip_suffix(b"\r\n").unwrap_or(flight.whole.body);
     let (headers, payload) = body.split_at_checked(header_len).unwrap_or((b"", body));
-    let sender = Sender { link: Some(flight.link), account: flight.account };
+    let sender = Sender { link: Some(flight.link), account: flight.account, rights: flight.rights };
     internal.deliver(&Message { subject, reply, headers, payload }, &sender);
 }

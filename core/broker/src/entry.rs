@@ -2,21 +2,24 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
-use auth::{Admission, Attempt, Cost, Refusal, Verdict};
-use session::{ConnectOptions, EarlyDue, Handshake, LoginError, Opening, Session};
+use auth::{Admission, Attempt, ClientFacts, Cost, Directory, Refusal, Verdict, Vouched};
+use session::{ConnectOptions, EarlyDue, Greeting, Handshake, LoginError, Opening, Session};
 use wire::CloseReason;
 
 use crate::connection::{Active, BatchCount, Connection, Judging, Phase, Step};
+use crate::engine::{Engine, Taken};
 use crate::hub::Registered;
 use crate::ledger::ConnectionFacts;
-use crate::link::Link;
-use crate::login::{LoginJob, LoginOutcome};
+use crate::link::{Link, LinkStats};
+use crate::login::{LoginJob, LoginOutcome, patience};
+use crate::meter::Meter;
 use crate::observer::{ConnectionLabel, Event};
 use crate::plan::Route;
 use crate::subscription::{Peer, Target};
 use crate::subscriptions::Subscriptions;
-use crate::worker::{Engine, Taken};
+use crate::user_state::Seat;
 
 /// What every refused login hears, whatever the reason.
 const LOGIN_REFUSED_TEXT: &str = "Authorization Violation";
@@ -30,19 +33,28 @@ const ACCOUNT_EXPIRED_TEXT: &str = "Account Authentication Expired";
 impl Engine {
     /// Sends the first INFO.
     pub(crate) fn greet(&mut self, connection: &Connection) {
-        let mut greeting = self.hub.settings().greeting.clone();
-        greeting.client_id = connection.link.key.id;
-        greeting.client_ip = connection.link.address.ip().to_canonical().to_string();
+        let mut greeting = self.greeting_for(&connection.link);
+        if connection.awaits_address {
+            greeting.client_ip.clear();
+        }
         greeting.nonce = connection.nonce.as_deref().map(str::to_owned);
         self.stages.line(&connection.link, &greeting.line());
-        self.hub.observer.event(&connection.link, &ConnectionLabel::default(), &Event::Accepted);
+        let (label, facts) = (ConnectionLabel::default(), Arc::default());
+        self.hub.observer.event(&connection.link, &label, &Event::Accepted);
+        self.hub.register(Registered { link: connection.link.clone(), label, account: None, facts, peer: None });
+    }
+
+    /// What the server says of itself to this peer.
+    pub(crate) fn greeting_for(&self, link: &Link) -> Greeting {
+        let mut greeting = self.hub.settings().greeting.clone();
+        greeting.client_id = link.key.id;
+        greeting.client_ip = link.address.ip().to_canonical().to_string();
+        greeting
     }
 
     /// The INFO that answers the first PING after login.
     pub(crate) fn info_after_login(&self, link: &Link, active: &Active) -> Vec<u8> {
-        let mut greeting = self.hub.settings().greeting.clone();
-        greeting.client_id = link.key.id;
-        greeting.client_ip = link.address.ip().to_canonical().to_string();
+        let mut greeting = self.greeting_for(link);
         greeting.connect_info = true;
         let account = active.account.settings();
         greeting.remote_account = Some(account.name.to_string());
@@ -76,50 +88,83 @@ impl Engine {
 
     /// Has a login judged: at once if that is cheap, on another thread if not.
     fn log_in(&mut self, connection: &mut Connection, options: Box<ConnectOptions>, by_connect: bool) -> Taken {
-        let Phase::Opening(handshake) = mem::replace(&mut connection.phase, Phase::Over) else {
+        let Phase::Opening(mut handshake) = mem::replace(&mut connection.phase, Phase::Over) else {
             return Taken::Done;
         };
+        handshake.is_judged(self.now);
+        if by_connect {
+            connection.link.stats.assume_rtt(self.now.since(connection.link.started));
+        }
         connection.client_label = client_label(&options);
         let attempt = attempt(connection, &options);
+        let facts = facts(connection, &options);
         connection.phase = Phase::Judging(Box::new(Judging { handshake, options, by_connect }));
-        match self.judge(connection, attempt) {
+        match self.judge(connection, attempt, facts, None) {
             None => Taken::Wait { consumed: by_connect },
             Some(outcome) => match self.judged(connection, outcome) {
                 Step::Close(reason) => Taken::Close(reason),
-                Step::Continue if by_connect => Taken::Done,
-                Step::Continue => Taken::Again,
+                Step::Continue | Step::StartTls if by_connect => Taken::Done,
+                Step::Continue | Step::StartTls => Taken::Again,
             },
         }
     }
 
     /// The verdict, if it is had at once.
-    fn judge(&mut self, connection: &Connection, attempt: Attempt) -> Option<LoginOutcome> {
+    fn judge(
+        &mut self,
+        connection: &Connection,
+        attempt: Attempt,
+        client: ClientFacts,
+        vouched: Option<Arc<Vouched>>,
+    ) -> Option<LoginOutcome> {
+        let epoch = self.hub.epoch();
         let directory = self.hub.directory();
+        let is_stranger = matches!(connection.phase, Phase::Judging(_));
+        let settings = self.hub.settings();
+        if is_stranger && !self.hub.penalties.judges(connection.link.address.ip(), &settings.before_login) {
+            let verdict = Verdict::Refuse(Refusal::TooManyLogins);
+            return Some(LoginOutcome { attempt, verdict, vouched, directory, epoch });
+        }
         if directory.cost(&attempt) == Cost::Cheap {
             let verdict = auth::authenticate(&directory, &attempt, self.wall);
-            return Some(LoginOutcome { attempt, verdict });
+            // What is not final, somebody else has to be asked about.
+            if verdict.is_final() {
+                return Some(LoginOutcome { attempt, verdict, vouched: None, directory, epoch });
+            }
         }
         let key = connection.link.key;
-        match self.hub.logins.submit(LoginJob { key, directory, attempt }) {
+        let patience = patience(settings.handshake.auth_timeout);
+        let job = LoginJob { key, directory, attempt, client, vouched, patience, epoch };
+        match self.hub.logins.submit(job) {
             Ok(()) => None,
-            Err(LoginJob { attempt, .. }) => {
-                Some(LoginOutcome { attempt, verdict: Verdict::Refuse(Refusal::TooManyLogins) })
+            Err(LoginJob { attempt, vouched, directory, .. }) => {
+                let verdict = Verdict::Refuse(Refusal::TooManyLogins);
+                Some(LoginOutcome { attempt, verdict, vouched, directory, epoch })
             }
         }
     }
 
     /// A verdict has come: the first one, or that of a second CONNECT, or of a review.
     pub(crate) fn judged(&mut self, connection: &mut Connection, outcome: LoginOutcome) -> Step {
-        let LoginOutcome { attempt, verdict } = outcome;
+        if matches!(connection.phase, Phase::Server(_)) {
+            return self.link_judged(connection, outcome);
+        }
+        if outcome.epoch != self.hub.epoch() && matches!(outcome.verdict, Verdict::Admit(_)) {
+            return self.judged_too_early(connection, outcome);
+        }
+        let LoginOutcome { attempt, verdict, vouched, directory, .. } = outcome;
+        let verdict = self.hub.unless_banned(connection.link.address.ip(), verdict, self.wall);
+        let judged_by = spares_proof(&directory).then_some(directory);
         match (mem::replace(&mut connection.phase, Phase::Over), verdict) {
             (Phase::Judging(judging), Verdict::Admit(admission)) => {
-                self.admit(connection, *judging, attempt, admission)
+                self.admit(connection, *judging, Remembered { attempt, vouched, judged_by }, admission)
             }
-            (Phase::Rejoining(active, options), Verdict::Admit(admission)) => {
+            (Phase::Rejoining(mut active, options), Verdict::Admit(admission)) => {
+                (active.attempt, active.vouched, active.judged_by) = (Some(attempt), vouched, judged_by);
                 self.rejoin(connection, active, options, admission)
             }
             (Phase::Active(mut active), Verdict::Admit(admission)) => {
-                active.attempt = Some(attempt);
+                (active.attempt, active.vouched, active.judged_by) = (Some(attempt), vouched, judged_by);
                 self.readmit(connection, active, admission)
             }
             (Phase::Active(active), verdict) => {
@@ -129,19 +174,59 @@ impl Engine {
             }
             (phase, verdict) => {
                 connection.phase = phase;
-                self.refuse(connection, verdict)
+                self.refuse(connection, &attempt, verdict)
             }
         }
     }
 
-    fn refuse(&mut self, connection: &mut Connection, verdict: Verdict) -> Step {
-        self.say_error(connection, LOGIN_REFUSED_TEXT);
+    /// The house was reconfigured while the login was judged: what let it in may be gone.
+    fn judged_too_early(&mut self, connection: &mut Connection, outcome: LoginOutcome) -> Step {
+        let options = match &connection.phase {
+            Phase::Judging(judging) => judging.options.clone(),
+            Phase::Active(active) => active.options.clone(),
+            Phase::Rejoining(_, options) => options.clone(),
+            Phase::Opening(_) | Phase::Refused(..) | Phase::Server(_) | Phase::Over => return Step::Continue,
+        };
+        let facts = facts(connection, &options);
+        match self.judge(connection, outcome.attempt, facts, outcome.vouched) {
+            None => Step::Continue,
+            Some(outcome) => self.judged(connection, outcome),
+        }
+    }
+
+    /// Whoever fails often waits for the answer.
+    fn refuse(&mut self, connection: &mut Connection, attempt: &Attempt, verdict: Verdict) -> Step {
         let refusal = match verdict {
             Verdict::Refuse(refusal) => refusal,
             Verdict::NeedAccount(account) => Refusal::UnknownAccount(account),
             Verdict::Admit(_) | Verdict::AskCallout(_) => Refusal::NoCredentials,
         };
         self.tell(connection, &Event::LoginRefused(&refusal));
+        let delay = match (&connection.phase, &refusal) {
+            (_, Refusal::TooManyLogins) => Duration::ZERO,
+            (Phase::Judging(_), _) => {
+                let said = &attempt.credentials;
+                let user = said.user.as_deref().or(said.nkey.as_deref());
+                let bounds = &self.hub.settings().before_login;
+                self.hub.penalties.failed(connection.link.address.ip(), user, bounds, self.now)
+            }
+            _ => Duration::ZERO,
+        };
+        match mem::replace(&mut connection.phase, Phase::Over) {
+            Phase::Judging(judging) if !delay.is_zero() => {
+                connection.phase = Phase::Refused(judging, self.now + delay);
+                Step::Continue
+            }
+            phase => {
+                connection.phase = phase;
+                self.answer_refused(connection)
+            }
+        }
+    }
+
+    /// A refused peer hears that it is.
+    pub(crate) fn answer_refused(&mut self, connection: &Connection) -> Step {
+        self.say_error(connection, LOGIN_REFUSED_TEXT);
         Step::Close(CloseReason::AuthenticationFailure)
     }
 
@@ -157,32 +242,61 @@ impl Engine {
         Step::Close(CloseReason::AuthenticationExpired)
     }
 
-    fn admit(&mut self, connection: &mut Connection, judging: Judging, attempt: Attempt, admission: Admission) -> Step {
+    fn admit(
+        &mut self,
+        connection: &mut Connection,
+        judging: Judging,
+        shown: Remembered,
+        admission: Admission,
+    ) -> Step {
         let Judging { handshake, options, by_connect } = judging;
         let account = self.hub.account(&admission.account);
         if account.join().is_err() {
             self.say_error(connection, "maximum account active connections exceeded");
             return Step::Close(CloseReason::MaxAccountConnectionsExceeded);
         }
+        let Ok(seat) = self.hub.users.enter(account.id, &admission, self.now) else {
+            account.leave(&LinkStats::default());
+            self.say_error(connection, "maximum user active connections exceeded");
+            return Step::Close(CloseReason::MaxConnectionsExceeded);
+        };
         let settings = self.hub.settings();
         let expires = self.expiry(&admission);
         let chance = self.chance.next();
         let headers = handshake.offers_headers();
-        let session = Session::open(&options, headers, settings.ping, expires, self.now, chance);
-        let active = self.activate(connection, session, account, admission, attempt, options);
+        let mut session = Session::open(&options, headers, settings.ping, expires, self.now, chance);
+        if by_connect {
+            session.assume_rtt(Duration::from_nanos(connection.link.stats.numbers().rtt));
+        }
+        let mut active = self.activate(connection, session, account, admission, shown, options);
+        active.meter = meter(seat.as_ref(), &active.account, &active.admission, self.now);
+        active.seat = seat;
         connection.limits = settings.limits_after_login(&active);
         let label = active.label.clone();
-        let account = active.account.clone();
+        let (account, peer) = (active.account.clone(), Some(active.peer.clone()));
         if by_connect {
             self.ok(&connection.link, &active);
         }
-        let facts = ConnectionFacts::new(&active.options, &active.admission);
+        let facts = ConnectionFacts::new(&active.options, &active.admission, connection.tls.as_deref());
         connection.link.stats.note(&active);
         connection.phase = Phase::Active(Box::new(active));
         self.known(connection);
-        self.hub.register(Registered { link: connection.link.clone(), label, account: Some(account), facts });
-        self.tell(connection, &Event::Admitted);
-        Step::Continue
+        let (link, home) = (connection.link.clone(), Some(account.clone()));
+        self.hub.register(Registered { link, label, account: home, facts: facts.clone(), peer });
+        self.tell(connection, &Event::Admitted { facts: &facts, account: &account });
+        if self.hub.is_kept_out(connection.link.address.ip(), Some(&account), &facts.user, self.wall) {
+            return Step::Close(CloseReason::Kicked);
+        }
+        self.review_if_stale(connection)
+    }
+
+    /// The account may have changed while the login was judged: then it is judged once more.
+    fn review_if_stale(&mut self, connection: &mut Connection) -> Step {
+        let Phase::Active(active) = &connection.phase else { return Step::Continue };
+        let judged_by = &active.admission.account;
+        let directory = self.hub.directory();
+        let is_stale = directory.account(judged_by.name.as_str()).is_none_or(|now| !Arc::ptr_eq(now, judged_by));
+        if is_stale { self.review(connection) } else { Step::Continue }
     }
 
     /// Puts together what an admitted connection is made of.
@@ -192,7 +306,7 @@ impl Engine {
         session: Session,
         account: Arc<crate::AccountState>,
         admission: Admission,
-        attempt: Attempt,
+        shown: Remembered,
         options: Box<ConnectOptions>,
     ) -> Active {
         let permissions = admission.permissions.clone();
@@ -211,7 +325,9 @@ impl Engine {
             max_subscriptions: self.hub.settings().max_subscriptions_of(&admission),
             subscriptions: Subscriptions::new(self.hub.seed()),
             batch: BatchCount::default(),
-            attempt: Some(attempt),
+            attempt: Some(shown.attempt),
+            vouched: shown.vouched,
+            judged_by: shown.judged_by,
             session,
             account,
             permissions,
@@ -219,11 +335,13 @@ impl Engine {
             label,
             admission,
             options,
+            seat: None,
+            meter: None,
         }
     }
 
     fn route(&self, account: &crate::AccountState, permissions: &Arc<auth::Permissions>) -> Route {
-        Route(u64::from(account.id.get()) << 32 | u64::from(self.hub.permission_number(permissions)))
+        Route::of(account, self.hub.permission_number(permissions))
     }
 
     fn allow_responses(&self, connection: &Connection, permissions: &auth::Permissions) {
@@ -235,7 +353,7 @@ impl Engine {
     }
 
     /// When a login ends, on the clock of the house: with its user or its account, whichever ends first.
-    fn expiry(&self, admission: &Admission) -> Option<moment::Instant> {
+    pub(crate) fn expiry(&self, admission: &Admission) -> Option<moment::Instant> {
         let ends = admission.expires.into_iter().chain(admission.account_expires).min();
         ends.map(|at| self.now + at.since(self.wall))
     }
@@ -261,20 +379,21 @@ impl Engine {
             Opening::Anonymous(_) => return Taken::Done,
         };
         let attempt = attempt(connection, &options);
+        let facts = facts(connection, &options);
         let Phase::Active(mut active) = mem::replace(&mut connection.phase, Phase::Over) else { return Taken::Done };
         // A further CONNECT ends earlier subscriptions, and ends them before the verdict: who is asking anew for a login
         // gets nothing on the strength of the old one meanwhile.
         if active.session.is_introduced() {
             for subscription in active.subscriptions.drain() {
-                active.account.graph.leave(&subscription);
+                self.withdraw(&active.account, &subscription);
             }
         }
         connection.phase = Phase::Rejoining(active, options);
-        match self.judge(connection, attempt) {
+        match self.judge(connection, attempt, facts, None) {
             None => Taken::Wait { consumed: true },
             Some(outcome) => match self.judged(connection, outcome) {
                 Step::Close(reason) => Taken::Close(reason),
-                Step::Continue => Taken::Done,
+                Step::Continue | Step::StartTls => Taken::Done,
             },
         }
     }
@@ -301,9 +420,10 @@ impl Engine {
         self.replace_peer(connection, &mut active, admission);
         // A client that introduces itself late keeps what it asked for before, under what it says now.
         self.judge_subscriptions(connection, &mut active);
-        let facts = ConnectionFacts::new(&active.options, &active.admission);
+        let facts = ConnectionFacts::new(&active.options, &active.admission, connection.tls.as_deref());
         let (label, account) = (active.label.clone(), Some(active.account.clone()));
-        self.hub.register(Registered { link: connection.link.clone(), label, account, facts });
+        let (link, peer) = (connection.link.clone(), Some(active.peer.clone()));
+        self.hub.register(Registered { link, label, account, facts, peer });
         self.ok(&connection.link, &active);
         connection.phase = Phase::Active(active);
         Step::Continue
@@ -322,15 +442,40 @@ impl Engine {
         active.route = self.route(&active.account, &permissions);
         active.permissions = permissions;
         active.session.expire_at(self.expiry(&admission));
+        self.limit_anew(connection, active, &admission);
         active.admission = admission;
         connection.limits = self.hub.settings().limits_after_login(active);
     }
 
+    /// Limits may be other ones now. Whoever waits for the older ones asks again.
+    fn limit_anew(&self, connection: &mut Connection, active: &mut Active, admission: &Admission) {
+        let of_account = |admission: &Admission| admission.account.limits.rates;
+        let is_as_before =
+            admission.allowance == active.admission.allowance && of_account(admission) == of_account(&active.admission);
+        if is_as_before {
+            return;
+        }
+        active.seat = self.hub.users.stay(active.account.id, admission, active.seat.take(), self.now);
+        active.meter = meter(active.seat.as_ref(), &active.account, admission, self.now);
+        connection.held_until = connection.held_until.map(|_| self.now);
+    }
+
     /// Directory or settings changed: the same function that admitted the connection judges it again.
     pub(crate) fn review(&mut self, connection: &mut Connection) -> Step {
+        if matches!(connection.phase, Phase::Server(_)) {
+            return self.review_link(connection);
+        }
         let Phase::Active(active) = &mut connection.phase else { return Step::Continue };
         let Some(attempt) = active.attempt.take() else { return Step::Continue };
-        match self.judge(connection, attempt) {
+        let (epoch, directory) = (self.hub.epoch(), self.hub.directory());
+        let again = active.judged_by.take();
+        let again = again.and_then(|older| auth::authenticate_again(&directory, &older, &attempt, &active.admission));
+        if let Some(verdict) = again {
+            return self.judged(connection, LoginOutcome { attempt, verdict, vouched: None, directory, epoch });
+        }
+        let (vouched, options) = (active.vouched.take(), active.options.clone());
+        let facts = facts(connection, &options);
+        match self.judge(connection, attempt, facts, vouched) {
             None => Step::Continue,
             Some(outcome) => self.judged(connection, outcome),
         }
@@ -342,9 +487,7 @@ impl Engine {
         if !active.session.takes_infos() {
             return;
         }
-        let mut greeting = self.hub.settings().greeting.clone();
-        greeting.client_id = connection.link.key.id;
-        greeting.client_ip = connection.link.address.ip().to_canonical().to_string();
+        let greeting = self.greeting_for(&connection.link);
         self.stages.line(&connection.link, &greeting.line());
     }
 
@@ -362,11 +505,12 @@ impl Engine {
         active.permissions = permissions;
         active.max_subscriptions = settings.max_subscriptions_of(&admission);
         active.session.expire_at(self.expiry(&admission));
+        self.limit_anew(connection, &mut active, &admission);
         active.admission = admission;
         connection.limits = settings.limits_after_login(&active);
         self.judge_subscriptions(connection, &mut active);
         connection.phase = Phase::Active(active);
-        Step::Continue
+        self.review_if_stale(connection)
     }
 
     /// Subscriptions that are no longer allowed end with a word; the others get the grant that holds now.
@@ -384,11 +528,11 @@ impl Engine {
                 }
                 Ok(grant) => {
                     let target = Target::Client(client.moved(active.peer.clone()));
-                    let renewed = active.account.graph.replace(&subscription, grant, target);
+                    let renewed = self.hub.replace(&active.account, &subscription, grant, target);
                     active.subscriptions.insert(renewed);
                 }
                 Err(denial) => {
-                    active.account.graph.leave(&subscription);
+                    self.withdraw(&active.account, &subscription);
                     let text = denial.wire_text_removed(&client.sid);
                     self.stages.line(&connection.link, &wire::encode::err(&text));
                     let event = Event::Denied { denial: &denial, sid: Some(&client.sid) };
@@ -428,6 +572,17 @@ fn user_label(account: &crate::AccountState, admission: &Admission) -> String {
     if tag.is_empty() { String::new() } else { format!(" - \"{}/{tag}\"", account.settings().name) }
 }
 
+/// What limits how much a connection may publish: limits of its user, and of its account.
+fn meter(
+    seat: Option<&Seat>,
+    account: &crate::AccountState,
+    admission: &Admission,
+    now: moment::Instant,
+) -> Option<Box<Meter>> {
+    let of_user = seat.map(|seat| (&seat.user().taps, admission.allowance.rates));
+    Meter::new(of_user.into_iter().chain([(&account.taps, admission.account.limits.rates)]), now)
+}
+
 /// Nothing is withheld, and nothing was.
 fn is_as_before(grant: &auth::SubscribeGrant, before: &auth::SubscribeGrant) -> bool {
     !grant.is_filtered() && !before.is_filtered()
@@ -442,4 +597,22 @@ fn client_label(options: &ConnectOptions) -> String {
 fn attempt(connection: &Connection, options: &ConnectOptions) -> Attempt {
     let shown = crate::login::attempt(&connection.link, connection.nonce.as_deref(), options);
     Attempt { certificate: connection.certificate.clone(), ..shown }
+}
+
+/// What a service that decides may want to know beside that.
+fn facts(connection: &Connection, options: &ConnectOptions) -> ClientFacts {
+    crate::login::facts(&connection.link, connection.tls.as_deref(), options)
+}
+
+/// What a login was judged by, for the time when it is judged again.
+struct Remembered {
+    attempt: Attempt,
+    vouched: Option<Arc<Vouched>>,
+    judged_by: Option<Arc<Directory>>,
+}
+
+/// Whether logins that this directory admitted can be judged again without proof. That of operators changes with each
+/// account, so that keeping it would keep many.
+fn spares_proof(directory: &Directory) -> bool {
+    directory.trust().is_none()
 }

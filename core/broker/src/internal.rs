@@ -1,5 +1,13 @@
 //! Subscribers inside the server: system services, streams, the callout.
 
+use std::sync::Arc;
+
+use auth::{Denial, LinkRights, Permissions, ReadRule, Reading};
+
+use crate::hub::Hub;
+use crate::link::Link;
+use crate::observer::{ConnectionLabel, Event};
+
 /// A message as it is handed to a part of this server. Borrowed from the read buffer: copy what outlives the call.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
@@ -13,6 +21,33 @@ pub struct Message<'a> {
     pub payload: &'a [u8],
 }
 
+/// By what rights a message was published.
+#[derive(Clone, Copy)]
+pub(crate) enum Rights<'a> {
+    /// The server's own, or those that came with the message: from another server of the cluster, or by an import.
+    Granted,
+    /// A client's.
+    Client(&'a Permissions, &'a ConnectionLabel),
+    /// A leaf connection's.
+    Leaf(&'a LinkRights, &'a ConnectionLabel),
+}
+
+/// Who may not read everything that is stored.
+#[derive(Clone)]
+pub struct Reader {
+    /// What may be read.
+    pub reading: Reading,
+    link: Arc<Link>,
+    label: ConnectionLabel,
+}
+
+impl Reader {
+    /// Something was not to be read: it is written where other denials are.
+    pub fn refused(&self, hub: &Hub, denial: &Denial) {
+        hub.observer.event(&self.link, &self.label, &Event::Denied { denial, sid: None });
+    }
+}
+
 /// Who published a message, for subscribers that answer or account for it.
 #[derive(Clone, Copy)]
 pub struct Sender<'a> {
@@ -20,11 +55,66 @@ pub struct Sender<'a> {
     pub link: Option<&'a std::sync::Arc<crate::Link>>,
     /// The account in which it was published.
     pub account: &'a std::sync::Arc<crate::AccountState>,
+    pub(crate) rights: Rights<'a>,
+}
+
+impl Sender<'_> {
+    /// Whether what the message says of who asks is somebody's own word: it did not come by an import, which writes that
+    /// itself.
+    pub fn speaks_for_itself(&self) -> bool {
+        !matches!(self.rights, Rights::Granted)
+    }
+
+    /// The sender as somebody who reads what is stored. `None`: everything may be read.
+    pub fn reader(&self, rule: ReadRule) -> Option<Reader> {
+        let (reading, label) = match self.rights {
+            Rights::Granted => return None,
+            Rights::Client(permissions, label) => (permissions.reading(rule)?, label),
+            Rights::Leaf(rights, label) => (rights.reading(rule)?, label),
+        };
+        Some(Reader { reading, link: self.link?.clone(), label: label.clone() })
+    }
 }
 
 /// A subscriber inside the server. Called on a worker, between parsing and flushing: it must neither block nor take
-/// long, so it usually puts the message on a bounded queue of its own.
+/// long, so it usually puts the message on a bounded queue of its own, whose thread [`Hub::on_batch_end`] wakes.
 pub trait InternalSubscriber: Send + Sync {
     /// Takes a message that matched.
     fn deliver(&self, message: &Message<'_>, sender: &Sender<'_>);
+
+    /// Whether other servers are not told of it, because each has its own.
+    fn stays_here(&self) -> bool {
+        false
+    }
+
+    /// Whether those who look at subscriptions see it. What only this server has is not counted among theirs.
+    fn is_listed(&self) -> bool {
+        true
+    }
+
+    /// Whether it answers with what was counted, so that whoever asks has to be counted before.
+    fn reads_counts(&self) -> bool {
+        false
+    }
+}
+
+/// A part of the server in the account of a tenant. Every server has it.
+pub(crate) struct InEveryAccount(pub(crate) std::sync::Arc<dyn InternalSubscriber>);
+
+impl InternalSubscriber for InEveryAccount {
+    fn deliver(&self, message: &Message<'_>, sender: &Sender<'_>) {
+        self.0.deliver(message, sender);
+    }
+
+    fn stays_here(&self) -> bool {
+        true
+    }
+
+    fn is_listed(&self) -> bool {
+        self.0.is_listed()
+    }
+
+    fn reads_counts(&self) -> bool {
+        self.0.reads_counts()
+    }
 }

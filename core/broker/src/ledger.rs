@@ -7,8 +7,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use auth::Admission;
+use auth::{Admission, ClientTls};
 use moment::{Instant, Timestamp};
 use parking_lot::Mutex;
 use session::ConnectOptions;
@@ -18,6 +19,12 @@ use crate::account_state::AccountState;
 use crate::connection::{Active, Connection, Phase};
 use crate::link::{Link, LinkStats};
 use crate::subscription::{Subscription, Target};
+
+/// What stands for a token where a name is wanted.
+const REDACTED: &str = "[REDACTED]";
+
+/// Subscriptions of closed connections that are remembered, over all of them.
+pub const CLOSED_SUBSCRIPTIONS_MAX: usize = 65_536;
 
 /// Closed connections that are remembered unless somebody says otherwise.
 pub const CLOSED_CONNECTIONS_MAX: usize = 10_000;
@@ -33,21 +40,43 @@ pub struct ConnectionFacts {
     pub version: Box<str>,
     /// The user's name, public key, or the word that stands for a token.
     pub user: Box<str>,
+    /// How it proved who it is.
+    pub proof: Option<auth::Proof>,
     /// What user claims say, if it came with some.
     pub claims: Option<Arc<auth::UserFacts>>,
     /// The key of the trusted proxy through which it came.
     pub proxy: Option<Box<str>>,
+    /// What the byte layer agreed on, and the certificates that the peer showed.
+    pub tls: Option<Arc<ClientTls>>,
 }
 
 impl ConnectionFacts {
-    pub(crate) fn new(options: &ConnectOptions, admission: &Admission) -> Arc<Self> {
+    /// Of somebody who never came in: what it said of itself, and the name it gave for the user.
+    pub(crate) fn of_stranger(options: &ConnectOptions) -> Arc<Self> {
+        // Whoever put a seed where the public key belongs is not shown with it.
+        let nkey = options.nkey.as_deref().filter(|nkey| nkey.starts_with('U'));
+        let named = nkey.or(options.user.as_deref());
+        // A token is its own name.
+        let token = options.auth_token.as_ref().map(|_| REDACTED);
+        Arc::new(Self {
+            name: options.name.as_str().into(),
+            lang: options.lang.as_str().into(),
+            version: options.version.as_str().into(),
+            user: named.or(token).unwrap_or_default().into(),
+            ..Self::default()
+        })
+    }
+
+    pub(crate) fn new(options: &ConnectOptions, admission: &Admission, tls: Option<&ClientTls>) -> Arc<Self> {
         Arc::new(Self {
             name: options.name.as_str().into(),
             lang: options.lang.as_str().into(),
             version: options.version.as_str().into(),
             user: admission.user.name().into(),
+            proof: Some(admission.by),
             claims: admission.claims.clone(),
             proxy: admission.proxy.as_deref().map(Into::into),
+            tls: tls.cloned().map(Arc::new),
         })
     }
 }
@@ -69,6 +98,8 @@ pub struct Numbers {
     pub rtt: u64,
     /// Subscriptions.
     pub subscriptions: u64,
+    /// How long limits have held it up, in nanoseconds.
+    pub held: u64,
 }
 
 impl LinkStats {
@@ -83,7 +114,14 @@ impl LinkStats {
             last_activity: Instant::from_nanos(read(&self.last_activity)),
             rtt: read(&self.rtt),
             subscriptions: read(&self.subscriptions),
+            held: read(&self.held),
         }
+    }
+
+    /// Until it is measured, this stands for the round trip time.
+    pub(crate) fn assume_rtt(&self, answered_in: Duration) {
+        let nanos = u64::try_from(answered_in.as_nanos()).unwrap_or(u64::MAX);
+        self.rtt.store(nanos.max(1), Ordering::Relaxed);
     }
 
     /// Notes what the owner knows at the end of a batch.
@@ -119,6 +157,8 @@ pub struct ClosedConnection {
     pub facts: Arc<ConnectionFacts>,
     /// The account it was in, if it had logged in.
     pub account: Option<account::AccountName>,
+    /// Its subscriptions at the end, as far as there was room to remember them.
+    pub subscriptions: Box<[SubscriptionFacts]>,
 }
 
 /// How often connections were closed for trouble, and publishers held up.
@@ -132,12 +172,19 @@ pub struct Troubles {
     pub stalls: u64,
 }
 
+/// The closed connections that are remembered, oldest first, and how many subscriptions with them.
+#[derive(Default)]
+struct Closed {
+    list: VecDeque<Arc<ClosedConnection>>,
+    subscriptions: usize,
+}
+
 /// What the hub keeps for monitoring.
 pub struct Ledger {
     /// The time of day minus the house's clock, in nanoseconds.
     offset: AtomicI64,
     closed_max: AtomicUsize,
-    closed: Mutex<VecDeque<Arc<ClosedConnection>>>,
+    closed: Mutex<Closed>,
     slow_consumers: AtomicU64,
     stale_connections: AtomicU64,
     stalls: AtomicU64,
@@ -165,7 +212,7 @@ impl Ledger {
 
     /// The closed connections that are remembered, oldest first.
     pub fn closed(&self) -> Vec<Arc<ClosedConnection>> {
-        self.closed.lock().iter().cloned().collect()
+        self.closed.lock().list.iter().cloned().collect()
     }
 
     /// What went wrong so far.
@@ -194,7 +241,8 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn close(&self, closed: ClosedConnection, account: Option<&AccountState>) {
+    /// A connection is over.
+    pub(crate) fn close(&self, mut closed: ClosedConnection, account: Option<&AccountState>) -> Arc<ClosedConnection> {
         if matches!(closed.reason, CloseReason::SlowConsumerPendingBytes | CloseReason::SlowConsumerWriteDeadline) {
             self.slow_consumers.fetch_add(1, Ordering::Relaxed);
             if let Some(account) = account {
@@ -204,15 +252,22 @@ impl Ledger {
         if closed.reason == CloseReason::StaleConnection {
             self.stale_connections.fetch_add(1, Ordering::Relaxed);
         }
-        let mut list = self.closed.lock();
-        list.push_back(Arc::new(closed));
-        self.trim(&mut list);
+        let mut book = self.closed.lock();
+        if book.subscriptions + closed.subscriptions.len() > CLOSED_SUBSCRIPTIONS_MAX {
+            closed.subscriptions = Box::default();
+        }
+        book.subscriptions += closed.subscriptions.len();
+        let closed = Arc::new(closed);
+        book.list.push_back(closed.clone());
+        self.trim(&mut book);
+        closed
     }
 
-    fn trim(&self, list: &mut VecDeque<Arc<ClosedConnection>>) {
+    fn trim(&self, book: &mut Closed) {
         let most = self.closed_max.load(Ordering::Relaxed);
-        let surplus = list.len().saturating_sub(most);
-        list.drain(..surplus);
+        let surplus = book.list.len().saturating_sub(most);
+        let forgotten: usize = book.list.drain(..surplus).map(|closed| closed.subscriptions.len()).sum();
+        book.subscriptions -= forgotten;
     }
 }
 
@@ -228,6 +283,9 @@ pub(crate) fn last_words(connection: &Connection, facts: Arc<ConnectionFacts>, a
     };
     let mut numbers = link.stats.numbers();
     numbers.last_activity = numbers.last_activity.max(link.started);
+    // A list that will not be kept is not made.
+    let is_short = numbers.subscriptions <= CLOSED_SUBSCRIPTIONS_MAX as u64;
+    let subscriptions = if is_short { connection.subscriptions() } else { Vec::new() };
     ClosedConnection {
         id: link.key.id,
         address: link.address,
@@ -238,6 +296,7 @@ pub(crate) fn last_words(connection: &Connection, facts: Arc<ConnectionFacts>, a
         pending_bytes: link.pending_bytes(),
         facts,
         account,
+        subscriptions: subscriptions.into(),
     }
 }
 
@@ -261,9 +320,14 @@ pub struct SubscriptionFacts {
 impl SubscriptionFacts {
     /// What monitoring shows of a subscription.
     pub fn of(subscription: &Subscription) -> Self {
-        let (sid, (delivered, max), connection) = match &subscription.target {
+        // A shadow shows whose it is, under the filter it has here.
+        let owner = match &subscription.target {
+            Target::Shadow(owner) => owner,
+            _ => subscription,
+        };
+        let (sid, (delivered, max), connection) = match &owner.target {
             Target::Client(client) => (client.sid.clone(), client.progress(), client.peer.link.key.id),
-            Target::Internal(_) => (Box::default(), (0, None), 0),
+            _ => (Box::default(), (0, None), 0),
         };
         let (filter, queue) = (subscription.grant.filter.clone(), subscription.grant.queue.clone());
         Self { filter, queue, sid, delivered, max, connection }
@@ -297,6 +361,7 @@ mod tests {
             pending_bytes: 0,
             facts: Arc::default(),
             account: None,
+            subscriptions: Box::default(),
         }
     }
 
@@ -308,13 +373,37 @@ mod tests {
     fn the_oldest_is_forgotten_first() {
         let ledger = Ledger::default();
         ledger.keep_closed(2);
-        (1..=3).for_each(|id| ledger.close(closed(id, CloseReason::ClientClosed), None));
+        (1..=3).for_each(|id| drop(ledger.close(closed(id, CloseReason::ClientClosed), None)));
         assert_eq!(remembered(&ledger), [2, 3]);
         ledger.keep_closed(1);
         assert_eq!(remembered(&ledger), [3]);
         ledger.keep_closed(0);
         ledger.close(closed(4, CloseReason::ClientClosed), None);
         assert!(remembered(&ledger).is_empty());
+    }
+
+    #[test]
+    fn subscriptions_of_the_gone_are_remembered_as_long_as_there_is_room() {
+        let facts = SubscriptionFacts {
+            filter: subject::Filter::parse("a".as_bytes()).unwrap(),
+            queue: None,
+            sid: Box::default(),
+            delivered: 0,
+            max: None,
+            connection: 1,
+        };
+        let with = |id, count| ClosedConnection {
+            subscriptions: vec![facts.clone(); count].into(),
+            ..closed(id, CloseReason::ClientClosed)
+        };
+        let ledger = Ledger::default();
+        ledger.keep_closed(2);
+        let kept = |closed: ClosedConnection| ledger.close(closed, None).subscriptions.len();
+        assert_eq!(kept(with(1, CLOSED_SUBSCRIPTIONS_MAX)), CLOSED_SUBSCRIPTIONS_MAX);
+        assert_eq!(kept(with(2, 1)), 0);
+        // The first one is forgotten, and makes room.
+        ledger.close(closed(3, CloseReason::ClientClosed), None);
+        assert_eq!(kept(with(4, 1)), 1);
     }
 
     #[test]

@@ -11,26 +11,37 @@
 //! Nothing is allocated per message in the steady state; see `plan` and `stage`.
 
 mod account_state;
+mod awaited;
+mod before_login;
 mod buffers;
 mod chance;
 mod chunk;
 mod connection;
 mod delivery;
+mod elsewhere;
+mod engine;
 mod entry;
+mod house;
 mod hub;
 mod internal;
 mod layer;
 mod ledger;
 mod link;
+mod links;
 mod login;
 mod mailbox;
+mod meter;
 mod nonce;
 mod observer;
 mod outbound;
+mod penalties;
 mod plan;
 mod protocol_log;
 mod publish;
+mod reading;
 mod settings;
+mod sharing;
+mod squeeze;
 mod stage;
 mod strangers;
 mod subscribe;
@@ -38,28 +49,38 @@ mod subscription;
 mod subscriptions;
 mod trace;
 mod user_info;
+mod user_state;
 mod worker;
 
 use std::time::Duration;
 
 pub use account_state::{AccountFull, AccountState};
+pub use awaited::Told;
+pub use before_login::BeforeLogin;
 pub use buffers::{BufferId, READ_BUFFER_BYTES, READ_BUFFERS_MAX, ReadBuffers};
 pub use chance::Secure;
 pub use connection::{Connection, ReadOutcome, Step};
+pub use house::{House, HouseMessage, OwnMessage};
 pub use hub::{Hub, Registered};
-pub use internal::{InternalSubscriber, Message, Sender};
+pub use internal::{InternalSubscriber, Message, Reader, Sender};
 pub use layer::{LayerError, Opened, Opener, Sealer};
 pub use ledger::{
-    CLOSED_CONNECTIONS_MAX, ClosedConnection, ConnectionFacts, Ledger, Numbers, SubscriptionFacts, Troubles,
+    CLOSED_CONNECTIONS_MAX, CLOSED_SUBSCRIPTIONS_MAX, ClosedConnection, ConnectionFacts, Ledger, Numbers,
+    SubscriptionFacts, Troubles,
 };
 pub use link::{Link, LinkKind, LinkStats, QueueLimits, Transport};
+pub use links::registry::KnownLink;
+pub use links::remote::{RemotePeer, RemoteTarget};
+pub use links::settings::{
+    Arrival, ClusterNews, Domain, GatewaySettings, GatewaySolicit, LeafListening, LeafSolicit, LinkCredentials,
+    LinkDesk, LinkEnd, LinkSettings, RemoteId, RouteSettings, RouteSolicit, Signer, WantedRoute,
+};
 pub use login::{LoginDesk, LoginJob, LoginOutcome};
 pub use mailbox::{Action, ConnectionKey, Mailbox, Note};
 pub use observer::{ConnectionLabel, Event, NobodyWatches, Observer};
 pub use settings::{
     About, ClientSettings, DEFAULT_MAX_CONTROL_LINE_BYTES, DEFAULT_MAX_PAYLOAD_BYTES, DEFAULT_MAX_PENDING_BYTES,
 };
-pub use strangers::STRANGERS_PER_ADDRESS_MAX;
 pub use subscription::{ClientTarget, Peer, Subscription, Target};
 pub use worker::{Hands, Worker};
 

@@ -34,6 +34,8 @@ pub enum LinkKind {
     Gateway,
     /// A leaf node, or the hub of one.
     Leaf,
+    /// Nobody: the server itself publishes.
+    House,
 }
 
 /// Counters of one link. Added to once per batch, read by monitoring.
@@ -54,6 +56,8 @@ pub struct LinkStats {
     pub rtt: AtomicU64,
     /// Subscriptions of the peer.
     pub subscriptions: AtomicU64,
+    /// How long limits have held the peer up, in nanoseconds.
+    pub held: AtomicU64,
 }
 
 /// Small dense numbers for links, so that a worker finds a link's stage by index.
@@ -97,6 +101,8 @@ pub struct Link {
     pub(crate) queue: Mutex<Queue>,
     /// Whether the queue holds bytes: lets the owner skip the lock on the many "writable" events that mean nothing.
     pub(crate) has_pending: AtomicBool,
+    /// Until then the peer may answer by a marked reply, in nanoseconds of the house's clock. Zero if it never was asked so.
+    pub(crate) asked_until: AtomicU64,
     pub(crate) mailboxes: Arc<[Mailbox]>,
     slots: Arc<Slots>,
 }
@@ -113,6 +119,7 @@ impl Link {
             transport: parts.transport,
             queue: Mutex::new(Queue::new(parts.limits)),
             has_pending: AtomicBool::new(false),
+            asked_until: AtomicU64::new(0),
             mailboxes,
             slots,
         })

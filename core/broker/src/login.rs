@@ -1,11 +1,12 @@
 //! Logins that take too long for a worker.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use auth::{Attempt, ConnectionKind, Credentials, Directory, Verdict};
+use auth::{Attempt, ClientFacts, ClientTls, ConnectionKind, Credentials, Directory, Verdict, Vouched};
 use session::ConnectOptions;
 
-use crate::link::Link;
+use crate::link::{Link, LinkKind};
 use crate::mailbox::ConnectionKey;
 
 /// A login to be judged elsewhere.
@@ -16,6 +17,14 @@ pub struct LoginJob {
     pub directory: Arc<Directory>,
     /// What the peer showed.
     pub attempt: Attempt,
+    /// What a service that decides may want to know beside it.
+    pub client: ClientFacts,
+    /// What a service said about the user before, when its login is judged again.
+    pub vouched: Option<Arc<Vouched>>,
+    /// How long it may take.
+    pub patience: Duration,
+    /// How often the house had been reconfigured when it was asked.
+    pub epoch: u64,
 }
 
 /// The answer to a login.
@@ -24,6 +33,12 @@ pub struct LoginOutcome {
     pub attempt: Attempt,
     /// The verdict.
     pub verdict: Verdict,
+    /// What a service said about the user, where one was asked.
+    pub vouched: Option<Arc<Vouched>>,
+    /// What it was judged by.
+    pub directory: Arc<Directory>,
+    /// That of the job. A login that was judged before a reload is judged again.
+    pub epoch: u64,
 }
 
 /// Threads that judge logins and post [`Note::Login`](crate::Note::Login).
@@ -54,5 +69,29 @@ pub(crate) fn attempt(link: &Link, nonce: Option<&str>, options: &ConnectOptions
         nonce: nonce.map(|nonce| nonce.as_bytes().into()),
         address: Some(link.address.ip().to_canonical()),
         certificate: None,
+    }
+}
+
+/// How long a login may take where nobody has said it: as long as clients are usually given.
+const PATIENCE_DEFAULT: Duration = Duration::from_secs(2);
+
+/// How long a login may be judged.
+pub(crate) fn patience(timeout: Option<Duration>) -> Duration {
+    timeout.unwrap_or(PATIENCE_DEFAULT)
+}
+
+/// What a service that decides about logins reads about a peer.
+pub(crate) fn facts(link: &Link, tls: Option<&ClientTls>, options: &ConnectOptions) -> ClientFacts {
+    ClientFacts {
+        host: link.address.ip().to_canonical().to_string(),
+        id: link.key.id,
+        name: options.name.clone(),
+        lang: options.lang.clone(),
+        version: options.version.clone(),
+        protocol: options.protocol,
+        kind: if link.kind == LinkKind::Leaf { "Leafnode" } else { "Client" },
+        connection_type: "nats",
+        mqtt_id: String::new(),
+        tls: tls.cloned(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use account::AccountId;
 use parking_lot::Mutex;
 use wire::CloseReason;
 
@@ -31,14 +32,22 @@ pub enum Note {
     Spent(ConnectionKey, Arc<crate::Subscription>),
     /// The answer to a login.
     Login(ConnectionKey, Box<LoginOutcome>),
+    /// This link has something to say.
+    Flush(ConnectionKey),
     /// Close this connection.
     Close(ConnectionKey, CloseReason),
     /// Settings or directory changed: judge every connection again.
     Review,
+    /// Something about these accounts changed: judge their connections again.
+    ReviewOf(Arc<[AccountId]>),
     /// The greeting changed: tell clients that understand it.
     Announce,
     /// Do something with this connection.
     Do(ConnectionKey, Action),
+    /// Publish these as the server.
+    Publish(Vec<crate::OwnMessage>),
+    /// Everything before this is done: say so.
+    Done(Arc<dyn Fn() + Send + Sync>),
     /// Something for the driver that runs the worker; the broker hands it through.
     Driver(Box<dyn std::any::Any + Send>),
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::{Denial, Refusal};
-use wire::CloseReason;
 
+use crate::account_state::AccountState;
+use crate::ledger::{ClosedConnection, ConnectionFacts};
 use crate::link::Link;
 
 /// What a connection is called in the log beside its address: client details and user, once they are known.
@@ -21,10 +22,19 @@ pub struct ConnectionLabel {
 pub enum Event<'a> {
     /// A connection was accepted.
     Accepted,
+    /// A link between servers is ready.
+    LinkReady(&'a str),
     /// A login succeeded.
-    Admitted,
+    Admitted {
+        /// Who it is.
+        facts: &'a Arc<ConnectionFacts>,
+        /// Where it is.
+        account: &'a Arc<AccountState>,
+    },
     /// A login was refused. The peer only heard the standard text.
     LoginRefused(&'a Refusal),
+    /// The certificate of a peer was not accepted: it never came to a login. The text says why.
+    CertificateRefused(&'a str),
     /// A publish, a reply or a subscription was denied, or a subscription taken back when permissions changed.
     Denied {
         /// What was wanted, and the rule that decided.
@@ -36,10 +46,10 @@ pub enum Event<'a> {
     ProtocolError(&'a str),
     /// The connection is over.
     Closed {
-        /// Why.
-        reason: CloseReason,
-        /// What waited to be sent.
-        pending_bytes: usize,
+        /// The last lines about it.
+        closed: &'a Arc<ClosedConnection>,
+        /// The account it was in, if it had logged in.
+        account: Option<&'a Arc<AccountState>>,
         /// What may wait at most.
         max_pending_bytes: usize,
         /// How long it may wait.

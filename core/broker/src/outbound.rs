@@ -20,6 +20,7 @@ use crate::buffers::ReadBuffers;
 use crate::chunk::{Chunk, ChunkPool};
 use crate::layer::{LayerError, Opener, Sealer};
 use crate::link::{Link, QueueLimits};
+use crate::links::replies::Asked;
 use crate::mailbox::{ConnectionKey, Note};
 use crate::stage::Staged;
 
@@ -41,6 +42,8 @@ pub(crate) struct Queue {
     /// Why nothing may be sent any more.
     closed: Option<CloseReason>,
     waiters: Vec<ConnectionKey>,
+    /// Lines that leave before anything that is staged from now on.
+    lines: Vec<u8>,
     /// Bytes sent in all, and how far that must get by the deadline.
     sent_total: u64,
     deadline: Option<(Instant, u64)>,
@@ -50,6 +53,8 @@ pub(crate) struct Queue {
     sealer: Option<Box<dyn Sealer>>,
     /// Replies that the peer may publish to because it was asked (`allow_responses`).
     pub(crate) reply_grants: Option<Box<ReplyGrants>>,
+    /// Replies by which the peer was asked from other clusters.
+    pub(crate) asked: Option<Box<Asked>>,
 }
 
 /// What became of a flush.
@@ -74,11 +79,13 @@ impl Queue {
             missed_edge: false,
             closed: None,
             waiters: Vec::new(),
+            lines: Vec::new(),
             sent_total: 0,
             deadline: None,
             sent_at_watch: 0,
             sealer: None,
             reply_grants: None,
+            asked: None,
         }
     }
 
@@ -89,6 +96,20 @@ impl Queue {
     fn push(&mut self, chunk: Chunk) {
         self.bytes += chunk.len();
         self.chunks.push_back(chunk);
+    }
+
+    /// What was said first gets its place before what is staged.
+    fn take_lines(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        match self.sealer.as_deref_mut() {
+            None => self.push(Chunk::of(lines)),
+            Some(sealer) => {
+                let mut sealed = Vec::with_capacity(sealed_len(lines.len()));
+                sealer.seal(&lines, &mut sealed);
+                sealer.finish(&mut sealed);
+                self.push(Chunk::of(sealed));
+            }
+        }
     }
 
     /// Whether the far end of this queue is so far behind that what comes now is to be left out.
@@ -141,6 +162,9 @@ impl Link {
         if queue.closed.is_some() {
             return Flushed::Closed;
         }
+        if !queue.lines.is_empty() {
+            queue.take_lines();
+        }
         if queue.leaves_out() && !staged.is_urgent() {
             return Flushed::Fine;
         }
@@ -169,9 +193,32 @@ impl Link {
         queue.push(Chunk::of(sealed));
     }
 
+    /// Says something before everything that is staged from now on. It leaves with the next flush, for which the caller
+    /// cares. A peer that does not take its lines is a slow consumer like one that does not take its messages.
+    pub(crate) fn say_first(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut queue = self.queue.lock();
+        if queue.closed.is_some() {
+            return;
+        }
+        write(&mut queue.lines);
+        if queue.lines.len() + queue.bytes > queue.limits.max_pending_bytes {
+            self.shut(&mut queue, CloseReason::SlowConsumerPendingBytes);
+        }
+    }
+
     /// From now on everything is sealed. What was sent before has left in the clear.
     pub(crate) fn set_sealer(&self, sealer: Box<dyn Sealer>) {
         self.queue.lock().sealer = Some(sealer);
+    }
+
+    /// From now on everything passes this layer before it reaches the one that stands already.
+    pub(crate) fn wrap_sealer(&self, wrap: impl FnOnce(Option<Box<dyn Sealer>>) -> Box<dyn Sealer>) {
+        let mut queue = self.queue.lock();
+        if !queue.lines.is_empty() {
+            queue.take_lines();
+        }
+        let inner = queue.sealer.take();
+        queue.sealer = Some(wrap(inner));
     }
 
     /// Opens what the transport delivered, and lets the sealer say what the opener asks for.
@@ -366,6 +413,7 @@ impl Link {
         if queue.closed.is_none() {
             queue.closed = Some(reason);
             queue.chunks.clear();
+            queue.lines = Vec::new();
             queue.bytes = 0;
             queue.head_sent = 0;
             self.transport.shut_down();

@@ -11,12 +11,12 @@ use subject::Quoted;
 use wire::client::{Op, Publish};
 
 use crate::connection::{Connection, Phase};
+use crate::engine::Engine;
 use crate::hub::Hub;
 use crate::link::Link;
 use crate::observer::Event;
 use crate::stage::Laid;
 use crate::subscription::ClientTarget;
-use crate::worker::Engine;
 
 /// The protocol log of one round.
 pub(crate) struct ProtocolLog {

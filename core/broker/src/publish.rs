@@ -3,22 +3,27 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use account::Mapped;
 use auth::{Denial, Permissions};
-use subject::Subject;
+use subject::{MappedReply, Subject};
 use wire::client::Publish;
 
 use crate::account_state::AccountState;
 use crate::buffers::BufferId;
 use crate::connection::Active;
 use crate::delivery::{Delivery, Flight, Nobody, Witness};
+use crate::engine::Engine;
+use crate::internal::Rights;
 use crate::link::Link;
+use crate::links::crossing::{Arrived, Whence};
 use crate::observer::Event;
-use crate::plan::{Judged, Plan};
+use crate::plan::{Entered, Judged, Plan};
+use crate::sharing::doors::Journey;
+use crate::sharing::requester::Requester;
 use crate::stage::{BORROW_BYTES, Borrowed, Laid};
 use crate::subscription::Target;
 use crate::trace::{self, Trace, Watching};
 use crate::user_info;
-use crate::worker::Engine;
 
 /// Where a message lies: the buffer, and where in it.
 #[derive(Clone, Copy)]
@@ -30,32 +35,48 @@ pub(crate) struct Source<'a> {
 }
 
 /// A message on its way out: whose it is, and where it lies.
+#[derive(Clone, Copy)]
 pub(crate) struct Sending<'a> {
     pub(crate) link: &'a Arc<Link>,
     pub(crate) account: &'a Arc<AccountState>,
     /// It is not to come back to its publisher.
     pub(crate) no_echo: bool,
+    /// The subject receivers see, where it is not the one it is routed by.
+    pub(crate) shown: Option<&'a [u8]>,
+    /// What the message says about itself, if it came from another server.
+    pub(crate) arrived: Option<&'a Arrived<'a>>,
     pub(crate) publish: &'a Publish<'a>,
     pub(crate) source: Source<'a>,
+    /// By what rights it was published where it is now.
+    pub(crate) rights: Rights<'a>,
 }
 
 impl<'a> Sending<'a> {
     /// A message of a client.
     #[inline(always)]
     fn of(link: &'a Arc<Link>, active: &'a Active, publish: &'a Publish<'a>, source: Source<'a>) -> Self {
-        Self { link, account: &active.account, no_echo: !active.session.echoes(), publish, source }
+        Self {
+            link,
+            account: &active.account,
+            no_echo: !active.session.echoes(),
+            shown: None,
+            arrived: None,
+            publish,
+            source,
+            rights: Rights::Client(&active.permissions, &active.label),
+        }
     }
 }
 
 /// Whether the headers are worth a closer look.
 #[inline]
-fn asks_for_trace(publish: &Publish<'_>, source: Source<'_>) -> bool {
+pub(crate) fn asks_for_trace(publish: &Publish<'_>, source: Source<'_>) -> bool {
     let start = publish.body.start;
     source.bytes.get(start..start + publish.header_len).is_some_and(trace::is_asked)
 }
 
 /// What the permissions say to a publish. Bytes that are no subject reach nobody, and under an allow list are denied.
-fn judge<'a>(permissions: &Permissions, subject: &'a [u8]) -> Judged<'a> {
+pub(crate) fn judge<'a>(permissions: &Permissions, subject: &'a [u8]) -> Judged<'a> {
     match Subject::parse(subject) {
         Ok(subject) => permissions.publish(subject).map(Some),
         Err(_) => permissions.publish_malformed(subject).map_or(Ok(None), Err),
@@ -131,7 +152,7 @@ impl Engine {
         source: Source<'_>,
     ) -> bool {
         let plan = self.plan(active, publish.subject);
-        let extraordinary = active.extraordinary || publish.reply.is_some() || plan.denial.is_some();
+        let extraordinary = active.extraordinary || publish.reply.is_some() || plan.is_special() || self.abroad;
         if extraordinary || self.stages.log.is_some() {
             return self.publish_with_care(link, active, publish, source, plan, None);
         }
@@ -142,7 +163,7 @@ impl Engine {
     /// The plan for a subject, with the rights of the connection.
     #[inline]
     pub(crate) fn plan(&mut self, active: &Active, subject: &[u8]) -> Rc<Plan> {
-        self.plans.get(active.route, &active.account, subject, || judge(&active.permissions, subject))
+        self.plans.get(active.route, &active.account, Whence::HERE, subject, |named| judge(&active.permissions, named))
     }
 
     /// Everything that most messages do not need.
@@ -156,6 +177,9 @@ impl Engine {
         mut plan: Rc<Plan>,
         mut trace: Option<&mut Trace>,
     ) -> bool {
+        if plan.is_open() {
+            return self.publish_by_chance(link, active, publish, source, trace);
+        }
         let mut refuse = |engine: &mut Self, denial: &Denial| {
             if let Some(trace) = trace.as_deref_mut() {
                 trace.refused(denial.wire_text());
@@ -164,7 +188,7 @@ impl Engine {
             false
         };
         if let Some(denial) = &plan.denial {
-            match self.by_reply_grant(link, active, publish.subject) {
+            match self.by_reply_grant(link, active, plan.routed(publish.subject)) {
                 Some(granted) => plan = granted,
                 None => return refuse(self, denial),
             }
@@ -178,24 +202,63 @@ impl Engine {
             self.stages.line(link, wire::encode::ERR_INVALID_PUBLISH_SUBJECT);
         }
         self.ok(link, active);
-        let sending = Sending::of(link, active, publish, source);
-        match self.stages.log.clone() {
-            None if trace.is_none() => self.send(&sending, &plan, &mut Nobody),
-            log => self.send_watched(&sending, &plan, &mut Watching { trace, log: log.as_deref() }),
+        // Who asks the server is counted in the answer.
+        if plan.asks_for_counts() {
+            active.settle(link);
         }
+        if self.abroad
+            && let Some((marked, plan)) = self.answer_abroad(link, &active.account, publish.subject)
+        {
+            let publish = Publish { subject: &marked, body: publish.body.clone(), ..*publish };
+            let sending = Sending::of(link, active, &publish, source);
+            self.send_far(&sending, &plan, &Journey::of(Requester::Client(link, active)), trace);
+            return true;
+        }
+        let sending = Sending::of(link, active, publish, source);
+        let reached = self.send_far(&sending, &plan, &Journey::of(Requester::Client(link, active)), trace);
         if let (user_info::QUESTION, Some(reply)) = (publish.subject, publish.reply) {
             self.tell_who(link, active, reply);
             return true;
         }
-        let alone = !active.session.echoes() && plan.reaches_only(link.slot);
-        let unanswered = (alone || plan.reaches_nobody()) && active.session.wants_no_responders();
+        let unanswered = !reached && active.session.wants_no_responders();
         if let (true, Some(reply)) = (unanswered, publish.reply) {
-            self.no_responders(link, active, publish.subject, reply);
+            self.no_responders(link, active, plan.routed(publish.subject), reply);
         }
         true
     }
 
-    /// A plan for a subject that only `allow_responses` permits.
+    /// A mapping by chance moves the message, and rights are asked about the name it gets.
+    #[cold]
+    fn publish_by_chance(
+        &mut self,
+        link: &Arc<Link>,
+        active: &mut Active,
+        publish: &Publish<'_>,
+        source: Source<'_>,
+        trace: Option<&mut Trace>,
+    ) -> bool {
+        let Ok(subject) = Subject::parse(publish.subject) else { return false };
+        let (settings, hub) = (active.account.settings(), self.hub.settings());
+        let chance = self.chance.next();
+        let named = match settings.mappings.apply(subject, hub.greeting.cluster.as_deref(), chance) {
+            Mapped::To(named) => named,
+            Mapped::Same => publish.subject.to_vec(),
+            Mapped::Dropped => {
+                self.ok(link, active);
+                if let (true, Some(reply)) = (active.session.wants_no_responders(), publish.reply) {
+                    self.no_responders(link, active, publish.subject, reply);
+                }
+                return true;
+            }
+        };
+        let rights = &active.permissions;
+        let (route, whence) = (active.route.moved(), Whence { entered: Entered::Moved, ..Whence::HERE });
+        let plan = self.plans.get(route, &active.account, whence, &named, |named| judge(rights, named));
+        let publish = Publish { subject: &named, body: publish.body.clone(), ..*publish };
+        self.publish_with_care(link, active, &publish, source, plan, trace)
+    }
+
+    /// A plan for a subject that only `allow_responses` permits, after mappings.
     fn by_reply_grant(&mut self, link: &Arc<Link>, active: &Active, subject: &[u8]) -> Option<Rc<Plan>> {
         active.permissions.responses()?;
         let subject = Subject::parse(subject).ok()?;
@@ -203,7 +266,8 @@ impl Engine {
         let grants = queue.reply_grants.as_deref_mut()?;
         let granted = active.permissions.publish_with_grants(subject, grants, self.now).ok()?;
         drop(queue);
-        Some(self.plans.once(&active.account, granted))
+        let whence = Whence { entered: Entered::Moved, ..Whence::HERE };
+        Some(self.plans.once(&active.account, whence, &granted.kept()))
     }
 
     /// The same as [`Engine::send`] before witnesses, out of the way of what most messages take.
@@ -219,7 +283,15 @@ impl Engine {
         if plan.reaches_nobody() {
             return;
         }
-        let Sending { link, account, no_echo, publish, source } = *sending;
+        let Sending { link, account, no_echo, shown, arrived, publish, source, rights } = *sending;
+        let bare;
+        let (publish, marked) = match publish.reply.and_then(|reply| Some((reply, MappedReply::seen(reply)?))) {
+            None => (publish, None),
+            Some((marked, seen)) => {
+                bare = Publish { reply: Some(seen), body: publish.body.clone(), ..*publish };
+                (&bare, Some(marked))
+            }
+        };
         let Publish { header_len, ref body, .. } = *publish;
         let size = body.len();
         // The parser saw the CRLF behind the body; it is sent on with it.
@@ -236,7 +308,19 @@ impl Engine {
             counted: size as u64,
         };
         let stripped;
-        let mut flight = Flight { link, no_echo, publish, whole: &whole, stripped: &whole, account, now: self.now };
+        let mut flight = Flight {
+            link,
+            no_echo,
+            shown,
+            publish,
+            marked,
+            whole: &whole,
+            stripped: &whole,
+            account,
+            arrived,
+            now: self.now,
+            rights,
+        };
         if header_len > 0 {
             self.tails.stripped.set(publish.reply, 0, size - header_len);
             stripped = Laid {
@@ -247,7 +331,14 @@ impl Engine {
             };
             flight.stripped = &stripped;
         }
-        let mut delivery = Delivery { stages: &mut self.stages, chance: &mut self.chance, spent: &mut self.spent };
+        let mut delivery = Delivery {
+            stages: &mut self.stages,
+            chance: &mut self.chance,
+            spent: &mut self.spent,
+            picked: &mut self.picked,
+            head: &mut self.head,
+            hub: &self.hub,
+        };
         delivery.fan_out(plan, &flight, witness);
         self.plans.count(plan);
     }

@@ -8,6 +8,7 @@ use auth::Admission;
 use session::{Greeting, HandshakeRules, PingRules};
 use wire::client::Limits;
 
+use crate::before_login::BeforeLogin;
 use crate::connection::Active;
 
 /// What applies to client connections, as of the last start or reload.
@@ -43,6 +44,8 @@ pub struct ClientSettings {
     pub max_traced_bytes: Option<NonZeroUsize>,
     /// The protocol log shows the headers of messages and not their payloads.
     pub trace_headers: bool,
+    /// What strangers may cost.
+    pub before_login: BeforeLogin,
     /// What events say of the server beside its name.
     pub about: About,
 }
@@ -94,6 +97,7 @@ impl Default for ClientSettings {
             never_stall: false,
             max_traced_bytes: None,
             trace_headers: false,
+            before_login: BeforeLogin::default(),
             about: About::default(),
         }
     }

@@ -262,6 +262,11 @@ impl Stages {
         }
     }
 
+    /// The link has something to say of its own: it is flushed with the others.
+    pub(crate) fn touch(&mut self, link: &Arc<Link>) {
+        self.open(link.slot, link);
+    }
+
     /// Notes that the peer may answer to this reply, once the message is on its way.
     pub(crate) fn grant_reply(&mut self, link: &Arc<Link>, reply: &[u8], now: Instant) {
         let stage = self.open(link.slot, link);

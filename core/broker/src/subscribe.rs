@@ -6,10 +6,10 @@ use auth::Denial;
 use subject::{Filter, Queue};
 
 use crate::connection::Active;
+use crate::engine::Engine;
 use crate::link::Link;
 use crate::observer::Event;
 use crate::subscription::{ClientTarget, Subscription, Target};
-use crate::worker::Engine;
 
 /// Why a SUB changes nothing. The connection stays.
 enum NotSubscribed {
@@ -61,7 +61,7 @@ impl Engine {
         }
         if active.subscriptions.get(sid).is_none() {
             let target = Target::Client(ClientTarget::new(active.peer.clone(), sid));
-            let subscription = active.account.graph.enter(grant, target);
+            let subscription = self.enter(&active.account, grant, target);
             active.subscriptions.insert(subscription);
         }
         Ok(())
@@ -96,9 +96,9 @@ impl Engine {
         if max == 0 || client.end_after(max) {
             self.log_end(client);
             active.subscriptions.forget(subscription);
-            active.account.graph.leave(subscription);
+            self.withdraw(&active.account, subscription);
         } else {
-            active.account.graph.touch(subscription);
+            self.hub.touch(&active.account, subscription);
         }
     }
 

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use account::ServiceImport;
 use arc_swap::ArcSwap;
 use auth::Permissions;
 
 use crate::account_state::AccountState;
 use crate::internal::InternalSubscriber;
 use crate::link::Link;
+use crate::links::remote::RemoteTarget;
 
 /// One subscription in an account's graph.
 pub type Subscription = interest::Entry<Target>;
@@ -19,6 +21,21 @@ pub enum Target {
     Client(ClientTarget),
     /// To a part of this server: a system service, a stream.
     Internal(Arc<dyn InternalSubscriber>),
+    /// To another server that wants it.
+    Remote(RemoteTarget),
+    /// A subscription of another account, which imports a stream of this one.
+    Shadow(Arc<Subscription>),
+    /// Requests go on in the account that exports the service.
+    Service(Arc<ServiceImport>),
+    /// Answers to requests from other accounts come in here.
+    Answers,
+}
+
+impl Target {
+    /// Whether those who look at subscriptions see it.
+    pub fn is_listed(&self) -> bool {
+        !matches!(self, Self::Internal(part) if !part.is_listed())
+    }
 }
 
 /// What all subscriptions of one client connection share.

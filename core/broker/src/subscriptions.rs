@@ -18,7 +18,7 @@ pub(crate) struct Subscriptions {
 fn sid_of(subscription: &Subscription) -> &[u8] {
     match &subscription.target {
         Target::Client(client) => &client.sid,
-        Target::Internal(_) => b"",
+        _ => b"",
     }
 }
 

@@ -1,33 +1,40 @@
 //! Message tracing: a message whose headers ask for it is followed, and what became of it is told on a subject.
 //!
 //! The publisher must be allowed to publish to that subject; else the message is refused as a whole. On this server a
-//! trace says where the message came in ([`event`]) and, for each client it met, that it was delivered or why not. A
-//! trace may ask that the message be followed only, and delivered to nobody.
+//! trace says where the message came in ([`event`]), for each client it met that it was delivered or why not, and to
+//! which servers it went on, each with the number of the hop; they tell the rest ([`links`]). A trace may ask that the
+//! message be followed only, and delivered to nobody.
 
 mod encoding;
 pub(crate) mod event;
 pub(crate) mod json;
+mod links;
 mod request;
 
 use std::sync::Arc;
 
-use subject::Subject;
+use auth::{Authorized, Denial, Publish as Permitted};
+use subject::{MappedReply, Subject};
 use wire::ProtocolError;
 use wire::client::Publish;
 use wire::headers;
 
+use crate::account_state::AccountState;
 use crate::connection::{Active, Connection, Phase};
-use crate::delivery::{Missed, Witness};
-use crate::link::Link;
-use crate::observer::Event;
+use crate::delivery::{Carried, Crossing, Missed, Witness};
+use crate::engine::Engine;
+use crate::internal::Rights;
+use crate::link::{Link, LinkKind};
+use crate::links::crossing::Whence;
+use crate::links::remote::RemotePeer;
+use crate::observer::{ConnectionLabel, Event};
 use crate::protocol_log::ProtocolLog;
 use crate::publish::{Sending, Source};
 use crate::stage::Laid;
 use crate::subscription::{ClientTarget, Subscription, Target};
-use crate::worker::Engine;
 use encoding::Encoding;
 use event::{Ingress, Report};
-use request::{DESTINATION, DISABLED, Request};
+use request::{DESTINATION, DISABLED, HOP, Request};
 
 pub(crate) use request::is_asked;
 
@@ -43,6 +50,34 @@ pub(crate) struct Trace {
     /// The publisher named encodings it can read, and hears which one it gets.
     encoding: Option<Encoding>,
     report: Report,
+}
+
+/// Whose message it is that asks for a trace.
+#[derive(Clone, Copy)]
+struct Asker<'a> {
+    link: &'a Arc<Link>,
+    account: &'a Arc<AccountState>,
+    /// What it calls itself.
+    name: &'a str,
+    rights: Rights<'a>,
+}
+
+impl<'a> Asker<'a> {
+    fn client(link: &'a Arc<Link>, active: &'a Active) -> Self {
+        let rights = Rights::Client(&active.permissions, &active.label);
+        Self { link, account: &active.account, name: &active.options.name, rights }
+    }
+
+    fn is_client(&self) -> bool {
+        self.link.kind == LinkKind::Client
+    }
+
+    fn label(&self) -> ConnectionLabel {
+        match self.rights {
+            Rights::Client(_, label) | Rights::Leaf(_, label) => label.clone(),
+            Rights::Granted => ConnectionLabel::default(),
+        }
+    }
 }
 
 /// What the headers of a message lead to.
@@ -65,6 +100,7 @@ pub(crate) struct Watching<'a> {
 
 impl Witness for Watching<'_> {
     const LOOKS_CLOSELY: bool = true;
+    const RENAMES: bool = true;
 
     fn delivers(&self) -> bool {
         self.trace.as_ref().is_none_or(|trace| !trace.only)
@@ -73,6 +109,17 @@ impl Witness for Watching<'_> {
     fn reached(&mut self, subscription: &Subscription, client: &ClientTarget) {
         if let Some(trace) = &mut self.trace {
             trace.report.egress(subscription, client, None);
+        }
+    }
+
+    fn carried(&mut self, client: &ClientTarget, subject: &[u8], traced: bool) -> Carried {
+        let Some(trace) = &mut self.trace else { return Carried::On };
+        let account = client.peer.account.settings();
+        trace.report.carried(account.name.as_str(), subject);
+        match (traced, trace.only) {
+            (true, _) => Carried::On,
+            (false, true) => Carried::NoFurther,
+            (false, false) => Carried::Unseen,
         }
     }
 
@@ -87,9 +134,79 @@ impl Witness for Watching<'_> {
             log.message_out(&client.peer.link, head, laid, header_len);
         }
     }
+
+    fn crosses(&mut self, peer: &RemotePeer, _: &AccountState) -> Crossing {
+        let Some(trace) = &mut self.trace else { return Crossing::AsItIs };
+        trace.report.crosses(peer, trace.only).map_or(Crossing::Stays, Crossing::Hop)
+    }
+}
+
+/// The headers of a message with the name of its hop among them.
+pub(crate) fn with_hop(block: &[u8], hop: &str) -> Vec<u8> {
+    with(block, HOP, hop.as_bytes())
+}
+
+/// The headers of a message whose trace goes elsewhere.
+pub(crate) fn with_destination(block: &[u8], destination: &[u8]) -> Vec<u8> {
+    with(block, DESTINATION, destination)
+}
+
+fn with(block: &[u8], key: &str, value: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(block.len() + 64);
+    headers::set(&mut bytes, block, key, value).expect("the key is a word");
+    bytes
+}
+
+/// The headers of a message with the mark that says it is not traced.
+pub(crate) fn disabled(block: &[u8]) -> Vec<u8> {
+    with(block, DESTINATION, DISABLED)
+}
+
+/// The same with the payload and its end behind. How long the headers are.
+fn disabled_message(block: &[u8], payload: &[u8]) -> (Vec<u8>, usize) {
+    let mut bytes = disabled(block);
+    let header_len = bytes.len();
+    bytes.extend_from_slice(payload);
+    bytes.extend_from_slice(b"\r\n");
+    (bytes, header_len)
 }
 
 impl Trace {
+    /// Whether the message is followed and not delivered.
+    pub(crate) fn is_only(&self) -> bool {
+        self.only
+    }
+
+    /// Where reports go.
+    pub(crate) fn destination(&self) -> &[u8] {
+        &self.destination
+    }
+
+    /// Servers the message has gone on to.
+    pub(crate) fn hops(&self) -> usize {
+        self.report.hops()
+    }
+
+    /// Reports of the servers it goes on to from here go there. Where they went before.
+    pub(crate) fn divert(&mut self, destination: Box<[u8]>) -> Box<[u8]> {
+        std::mem::replace(&mut self.destination, destination)
+    }
+
+    /// The message goes on in the account of a service.
+    pub(crate) fn entered(&mut self, account: &str, from: &[u8], to: &[u8]) {
+        self.report.entered(account, from, to);
+    }
+
+    /// Clients whose subscriptions must not have this subject.
+    fn withheld(&mut self, account: &AccountState, subject: &[u8]) {
+        let Ok(subject) = Subject::parse(subject) else { return };
+        for subscription in account.graph.withheld(subject) {
+            if let Target::Client(client) = &subscription.target {
+                self.report.egress(&subscription, client, Some(Missed::Withheld));
+            }
+        }
+    }
+
     /// The message was refused where it came in.
     pub(crate) fn refused(&mut self, error: String) {
         self.report.ingress.error = Some(error);
@@ -108,7 +225,7 @@ impl Engine {
     ) -> bool {
         let Some(body) = source.bytes.get(publish.body.clone()) else { return false };
         let Some((block, payload)) = body.split_at_checked(publish.header_len) else { return false };
-        match self.answer(link, active, publish.subject, block, body.len(), None) {
+        match self.answer(&Asker::client(link, active), publish.subject, block, body.len(), None) {
             Answer::Plain => self.publish_plain(link, active, publish, source),
             Answer::Marked => self.publish_marked(link, active, publish, block, payload),
             Answer::Refused => false,
@@ -125,12 +242,8 @@ impl Engine {
         block: &[u8],
         payload: &[u8],
     ) -> bool {
-        let mut bytes = Vec::with_capacity(block.len() + payload.len() + 64);
-        headers::set(&mut bytes, block, DESTINATION, DISABLED).expect("the key is a word");
-        let header_len = bytes.len();
-        bytes.extend_from_slice(payload);
-        let body = 0..bytes.len();
-        bytes.extend_from_slice(b"\r\n");
+        let (bytes, header_len) = disabled_message(block, payload);
+        let body = 0..bytes.len() - 2;
         let marked = Publish { header_len, body, ..*publish };
         self.publish_plain(link, active, &marked, Source { lender: None, bytes: &bytes })
     }
@@ -145,57 +258,55 @@ impl Engine {
         mut trace: Trace,
     ) -> bool {
         let plan = self.plan(active, publish.subject);
+        let routed = plan.routed(publish.subject).to_vec();
         let taken = self.publish_with_care(link, active, publish, source, plan, Some(&mut trace));
-        if let (true, Ok(subject)) = (taken, Subject::parse(publish.subject)) {
-            for subscription in active.account.graph.withheld(subject) {
-                if let Target::Client(client) = &subscription.target {
-                    trace.report.egress(&subscription, client, Some(Missed::Withheld));
-                }
-            }
+        if taken {
+            trace.withheld(&active.account, &routed);
         }
-        self.report(link, active, &trace);
+        self.report(&Asker::client(link, active), &trace);
         taken
     }
 
     /// Decides what the headers lead to. `error` is what the message is refused for anyway.
-    fn answer(
-        &mut self,
-        link: &Arc<Link>,
-        active: &Active,
-        subject: &[u8],
-        block: &[u8],
-        size: usize,
-        error: Option<&str>,
-    ) -> Answer {
+    fn answer(&mut self, asker: &Asker<'_>, subject: &[u8], block: &[u8], size: usize, error: Option<&str>) -> Answer {
         let Some(request) = Request::read(block) else { return Answer::Plain };
         let unless = |refused| if refused { Answer::Refused } else { Answer::Plain };
         if request.is_obsolete() {
-            self.untraced(link, active, "its Nats-Trace-Origin-Account is obsolete");
+            self.untraced(asker, "its Nats-Trace-Origin-Account is obsolete");
             return if request.only { Answer::Refused } else { Answer::Marked };
         }
         let destination: Box<[u8]> = match request.destination {
             Some(destination) => destination.into(),
             None => {
-                let account = active.account.settings();
+                let account = asker.account.settings();
                 let Some(configured) = &account.trace else { return Answer::Plain };
-                if self.chance.below(100) >= usize::from(configured.sampling.get()) {
+                // Chance decides once, at the server of the publisher.
+                if asker.is_client() && self.chance.below(100) >= usize::from(configured.sampling.get()) {
                     return Answer::Marked;
                 }
                 configured.subject.as_bytes().into()
             }
         };
         let Some(parsed) = Subject::parse(&destination).ok().filter(|subject| subject.is_literal()) else {
-            self.untraced(link, active, "its destination is no subject");
+            self.untraced(asker, "its destination is no subject");
             return unless(request.only);
         };
-        if let Err(denial) = active.permissions.publish(parsed) {
-            self.deny_publish(link, active, &denial);
+        if MappedReply::parse(&destination).is_some() && !asker.is_client() {
+            self.untraced(asker, "its destination is an answer to another cluster");
+            return Answer::Refused;
+        }
+        if let Err(denial) = self.may_tell(asker, parsed) {
+            if asker.is_client() {
+                self.stages.line(asker.link, &wire::encode::err(&denial.wire_text()));
+            }
+            self.hub.observer.event(asker.link, &asker.label(), &Event::Denied { denial: &denial, sid: None });
             return Answer::Refused;
         }
         let ingress = Ingress {
-            connection: link.key.id,
-            name: active.options.name.clone(),
-            account: active.account.settings().name.to_string(),
+            kind: asker.link.kind,
+            connection: asker.link.key.id,
+            name: asker.name.to_owned(),
+            account: asker.account.settings().name.to_string(),
             subject: subject.into(),
             error: error.map(str::to_owned),
         };
@@ -205,17 +316,26 @@ impl Engine {
         Answer::Traced(Box::new(Trace { destination, only, encoding, report }))
     }
 
-    fn untraced(&self, link: &Arc<Link>, active: &Active, why: &str) {
-        self.hub.observer.event(link, &active.label, &Event::Debug(&format!("Message not traced: {why}")));
+    /// Whether what became of the message may be told there.
+    fn may_tell<'s>(&self, asker: &Asker<'_>, to: Subject<'s>) -> Result<Authorized<Permitted<'s>>, Denial> {
+        match asker.rights {
+            Rights::Client(permissions, _) => permissions.publish(to),
+            Rights::Leaf(rights, _) => rights.take(to),
+            // It was asked where the message was published.
+            Rights::Granted => self.own.rights().publish(to),
+        }
+    }
+
+    fn untraced(&self, asker: &Asker<'_>, why: &str) {
+        self.hub.observer.event(asker.link, &asker.label(), &Event::Debug(&format!("Message not traced: {why}")));
     }
 
     /// Publishes what became of a message, in the name of its publisher.
-    fn report(&mut self, link: &Arc<Link>, active: &Active, trace: &Trace) {
-        let Some(proof) = Subject::parse(&trace.destination).ok().and_then(|to| active.permissions.publish(to).ok())
-        else {
+    fn report(&mut self, asker: &Asker<'_>, trace: &Trace) {
+        let Some(proof) = Subject::parse(&trace.destination).ok().and_then(|to| self.may_tell(asker, to).ok()) else {
             return;
         };
-        let plan = self.plans.once(&active.account, proof);
+        let plan = self.plans.once(asker.account, Whence::SERVER, &proof.kept());
         let mut bytes = trace.encoding.map_or(Vec::new(), |encoding| encoding.block().to_vec());
         let header_len = bytes.len();
         let mut json = Vec::new();
@@ -226,7 +346,16 @@ impl Engine {
         let publish = Publish { subject: &trace.destination, reply: None, header_len, body };
         let source = Source { lender: None, bytes: &bytes };
         // Whoever asked wants to hear it, even if it wants no echo.
-        let sending = Sending { link, account: &active.account, no_echo: false, publish: &publish, source };
+        let sending = Sending {
+            link: asker.link,
+            account: asker.account,
+            no_echo: false,
+            shown: None,
+            arrived: None,
+            publish: &publish,
+            source,
+            rights: Rights::Granted,
+        };
         let log = self.stages.log.clone();
         self.send_watched(&sending, &plan, &mut Watching { trace: None, log: log.as_deref() });
     }
@@ -240,8 +369,9 @@ impl Engine {
             return;
         }
         let link = &connection.link;
-        if let Answer::Traced(trace) = self.answer(link, active, subject, block, size, Some(OVERSIZED)) {
-            self.report(link, active, &trace);
+        let asker = Asker::client(link, active);
+        if let Answer::Traced(trace) = self.answer(&asker, subject, block, size, Some(OVERSIZED)) {
+            self.report(&asker, &trace);
         }
     }
 }

@@ -12,11 +12,13 @@ use wire::client::Publish;
 
 use crate::connection::Active;
 use crate::delivery::Nobody;
+use crate::engine::Engine;
+use crate::internal::Rights;
 use crate::link::Link;
+use crate::links::crossing::Whence;
 use crate::publish::{Sending, Source};
 use crate::trace::event;
 use crate::trace::json::{field, key, list, text, text_field};
-use crate::worker::Engine;
 
 /// Where the question goes.
 pub(crate) const QUESTION: &[u8] = b"$SYS.REQ.USER.INFO";
@@ -27,7 +29,7 @@ impl Engine {
     pub(crate) fn tell_who(&mut self, link: &Arc<Link>, active: &Active, reply: &[u8]) {
         let server = Permissions::everything();
         let Some(proof) = Subject::parse(reply).ok().and_then(|reply| server.publish(reply).ok()) else { return };
-        let plan = self.plans.once(&active.account, proof);
+        let plan = self.plans.once(&active.account, Whence::SERVER, &proof.kept());
         let mut bytes = b"{".to_vec();
         key(&mut bytes, "server");
         event::server(&mut bytes, &self.hub.settings(), self.hub.next_event(), self.wall);
@@ -38,17 +40,32 @@ impl Engine {
         bytes.extend_from_slice(b"\r\n");
         let publish = Publish { subject: reply, reply: None, header_len: 0, body };
         let source = Source { lender: None, bytes: &bytes };
-        let sending = Sending { link, account: &active.account, no_echo: false, publish: &publish, source };
+        let sending = Sending {
+            link,
+            account: &active.account,
+            no_echo: false,
+            shown: None,
+            arrived: None,
+            publish: &publish,
+            source,
+            rights: Rights::Granted,
+        };
         self.send(&sending, &plan, &mut Nobody);
     }
 }
 
 fn write(out: &mut Vec<u8>, active: &Active, now: Timestamp) {
     let account = active.account.settings().name.to_string();
+    // Claims have names for people beside the keys.
+    let claims = active.admission.claims.as_deref();
+    let account_name = claims.map_or(account.as_str(), |claims| &claims.account_name);
     out.push(b'{');
     text_field(out, "user", active.admission.user.name().as_bytes());
     text_field(out, "account", account.as_bytes());
-    text_field(out, "account_name", account.as_bytes());
+    text_field(out, "account_name", account_name.as_bytes());
+    if let Some(claims) = claims.filter(|claims| !claims.name.is_empty()) {
+        text_field(out, "user_name", claims.name.as_bytes());
+    }
     write_permissions(out, &active.permissions.lists());
     if let Some(expires) = active.admission.expires {
         field(out, "expires", expires.since(now).as_nanos());

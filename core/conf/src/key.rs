@@ -43,7 +43,7 @@ impl Parser<'_, '_> {
         self.cursor.bump();
         let mark = self.cursor.mark();
         self.cursor.bump_while(|c| c != quote);
-        let name: Arc<str> = self.cursor.since(mark).into();
+        let name = self.shared.key(self.cursor.since(mark));
         let place = self.place(self.cursor.column_of(mark, name.len()));
         if !self.cursor.eat(quote) {
             return self.unexpected(at_end);
@@ -60,6 +60,6 @@ impl Parser<'_, '_> {
         if name.eq_ignore_ascii_case("include") && self.cursor.peek().is_some_and(char::is_whitespace) {
             return Key::Include;
         }
-        Key::Named(name.into(), self.place(self.cursor.column_of(mark, name.len())))
+        Key::Named(self.shared.key(name), self.place(self.cursor.column_of(mark, name.len())))
     }
 }

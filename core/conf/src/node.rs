@@ -9,25 +9,51 @@ use secret::Secret;
 use crate::Place;
 
 /// A text of the configuration. It may be a password, so it prints as a fixed word and is wiped when the last copy goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Text(Arc<Secret<String>>);
+#[derive(Clone, Debug)]
+pub struct Text(Kept);
+
+/// Short texts, of which there may be millions, are copied where a variable refers to them; long ones are shared, so that no
+/// reference makes a tree much larger.
+#[derive(Clone, Debug)]
+enum Kept {
+    Short(Secret<Box<str>>),
+    Long(Arc<Secret<String>>),
+}
+
+/// What is copied.
+const SHORT_BYTES: usize = 64;
 
 impl Text {
     /// Takes a text in.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Arc::new(Secret::new(text.into())))
+        let text = text.into();
+        Self(match text.len() {
+            ..=SHORT_BYTES => Kept::Short(Secret::new(text.into_boxed_str())),
+            _ => Kept::Long(Arc::new(Secret::new(text))),
+        })
     }
 
     /// The text. Who calls this knows which option it belongs to.
     pub fn as_str(&self) -> &str {
-        self.0.expose()
+        match &self.0 {
+            Kept::Short(text) => text.expose(),
+            Kept::Long(text) => text.expose(),
+        }
     }
 
     /// The text of an option that is a secret.
     pub fn to_secret(&self) -> Secret<String> {
-        Secret::clone(&self.0)
+        Secret::new(self.as_str().to_owned())
     }
 }
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        secret::same_bytes(self.as_str().as_bytes(), other.as_str().as_bytes())
+    }
+}
+
+impl Eq for Text {}
 
 /// What a node holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,26 +210,42 @@ impl Node {
 }
 
 /// Keys and values in the order they were first written. A key that comes again replaces the value.
+///
+/// A tree has hundreds of thousands of small maps and few large ones, so only these have an index.
 #[derive(Clone, Default)]
 pub struct Map {
     entries: Vec<(Arc<str>, Node)>,
-    index: BTreeMap<Arc<str>, usize>,
+    index: Option<Box<Index>>,
 }
+
+/// The places of keys.
+type Index = BTreeMap<Arc<str>, usize>;
+
+/// Maps of so many keys are searched one by one.
+const SMALL: usize = 16;
 
 impl Map {
     /// An empty map.
     pub const fn new() -> Self {
-        Self { entries: Vec::new(), index: BTreeMap::new() }
+        Self { entries: Vec::new(), index: None }
     }
 
     /// The value of a key. Case counts.
     pub fn get(&self, key: &str) -> Option<&Node> {
-        self.entries.get(*self.index.get(key)?).map(|(_, node)| node)
+        self.entries.get(self.position(key)?).map(|(_, node)| node)
     }
 
     /// The value of a key, to change it.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
-        self.entries.get_mut(*self.index.get(key)?).map(|(_, node)| node)
+        let at = self.position(key)?;
+        self.entries.get_mut(at).map(|(_, node)| node)
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
+        match &self.index {
+            Some(index) => index.get(key).copied(),
+            None => self.entries.iter().position(|(known, _)| **known == *key),
+        }
     }
 
     /// Sets a key. The last one wins.
@@ -213,8 +255,22 @@ impl Map {
             *old = node;
             return;
         }
-        self.index.insert(Arc::clone(&key), self.entries.len());
+        if self.index.is_none() && self.entries.len() == SMALL {
+            self.index = Some(Box::new(self.places().collect()));
+        }
+        if let Some(index) = &mut self.index {
+            index.insert(Arc::clone(&key), self.entries.len());
+        }
         self.entries.push((key, node));
+    }
+
+    fn places(&self) -> impl Iterator<Item = (Arc<str>, usize)> {
+        self.entries.iter().enumerate().map(|(at, (key, _))| (Arc::clone(key), at))
+    }
+
+    /// No key follows: room for more is given back.
+    pub(crate) fn complete(&mut self) {
+        self.entries.shrink_to_fit();
     }
 
     /// All keys and values in order.
@@ -224,10 +280,13 @@ impl Map {
 
     /// All of them by key, bytewise: the order of the digest.
     pub(crate) fn sorted(&self) -> impl Iterator<Item = (&str, &Node)> {
-        self.index.iter().filter_map(|(key, &at)| self.entries.get(at).map(|(_, node)| (&**key, node)))
+        let mut sorted: Vec<_> = self.iter().collect();
+        sorted.sort_by_key(|(key, _)| *key);
+        sorted.into_iter()
     }
 
-    pub(crate) fn into_entries(self) -> Vec<(Arc<str>, Node)> {
+    /// All keys and values in order, to be taken one by one.
+    pub fn into_entries(self) -> Vec<(Arc<str>, Node)> {
         self.entries
     }
 

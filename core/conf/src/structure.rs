@@ -180,7 +180,8 @@ impl Parser<'_, '_> {
             }
         }
         self.shared.depth -= 1;
-        let map = self.scopes.pop().unwrap_or_default();
+        let mut map = self.scopes.pop().unwrap_or_default();
+        map.complete();
         self.node(self.cursor.mark(), 0, Value::Map(map))
     }
 
@@ -253,6 +254,7 @@ impl Parser<'_, '_> {
             }
         }
         self.shared.depth -= 1;
+        elements.shrink_to_fit();
         self.node(self.cursor.mark(), 0, Value::Array(elements))
     }
 

@@ -1,5 +1,6 @@
 //! What the parser may ask of the outside, and the state that all files of one configuration share.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -86,11 +87,37 @@ pub(crate) struct Shared<'a> {
     /// Maps and arrays that are open, over all files and variables.
     pub(crate) depth: usize,
     nodes: usize,
+    /// Keys that were written before: the same few come again and again.
+    keys: HashSet<Arc<str>>,
 }
 
+/// Keys that are kept for the next time.
+const KEYS_KEPT: usize = 256;
+
 impl<'a> Shared<'a> {
-    const fn new(world: &'a World<'a>) -> Self {
-        Self { world, errors: Vec::new(), resolving: Vec::new(), include_depth: 0, includes: 0, depth: 0, nodes: 0 }
+    fn new(world: &'a World<'a>) -> Self {
+        Self {
+            world,
+            errors: Vec::new(),
+            resolving: Vec::new(),
+            include_depth: 0,
+            includes: 0,
+            depth: 0,
+            nodes: 0,
+            keys: HashSet::new(),
+        }
+    }
+
+    /// A key, in one piece of memory with those that are the same.
+    pub(crate) fn key(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.keys.get(text) {
+            return known.clone();
+        }
+        let key: Arc<str> = text.into();
+        if self.keys.len() < KEYS_KEPT {
+            self.keys.insert(key.clone());
+        }
+        key
     }
 
     pub(crate) fn stop<T>(&mut self, place: Place, fault: Fault) -> Step<T> {

@@ -159,6 +159,15 @@ impl<T> Graph<T> {
         }
     }
 
+    /// Whether a message of this subject would reach anybody.
+    pub fn reaches(&self, subject: Subject<'_>) -> bool {
+        let mut reached = false;
+        self.sublist.read().matches(subject.as_bytes(), &mut |entry: &Arc<Entry<T>>| {
+            reached |= entry.grant.delivers(subject);
+        });
+        reached
+    }
+
     /// Who would be reached by the subject but must not be, for whoever wants to tell why. Nobody is reached by this.
     pub fn withheld(&self, subject: Subject<'_>) -> Vec<Arc<Entry<T>>> {
         let mut withheld = Vec::new();

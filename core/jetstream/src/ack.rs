@@ -27,28 +27,38 @@ pub struct AckSubject<'a> {
 impl<'a> AckSubject<'a> {
     /// Reads both forms: with and without domain and account.
     pub fn parse(subject: &'a str) -> Option<AckSubject<'a>> {
-        let tokens: Vec<&str> = subject.strip_prefix(PREFIX)?.split('.').collect();
-        let tail = match tokens.len() {
-            7 => &tokens[..],
-            9.. => &tokens[2..],
+        let rest = subject.strip_prefix(PREFIX)?;
+        let mut tokens = rest.split('.');
+        match rest.bytes().filter(|&byte| byte == b'.').count() + 1 {
+            7 => {}
+            // The domain and the account stand in front.
+            9.. => drop((tokens.next(), tokens.next())),
             _ => return None,
-        };
-        let [stream, consumer, deliveries, stream_seq, consumer_seq, ..] = tail else { return None };
+        }
         Some(AckSubject {
-            stream,
-            consumer,
-            deliveries: deliveries.parse().ok()?,
-            stream_seq: stream_seq.parse().ok()?,
-            consumer_seq: consumer_seq.parse().ok()?,
+            stream: tokens.next()?,
+            consumer: tokens.next()?,
+            deliveries: tokens.next()?.parse().ok()?,
+            stream_seq: tokens.next()?.parse().ok()?,
+            consumer_seq: tokens.next()?.parse().ok()?,
         })
     }
-}
 
-/// Writes the reply subject of a delivered message.
-pub fn reply_subject(delivery: &AckSubject<'_>, time: Timestamp, pending: u64) -> Vec<u8> {
-    let AckSubject { stream, consumer, deliveries, stream_seq, consumer_seq } = delivery;
-    let nanos = time.as_nanos();
-    format!("{PREFIX}{stream}.{consumer}.{deliveries}.{stream_seq}.{consumer_seq}.{nanos}.{pending}").into_bytes()
+    /// Appends the reply subject of a delivered message, which came to the stream at `time` and has `pending` more behind it.
+    pub fn write(&self, time: Timestamp, pending: u64, out: &mut Vec<u8>) {
+        let AckSubject { stream, consumer, deliveries, stream_seq, consumer_seq } = *self;
+        for part in [PREFIX, stream, ".", consumer] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        let mut digits = itoa::Buffer::new();
+        let mut put = |number: &str| {
+            out.push(b'.');
+            out.extend_from_slice(number.as_bytes());
+        };
+        [deliveries, stream_seq, consumer_seq].into_iter().for_each(|number| put(digits.format(number)));
+        put(digits.format(time.as_nanos()));
+        put(digits.format(pending));
+    }
 }
 
 /// What an acknowledgement says.
@@ -108,7 +118,9 @@ mod tests {
     #[test]
     fn subjects_come_back_in_both_forms() {
         let delivery = AckSubject { stream: "S", consumer: "c", deliveries: 2, stream_seq: 3, consumer_seq: 4 };
-        let subject = String::from_utf8(reply_subject(&delivery, Timestamp::from_nanos(5), 6)).expect("text");
+        let mut subject = Vec::new();
+        delivery.write(Timestamp::from_nanos(5), 6, &mut subject);
+        let subject = String::from_utf8(subject).expect("text");
         assert_eq!(subject, "$JS.ACK.S.c.2.3.4.5.6");
         assert_eq!(AckSubject::parse(&subject), Some(delivery));
         assert_eq!(AckSubject::parse("$JS.ACK._.hash.S.c.2.3.4.5.6"), Some(delivery));

@@ -1,27 +1,31 @@
 //! One consumer: a cursor over a stream, with what was delivered and not yet acknowledged.
 
 mod deliver;
+mod groups;
 mod pending;
 mod pull;
 mod push;
 mod state;
 
+pub(crate) use groups::Unpinned;
 pub use pending::Pending;
 pub use pull::PullRefused;
 
 use crate::ack::Ack;
+use crate::backup::consumer_state::Progress;
 use crate::log::{Log, LogError};
-use crate::outbox::{Now, Outbox};
+use crate::outbox::{Effect, Now, Outbox};
 use crate::subjects_match;
-use api::responses::{ConsumerInfo, SequencePair};
+use api::responses::{ConsumerInfo, PriorityGroup, SequencePair};
 use api::{AckPolicy, ConsumerConfig, DeliverPolicy, Name};
+use auth::Reading;
 use moment::{Instant, Timestamp};
 use pending::Deliveries;
 use pull::Waiting;
 use push::Push;
 use std::collections::VecDeque;
 use std::time::Duration;
-use subject::Filter;
+use subject::{Filter, Subject};
 
 /// A pair of positions: in the stream, and in what was delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +45,10 @@ pub struct Consumer {
     /// When it was made.
     pub created: Timestamp,
     pub(crate) filters: Vec<Filter>,
+    /// What whoever made it may read, if not everything.
+    pub(crate) reading: Option<Reading>,
+    /// What of its filters that withholds, for counting.
+    withheld: Vec<Filter>,
     /// The next sequence of the stream to look at.
     next: u64,
     /// Messages to be delivered before that: the last of each subject, as of the beginning.
@@ -64,7 +72,26 @@ pub struct Consumer {
     pub(crate) last_seen: Instant,
     /// Whether the state changed since it was kept.
     pub(crate) is_dirty: bool,
+    /// What happened and was not told yet.
+    pub(crate) happened: Vec<Happened>,
+    sample: u8,
+    /// The client of its priority group that gets all messages.
+    pin: Option<groups::Pin>,
 }
+
+/// Something that happened to a delivery, for those who listen to advisories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Happened {
+    MaxDeliveries { stream_seq: u64, deliveries: u64 },
+    Naked { stream_seq: u64, consumer_seq: u64, deliveries: u64 },
+    Terminated { stream_seq: u64, consumer_seq: u64, deliveries: u64, reason: String },
+    Acked { stream_seq: u64, consumer_seq: u64, deliveries: u64, after: Duration },
+    Pinned { group: String, id: String },
+    Unpinned { group: String, why: Unpinned },
+}
+
+/// Happenings kept until they are told; more are dropped, the state does not depend on them.
+const MAX_HAPPENED: usize = 10_000;
 
 /// What became of an acknowledgement.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -103,11 +130,14 @@ impl Consumer {
         now: Now,
     ) -> Consumer {
         let push = Push::new(&config, now.tick);
+        let sample = crate::consumer_config::sample_percent(&config).unwrap_or(0);
         Consumer {
             name,
             config,
             created,
             filters,
+            reading: None,
+            withheld: Vec::new(),
             next: 1,
             firsts: VecDeque::new(),
             delivered: Position::default(),
@@ -123,6 +153,15 @@ impl Consumer {
             pace: None,
             last_seen: now.tick,
             is_dirty: false,
+            happened: Vec::new(),
+            sample,
+            pin: None,
+        }
+    }
+
+    pub(crate) fn note(&mut self, happened: Happened) {
+        if self.happened.len() < MAX_HAPPENED {
+            self.happened.push(happened);
         }
     }
 
@@ -149,6 +188,9 @@ impl Consumer {
         let mut lasts = Vec::new();
         for filter in &self.filters {
             for (subject, _) in log.subjects(filter) {
+                if !self.sees(&subject) {
+                    continue;
+                }
                 lasts.extend(log.last_of(&subject)?);
             }
         }
@@ -172,17 +214,31 @@ impl Consumer {
         !self.config.mem_storage
     }
 
-    fn takes(&self, subject: &[u8]) -> bool {
-        self.filters.is_empty() || subjects_match(&self.filters, subject)
+    /// Whether it wants messages of this subject.
+    pub(crate) fn takes(&self, subject: &[u8]) -> bool {
+        (self.filters.is_empty() || subjects_match(&self.filters, subject)) && self.sees(subject)
     }
 
-    /// A message was stored. Whether this consumer will want it.
-    pub(crate) fn note_stored(&mut self, _seq: u64, subject: &[u8]) -> bool {
-        let wanted = self.takes(subject);
-        if wanted && let Some(left) = &mut self.left {
-            *left += 1;
+    /// From now on it delivers nothing that must not be read on behalf of whoever made it.
+    pub(crate) fn bind(&mut self, reading: Option<Reading>) {
+        let everything = [Filter::everything()];
+        let filters = if self.filters.is_empty() { &everything } else { self.filters.as_slice() };
+        self.withheld = reading.iter().flat_map(|r| filters.iter().flat_map(|filter| r.withheld(filter))).collect();
+        self.reading = reading;
+        self.left = None;
+    }
+
+    /// Whether a message of this subject may be delivered at all.
+    pub(crate) fn sees(&self, subject: &[u8]) -> bool {
+        let sees = |reading: &Reading| Subject::parse(subject).is_ok_and(|subject| reading.sees(subject));
+        self.reading.as_ref().is_none_or(sees)
+    }
+
+    /// A message was stored.
+    pub(crate) fn note_stored(&mut self, subject: &[u8]) {
+        if self.left.is_some() && self.takes(subject) {
+            self.left = self.left.map(|left| left + 1);
         }
-        wanted
     }
 
     /// A message was removed.
@@ -217,7 +273,8 @@ impl Consumer {
         if let Some(left) = self.left {
             return Ok(left);
         }
-        let left = log.count(&self.filters, self.next)? + self.firsts.len() as u64;
+        let withheld = if self.withheld.is_empty() { 0 } else { log.count(&self.withheld, self.next)? };
+        let left = log.count(&self.filters, self.next)?.saturating_sub(withheld) + self.firsts.len() as u64;
         self.left = Some(left);
         Ok(left)
     }
@@ -239,10 +296,9 @@ impl Consumer {
         match ack {
             Ack::Done => Acked { settled: self.done(stream_seq, now), next: None },
             Ack::DoneNext(next) => Acked { settled: self.done(stream_seq, now), next: Some(next) },
-            Ack::Terminate(_) => Acked { settled: self.drop_pending(stream_seq), next: None },
+            Ack::Terminate(reason) => Acked { settled: self.terminate(stream_seq, reason), next: None },
             Ack::Again(delay) => {
-                self.deliveries.again(stream_seq, now.tick + delay, delay.is_zero());
-                self.is_dirty = true;
+                self.refuse(stream_seq, now.tick + delay, delay.is_zero());
                 Acked::default()
             }
             Ack::Working => {
@@ -254,10 +310,23 @@ impl Consumer {
         }
     }
 
-    fn done(&mut self, seq: u64, now: Now) -> Vec<u64> {
+    fn refuse(&mut self, stream_seq: u64, at: Instant, at_once: bool) {
+        if let Some(Pending { consumer_seq, count, .. }) = self.deliveries.get(stream_seq) {
+            self.note(Happened::Naked { stream_seq, consumer_seq, deliveries: count });
+            self.deliveries.again(stream_seq, at, at_once);
+            self.is_dirty = true;
+        }
+    }
+
+    fn done(&mut self, stream_seq: u64, now: Now) -> Vec<u64> {
+        if let Some(pending) = self.deliveries.get(stream_seq).filter(|_| self.is_sampled(stream_seq)) {
+            let Pending { consumer_seq, count, since, .. } = pending;
+            let after = now.tick.since(since);
+            self.note(Happened::Acked { stream_seq, consumer_seq, deliveries: count, after });
+        }
         let settled = match self.config.ack_policy {
-            AckPolicy::All => self.deliveries.take_up_to(seq),
-            _ => self.deliveries.remove(seq).map(|_| seq).into_iter().collect(),
+            AckPolicy::All | AckPolicy::FlowControl => self.deliveries.take_up_to(stream_seq),
+            _ => self.deliveries.remove(stream_seq).map(|_| stream_seq).into_iter().collect(),
         };
         if !settled.is_empty() {
             self.last_acked = Some(now.wall);
@@ -266,10 +335,26 @@ impl Consumer {
         settled
     }
 
-    fn drop_pending(&mut self, seq: u64) -> Vec<u64> {
-        let settled: Vec<u64> = self.deliveries.remove(seq).map(|_| seq).into_iter().collect();
+    /// So many of a hundred, spread evenly.
+    fn is_sampled(&self, seq: u64) -> bool {
+        self.sample > 0 && seq.wrapping_mul(61) % 100 < u64::from(self.sample)
+    }
+
+    fn terminate(&mut self, stream_seq: u64, reason: String) -> Vec<u64> {
+        let Some(Pending { consumer_seq, count, .. }) = self.deliveries.remove(stream_seq) else { return Vec::new() };
+        self.note(Happened::Terminated { stream_seq, consumer_seq, deliveries: count, reason });
         self.settle_floor();
-        settled
+        vec![stream_seq]
+    }
+
+    /// Messages that were delivered as often as they may be are given up.
+    fn give_up(&mut self) {
+        let Ok(max @ 1..) = u64::try_from(self.config.max_deliver) else { return };
+        for (stream_seq, deliveries) in self.deliveries.worn_out(max) {
+            self.deliveries.remove(stream_seq);
+            self.note(Happened::MaxDeliveries { stream_seq, deliveries });
+            self.settle_floor();
+        }
     }
 
     /// How long a message may stay without acknowledgement after so many deliveries.
@@ -279,23 +364,63 @@ impl Consumer {
         Duration::from_nanos(backoff.unwrap_or(self.config.ack_wait).max(0) as u64)
     }
 
-    /// Begins anew: at a sequence, or behind the last acknowledged message.
-    pub(crate) fn reset(&mut self, seq: u64) -> u64 {
-        let seq = if seq == 0 { self.floor.stream + 1 } else { seq };
+    /// Begins anew: at a sequence, or behind the last acknowledged message. An error says why not.
+    pub(crate) fn reset<L: Log>(&mut self, seq: u64, log: &mut L) -> Result<Result<u64, &'static str>, LogError> {
+        let seq = match (seq, self.config.deliver_policy) {
+            (0, _) => self.floor.stream + 1,
+            (seq, DeliverPolicy::All) => seq,
+            (seq, DeliverPolicy::ByStartSequence) if seq < self.config.opt_start_seq => {
+                return Ok(Err("below start seq"));
+            }
+            (seq, DeliverPolicy::ByStartTime) => {
+                let first = self.config.opt_start_time.map_or(Ok(1), |time| log.seq_at(time))?;
+                if seq < first {
+                    return Ok(Err("below start time"));
+                }
+                seq
+            }
+            (seq, DeliverPolicy::ByStartSequence) => seq,
+            _ => return Ok(Err("not allowed")),
+        };
         self.deliveries = Deliveries::default();
         self.firsts.clear();
         self.next = seq;
         self.delivered = Position { consumer: 0, stream: seq - 1 };
         self.floor = self.delivered;
+        (self.last_delivered, self.last_acked) = (None, None);
         self.left = None;
         self.is_dirty = true;
-        seq
+        Ok(Ok(seq))
+    }
+
+    /// How far it is, to travel with its stream.
+    pub(crate) fn progress(&self) -> Progress {
+        let pending = self.deliveries.iter().map(|(seq, pending)| (seq, (pending.consumer_seq, pending.count)));
+        Progress { delivered: self.delivered, floor: self.floor, pending: pending.collect() }
+    }
+
+    /// Goes on where it was elsewhere.
+    pub(crate) fn proceed(&mut self, progress: Progress, now: Now) {
+        let Progress { delivered, floor, pending } = progress;
+        (self.delivered, self.floor) = (delivered, floor);
+        if delivered.stream >= self.next {
+            self.next = delivered.stream.saturating_add(1);
+        }
+        self.firsts.retain(|&seq| seq > delivered.stream);
+        for (seq, (consumer_seq, count)) in pending {
+            let wait = self.wait_of(count);
+            let due = (!wait.is_zero()).then(|| now.tick + wait);
+            self.deliveries.restore(seq, Pending { consumer_seq, count, since: now.tick, due });
+        }
+        self.left = None;
+        self.is_dirty = true;
     }
 
     /// Takes a changed configuration.
     pub(crate) fn reconfigure(&mut self, config: ConsumerConfig, filters: Vec<Filter>, now: Now) {
         self.left = None;
         let was_active = self.push.as_ref().is_some_and(|push| push.is_active);
+        self.sample = crate::consumer_config::sample_percent(&config).unwrap_or(0);
         self.config = config;
         self.filters = filters;
         self.push = Push::new(&self.config, now.tick);
@@ -329,15 +454,37 @@ impl Consumer {
             paused: pause.is_some(),
             pause_remaining: remaining,
             ts: Some(now.wall),
-            priority_groups: Vec::new(),
+            priority_groups: self
+                .config
+                .priority_groups
+                .first()
+                .map(|group| self.told_group(group))
+                .into_iter()
+                .collect(),
         })
+    }
+
+    fn told_group(&self, group: &str) -> PriorityGroup {
+        PriorityGroup {
+            group: group.to_owned(),
+            pinned_client_id: self.pin.as_ref().map_or_else(String::new, |pin| pin.id.clone()),
+            pinned_ts: self.pin.as_ref().map(|pin| pin.since),
+        }
     }
 
     /// When to look at it again, at the latest.
     pub fn deadline(&self) -> Option<Instant> {
         let pull = self.waiting.iter().filter_map(Waiting::deadline).min();
         let push = self.push.as_ref().and_then(Push::deadline);
-        let all = [self.resumes, pull, push, self.not_before, self.deliveries.deadline(), self.inactive_at()];
+        let all = [
+            self.resumes,
+            pull,
+            push,
+            self.not_before,
+            self.deliveries.deadline(),
+            self.inactive_at(),
+            self.pin_deadline(),
+        ];
         all.into_iter().flatten().min()
     }
 
@@ -350,8 +497,9 @@ impl Consumer {
         Some(self.last_seen + Duration::from_nanos(self.config.inactive_threshold as u64))
     }
 
-    /// The consumer goes: who waits is told.
-    pub(crate) fn say_goodbye(&mut self, out: &mut Outbox) {
+    /// The consumer of a stream goes: who waits is told, and it waits for nobody.
+    pub(crate) fn say_goodbye(&mut self, stream: &str, out: &mut Outbox) {
+        out.extend(self.awaited(stream).map(Effect::Forget));
         for waiting in self.waiting.drain(..) {
             out.say(&waiting.reply, crate::outbox::status("409 Consumer Deleted", &[]), Vec::new());
         }

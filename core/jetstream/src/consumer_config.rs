@@ -31,45 +31,108 @@ pub fn check_name(text: &str) -> Result<Name, ApiError> {
     })
 }
 
-/// Fills in what was left out. `max_ack_pending` is the bound of the account; -1 is none.
-pub fn set_defaults(config: &mut ConsumerConfig, stream: &StreamConfig, max_ack_pending: i64) -> Result<(), ApiError> {
-    if config.max_deliver == 0 || config.max_deliver < -1 {
-        config.max_deliver = -1;
-    }
+/// How long a pinned client may be silent when nobody says.
+const DEFAULT_PINNED_TTL: i64 = 120 * SECOND;
+/// Signs of life of a consumer whose flow control acknowledges.
+const FLOW_HEARTBEAT: i64 = SECOND;
+/// Longest name of a priority group.
+const MAX_GROUP_BYTES: usize = 16;
+
+/// Fills in what was left out; pedantic requests must not leave out what makes a difference. `max_ack_pending` is the
+/// bound of the account; -1 is none.
+pub fn set_defaults(
+    config: &mut ConsumerConfig,
+    stream: &StreamConfig,
+    max_ack_pending: i64,
+    pedantic: bool,
+) -> Result<(), ApiError> {
+    set_numbers(config, pedantic)?;
     let waits = matches!(config.ack_policy, AckPolicy::Explicit | AckPolicy::All);
+    if config.deliver_subject.is_empty() && config.max_waiting == 0 {
+        config.max_waiting = DEFAULT_MAX_WAITING;
+    }
+    if config.ack_wait == 0 && waits {
+        config.ack_wait = DEFAULT_ACK_WAIT;
+    }
+    if let Some(&first) = config.backoff.first() {
+        if pedantic && config.ack_wait != first {
+            return Err(PEDANTIC.with("first backoff value has to equal batch AckWait"));
+        }
+        config.ack_wait = first;
+    }
+    let limits = stream.consumer_limits;
+    if config.max_ack_pending == 0 {
+        if pedantic && limits.max_ack_pending > 0 {
+            return Err(PEDANTIC.with("max_ack_pending must be set if it's configured in stream limits"));
+        }
+        config.max_ack_pending = limits.max_ack_pending;
+    }
+    if config.inactive_threshold == 0 {
+        if pedantic && limits.inactive_threshold > 0 {
+            return Err(PEDANTIC.with("inactive_threshold must be set if it's configured in stream limits"));
+        }
+        config.inactive_threshold = limits.inactive_threshold;
+    }
+    if config.inactive_threshold == 0 && config.durable_name.is_empty() {
+        config.inactive_threshold = DEFAULT_INACTIVE_THRESHOLD;
+    }
+    if config.max_ack_pending == 0 && config.ack_policy != AckPolicy::None {
+        let bound = if max_ack_pending > 0 { max_ack_pending } else { DEFAULT_MAX_ACK_PENDING };
+        config.max_ack_pending = DEFAULT_MAX_ACK_PENDING.min(bound);
+    }
+    if config.priority_policy == PriorityPolicy::PinnedClient && config.priority_timeout == 0 {
+        config.priority_timeout = DEFAULT_PINNED_TTL;
+    }
+    if config.ack_policy == AckPolicy::FlowControl && !pedantic {
+        config.flow_control = true;
+        config.idle_heartbeat = FLOW_HEARTBEAT;
+    }
+    Ok(())
+}
+
+/// Numbers that mean nothing become those that mean "not set".
+fn set_numbers(config: &mut ConsumerConfig, pedantic: bool) -> Result<(), ApiError> {
+    let unset = |name: &str, number: &mut i64, least: i64, unset: i64| {
+        if *number < least {
+            if pedantic {
+                return Err(PEDANTIC.with(match unset {
+                    -1 => format!("{name} must be set to -1"),
+                    _ => format!("{name} must not be negative"),
+                }));
+            }
+            *number = unset;
+        }
+        Ok(())
+    };
     if config.ack_wait < 0 {
         return Err(CONSUMER_ACK_WAIT_NEGATIVE.into());
     }
     if config.backoff.iter().any(|&wait| wait < 0) {
         return Err(CONSUMER_BACK_OFF_NEGATIVE.into());
     }
-    if let Some(&first) = config.backoff.first() {
-        config.ack_wait = first;
-    } else if waits && config.ack_wait == 0 {
-        config.ack_wait = DEFAULT_ACK_WAIT;
+    unset("max_deliver", &mut config.max_deliver, -1, -1)?;
+    if config.max_deliver == 0 {
+        config.max_deliver = -1;
     }
-    if config.max_ack_pending < -1 {
-        config.max_ack_pending = -1;
+    unset("max_waiting", &mut config.max_waiting, 0, 0)?;
+    unset("max_ack_pending", &mut config.max_ack_pending, -1, -1)?;
+    unset("max_batch", &mut config.max_batch, 0, 0)?;
+    unset("max_expires", &mut config.max_expires, 0, 0)?;
+    unset("max_bytes", &mut config.max_bytes, 0, 0)?;
+    unset("idle_heartbeat", &mut config.idle_heartbeat, 0, 0)?;
+    unset("inactive_threshold", &mut config.inactive_threshold, 0, 0)?;
+    unset("priority_timeout", &mut config.priority_timeout, 0, 0)
+}
+
+/// A pull may ask for no more messages at once than the server allows; zero allows any number.
+pub fn bound_batch(config: &mut ConsumerConfig, max: i64) -> Result<(), ApiError> {
+    if max <= 0 || !config.deliver_subject.is_empty() {
+        return Ok(());
     }
-    let limit = stream.consumer_limits.max_ack_pending;
-    if config.max_ack_pending == 0 && limit != 0 {
-        config.max_ack_pending = limit;
-    } else if config.max_ack_pending == 0 && waits {
-        let bound = if max_ack_pending > 0 { max_ack_pending } else { DEFAULT_MAX_ACK_PENDING };
-        config.max_ack_pending = DEFAULT_MAX_ACK_PENDING.min(bound);
+    if config.max_batch == 0 {
+        config.max_batch = max;
     }
-    if config.deliver_subject.is_empty() && config.max_waiting <= 0 {
-        config.max_waiting = DEFAULT_MAX_WAITING;
-    }
-    config.max_batch = config.max_batch.max(0);
-    config.max_bytes = config.max_bytes.max(0);
-    if config.inactive_threshold == 0 {
-        config.inactive_threshold = match stream.consumer_limits.inactive_threshold {
-            0 if config.durable_name.is_empty() => DEFAULT_INACTIVE_THRESHOLD,
-            limit => limit,
-        };
-    }
-    Ok(())
+    if config.max_batch > max { Err(CONSUMER_MAX_REQUEST_BATCH_EXCEEDED.with(max)) } else { Ok(()) }
 }
 
 /// Refuses what makes no sense, defaults filled in.
@@ -79,7 +142,6 @@ pub fn check(
     rules: &[Filter],
     max_ack_pending: i64,
 ) -> Result<Vec<Filter>, ApiError> {
-    check_unbuilt(config)?;
     check_texts(config)?;
     if config.num_replicas > 1 {
         return Err(STREAM_REPLICAS_NOT_SUPPORTED.into());
@@ -88,6 +150,7 @@ pub fn check(
         return Err(REPLICAS_COUNT_CANNOT_BE_NEGATIVE.into());
     }
     match config.deliver_subject.is_empty() {
+        true if config.ack_policy == AckPolicy::FlowControl => check_ack_flow_control(config)?,
         true => check_pull(config, stream)?,
         false => check_push(config, rules)?,
     }
@@ -104,20 +167,6 @@ pub fn check(
         check_workqueue(config)?;
     }
     Ok(filters)
-}
-
-/// Parts of the protocol that this server does not have yet are refused, never ignored.
-fn check_unbuilt(config: &ConsumerConfig) -> Result<(), ApiError> {
-    let grouped = config.priority_policy != PriorityPolicy::None && !config.priority_groups.is_empty();
-    let wanted = [
-        (grouped && config.deliver_subject.is_empty(), "priority groups are"),
-        (config.sourcing, "sourcing consumers are"),
-        (config.ack_policy == AckPolicy::FlowControl && config.flow_control, "flow control acknowledgement is"),
-    ];
-    match wanted.into_iter().find(|(wanted, _)| *wanted) {
-        Some((_, what)) => Err(CONSUMER_CREATE.with(format!("{what} not supported yet"))),
-        None => Ok(()),
-    }
 }
 
 fn check_texts(config: &ConsumerConfig) -> Result<(), ApiError> {
@@ -183,10 +232,17 @@ fn check_ack_flow_control(config: &ConsumerConfig) -> Result<(), ApiError> {
     if config.ack_policy != AckPolicy::FlowControl {
         return Ok(());
     }
-    if config.deliver_subject.is_empty() {
-        return Err(CONSUMER_ACK_FC_REQUIRES_PUSH.into());
+    let cannot = [
+        (config.deliver_subject.is_empty(), CONSUMER_ACK_FC_REQUIRES_PUSH),
+        (!config.flow_control, CONSUMER_ACK_FC_REQUIRES_FC),
+        (config.max_ack_pending <= 0, CONSUMER_ACK_FC_REQUIRES_MAX_ACK_PENDING),
+        (config.ack_wait != 0 || !config.backoff.is_empty(), CONSUMER_ACK_FC_REQUIRES_NO_ACK_WAIT),
+        (config.max_deliver > 0, CONSUMER_ACK_FC_REQUIRES_NO_MAX_DELIVER),
+    ];
+    match cannot.into_iter().find(|(has, _)| *has) {
+        Some((_, why)) => Err(why.into()),
+        None => Ok(()),
     }
-    Err(CONSUMER_ACK_FC_REQUIRES_FC.into())
 }
 
 fn check_priority(config: &ConsumerConfig) -> Result<(), ApiError> {
@@ -202,7 +258,20 @@ fn check_priority(config: &ConsumerConfig) -> Result<(), ApiError> {
     if !config.deliver_subject.is_empty() {
         return Err(CONSUMER_PUSH_WITH_PRIORITY_GROUP.into());
     }
-    Err(CONSUMER_PRIORITY_POLICY_WITHOUT_GROUP.into())
+    if config.priority_groups.is_empty() {
+        return Err(CONSUMER_PRIORITY_POLICY_WITHOUT_GROUP.into());
+    }
+    config.priority_groups.iter().try_for_each(|group| check_group(group))
+}
+
+/// Checks the name of a priority group.
+pub(crate) fn check_group(group: &str) -> Result<(), ApiError> {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"/_=-".contains(&byte);
+    match group {
+        "" => Err(CONSUMER_EMPTY_GROUP_NAME.into()),
+        _ if group.len() > MAX_GROUP_BYTES || !group.bytes().all(is_letter) => Err(CONSUMER_INVALID_GROUP_NAME.into()),
+        _ => Ok(()),
+    }
 }
 
 fn check_filters(config: &ConsumerConfig) -> Result<Vec<Filter>, ApiError> {
@@ -290,7 +359,10 @@ fn check_limits(config: &ConsumerConfig, stream: &StreamConfig, max_ack_pending:
 }
 
 fn check_workqueue(config: &ConsumerConfig) -> Result<(), ApiError> {
-    if config.ack_policy != AckPolicy::Explicit {
+    if config.sourcing || config.direct {
+        return Ok(());
+    }
+    if !matches!(config.ack_policy, AckPolicy::Explicit | AckPolicy::FlowControl) {
         return Err(CONSUMER_WQ_REQUIRES_EXPLICIT_ACK.into());
     }
     if config.deliver_policy != DeliverPolicy::All {
@@ -348,5 +420,8 @@ pub(crate) fn is_paced(config: &ConsumerConfig) -> bool {
 
 /// What a consumer needs the API to understand.
 pub fn required_level(config: &ConsumerConfig) -> u32 {
-    u32::from(config.pause_until.is_some() || config.priority_policy != PriorityPolicy::None)
+    match config.ack_policy {
+        AckPolicy::FlowControl => 4,
+        _ => u32::from(config.pause_until.is_some() || config.priority_policy != PriorityPolicy::None),
+    }
 }

@@ -8,23 +8,32 @@
 //! The types are [`Tenant`] (everything of one account), [`Stream`] and [`Consumer`].
 
 pub mod ack;
+mod asker;
+mod backup;
+mod batch_limits;
 mod chance;
 pub mod consumer;
 pub mod consumer_config;
 pub mod dedupe;
 mod log;
+mod number;
+mod origins;
 mod outbox;
 pub mod publish;
+mod schedule;
 pub mod stream;
 pub mod stream_config;
 mod tenant;
 
+pub use asker::Asker;
+pub use backup::fuzz_restore;
+pub use batch_limits::{BatchLimits, OpenBatches};
 pub use chance::{Chance, random_word};
 pub use consumer::Consumer;
-pub use log::{Draft, Found, Log, LogError, LogState, Shelves, Stored};
-pub use outbox::{After, Effect, Interest, Now, Outbox, Outgoing, status};
+pub use log::{Draft, Found, Log, LogError, LogState, Shelves, Stored, View};
+pub use outbox::{After, Awaited, Effect, Interest, Now, Outbox, Outgoing, status};
 pub use stream::{Incoming, Stream};
-pub use tenant::{KeptConsumer, KeptStream, Settings, Surroundings, Tenant};
+pub use tenant::{Door, KeptConsumer, KeptStream, Settings, Surroundings, Tenant};
 
 use subject::{Filter, Subject};
 

@@ -5,6 +5,9 @@
 use moment::Timestamp;
 use subject::Filter;
 
+/// No stream begins behind this sequence, and none is restored behind it: so that counting on never ends.
+pub(crate) const MAX_FIRST_SEQUENCE: u64 = i64::MAX as u64;
+
 /// A message about to be kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Draft<'a> {
@@ -30,6 +33,21 @@ pub trait Stored {
     fn headers(&self) -> &[u8];
     /// Its body.
     fn payload(&self) -> &[u8];
+}
+
+/// A kept message, lent by its log until that is asked for something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View<'a> {
+    /// Its sequence.
+    pub seq: u64,
+    /// When it came.
+    pub time: Timestamp,
+    /// Its subject.
+    pub subject: &'a [u8],
+    /// Its header block; empty without headers.
+    pub headers: &'a [u8],
+    /// Its body.
+    pub payload: &'a [u8],
 }
 
 /// What a log holds, staged messages included.
@@ -96,6 +114,10 @@ pub trait Log {
     fn load(&mut self, seq: u64) -> Result<Option<Self::Message>, LogError>;
     /// The next message from `from` on that one of the filters takes; without filters, the next.
     fn next(&mut self, filters: &[Filter], from: u64) -> Result<Found<Self::Message>, LogError>;
+    /// As [`Log::load`], without making the message the caller's own.
+    fn look_at(&mut self, seq: u64) -> Result<Option<View<'_>>, LogError>;
+    /// As [`Log::next`], without making the message the caller's own.
+    fn look(&mut self, filters: &[Filter], from: u64) -> Result<Found<View<'_>>, LogError>;
     /// Sequence of the newest message of a subject.
     fn last_of(&mut self, subject: &[u8]) -> Result<Option<u64>, LogError>;
     /// Messages of a subject.
@@ -123,8 +145,16 @@ pub trait Shelves {
     fn reconfigure(&mut self, id: u64, log: &mut Self::Log, config: &api::StreamConfig) -> Result<(), LogError>;
     /// The stream is gone; its log goes once that is durable.
     fn discard(&mut self, id: u64, log: Self::Log);
+    /// A log is made for a stream that is not one yet: should the process end before it is, the log goes.
+    fn hold(&mut self, id: u64) -> Result<(), LogError>;
+    /// It is one now.
+    fn release(&mut self, id: u64) -> Result<(), LogError>;
     /// Keeps a value under a key, durably with the next commit.
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), LogError>;
     /// Forgets a key.
     fn remove(&mut self, key: &[u8]) -> Result<(), LogError>;
+    /// Bytes that all accounts together may still store in files, or in memory; negative when there is too much.
+    fn room(&self, on_disk: bool) -> i64;
+    /// Bytes that streams in files, or in memory, may still reserve.
+    fn reservable(&self, on_disk: bool) -> i64;
 }

@@ -1,6 +1,7 @@
 //! What the machines of this room want done.
 
 use moment::{Instant, Timestamp};
+use std::sync::Arc;
 use subject::Filter;
 
 /// The present, on both clocks.
@@ -23,46 +24,86 @@ pub enum After {
     Metadata,
 }
 
-/// A message to be published within the account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
+/// A message to be published within the account, lent by whoever holds its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outgoing<'a> {
     /// The subject it is routed by.
-    pub to: Vec<u8>,
+    pub to: &'a [u8],
     /// The subject it bears, where that is another one: a delivered message keeps its own.
-    pub subject: Option<Vec<u8>>,
+    pub subject: Option<&'a [u8]>,
     /// Where an answer goes.
-    pub reply: Option<Vec<u8>>,
+    pub reply: Option<&'a [u8]>,
     /// The header block; empty without headers.
-    pub headers: Vec<u8>,
+    pub headers: &'a [u8],
     /// The body.
-    pub payload: Vec<u8>,
-    /// When it may leave.
-    pub after: After,
-    /// What its receiver gets instead when what it waits for fails: the answer to a publisher or caller.
-    pub else_say: Option<Vec<u8>>,
+    pub payload: &'a [u8],
 }
 
-/// Something to be done outside of this room.
+/// Something to be done outside of this room, besides sending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Publish this.
-    Send(Outgoing),
     /// From now on messages of these subjects are wanted.
     Listen(Filter),
     /// No longer.
     Unlisten(Filter),
+    /// A consumer wants to know at once when somebody listens to where it delivers.
+    Await(Awaited),
+    /// No longer.
+    Forget(Awaited),
 }
 
-/// Effects in the order in which they came about.
+/// A delivery subject that nobody listens to, and the consumer that waits for somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    /// Where the consumer delivers.
+    pub subject: Vec<u8>,
+    /// `<stream>.<consumer>`; comes back through [`Door::Interest`](crate::Door::Interest).
+    pub by: Vec<u8>,
+}
+
+/// Memory of an outbox that is kept for the next round.
+const KEPT_BYTES: usize = 8 * 1024 * 1024;
+
+/// What is wanted done, each kind in the order in which it came about.
+///
+/// Messages lie one behind the other in one buffer, which is used again from round to round: to send one allocates nothing.
 #[derive(Debug, Default)]
 pub struct Outbox {
+    bytes: Vec<u8>,
+    letters: Vec<Letter>,
+    /// What is said instead of letters that can not leave.
+    instead: Vec<Arc<[u8]>>,
     effects: Vec<Effect>,
 }
 
+/// Where the parts of a message lie in the buffer, one behind the other, and when it may leave.
+#[derive(Debug)]
+struct Letter {
+    start: usize,
+    to: u32,
+    subject: Option<u32>,
+    reply: Option<u32>,
+    headers: u32,
+    payload: u32,
+    after: After,
+    /// Place among what is said instead.
+    else_say: Option<u32>,
+}
+
 impl Outbox {
-    /// Publishes as soon as `after` holds.
-    pub fn send(&mut self, outgoing: Outgoing) {
-        self.effects.push(Effect::Send(outgoing));
+    /// Publishes at once.
+    pub fn send(&mut self, outgoing: &Outgoing<'_>) {
+        self.send_after(outgoing, After::Nothing);
+    }
+
+    /// Publishes as soon as `after` holds; not at all, if it never does.
+    pub fn send_after(&mut self, outgoing: &Outgoing<'_>, after: After) {
+        let Outgoing { to, subject, reply, headers, payload } = *outgoing;
+        let mut letter = self.begin(to, after);
+        letter.subject = subject.map(|subject| self.lay(subject));
+        letter.reply = reply.map(|reply| self.lay(reply));
+        (letter.headers, letter.payload) = (self.lay(headers), self.lay(payload));
+        self.letters.push(letter);
     }
 
     /// Answers somebody at once.
@@ -70,10 +111,72 @@ impl Outbox {
         self.answer(to, headers, payload, After::Nothing, None);
     }
 
-    /// Answers somebody once `after` holds.
-    pub fn answer(&mut self, to: &[u8], headers: Vec<u8>, payload: Vec<u8>, after: After, else_say: Option<Vec<u8>>) {
-        let to = to.to_vec();
-        self.send(Outgoing { to, subject: None, reply: None, headers, payload, after, else_say });
+    /// Answers somebody once `after` holds; nobody, if nobody waits. `else_say` is what its receiver gets instead when what
+    /// it waits for fails: the answer to a publisher or caller.
+    pub fn answer(&mut self, to: &[u8], headers: Vec<u8>, payload: Vec<u8>, after: After, else_say: Option<Arc<[u8]>>) {
+        if to.is_empty() {
+            return;
+        }
+        let mut letter = self.begin(to, after);
+        (letter.headers, letter.payload) = (self.lay(&headers), self.lay(&payload));
+        letter.else_say = else_say.map(|text| self.instead(&text));
+        self.letters.push(letter);
+    }
+
+    /// The same, without headers, with a body that is written into its place.
+    pub(crate) fn acknowledge(
+        &mut self,
+        to: &[u8],
+        write: impl FnOnce(&mut Vec<u8>),
+        after: After,
+        else_say: &Arc<[u8]>,
+    ) {
+        if to.is_empty() {
+            return;
+        }
+        let mut letter = self.begin(to, after);
+        letter.payload = self.written(write);
+        letter.else_say = Some(self.instead(else_say));
+        self.letters.push(letter);
+    }
+
+    /// Delivers a stored message, which keeps its subject; where it is acknowledged is written into its place.
+    pub(crate) fn deliver(
+        &mut self,
+        to: &[u8],
+        reply: impl FnOnce(&mut Vec<u8>),
+        (subject, headers, payload): (&[u8], &[u8], &[u8]),
+    ) {
+        let mut letter = self.begin(to, After::Nothing);
+        letter.subject = Some(self.lay(subject));
+        letter.reply = Some(self.written(reply));
+        (letter.headers, letter.payload) = (self.lay(headers), self.lay(payload));
+        self.letters.push(letter);
+    }
+
+    fn begin(&mut self, to: &[u8], after: After) -> Letter {
+        let start = self.bytes.len();
+        let to = self.lay(to);
+        Letter { start, to, subject: None, reply: None, headers: 0, payload: 0, after, else_say: None }
+    }
+
+    fn lay(&mut self, part: &[u8]) -> u32 {
+        self.bytes.extend_from_slice(part);
+        length(part.len())
+    }
+
+    fn written(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> u32 {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        length(self.bytes.len().saturating_sub(start))
+    }
+
+    /// The place of a text among those that are said instead. Messages of one stream have one in common.
+    fn instead(&mut self, text: &Arc<[u8]>) -> u32 {
+        if self.instead.last().is_none_or(|last| !Arc::ptr_eq(last, text)) {
+            self.instead.push(text.clone());
+        }
+        length(self.instead.len() - 1)
     }
 
     /// Wants something else done.
@@ -81,15 +184,70 @@ impl Outbox {
         self.effects.push(effect);
     }
 
-    /// Everything so far.
-    pub fn take(&mut self) -> Vec<Effect> {
+    /// Wants these done.
+    pub fn extend(&mut self, effects: impl IntoIterator<Item = Effect>) {
+        self.effects.extend(effects);
+    }
+
+    /// What is to be done besides sending.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
+    }
+
+    /// Whether anything is to be sent.
+    pub fn has_messages(&self) -> bool {
+        !self.letters.is_empty()
+    }
+
+    /// What may leave, in order: messages whose condition holds, and of the others what is said instead.
+    pub fn messages(&self, holds: impl Fn(After) -> bool) -> impl Iterator<Item = Outgoing<'_>> {
+        self.letters.iter().filter_map(move |letter| {
+            let outgoing = self.lent(letter);
+            if holds(letter.after) {
+                return Some(outgoing);
+            }
+            let payload = self.instead.get(letter.else_say? as usize)?;
+            Some(Outgoing { to: outgoing.to, payload, ..Outgoing::default() })
+        })
+    }
+
+    fn lent(&self, letter: &Letter) -> Outgoing<'_> {
+        let mut rest = &self.bytes[letter.start..];
+        let mut take = |length: u32| {
+            let (part, after) = rest.split_at(length as usize);
+            rest = after;
+            part
+        };
+        let to = take(letter.to);
+        let (subject, reply) = (letter.subject.map(&mut take), letter.reply.map(&mut take));
+        Outgoing { to, subject, reply, headers: take(letter.headers), payload: take(letter.payload) }
     }
 
     /// Whether nothing is wanted.
     pub fn is_empty(&self) -> bool {
-        self.effects.is_empty()
+        self.letters.is_empty() && self.effects.is_empty()
     }
+
+    /// Bytes of the messages in it.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Everything was done. A buffer that grew past what is usual is given back.
+    pub fn clear(&mut self) {
+        if self.bytes.capacity() > KEPT_BYTES {
+            self.bytes = Vec::new();
+        }
+        self.bytes.clear();
+        self.letters.clear();
+        self.instead.clear();
+        self.effects.clear();
+    }
+}
+
+/// No part of a message is longer than a message may be, and that is far below four gigabytes.
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("messages are bounded")
 }
 
 /// Who listens, in one account.
@@ -106,4 +264,32 @@ pub fn status(line: &str, headers: &[(&str, String)]) -> Vec<u8> {
     }
     block.extend_from_slice(b"\r\n");
     block
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_keep_their_parts_and_leave_when_they_may() {
+        let (mut out, failed) = (Outbox::default(), Arc::<[u8]>::from(&b"failed"[..]));
+        let full = Outgoing {
+            to: b"inbox",
+            subject: Some(b"a.b"),
+            reply: Some(b"$JS.ACK"),
+            headers: b"NATS/1.0\r\n\r\n",
+            payload: b"body",
+        };
+        out.send(&full);
+        out.acknowledge(b"one", |bytes| bytes.extend_from_slice(b"stored"), After::Log(1), &failed);
+        out.answer(b"two", Vec::new(), b"made".to_vec(), After::Metadata, None);
+        out.answer(b"", Vec::new(), b"nobody waits".to_vec(), After::Nothing, None);
+        let acknowledged = Outgoing { to: b"one", payload: b"stored", ..Outgoing::default() };
+        let made = Outgoing { to: b"two", payload: b"made", ..Outgoing::default() };
+        assert_eq!(out.messages(|_| true).collect::<Vec<_>>(), [full, acknowledged, made]);
+        let refused = Outgoing { payload: b"failed", ..acknowledged };
+        assert_eq!(out.messages(|after| after == After::Nothing).collect::<Vec<_>>(), [full, refused]);
+        out.clear();
+        assert!(out.is_empty() && out.messages(|_| true).next().is_none());
+    }
 }

@@ -1,22 +1,38 @@
 //! One stream: what may be stored in it, what must go, and who consumes it.
 
+mod age;
+mod agenda;
+mod batches;
+mod copies;
+mod counters;
+mod fast;
+mod take;
+
+pub(crate) use batches::Abandoned;
+pub(crate) use copies::Wanted;
+pub(crate) use take::{Checked, NotTaken, Origin, with_header};
+
+use crate::batch_limits::BatchLimits;
 use crate::consumer::Consumer;
 use crate::dedupe::{Dedupe, MAX_ID_BYTES};
-use crate::log::{Draft, Found, Log, LogError, LogState, Stored};
+use crate::log::{Found, Log, LogError, LogState, Stored};
 use crate::outbox::{After, Now, Outbox, Outgoing};
-use crate::publish::{MAX_HEADER_BYTES, MSG_ID, Rollup, Wishes};
+use crate::publish::{MSG_ID, Wishes};
 use crate::stream_config::StreamRules;
+use crate::tenant::Settings;
 use api::errors::*;
-use api::responses::{pub_ack, pub_refused};
-use api::{ApiError, Discard, Name, Retention, StreamConfig};
+use api::responses::{pub_ack, pub_counted, pub_refused};
+use api::{ApiError, Name, Retention, StreamConfig};
+use counters::Counter;
 use moment::{Instant, Timestamp};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use subject::{Filter, Subject};
 use wire::headers::Headers;
 
 /// A message on its way into a stream.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Incoming<'a> {
     /// What it was published to.
     pub subject: &'a [u8],
@@ -27,9 +43,6 @@ pub struct Incoming<'a> {
     /// Its body.
     pub payload: &'a [u8],
 }
-
-/// Messages expired at a time; the rest has to wait for the next tick, so that nobody waits for a flood.
-const EXPIRE_AT_ONCE: usize = 10_000;
 
 /// A stream.
 pub struct Stream<L> {
@@ -48,25 +61,51 @@ pub struct Stream<L> {
     pub(crate) rules: StreamRules,
     dedupe: Dedupe,
     domain: String,
-    /// When the oldest message is due to expire; `None` when unknown or never.
-    expiry: Option<Instant>,
+    /// What publishers hear when the store can not make their message durable.
+    unstored: Arc<[u8]>,
+    pub(crate) batch_limits: BatchLimits,
+    ages: age::Ages,
+    agenda: agenda::Agenda,
+    batches: batches::Batches,
+    fast: fast::FastBatches,
+    counting: counters::Counting,
+    pub(crate) copies: Vec<copies::Copying>,
+    /// Whether something was copied since the last commit, which nobody can read before.
+    pub(crate) has_fresh_copies: bool,
+    /// Streams that copy from this one, where it has to wait for them.
+    pub(crate) copiers: BTreeMap<Name, copies::Copier>,
+    /// Batches that were given up, and nobody was told yet.
+    pub(crate) abandoned: Vec<(String, Abandoned)>,
     /// Whether there may be something new for the consumers.
     pub(crate) has_news: bool,
+    /// When something is due without anything new: expiry, a delivery again, a sign of life.
+    pub(crate) wake: Option<Instant>,
     last_time: Timestamp,
 }
 
-/// What storing a message came to.
-enum Taken {
-    Stored(u64),
-    Duplicate(u64),
+/// A message that was stored.
+pub(crate) struct Taken {
+    /// Its sequence.
+    pub seq: u64,
+    /// What its counter says now.
+    counter: Option<Counter>,
 }
 
 impl<L: Log> Stream<L> {
     /// A stream over its log.
-    pub fn new(id: u64, config: StreamConfig, rules: StreamRules, created: Timestamp, log: L, domain: &str) -> Self {
+    pub fn new(
+        id: u64,
+        config: StreamConfig,
+        rules: StreamRules,
+        created: Timestamp,
+        log: L,
+        settings: &Settings,
+    ) -> Self {
         let name = Name::parse(&config.name).expect("the configuration was checked");
         let last_time = log.state().last_time.unwrap_or(Timestamp::EPOCH);
-        Stream {
+        let unstored = STREAM_STORE_FAILED.with("the store can not make the message durable");
+        let unstored = pub_refused(name.as_str(), &unstored).into();
+        let mut stream = Stream {
             id,
             name,
             config,
@@ -75,15 +114,38 @@ impl<L: Log> Stream<L> {
             consumers: BTreeMap::new(),
             rules,
             dedupe: Dedupe::default(),
-            domain: domain.to_owned(),
-            expiry: None,
+            domain: settings.domain.clone(),
+            unstored,
+            batch_limits: settings.batches.clone(),
+            ages: age::Ages::default(),
+            agenda: agenda::Agenda::default(),
+            batches: batches::Batches::default(),
+            fast: fast::FastBatches::default(),
+            counting: counters::Counting::default(),
+            copies: Vec::new(),
+            has_fresh_copies: false,
+            copiers: BTreeMap::new(),
+            abandoned: Vec::new(),
             has_news: true,
+            wake: None,
             last_time,
-        }
+        };
+        stream.begin_copies();
+        stream
     }
 
-    /// Reads back the message ids of the window, after a restart.
-    pub fn remember_ids(&mut self, now: Now) -> Result<(), LogError> {
+    /// What is not kept beside the messages is found again in them, after a restart.
+    pub fn recall(&mut self, now: Now) -> Result<(), LogError> {
+        self.remove_torn_batch()?;
+        self.begin_walk();
+        self.remember_ids(now)
+    }
+
+    /// Reads back the message ids of the window.
+    fn remember_ids(&mut self, now: Now) -> Result<(), LogError> {
+        if self.window().is_zero() {
+            return Ok(());
+        }
         let window = i64::try_from(self.window().as_nanos()).unwrap_or(i64::MAX);
         let since = Timestamp::from_nanos(now.wall.as_nanos().saturating_sub(window));
         let mut at = self.log.seq_at(since)?;
@@ -95,6 +157,11 @@ impl<L: Log> Stream<L> {
             }
         }
         Ok(())
+    }
+
+    /// By what it is told from another stream of the same name.
+    pub(crate) fn identity(&self) -> String {
+        crate::origins::short_hash(&self.created.to_string())
     }
 
     fn window(&self) -> Duration {
@@ -113,137 +180,78 @@ impl<L: Log> Stream<L> {
 
     /// Takes a message in and tells its publisher, once that is true.
     pub fn publish(&mut self, incoming: &Incoming<'_>, now: Now, chance: u32, out: &mut Outbox) {
-        let outcome = self.take(incoming, now, chance, out);
-        let Some(reply) = incoming.reply.filter(|_| !self.config.no_ack) else { return };
-        let name = self.name.as_str();
-        match outcome {
-            Ok(taken) => {
-                let mut ack = Vec::with_capacity(64);
-                let (seq, duplicate) = match taken {
-                    Taken::Stored(seq) => (seq, false),
-                    Taken::Duplicate(seq) => (seq, true),
-                };
-                pub_ack(&mut ack, name, &self.domain, seq, duplicate);
-                let failed = pub_refused(name, &STREAM_STORE_FAILED.with("the store can not make the message durable"));
-                out.answer(reply, Vec::new(), ack, After::Log(self.id), Some(failed));
-            }
-            Err(error) => out.say(reply, Vec::new(), pub_refused(name, &error)),
-        }
-    }
-
-    fn take(&mut self, incoming: &Incoming<'_>, now: Now, chance: u32, out: &mut Outbox) -> Result<Taken, ApiError> {
-        if self.config.sealed {
-            return Err(STREAM_SEALED.into());
+        let reply = incoming.reply.filter(|_| !self.config.no_ack);
+        if let Some(reply) = reply.filter(|reply| reply.ends_with(fast::SUFFIX)) {
+            self.has_news = true;
+            return self.publish_fast(incoming, reply, now, chance, out);
         }
         let wishes = Wishes::read(incoming.headers);
-        wishes.check_offered()?;
-        wishes.check_stream(self.name.as_str())?;
-        let id = wishes.id.filter(|id| id.len() <= MAX_ID_BYTES && !self.window().is_zero());
-        if let Some(id) = id {
-            self.dedupe.expire(now.wall, self.window());
-            if let Some(seq) = self.dedupe.seen(id) {
-                return Ok(Taken::Duplicate(seq));
-            }
+        if let Some(id) = wishes.batch.filter(|id| !id.is_empty()) {
+            return self.publish_of_batch(incoming, (&wishes, id), now, chance, out);
         }
-        self.check_size(incoming)?;
-        let subject = self.stored_subject(incoming.subject, chance);
-        let state = self.log.state();
-        self.check_expectations(&wishes, &subject, state.last_seq)?;
-        let rollup = wishes.rollup(self.config.allow_rollup_hdrs && !self.config.deny_purge)?;
-        wishes.check_schedule()?;
-        self.check_room(&subject, incoming)?;
-        let before = match self.rules.republish {
-            Some(_) => self.log.last_of(&subject).map_err(failed)?.unwrap_or(0),
-            None => 0,
-        };
-        let seq = self.store(&subject, incoming, now)?;
-        match id {
-            Some(id) => self.dedupe.note(id, seq, now.wall),
-            None => self.dedupe.note_without_id(),
+        let taken = self.take(incoming, Origin::Client, now, chance, out);
+        let Some(reply) = reply else { return };
+        match taken {
+            Ok(Taken { seq, counter }) => self.acknowledge(reply, seq, counter.as_ref(), false, out),
+            Err(NotTaken::Duplicate(seq)) => self.acknowledge(reply, seq, None, true, out),
+            Err(NotTaken::Refused(error)) => self.refuse(incoming, &error, out),
         }
-        self.after_store(seq, &subject, rollup, now)?;
-        self.republish((before, seq), &subject, incoming, chance, out);
-        Ok(Taken::Stored(seq))
     }
 
-    fn stored_subject(&self, subject: &[u8], chance: u32) -> Vec<u8> {
-        let transformed = self.rules.transform.as_ref().and_then(|transform| {
-            let subject = Subject::parse(subject).ok().filter(|subject| transform.matches(*subject))?;
-            Some(transform.apply(subject, chance))
-        });
-        transformed.unwrap_or_else(|| subject.to_vec())
-    }
-
-    fn check_expectations(&mut self, wishes: &Wishes<'_>, subject: &[u8], last_seq: u64) -> Result<(), ApiError> {
-        if let Some(subject) = wishes.expected_subject(subject)? {
-            let last = self.log.last_of(subject).map_err(failed)?.unwrap_or(0);
-            wishes.check_last_of_subject(last)?;
-        }
-        wishes.check_last(last_seq, self.dedupe.last())
-    }
-
-    fn check_size(&self, incoming: &Incoming<'_>) -> Result<(), ApiError> {
-        let size = incoming.headers.len() + incoming.payload.len();
-        if self.config.max_msg_size >= 0 && size > self.config.max_msg_size as usize {
-            return Err(STREAM_MESSAGE_EXCEEDS_MAXIMUM.into());
-        }
-        if incoming.headers.len() > MAX_HEADER_BYTES {
-            return Err(STREAM_HEADER_EXCEEDS_MAXIMUM.into());
-        }
-        Ok(())
-    }
-
-    /// With discard new, refuses what does not fit. A message that replaces an older one of its subject may.
-    fn check_room(&mut self, subject: &[u8], incoming: &Incoming<'_>) -> Result<(), ApiError> {
-        if self.config.discard != Discard::New {
-            return Ok(());
-        }
-        let full = |text: &str| Err(STREAM_STORE_FAILED.with(text));
-        let (state, config) = (self.log.state(), &self.config);
-        let per_subject = u64::try_from(config.max_msgs_per_subject).ok().filter(|&limit| limit > 0);
-        let replaces = per_subject.is_some_and(|limit| self.log.messages_of(subject) >= limit);
-        if replaces && config.discard_new_per_subject {
-            return full("maximum messages per subject exceeded");
-        }
-        if config.max_msgs > 0 && state.messages >= config.max_msgs as u64 && !replaces {
-            return full("maximum messages exceeded");
-        }
-        let weight = self.log.weight(subject.len(), incoming.headers.len(), incoming.payload.len());
-        if config.max_bytes > 0 && state.bytes + weight >= config.max_bytes as u64 && !replaces {
-            return full("maximum bytes exceeded");
-        }
-        Ok(())
-    }
-
-    fn store(&mut self, subject: &[u8], incoming: &Incoming<'_>, now: Now) -> Result<u64, ApiError> {
-        // Time never goes back within a stream, whatever the clock does: searches by time rely on it.
-        self.last_time = self.last_time.max(now.wall);
-        let Incoming { headers, payload, .. } = *incoming;
-        self.log.stage(&Draft { subject, headers, payload, time: self.last_time }).map_err(failed)
-    }
-
-    fn after_store(&mut self, seq: u64, subject: &[u8], rollup: Option<Rollup>, now: Now) -> Result<(), ApiError> {
+    fn publish_of_batch(
+        &mut self,
+        incoming: &Incoming<'_>,
+        (wishes, id): (&Wishes<'_>, &[u8]),
+        now: Now,
+        chance: u32,
+        out: &mut Outbox,
+    ) {
         self.has_news = true;
-        let mut interested = false;
-        for consumer in self.consumers.values_mut() {
-            interested |= consumer.note_stored(seq, subject);
+        let taken = self.take_of_batch(incoming, wishes, id, (now, chance), out);
+        let Some(reply) = incoming.reply.filter(|_| !self.config.no_ack) else { return };
+        match taken {
+            Ok(ack) => {
+                let ack = ack.map_or(Vec::new(), |ack| ack.told(self.name.as_str(), &self.domain));
+                out.answer(reply, Vec::new(), ack, self.after(), Some(self.unstored.clone()));
+            }
+            Err(error) => self.refuse(incoming, &error, out),
         }
-        let removed = match rollup {
-            Some(Rollup::All) => self.log.remove_below(seq).map_err(failed)?,
-            Some(Rollup::Subject) => self.log.trim_subject(subject, 1).map_err(failed)?,
-            None => 0,
+    }
+
+    /// Tells a publisher why its message is not taken.
+    pub(crate) fn refuse(&self, incoming: &Incoming<'_>, error: &ApiError, out: &mut Outbox) {
+        if let Some(reply) = incoming.reply.filter(|_| !self.config.no_ack) {
+            out.say(reply, Vec::new(), pub_refused(self.name.as_str(), error));
+        }
+    }
+
+    /// What an acknowledgement waits for.
+    fn after(&self) -> After {
+        After::Log(self.id)
+    }
+
+    /// Tells a publisher that its message is stored.
+    fn acknowledge(&self, reply: &[u8], seq: u64, counter: Option<&Counter>, is_duplicate: bool, out: &mut Outbox) {
+        let (name, domain) = (self.name.as_str(), self.domain.as_str());
+        let write = |ack: &mut Vec<u8>| match counter {
+            Some(counter) => pub_counted(ack, name, domain, seq, &counter.total.to_string()),
+            None => pub_ack(ack, name, domain, seq, is_duplicate),
         };
-        let trimmed = self.enforce(Some(subject)).map_err(failed)?;
-        if removed + trimmed > 0 {
-            self.note_removals();
-        }
-        if self.config.retention == Retention::Interest && !interested {
-            self.remove(seq).map_err(failed)?;
-        }
-        if self.config.max_age > 0 && self.expiry.is_none() {
-            self.expiry = Some(now.tick + Duration::from_nanos(self.config.max_age as u64));
-        }
-        Ok(())
+        out.acknowledge(reply, write, self.after(), &self.unstored);
+    }
+
+    /// Takes a message in.
+    pub(crate) fn take(
+        &mut self,
+        incoming: &Incoming<'_>,
+        origin: Origin,
+        now: Now,
+        chance: u32,
+        out: &mut Outbox,
+    ) -> Result<Taken, NotTaken> {
+        let checked = self.check(incoming, origin, None, now, chance)?;
+        let seq = self.admit(&checked, now, chance, out)?;
+        Ok(Taken { seq, counter: checked.counter })
     }
 
     /// Removes what the limits do not allow to stay. Gives how many messages went.
@@ -295,16 +303,17 @@ impl<L: Log> Stream<L> {
     fn republish(
         &self,
         (before, seq): (u64, u64),
-        subject: &[u8],
-        incoming: &Incoming<'_>,
+        checked: &Checked<'_>,
+        time: Timestamp,
         chance: u32,
         out: &mut Outbox,
     ) {
         let (Some(transform), Some(config)) = (&self.rules.republish, &self.config.republish) else { return };
+        let subject = &*checked.subject;
         let Some(source) = Subject::parse(subject).ok().filter(|subject| transform.matches(*subject)) else { return };
-        let mut headers = Vec::with_capacity(incoming.headers.len() + 160);
-        let time = self.last_time.to_string();
-        let (seq_text, size) = (seq.to_string(), incoming.payload.len().to_string());
+        let mut headers = Vec::with_capacity(checked.headers.len() + 160);
+        let time = time.to_string();
+        let (seq_text, size) = (seq.to_string(), checked.payload.len().to_string());
         let before = before.to_string();
         let mut lines: Vec<(&str, &[u8])> = vec![
             ("Nats-Stream", self.name.as_str().as_bytes()),
@@ -316,58 +325,39 @@ impl<L: Log> Stream<L> {
         if config.headers_only {
             lines.push(("Nats-Msg-Size", size.as_bytes()));
         }
-        append_headers(&mut headers, incoming.headers, &lines);
-        out.send(Outgoing {
-            to: transform.apply(source, chance),
-            subject: None,
-            reply: None,
-            headers,
-            payload: if config.headers_only { Vec::new() } else { incoming.payload.to_vec() },
-            after: After::Log(self.id),
-            else_say: None,
-        });
+        append_headers(&mut headers, &checked.headers, &lines);
+        let to = transform.apply(source, chance);
+        let payload: &[u8] = if config.headers_only { b"" } else { &checked.payload };
+        let outgoing = Outgoing { to: &to, headers: &headers, payload, ..Outgoing::default() };
+        out.send_after(&outgoing, self.after());
     }
 
-    /// Removes messages that are too old. Gives when to come again.
-    pub fn expire(&mut self, now: Now) -> Result<Option<Instant>, LogError> {
-        if self.config.max_age <= 0 {
-            return Ok(None);
-        }
-        let max_age = Duration::from_nanos(self.config.max_age as u64);
-        let mut removed = 0;
-        self.expiry = None;
-        while let Found::Message(oldest) = self.log.next(&[], self.log.state().first_seq)? {
-            let age = now.wall.since(oldest.time());
-            if age < max_age {
-                self.expiry = Some(now.tick + (max_age - age));
-                break;
-            }
-            if removed >= EXPIRE_AT_ONCE {
-                self.expiry = Some(now.tick);
-                break;
-            }
-            let seq = oldest.seq();
-            self.log.remove(seq)?;
-            removed += 1;
-        }
-        if removed > 0 {
-            self.note_removals();
-        }
-        Ok(self.expiry)
+    /// When something of the stream itself is due.
+    pub(crate) fn deadline(&self, now: Now) -> Option<Instant> {
+        let batches = [self.batches.deadline(), self.fast.deadline()];
+        batches.into_iter().chain([self.expiry(now), self.copies_deadline()]).flatten().min()
     }
 
-    /// When messages are due to expire, as far as that is known.
-    pub fn expiry(&self) -> Option<Instant> {
-        self.expiry
+    /// Does what is due.
+    pub(crate) fn work(&mut self, now: Now, chance: u32, out: &mut Outbox) -> Result<(), LogError> {
+        self.expire_batches(now);
+        self.fast.expire(now);
+        self.expire(now, chance, out)
     }
 
     /// Takes a changed configuration.
     pub fn reconfigure(&mut self, config: StreamConfig, rules: StreamRules, now: Now) -> Result<(), LogError> {
+        let began_lives = config.allow_msg_ttl && !self.config.allow_msg_ttl;
         self.config = config;
         self.rules = rules;
-        self.enforce_all()?;
-        self.expire(now)?;
-        Ok(())
+        self.has_news = true;
+        self.wake = Some(now.tick);
+        self.forget_ages();
+        self.begin_copies();
+        if began_lives {
+            self.begin_walk();
+        }
+        self.enforce_all()
     }
 
     /// Removes messages on request. Gives how many went.
@@ -437,7 +427,11 @@ impl<L: Log> Stream<L> {
             Retention::Limits => false,
             Retention::WorkQueue => true,
             Retention::Interest => match self.log.load(seq)? {
-                Some(message) => !self.consumers.values().any(|consumer| consumer.needs(seq, message.subject())),
+                Some(message) => {
+                    let subject = message.subject();
+                    let is_needed = self.consumers.values().any(|consumer| consumer.needs(seq, subject));
+                    !is_needed && !self.copiers.values().any(|copier| copier.needs(seq, subject))
+                }
                 None => false,
             },
         };

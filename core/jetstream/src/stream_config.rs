@@ -1,5 +1,6 @@
 //! Which stream configurations make sense, what their defaults are, and what may be changed.
 
+use crate::log::MAX_FIRST_SEQUENCE;
 use api::errors::*;
 use api::{ApiError, Discard, Name, NameFault, PersistMode, Retention, StorageKind, StreamConfig};
 use subject::transform::Transform;
@@ -42,39 +43,128 @@ pub fn check_name(text: &str) -> Result<Name, ApiError> {
     })
 }
 
-/// Fills in what was left out and refuses what makes no sense. `max_window` bounds the duplicate window; zero is no bound.
-pub fn check(mut config: StreamConfig, pedantic: bool, max_window: i64) -> Result<StreamConfig, ApiError> {
+/// What a configuration is checked against.
+pub struct Neighbours<'a> {
+    /// Longest duplicate window; zero is no bound.
+    pub max_window: i64,
+    /// The other streams of the account.
+    pub find: &'a dyn Fn(&str) -> Option<&'a StreamConfig>,
+}
+
+/// Fills in what was left out and refuses what makes no sense.
+pub fn check(mut config: StreamConfig, pedantic: bool, neighbours: &Neighbours<'_>) -> Result<StreamConfig, ApiError> {
     check_name(&config.name)?;
-    check_unbuilt(&config)?;
     check_texts(&config)?;
+    if config.first_seq > MAX_FIRST_SEQUENCE {
+        return Err(invalid("first sequence is too large"));
+    }
     set_limits(&mut config, pedantic)?;
-    if config.subjects.is_empty() {
+    set_times(&mut config, pedantic, neighbours.max_window)?;
+    if config.deny_purge && config.allow_rollup_hdrs {
+        return Err(invalid("roll-ups require the purge permission"));
+    }
+    check_features(&mut config, pedantic)?;
+    crate::origins::check(&mut config, pedantic, neighbours)?;
+    if config.subjects.is_empty() && config.mirror.is_none() && config.sources.is_empty() {
         config.subjects.push(config.name.clone());
     }
-    set_times(&mut config, max_window)?;
-    check_limits(&config)?;
     check_subjects(&config)?;
-    check_permissions(&mut config)?;
     compile(&config)?;
+    check_placement(&mut config)?;
+    seal(&mut config);
+    if config.mirror.is_none() && config.mirror_direct {
+        return Err(invalid("stream has no mirror but does have mirror direct"));
+    }
     Ok(config)
 }
 
-/// Parts of the protocol that this server does not have yet are refused, never ignored.
-fn check_unbuilt(config: &StreamConfig) -> Result<(), ApiError> {
-    let wanted = [
-        (config.mirror.is_some(), "mirrors are"),
-        (!config.sources.is_empty(), "sources are"),
-        (config.compression == api::Compression::S2, "compression is"),
-        (config.allow_msg_ttl || config.subject_delete_marker_ttl != 0, "per-message TTL is"),
-        (config.allow_msg_counter, "message counters are"),
-        (config.allow_atomic, "atomic batch publish is"),
-        (config.allow_batched, "batch publish is"),
-        (config.allow_msg_schedules, "message schedules are"),
-        (config.persist_mode == PersistMode::Async, "persist mode async is"),
+fn check_features(config: &mut StreamConfig, pedantic: bool) -> Result<(), ApiError> {
+    check_counter(config)?;
+    if config.discard_new_per_subject {
+        if config.discard != Discard::New {
+            return Err(invalid("discard new per subject requires discard new policy to be set"));
+        }
+        if config.max_msgs_per_subject <= 0 {
+            return Err(invalid("discard new per subject requires max msgs per subject > 0"));
+        }
+    }
+    check_markers(config, pedantic)?;
+    if config.allow_msg_schedules {
+        if config.discard == Discard::New {
+            return Err(invalid("message scheduling cannot use discard new"));
+        }
+        if !config.allow_rollup_hdrs {
+            if pedantic {
+                return Err(invalid("message scheduling cannot be set if roll-ups are disabled"));
+            }
+            (config.allow_rollup_hdrs, config.deny_purge) = (true, false);
+        }
+    }
+    if config.persist_mode == PersistMode::Async {
+        if config.storage != StorageKind::File {
+            return Err(invalid("async persist mode is only supported on file storage"));
+        }
+        if config.allow_atomic {
+            return Err(invalid("async persist mode is not supported with atomic batch publish"));
+        }
+    }
+    Ok(())
+}
+
+fn check_counter(config: &StreamConfig) -> Result<(), ApiError> {
+    let cannot = [
+        (config.discard == Discard::New, "counter stream cannot use discard new"),
+        (config.allow_msg_ttl, "counter stream cannot use message TTLs"),
+        (config.allow_msg_schedules, "counter stream cannot use message schedules"),
+        (config.retention != Retention::Limits, "counter stream can only use limits retention"),
     ];
-    match wanted.into_iter().find(|(wanted, _)| *wanted) {
-        Some((_, what)) => Err(invalid(&format!("{what} not supported yet"))),
+    match cannot.into_iter().find(|(has, _)| config.allow_msg_counter && *has) {
+        Some((_, why)) => Err(invalid(why)),
         None => Ok(()),
+    }
+}
+
+fn check_markers(config: &mut StreamConfig, pedantic: bool) -> Result<(), ApiError> {
+    match config.subject_delete_marker_ttl {
+        0 => return Ok(()),
+        i64::MIN..0 => return Err(invalid("subject delete marker TTL must not be negative")),
+        1..SECOND => return Err(invalid("subject delete marker TTL must be at least 1 second")),
+        _ => {}
+    }
+    if !config.allow_msg_ttl {
+        if pedantic {
+            return Err(invalid("subject delete marker cannot be set if message TTLs are disabled"));
+        }
+        config.allow_msg_ttl = true;
+    }
+    if !config.allow_rollup_hdrs {
+        if pedantic {
+            return Err(invalid("subject delete marker cannot be set if roll-ups are disabled"));
+        }
+        (config.allow_rollup_hdrs, config.deny_purge) = (true, false);
+    }
+    Ok(())
+}
+
+fn check_placement(config: &mut StreamConfig) -> Result<(), ApiError> {
+    if config.placement.as_ref().is_some_and(|placement| *placement == api::stream::Placement::default()) {
+        config.placement = None;
+    }
+    match &config.placement {
+        Some(placement) if !placement.preferred.is_empty() => {
+            Err(invalid("preferred server not permitted in placement"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn seal(config: &mut StreamConfig) {
+    if config.sealed {
+        config.max_age = 0;
+        config.discard = Discard::New;
+        config.deny_delete = true;
+        config.deny_purge = true;
+        config.allow_rollup_hdrs = false;
     }
 }
 
@@ -121,17 +211,15 @@ fn set_limits(config: &mut StreamConfig, pedantic: bool) -> Result<(), ApiError>
     Ok(())
 }
 
-fn set_times(config: &mut StreamConfig, max_window: i64) -> Result<(), ApiError> {
+fn set_times(config: &mut StreamConfig, pedantic: bool, max_window: i64) -> Result<(), ApiError> {
     if config.max_age < 0 {
         return Err(invalid("max age can not be negative"));
     }
     if config.max_age != 0 && config.max_age < MIN_WINDOW {
         return Err(invalid("max age needs to be >= 100ms"));
     }
-    let bounds = [max_window, config.max_age].into_iter().filter(|bound| *bound > 0);
-    if config.duplicate_window == 0 {
-        config.duplicate_window = bounds.fold(DEFAULT_DUPLICATE_WINDOW, i64::min);
-        return Ok(());
+    if config.duplicate_window == 0 && config.mirror.is_none() && config.sources.is_empty() {
+        config.duplicate_window = default_window(config.max_age, pedantic, max_window)?;
     }
     if config.duplicate_window < 0 {
         return Err(invalid("duplicates window can not be negative"));
@@ -139,28 +227,31 @@ fn set_times(config: &mut StreamConfig, max_window: i64) -> Result<(), ApiError>
     if config.max_age != 0 && config.duplicate_window > config.max_age {
         return Err(invalid("duplicates window can not be larger then max age"));
     }
-    if config.duplicate_window < MIN_WINDOW {
-        return Err(invalid("duplicates window needs to be >= 100ms"));
-    }
     if max_window > 0 && config.duplicate_window > max_window {
-        return Err(invalid("duplicates window can not be larger then server limit"));
+        let limit = moment::GoDuration(max_window);
+        return Err(invalid(&format!("duplicates window can not be larger then server limit of {limit}")));
+    }
+    if (1..MIN_WINDOW).contains(&config.duplicate_window) {
+        return Err(invalid("duplicates window needs to be >= 100ms"));
     }
     Ok(())
 }
 
-fn check_limits(config: &StreamConfig) -> Result<(), ApiError> {
-    if config.discard_new_per_subject {
-        if config.discard != Discard::New {
-            return Err(invalid("discard new per subject requires discard new policy to be set"));
+fn default_window(max_age: i64, pedantic: bool, max_window: i64) -> Result<i64, ApiError> {
+    let mut window = DEFAULT_DUPLICATE_WINDOW;
+    if max_window > 0 && window > max_window {
+        if pedantic {
+            return Err(PEDANTIC.with("duplicate window limits are higher than current limits"));
         }
-        if config.max_msgs_per_subject <= 0 {
-            return Err(invalid("discard new per subject requires max msgs per subject > 0"));
+        window = max_window;
+    }
+    if max_age != 0 && max_age < window {
+        if pedantic {
+            return Err(PEDANTIC.with("duplicate window cannot be bigger than max age"));
         }
+        window = max_age;
     }
-    if config.placement.as_ref().is_some_and(|placement| !placement.preferred.is_empty()) {
-        return Err(invalid("preferred server not permitted in placement"));
-    }
-    Ok(())
+    Ok(window)
 }
 
 fn check_subjects(config: &StreamConfig) -> Result<(), ApiError> {
@@ -190,23 +281,6 @@ fn check_reserved(filter: &Filter, no_ack: bool) -> Result<(), ApiError> {
     }
     if hits("$SYS.>") && !parse("$SYS.ACCOUNT.>").covers(filter) {
         return Err(invalid("subjects that overlap with system api require no-ack to be true"));
-    }
-    Ok(())
-}
-
-fn check_permissions(config: &mut StreamConfig) -> Result<(), ApiError> {
-    if config.allow_rollup_hdrs && config.deny_purge {
-        return Err(invalid("roll-ups require the purge permission"));
-    }
-    if config.sealed {
-        config.max_age = 0;
-        config.discard = Discard::New;
-        config.deny_delete = true;
-        config.deny_purge = true;
-        config.allow_rollup_hdrs = false;
-    }
-    if config.mirror_direct {
-        return Err(invalid("stream has no mirror but does have mirror direct"));
     }
     Ok(())
 }
@@ -273,6 +347,21 @@ pub fn check_update(old: &StreamConfig, mut new: StreamConfig) -> Result<StreamC
     if old.deny_purge && !new.deny_purge {
         return refuse("cancel deny purge");
     }
+    if new.mirror.is_some() && new.mirror != old.mirror {
+        return Err(STREAM_MIRROR_NOT_UPDATABLE.into());
+    }
+    if old.allow_msg_ttl && !new.allow_msg_ttl {
+        return Err(invalid("message TTL status can not be disabled"));
+    }
+    if old.allow_msg_counter != new.allow_msg_counter {
+        return refuse("change message counter setting");
+    }
+    if old.allow_msg_schedules && !new.allow_msg_schedules {
+        return Err(invalid("message schedules can not be disabled"));
+    }
+    if old.persist_mode != new.persist_mode {
+        return refuse("change persist mode");
+    }
     if old.first_seq != new.first_seq {
         // It only ever says where a new stream begins.
         new.first_seq = old.first_seq;
@@ -281,9 +370,14 @@ pub fn check_update(old: &StreamConfig, mut new: StreamConfig) -> Result<StreamC
 }
 
 /// What a stream needs the API to understand.
-pub fn required_level(_config: &StreamConfig) -> u32 {
-    // Everything that needs a level is refused until it is built.
-    0
+pub fn required_level(config: &StreamConfig) -> u32 {
+    let levels = [
+        (config.allow_msg_ttl || config.subject_delete_marker_ttl > 0, 1),
+        (config.allow_msg_counter || config.allow_atomic || config.allow_msg_schedules, 2),
+        (config.persist_mode == PersistMode::Async, 2),
+        (config.allow_batched, 4),
+    ];
+    levels.into_iter().filter(|(has, _)| *has).map(|(_, level)| level).max().unwrap_or(0)
 }
 
 /// Whether two subjects lists of different streams collide.

@@ -1,23 +1,31 @@
 //! Everything of one account: its streams, and what it may ask of them.
 
+mod backup;
 mod calls;
 mod consumers;
+mod copies;
 mod direct;
 mod kept;
 mod messages;
+pub(crate) mod reading;
 mod streams;
 
 pub use kept::{KeptConsumer, KeptStream};
 
 use crate::ack::{Ack, AckSubject};
+use crate::asker::Asker;
+use crate::batch_limits::BatchLimits;
 use crate::chance::Chance;
-use crate::log::{LogError, Shelves};
+use crate::consumer::Happened;
+use crate::log::{Log, LogError, Shelves};
 use crate::outbox::{After, Effect, Interest, Now, Outbox};
 use crate::stream::{Incoming, Stream};
+use api::advisories::Event;
 use api::responses::AccountLimits;
 use api::{Call, Mode, Name};
 use moment::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use subject::{Filter, Subject, Sublist};
 
 /// What the server says about itself and this account.
@@ -39,6 +47,36 @@ pub struct Settings {
     pub max_duplicate_window: i64,
     /// Most consumers of a stream that sets no bound; zero is none.
     pub default_max_consumers: i64,
+    /// Most unacknowledged messages of a consumer of this server; zero is no bound.
+    pub max_ack_pending: i64,
+    /// Most messages of a pull; zero is no bound.
+    pub max_request_batch: i64,
+    /// Bounds of batches.
+    pub batches: BatchLimits,
+}
+
+impl Settings {
+    /// Most unacknowledged messages of a consumer, by server and account.
+    pub(crate) fn max_ack_pending(&self) -> i64 {
+        match (self.max_ack_pending, self.limits.max_ack_pending) {
+            (server @ 1.., account @ 1..) => server.min(account),
+            (server @ 1.., _) => server,
+            (_, account) => account,
+        }
+    }
+}
+
+/// What is listened for, and so how a message came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Door {
+    /// Requests to the API.
+    Requests,
+    /// Acknowledgements and answers to flow control.
+    Answers,
+    /// Subjects of streams.
+    Streams,
+    /// Not a message: somebody listens to where a consumer delivers. The subject is `<stream>.<consumer>`.
+    Interest,
 }
 
 /// The streams of one account.
@@ -46,9 +84,28 @@ pub struct Tenant<S: Shelves> {
     pub(crate) settings: Settings,
     pub(crate) streams: BTreeMap<Name, Stream<S::Log>>,
     index: Sublist<Name>,
+    /// Which streams copy from a stream that need not be there.
+    copiers: BTreeMap<String, BTreeSet<Name>>,
     pub(crate) chance: Chance,
     pub(crate) calls: u64,
     pub(crate) errors: u64,
+    /// What is stored, as long as nothing but storing changed it.
+    used: Option<[u64; 2]>,
+    transfers: backup::Transfers<S::Log>,
+    attention: Attention,
+}
+
+/// Whether an account has anything to do. Most of many accounts are quiet most of the time, and then cost nothing.
+#[derive(Debug)]
+struct Attention {
+    /// Something was done since it was last found quiet.
+    is_awake: bool,
+    /// There was more to deliver than one round takes.
+    has_more: bool,
+    /// States of consumers may have changed since they were kept.
+    has_unkept: bool,
+    /// When to tick, as of when it was found quiet.
+    deadline: Option<Instant>,
 }
 
 /// What handlers need from outside.
@@ -61,6 +118,8 @@ pub struct Surroundings<'a, S> {
     pub interest: &'a dyn Interest,
     /// What is wanted done.
     pub out: &'a mut Outbox,
+    /// Who asks, if somebody who may not read everything.
+    pub asker: Option<&'a Arc<dyn Asker>>,
 }
 
 impl<S: Shelves> Tenant<S> {
@@ -68,26 +127,31 @@ impl<S: Shelves> Tenant<S> {
     pub fn new(settings: Settings, seed: u64) -> Self {
         let mut chance = Chance::new(seed);
         let index = Sublist::with_seed(chance.roll());
-        Tenant { settings, streams: BTreeMap::new(), index, chance, calls: 0, errors: 0 }
+        let (streams, copiers, transfers) = (BTreeMap::new(), BTreeMap::new(), backup::Transfers::default());
+        let attention = Attention { is_awake: true, has_more: false, has_unkept: true, deadline: None };
+        Tenant { settings, streams, index, copiers, chance, calls: 0, errors: 0, used: None, transfers, attention }
     }
 
     /// Puts back a stream that was kept, with its consumers.
     pub fn restore(&mut self, kept: KeptStream, log: S::Log, around: &mut Surroundings<'_, S>) -> Result<(), LogError> {
         let refuse = |error: api::ApiError| LogError(format!("stream {}: {}", kept.config.name, error.description));
         let rules = crate::stream_config::compile(&kept.config).map_err(refuse)?;
-        let mut stream = Stream::new(kept.id, kept.config, rules, kept.created, log, &self.settings.domain);
-        stream.remember_ids(around.now)?;
+        let mut stream = Stream::new(kept.id, kept.config, rules, kept.created, log, &self.settings);
+        stream.recall(around.now)?;
         for consumer in kept.consumers {
             self.restore_consumer(&mut stream, consumer, around.now)?;
         }
         stream.enforce_all()?;
-        stream.expire(around.now)?;
+        stream.wake = Some(around.now.tick);
         self.enlist(&stream, around.out);
         self.streams.insert(stream.name.clone(), stream);
         Ok(())
     }
 
     fn enlist(&mut self, stream: &Stream<S::Log>, out: &mut Outbox) {
+        for copying in &stream.copies {
+            self.copiers.entry(copying.stream().to_owned()).or_default().insert(stream.name.clone());
+        }
         for filter in &stream.rules.subjects {
             self.index.insert(filter, stream.name.clone());
             out.push(Effect::Listen(filter.clone()));
@@ -101,20 +165,63 @@ impl<S: Shelves> Tenant<S> {
         }
     }
 
-    /// Takes a message of this account: an API call, an acknowledgement, or something to be stored.
-    pub fn receive(&mut self, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
+    /// Takes a message of this account through the door it came by. A message may come by two: an audit stream that takes
+    /// `$JS.>` gets requests by its own door as well.
+    pub fn receive(&mut self, door: Door, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
+        self.wake();
         let text = std::str::from_utf8(message.subject).unwrap_or_default();
-        if let Some(tail) = self.api_tail(text) {
-            let plain = format!("{}{tail}", api::calls::PREFIX);
-            if let Some(call) = Call::parse(&plain) {
-                self.call(&call, message, around);
-            }
-        } else if text.starts_with(crate::ack::PREFIX) {
-            self.acknowledge(text, message, around);
-        } else if let Some(rest) = text.strip_prefix("$JS.FC.") {
-            self.flow_answered(rest, message.subject);
+        match door {
+            Door::Requests => self.request(text, message, around),
+            Door::Answers if text.starts_with(crate::ack::PREFIX) => self.acknowledge(text, message, around),
+            Door::Answers => match text.strip_prefix(backup::PREFIX) {
+                Some(rest) => self.transferred(rest, message, around),
+                None => self.flow_answered(text, message, around),
+            },
+            Door::Streams => self.publish(message, around),
+            Door::Interest => self.interest_began(text, around.now),
         }
-        self.publish(message, around);
+    }
+
+    /// Somebody listens to what a consumer delivers, so it is looked at in this round.
+    fn interest_began(&mut self, by: &str, now: Now) {
+        let Some((stream, consumer)) = by.split_once('.') else { return };
+        let Some(stream) = self.streams.get_mut(stream) else { return };
+        if let Some(consumer) = stream.consumers.get_mut(consumer) {
+            consumer.interest_began(now);
+            stream.has_news = true;
+        }
+    }
+
+    /// Something is done with the account.
+    pub fn wake(&mut self) {
+        (self.attention.is_awake, self.attention.has_unkept) = (true, true);
+    }
+
+    /// Whether something was done since it was found quiet: only then there may be something to commit or to deliver.
+    pub fn is_awake(&self) -> bool {
+        self.attention.is_awake
+    }
+
+    /// Nothing is staged in any log, says the host. If nothing is to be delivered either, the account is quiet from now on.
+    pub fn rest(&mut self) {
+        if self.attention.is_awake && !self.attention.has_more && !self.streams.values().any(|stream| stream.has_news) {
+            self.attention.is_awake = false;
+            self.attention.deadline = self.find_deadline();
+        }
+    }
+
+    fn request(&mut self, text: &str, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
+        let Some(tail) = self.api_tail(text) else { return };
+        self.used = None;
+        if tail.starts_with("$KV.") || tail.starts_with("$OBJ.") {
+            // Buckets of another domain are written to through its API prefix.
+            let subject = tail.as_bytes();
+            return self.publish(&Incoming { subject, ..*message }, around);
+        }
+        let plain = format!("{}{tail}", api::calls::PREFIX);
+        if let Some(call) = Call::parse(&plain) {
+            self.call(&call, message, around);
+        }
     }
 
     /// What follows the API's prefix, with or without the domain in it.
@@ -132,27 +239,64 @@ impl<S: Shelves> Tenant<S> {
         }
         let mut name = None;
         self.index.matches(message.subject, &mut |found: &Name| name = Some(found.clone()));
-        let Some(stream) = name.and_then(|name| self.streams.get_mut(&name)) else { return };
+        let Some(name) = name else { return };
+        let may_read = reading::may_schedule(message, around.asker);
+        let refused = may_read.and_then(|()| self.check_room(&name, message, around.shelves)).err();
+        let Some(stream) = self.streams.get_mut(&name) else { return };
+        if let Some(error) = refused {
+            return stream.refuse(message, &error, around.out);
+        }
         let chance = self.chance.roll() as u32;
         stream.publish(message, around.now, chance, around.out);
     }
 
+    /// Whether the server and the account may store one more message.
+    fn check_room(&mut self, name: &Name, message: &Incoming<'_>, shelves: &S) -> Result<(), api::ApiError> {
+        let Some(stream) = self.streams.get(name) else { return Ok(()) };
+        let on_disk = crate::stream_config::is_on_disk(&stream.config);
+        if shelves.room(on_disk) < 0 {
+            return Err(api::errors::INSUFFICIENT_RESOURCES.into());
+        }
+        let limits = &self.settings.limits;
+        let limit = if on_disk { limits.max_storage } else { limits.max_memory };
+        let Ok(limit) = u64::try_from(limit) else { return Ok(()) };
+        let weight = stream.log.weight(message.subject.len(), message.headers.len(), message.payload.len());
+        let used = self.used.get_or_insert_with(|| used(&self.streams));
+        let used = &mut used[usize::from(on_disk)];
+        if *used + weight > limit {
+            return Err(api::errors::ACCOUNT_RESOURCES_EXCEEDED.into());
+        }
+        *used += weight;
+        Ok(())
+    }
+
     fn acknowledge(&mut self, subject: &str, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
         let Some(ack) = AckSubject::parse(subject) else { return };
-        let Some(stream) = self.streams.get_mut(ack.stream) else { return };
+        let found = self.streams.get_mut(ack.stream).filter(|stream| stream.consumers.contains_key(ack.consumer));
+        let Some(stream) = found else {
+            // Whoever waits for a confirmation must not wait for nobody.
+            return message.reply.into_iter().for_each(|reply| Self::nobody_there(message, reply, around));
+        };
         let Some(consumer) = stream.consumers.get_mut(ack.consumer) else { return };
         let acked = consumer.acknowledge(Ack::parse(message.payload), ack.stream_seq, around.now);
         stream.has_news = true;
         if let Some(next) = acked.next
             && let Some(reply) = message.reply
         {
-            let asked = consumer.ask(&next, reply, &mut stream.log, around.now, around.out);
+            let asked = match reading::may_pull(consumer, &stream.rules.subjects, around.asker) {
+                Ok(by) => consumer.ask(&next, reply, by, &mut stream.log, around.now, around.out),
+                Err(status) => {
+                    around.out.say(reply, status, Vec::new());
+                    Ok(())
+                }
+            };
             drop_log_error(asked);
             return;
         }
         for seq in acked.settled {
             drop_log_error(stream.settle(seq));
         }
+        tell_happened(stream, &mut self.chance, &self.settings, around);
         if let Some(reply) = message.reply {
             // Whoever asks for a confirmation gets it when the acknowledgement can not be forgotten any more.
             let kept = self.keep_state(ack.stream, ack.consumer, around.shelves);
@@ -176,38 +320,50 @@ impl<S: Shelves> Tenant<S> {
         Ok(())
     }
 
-    fn flow_answered(&mut self, rest: &str, subject: &[u8]) {
+    /// Tells those who listen what happened.
+    fn advise(&mut self, event: &Event, around: &mut Surroundings<'_, S>) {
+        tell(event, &mut self.chance, &self.settings.domain, around);
+    }
+
+    fn flow_answered(&mut self, text: &str, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
+        let Some(rest) = text.strip_prefix("$JS.FC.") else { return };
         let mut tokens = rest.split('.');
         let (Some(stream), Some(consumer)) = (tokens.next(), tokens.next()) else { return };
         let Some(stream) = self.streams.get_mut(stream) else { return };
         let Some(consumer) = stream.consumers.get_mut(consumer) else { return };
-        stream.has_news |= consumer.flow_answered(subject);
+        let (is_open, settled) = consumer.flow_answered(message.subject, message.headers, around.now);
+        stream.has_news |= is_open;
+        for seq in settled {
+            drop_log_error(stream.settle(seq));
+        }
     }
 
     /// Delivers what became readable, to whoever wants it. Call after each commit. Whether there is more to deliver.
     pub fn deliver(&mut self, around: &mut Surroundings<'_, S>) -> bool {
-        let mut has_more = false;
-        let chance = &mut self.chance;
+        self.used = None;
+        let mut has_more = self.copy(around) | self.send_streams(around);
+        let (chance, settings) = (&mut self.chance, &self.settings);
         for stream in self.streams.values_mut().filter(|stream| stream.has_news) {
-            stream.has_news = pump(stream, chance, around);
-            has_more |= stream.has_news;
+            let fresh = std::mem::take(&mut stream.has_fresh_copies);
+            let more = pump(stream, chance, settings, around);
+            stream.has_news = more || fresh;
+            has_more |= more;
         }
+        self.attention.has_more = has_more;
         has_more
     }
 
     /// Does what is due: deliveries again, signs of life, expiry, ephemeral consumers that nobody wants.
     pub fn tick(&mut self, around: &mut Surroundings<'_, S>) {
         let now = around.now;
+        self.wake();
+        self.expire_restores(around);
         let mut abandoned = Vec::new();
-        for stream in self.streams.values_mut() {
-            if stream.expiry().is_some_and(|at| at <= now.tick) {
-                drop_log_error(stream.expire(now));
-            }
-            let is_due = |consumer: &crate::Consumer| consumer.deadline().is_some_and(|at| at <= now.tick);
-            stream.has_news |= stream.consumers.values().any(is_due);
-            if stream.has_news {
-                stream.has_news = pump(stream, &mut self.chance, around);
-            }
+        for stream in self.streams.values_mut().filter(|stream| stream.wake.is_some_and(|at| at <= now.tick)) {
+            let (chance, before) = (self.chance.roll() as u32, stream.state().last_seq);
+            drop_log_error(stream.work(now, chance, around.out));
+            let has_stored = stream.state().last_seq > before;
+            stream.has_news = pump(stream, &mut self.chance, &self.settings, around) || has_stored;
             for consumer in stream.consumers.values() {
                 if consumer.inactive_at().is_some_and(|at| at <= now.tick) {
                     abandoned.push((stream.name.clone(), consumer.name.clone()));
@@ -221,16 +377,19 @@ impl<S: Shelves> Tenant<S> {
 
     /// When to tick, at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        let of_stream = |stream: &Stream<S::Log>| {
-            let consumers = stream.consumers.values().filter_map(crate::Consumer::deadline).min();
-            [stream.expiry(), consumers].into_iter().flatten().min()
-        };
-        self.streams.values().filter_map(of_stream).min()
+        if self.attention.is_awake { self.find_deadline() } else { self.attention.deadline }
+    }
+
+    fn find_deadline(&self) -> Option<Instant> {
+        self.streams.values().filter_map(|stream| stream.wake).chain(self.transfers_deadline()).min()
     }
 
     /// Stages the states of consumers that changed, to be durable with the next commit.
     pub fn keep_states(&mut self, shelves: &mut S) -> Result<(), LogError> {
         let account = &self.settings.account;
+        if !self.attention.has_unkept {
+            return Ok(());
+        }
         for stream in self.streams.values_mut() {
             let name = stream.name.clone();
             for consumer in stream.consumers.values_mut().filter(|consumer| consumer.is_dirty && consumer.is_kept()) {
@@ -239,13 +398,13 @@ impl<S: Shelves> Tenant<S> {
                 consumer.is_dirty = false;
             }
         }
+        self.attention.has_unkept = false;
         Ok(())
     }
 
-    /// Whether a consumer's state changed since it was kept.
+    /// Whether a consumer's state may have changed since it was kept.
     pub fn has_unkept_states(&self) -> bool {
-        let mut consumers = self.streams.values().flat_map(|stream| stream.consumers.values());
-        consumers.any(|consumer| consumer.is_dirty && consumer.is_kept())
+        self.attention.has_unkept
     }
 
     /// The streams.
@@ -253,19 +412,41 @@ impl<S: Shelves> Tenant<S> {
         self.streams.values()
     }
 
-    /// The streams, to be committed.
+    /// How often the API was called, and how often in vain.
+    pub fn calls(&self) -> (u64, u64) {
+        (self.calls, self.errors)
+    }
+
+    /// The streams, to be committed, with those that are being restored.
     pub fn streams_mut(&mut self) -> impl Iterator<Item = &mut Stream<S::Log>> {
-        self.streams.values_mut()
+        let restoring = self.transfers.restoring.values_mut().map(|restoring| &mut restoring.stream);
+        self.streams.values_mut().chain(restoring)
     }
 
     /// Takes changed settings.
     pub fn reconfigure(&mut self, settings: Settings) {
+        self.wake();
+        self.streams.values_mut().for_each(|stream| stream.batch_limits = settings.batches.clone());
         self.settings = settings;
     }
 }
 
+/// Bytes stored in memory, and in files.
+fn used<L: Log>(streams: &BTreeMap<Name, Stream<L>>) -> [u64; 2] {
+    let mut used = [0; 2];
+    for stream in streams.values() {
+        used[usize::from(crate::stream_config::is_on_disk(&stream.config))] += stream.state().bytes;
+    }
+    used
+}
+
 /// Lets the consumers of a stream deliver. Whether one of them has more.
-fn pump<S: Shelves>(stream: &mut Stream<S::Log>, chance: &mut Chance, around: &mut Surroundings<'_, S>) -> bool {
+fn pump<S: Shelves>(
+    stream: &mut Stream<S::Log>,
+    chance: &mut Chance,
+    settings: &Settings,
+    around: &mut Surroundings<'_, S>,
+) -> bool {
     let mut settled = Vec::new();
     let mut has_more = false;
     let name = stream.name.clone();
@@ -280,7 +461,66 @@ fn pump<S: Shelves>(stream: &mut Stream<S::Log>, chance: &mut Chance, around: &m
     if stream.config.retention != api::Retention::Limits {
         settled.into_iter().for_each(|seq| drop_log_error(stream.settle(seq)));
     }
+    tell_happened(stream, chance, settings, around);
+    let consumers = stream.consumers.values().filter_map(crate::Consumer::deadline).min();
+    stream.wake = [stream.deadline(around.now), consumers].into_iter().flatten().min();
     has_more
+}
+
+/// Tells what happened to the deliveries of a stream's consumers.
+fn tell_happened<S: Shelves>(
+    stream: &mut Stream<S::Log>,
+    chance: &mut Chance,
+    settings: &Settings,
+    around: &mut Surroundings<'_, S>,
+) {
+    let (account, domain) = (settings.account.as_str(), settings.domain.as_str());
+    let name = stream.name.clone();
+    for (batch, reason) in std::mem::take(&mut stream.abandoned) {
+        let event = Event::BatchAbandoned { stream: name.to_string(), batch, reason: reason.word() };
+        tell(&event, chance, domain, around);
+    }
+    for consumer in stream.consumers.values_mut() {
+        for happened in std::mem::take(&mut consumer.happened) {
+            let event = event(account, name.as_str(), consumer.name.as_str(), happened);
+            tell(&event, chance, domain, around);
+        }
+    }
+}
+
+fn event(account: &str, stream: &str, consumer: &str, happened: Happened) -> Event {
+    let (stream, consumer) = (stream.to_owned(), consumer.to_owned());
+    match happened {
+        Happened::MaxDeliveries { stream_seq, deliveries } => {
+            Event::MaxDeliveries { stream, consumer, stream_seq, deliveries }
+        }
+        Happened::Naked { stream_seq, consumer_seq, deliveries } => {
+            Event::Naked { stream, consumer, consumer_seq, stream_seq, deliveries }
+        }
+        Happened::Terminated { stream_seq, consumer_seq, deliveries, reason } => {
+            Event::Terminated { stream, consumer, consumer_seq, stream_seq, deliveries, reason }
+        }
+        Happened::Acked { stream_seq, consumer_seq, deliveries, after } => {
+            let ack_time = i64::try_from(after.as_nanos()).unwrap_or(i64::MAX);
+            Event::Acked { stream, consumer, consumer_seq, stream_seq, ack_time, deliveries }
+        }
+        Happened::Pinned { group, id: pinned_id } => {
+            Event::Pinned { account: account.to_owned(), stream, consumer, group, pinned_id }
+        }
+        Happened::Unpinned { group, why } => {
+            Event::Unpinned { account: account.to_owned(), stream, consumer, group, reason: why.word() }
+        }
+    }
+}
+
+fn tell<S: Shelves>(event: &Event, chance: &mut Chance, domain: &str, around: &mut Surroundings<'_, S>) {
+    let subject = event.subject().into_bytes();
+    // Most advisories have no listener, and then they cost a look.
+    if around.interest.is_wanted(&subject) {
+        let id = crate::random_word(chance.roll(), 10) + &crate::random_word(chance.roll(), 10);
+        let body = event.told(&id, around.now.wall, domain);
+        around.out.say(&subject, Vec::new(), body);
+    }
 }
 
 /// The log has said what is wrong where it happened; here the work stops and is tried again at the next occasion.

@@ -39,7 +39,7 @@ impl Claims {
         Ok(claims)
     }
 
-    fn read(top: &Top<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn read(top: &Top<'_>) -> Result<Self, DecodeError> {
         Ok(match top.kind {
             Kind::Operator => Self::Operator(OperatorClaims::read(top)?.into()),
             Kind::Account => Self::Account(AccountClaims::read(top)?.into()),

@@ -4,6 +4,7 @@
 //! stand for values of the user and the account. A tag with several values makes one subject of each. A value that would
 //! widen the subject (a wildcard, a blank, an empty token) refuses the user.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::bounds::MAX_TEMPLATE_SUBJECTS;
@@ -79,6 +80,17 @@ pub(crate) fn fill_in(template: &Permissions, names: &Names<'_>) -> Result<Permi
         subscribe: fill_in_verb(&template.subscribe, names)?,
         responses: template.responses,
     })
+}
+
+/// Which template each filled-in entry comes from: for whoever asks why. What no placeholder stood in is not named.
+pub(crate) fn sources(template: &Permissions, names: &Names<'_>) -> BTreeMap<String, String> {
+    let verbs = [&template.publish, &template.subscribe];
+    let entries = verbs.into_iter().flat_map(|verb| verb.allow.iter().chain(&verb.deny));
+    let of_entry = |entry: &String| {
+        let filled = fill_in_list(std::slice::from_ref(entry), names, Lack::DropsEntry).unwrap_or_default();
+        filled.into_iter().map(|text| (text, entry.clone())).collect::<Vec<_>>()
+    };
+    entries.filter(|entry| entry.contains("{{")).flat_map(of_entry).collect()
 }
 
 fn fill_in_verb(template: &Permission, names: &Names<'_>) -> Result<Permission, TemplateRefusal> {
@@ -317,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_functions_refuse_the_user() {
+    fn fix_58b7e14_unknown_functions_refuse_the_user() {
         for odd in ["{{nope()}}", "{{name}}", "{{tag}}", "{{tag(}}", "{{)}}", "{{ }}", "{{name(x)}}", "{{{name()}}"] {
             let refused = filled(&[odd], Lack::DropsEntry, &[]);
             assert!(matches!(refused, Err(TemplateRefusal::UnknownFunction { .. })), "{odd}: {refused:?}");
@@ -331,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn growth_is_bounded() {
+    fn fix_20b2f67_growth_is_bounded() {
         let tags: Vec<String> = (0..65).map(|at| format!("t:{at}")).collect();
         let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
         assert_eq!(allowed("{{tag(t)}}.x", &tags).len(), 65);

@@ -9,7 +9,7 @@ use crate::bounds::MAX_TOKEN_BYTES;
 use crate::common::{Common, Kind, Subject, Top, UnixSeconds};
 use crate::read::{self, Fields};
 use crate::write::{Object, to_bytes};
-use crate::{DecodeError, EncodeError};
+use crate::{Claims, DecodeError, EncodeError};
 
 const HEADER: &str = r#"{"typ":"JWT","alg":"ed25519-nkey"}"#;
 
@@ -102,6 +102,23 @@ impl Unsigned {
         let text =
             format!("{}.{}", BASE64URL_NOPAD.encode(HEADER.as_bytes()), BASE64URL_NOPAD.encode(&to_bytes(&claims)));
         Ok(Self { text, issuer })
+    }
+
+    /// Reads what [`Unsigned::bytes`] gave on another machine, and what it says, so that whoever holds the key can judge it
+    /// before signing.
+    pub fn read(text: &str) -> Result<(Self, Claims), DecodeError> {
+        let whole = format!("{text}.");
+        let parts = Parts::of(&whole)?;
+        let top = parts.top()?;
+        let claims = Claims::read(&top)?;
+        if parts.old_algorithm || text.split('.').next() != Some(&BASE64URL_NOPAD.encode(HEADER.as_bytes())) {
+            return Err(DecodeError::Algorithm("another header".to_owned()));
+        }
+        let issuer = *claims.issuer();
+        if !top.kind.may_issue(issuer.role()) {
+            return Err(DecodeError::IssuerRole { allowed: top.kind.issuers() });
+        }
+        Ok((Self { text: text.to_owned(), issuer }, claims))
     }
 
     /// What has to be signed.

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_may_cross_midnight() {
+    fn fix_4f404cf_a_window_may_cross_midnight() {
         let tomorrow = at("06:00:00") + DAY * NANOS as i64;
         assert_eq!(open("22:00:00", "06:00:00", "23:30:00"), Some(tomorrow));
         assert_eq!(open("22:00:00", "06:00:00", "05:00:00"), Some(at("06:00:00")));

@@ -74,6 +74,8 @@ pub struct Session {
     earlier_in: Instant,
     ping_sent: Option<Instant>,
     rtt: Option<(Duration, Instant)>,
+    /// What stands for it until it is measured.
+    assumed_rtt: Option<Duration>,
     waits: Deadlines<Wait, 2>,
 }
 
@@ -104,6 +106,7 @@ impl Session {
             earlier_in: now,
             ping_sent: None,
             rtt: None,
+            assumed_rtt: None,
             waits: Deadlines::new(),
         };
         session.waits.set(Wait::Ping, now + first);
@@ -166,6 +169,12 @@ impl Session {
         }
     }
 
+    /// Nothing of the peer is read until then: it is not silent, it is not listened to.
+    pub fn excuse_until(&mut self, until: Instant) {
+        self.last_in = self.last_in.max(until);
+        self.pings_out = 0;
+    }
+
     /// A PING arrived.
     pub fn on_ping(&mut self) -> Pong {
         if !self.introduced {
@@ -187,9 +196,14 @@ impl Session {
         }
     }
 
-    /// The round trip time, once measured.
+    /// Until a PING has been answered, the time from the greeting to the CONNECT stands for the round trip.
+    pub fn assume_rtt(&mut self, answered_in: Duration) {
+        self.assumed_rtt = Some(answered_in.max(Duration::from_nanos(1)));
+    }
+
+    /// The round trip time, once measured or assumed.
     pub fn rtt(&self) -> Option<Duration> {
-        self.rtt.map(|(rtt, _)| rtt)
+        self.rtt.map(|(rtt, _)| rtt).or(self.assumed_rtt)
     }
 
     /// When bytes last arrived.
@@ -284,6 +298,8 @@ mod tests {
         assert_eq!(session.due(at(2), RULES), Some(Due::Ping));
         session.on_pong(at(3));
         assert_eq!(session.rtt(), Some(Duration::from_secs(1)));
+        session.assume_rtt(Duration::ZERO);
+        assert_eq!(session.rtt(), Some(Duration::from_secs(1)), "what was measured is not assumed");
         session.heard(at(100));
         assert_eq!(session.due(at(122), RULES), None);
         assert_eq!(session.due(at(242), RULES), Some(Due::Ping));

@@ -21,6 +21,9 @@ pub struct HandshakeRules {
     pub auth_timeout: Option<Duration>,
 }
 
+/// A verdict may be so much later than the time for it.
+const VERDICT_GRACE: Duration = Duration::from_secs(1);
+
 /// What a handshake waits for.
 #[derive(Clone, Copy, Debug)]
 enum Wait {
@@ -107,6 +110,13 @@ pub struct Handshake {
 }
 
 impl Handshake {
+    /// The login was asked for and is judged from now on. Whoever judges keeps to the same time, so the end that is set
+    /// here is for a verdict that never comes.
+    pub fn is_judged(&mut self, now: Instant) {
+        let limit = |timeout| now + timeout + VERDICT_GRACE;
+        self.waits.set(Wait::Login, self.rules.auth_timeout.map_or(Instant::NEVER, limit));
+    }
+
     /// Begins at `now`; with TLS that is when TLS stands.
     pub fn new(rules: HandshakeRules, now: Instant) -> Self {
         let mut waits = Deadlines::new();

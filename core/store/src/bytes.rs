@@ -55,7 +55,6 @@ impl<'a> Reader<'a> {
         None
     }
 
-    #[cfg(test)]
     pub(crate) fn is_done(&self) -> bool {
         self.0.is_empty()
     }

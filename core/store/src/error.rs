@@ -111,8 +111,9 @@ pub struct Finding {
 /// What is the matter with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Damage {
-    /// The last write was torn, or damaged since; a crash explains it, and nothing in it was acknowledged if it was one.
-    /// What of it opens is kept all the same, so messages named as lost may stand between others.
+    /// The last write was cut off: a part of it was never written, or the file ends within it. A crash explains it, and
+    /// nothing in it was acknowledged if it was one; somebody who cuts or blanks the newest records leaves the same. What of
+    /// it opens is kept all the same, so messages named as lost may stand between others.
     TornTail,
     /// Bytes that were durable once do not open any more.
     Altered,
@@ -122,12 +123,16 @@ pub enum Damage {
     Missing,
     /// Neither copy of the file's head is good; the file is kept aside.
     NoHead,
+    /// One of the two copies of the file's head is damaged; it was made again from the other.
+    HalfHead,
     /// The file belongs to another stream, store or place; it is kept aside.
     Foreign,
     /// The file was removed or replaced earlier and is back; it is kept aside.
     Stale,
     /// Not a file of the store; left alone.
     Unknown,
+    /// It was lost or damaged, and was made again from what the blocks say.
+    MadeAgain,
 }
 
 impl Damage {
@@ -145,9 +150,11 @@ impl fmt::Display for Finding {
             Damage::Cut => "cut short",
             Damage::Missing => "missing",
             Damage::NoHead => "its head is damaged, kept aside",
+            Damage::HalfHead => "one copy of its head was damaged, made again from the other",
             Damage::Foreign => "belongs to another stream, kept aside",
             Damage::Stale => "an earlier version that was put back, kept aside",
             Damage::Unknown => "not a file of the store, left alone",
+            Damage::MadeAgain => "lost or damaged, made again from the blocks",
         };
         write!(f, "stream {}, {}: {what}", self.stream.0, self.file)?;
         if let Some((from, to)) = self.bytes {

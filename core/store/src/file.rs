@@ -6,7 +6,10 @@
 //! write, makes it durable with one sync, and only then are the messages readable. A stage that finds more than
 //! it would like to know reads through the part of this type in `read.rs`.
 
+mod block;
+mod closing;
 mod compact;
+mod heads;
 mod read;
 mod recovery;
 
@@ -14,18 +17,23 @@ pub use read::Next;
 pub(crate) use read::unusable;
 pub use recovery::Opened;
 
-use crate::deleted::{Deleted, MAX_SPAN, ranges_of};
+use block::Block;
+
+use crate::aside;
+use crate::deleted::{MAX_SPAN, ranges_of};
 use crate::disk::join;
 use crate::error::{Finding, StoreError};
 use crate::frame::FRAME_OVERHEAD;
-use crate::index::{BlockFile, Entry};
-use crate::record::{BlockFacts, Draft, MESSAGE_FIXED, Manifest, Record, message_size};
-use crate::seal::StreamId;
-use crate::subjects::Subjects;
+use crate::index::Entry;
+use crate::record::{self, Draft, MESSAGE_FIXED, Manifest, Record, message_size};
+use crate::remembered::Remembered;
+use crate::seal::{Cipher, KeyId, StreamId, Vault};
 use crate::tail::{Context, SyncTicket, Tail, Unsynced, block_name};
 use moment::Timestamp;
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Longest subject and longest header block the format can say.
 pub const MAX_PART: usize = u16::MAX as usize;
@@ -49,11 +57,13 @@ pub struct FileSettings {
     pub block_bytes: u64,
     /// When bytes become durable.
     pub sync: SyncMode,
+    /// Payloads are compressed, each for itself, where that makes them shorter. A message then counts for what it takes.
+    pub compress: bool,
 }
 
 impl Default for FileSettings {
     fn default() -> Self {
-        FileSettings { block_bytes: 8 * 1024 * 1024, sync: SyncMode::Always }
+        FileSettings { block_bytes: 8 * 1024 * 1024, sync: SyncMode::Always, compress: false }
     }
 }
 
@@ -85,69 +95,25 @@ impl State {
     }
 }
 
-/// One block, open or not.
-struct Block {
-    generation: u64,
-    /// First and last sequence written into it; `last + 1 == first` without any. Each in between is live or deleted.
-    first: u64,
-    last: u64,
-    /// End of the last record.
-    len: u64,
-    bytes: u64,
-    deleted: Deleted,
-    /// Stretches of the file in which nothing opens, found earlier.
-    holes: Vec<Range<u64>>,
-    /// Live messages by sequence. `None` until needed.
-    entries: Option<Vec<Entry>>,
-    file: Option<BlockFile>,
-    /// When the index was used last, in ticks of [`FileStream::clock`].
-    used: u64,
-}
-
-impl Block {
-    fn new(generation: u64, first: u64) -> Block {
-        Block {
-            generation,
-            first,
-            last: first - 1,
-            len: 0,
-            bytes: 0,
-            deleted: Deleted::new(first),
-            holes: Vec::new(),
-            entries: Some(Vec::new()),
-            file: None,
-            used: 0,
-        }
-    }
-
-    fn messages(&self) -> u64 {
-        self.last + 1 - self.first - self.deleted.count()
-    }
-
-    fn holds(&self, seq: u64) -> bool {
-        (self.first..=self.last).contains(&seq)
-    }
-
-    fn is_live(&self, seq: u64) -> bool {
-        self.holds(seq) && !self.deleted.contains(seq)
-    }
-
-    fn facts(&self) -> BlockFacts {
-        BlockFacts {
-            generation: self.generation,
-            len: self.len,
-            first: self.first,
-            last: self.last,
-            deleted: self.deleted.ranges(),
-            holes: self.holes.clone(),
-        }
-    }
-
-    fn entry(&self, seq: u64) -> Option<Entry> {
-        let entries = self.entries.as_ref()?;
-        let delta = u32::try_from(seq.checked_sub(self.first)?).ok()?;
-        entries.binary_search_by_key(&delta, |entry| entry.delta).ok().map(|at| entries[at])
-    }
+/// What may be told of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockInfo {
+    /// Its number; no two blocks of a stream ever have the same.
+    pub generation: u64,
+    /// First and last sequence written into it.
+    pub first: u64,
+    /// See `first`.
+    pub last: u64,
+    /// Live messages.
+    pub messages: u64,
+    /// What they weigh.
+    pub bytes: u64,
+    /// Bytes of its file.
+    pub len: u64,
+    /// By what it is sealed.
+    pub cipher: Cipher,
+    /// Mark of the key; zeros without encryption.
+    pub key: KeyId,
 }
 
 /// A stream in files.
@@ -159,7 +125,9 @@ pub struct FileStream {
     /// Ascending by sequence. While there is a tail its block is the last.
     blocks: Vec<Block>,
     tail: Option<Tail>,
-    subjects: Subjects,
+    subjects: Remembered,
+    /// See [`Remembered::new`].
+    seed: u64,
     state: State,
     next_generation: u64,
     /// Up to here messages are readable.
@@ -173,12 +141,18 @@ pub struct FileStream {
     /// Blocks that the last write left without messages; their files go once it is durable.
     dead: Vec<u64>,
     dying: Vec<u64>,
+    /// Damaged stretches of those, to be copied aside before.
+    evidence: BTreeMap<u64, Vec<Range<u64>>>,
     flushed: u64,
     syncing_to: u64,
     poisoned: bool,
     /// Whether recovery found a torn write that no manifest knows of yet.
     found_torn: bool,
+    /// The summary of the stream as it is now, if it has one.
+    summary: Option<u64>,
     clock: u64,
+    /// The record that was lent last.
+    opened: Vec<u8>,
     findings: Vec<Finding>,
 }
 
@@ -200,6 +174,7 @@ impl FileStream {
     fn empty(context: Context, dir: &str, id: StreamId, settings: FileSettings, first_seq: u64) -> FileStream {
         let mut seed = [0; 8];
         context.entropy.fill(&mut seed);
+        let seed = u64::from_le_bytes(seed);
         FileStream {
             context,
             dir: dir.to_owned(),
@@ -207,7 +182,8 @@ impl FileStream {
             settings,
             blocks: Vec::new(),
             tail: None,
-            subjects: Subjects::new(u64::from_le_bytes(seed)),
+            subjects: Remembered::new(seed),
+            seed,
             state: State { first_seq, last_seq: first_seq - 1, ..State::default() },
             next_generation: 1,
             readable: first_seq - 1,
@@ -217,11 +193,14 @@ impl FileStream {
             unsynced_removals: false,
             dead: Vec::new(),
             dying: Vec::new(),
+            evidence: BTreeMap::new(),
             flushed: first_seq - 1,
             syncing_to: first_seq - 1,
             poisoned: false,
             found_torn: false,
+            summary: None,
             clock: 0,
+            opened: Vec::new(),
             findings: Vec::new(),
         }
     }
@@ -229,6 +208,11 @@ impl FileStream {
     /// What the stream holds, staged messages included.
     pub fn state(&self) -> State {
         State { subjects: self.subjects.len() as u64, ..self.state }
+    }
+
+    /// Whether payloads are compressed from now on. What is stored stays as it is.
+    pub fn set_compression(&mut self, compress: bool) {
+        self.settings.compress = compress;
     }
 
     /// The last message that may be read.
@@ -244,6 +228,20 @@ impl FileStream {
     /// Whether an earlier failure keeps this stream from acknowledging anything.
     pub fn is_poisoned(&self) -> bool {
         self.poisoned
+    }
+
+    /// All blocks, in order.
+    pub fn blocks(&mut self) -> Result<Vec<BlockInfo>, StoreError> {
+        let mut told = Vec::with_capacity(self.blocks.len());
+        for at in 0..self.blocks.len() {
+            self.open_block(at)?;
+            let block = &self.blocks[at];
+            let Some(file) = &block.file else { continue };
+            let Block { generation, first, last, bytes, len, .. } = *block;
+            let (cipher, key) = (file.header.wrapped.cipher, file.header.wrapped.key);
+            told.push(BlockInfo { generation, first, last, messages: block.messages(), bytes, len, cipher, key });
+        }
+        Ok(told)
     }
 
     /// Damage noticed since the last call, while reading.
@@ -264,15 +262,22 @@ impl FileStream {
     /// Takes a message in and gives it the next sequence. Not readable and not to be acknowledged before the commit.
     pub fn stage(&mut self, draft: &Draft<'_>) -> Result<u64, StoreError> {
         self.check_parts(draft)?;
+        let packed = if self.settings.compress { record::packed(draft.payload) } else { None };
+        let draft = &Draft { payload: packed.as_deref().unwrap_or(draft.payload), ..*draft };
+        let spans_too_much = self.blocks.last().is_some_and(|block| self.state.last_seq + 1 - block.first >= MAX_SPAN);
+        if spans_too_much {
+            self.end_tail()?;
+        }
         self.ready_tail()?;
         let (tail, block) = (self.tail.as_mut(), self.blocks.last_mut());
         let (Some(tail), Some(block)) = (tail, block) else { return Err(StoreError::Poisoned) };
         let seq = self.state.last_seq + 1;
-        let offset = tail.message(seq, draft);
+        let offset = tail.message(seq, draft, packed.is_some());
         let size = message_size(draft.subject.len(), draft.headers.len(), draft.payload.len());
         let subject = self.subjects.add(draft.subject, seq, u32::try_from(size).unwrap_or(u32::MAX));
         let parts = draft.subject.len() + draft.headers.len() + draft.payload.len();
         let frame_len = FRAME_OVERHEAD + MESSAGE_FIXED + parts;
+        block.pass_over_to(seq);
         let entry = Entry::new(seq - block.first, offset, subject, frame_len, !draft.headers.is_empty());
         block.entries.get_or_insert_default().push(entry);
         block.last = seq;
@@ -408,8 +413,10 @@ impl FileStream {
         if self.poisoned {
             return Err(StoreError::Poisoned);
         }
-        // Skipped sequences belong to no block, so the block with the message after them is another one.
-        self.end_tail()?;
+        let spans_too_much = self.blocks.last().is_some_and(|block| last + 1 - block.first >= MAX_SPAN);
+        if spans_too_much {
+            self.end_tail()?;
+        }
         self.state.last_seq = last;
         if self.state.messages == 0 {
             self.state.first_seq = last + 1;
@@ -428,11 +435,6 @@ impl FileStream {
         if self.poisoned {
             return Err(StoreError::Poisoned);
         }
-        let spans_too_much = self.tail.is_some()
-            && self.blocks.last().is_some_and(|block| self.state.last_seq + 1 - block.first >= MAX_SPAN);
-        if spans_too_much {
-            self.end_tail()?;
-        }
         if self.tail.is_none() {
             self.begin_tail()?;
         }
@@ -440,6 +442,7 @@ impl FileStream {
     }
 
     fn begin_tail(&mut self) -> Result<(), StoreError> {
+        self.drop_summary();
         if std::mem::take(&mut self.unsynced_removals) {
             // A file the manifest no longer lists must not come back after a crash: it would look put back.
             self.context.disk.sync_dir(&self.dir).map_err(StoreError::disk("syncing directory", &self.dir))?;
@@ -494,6 +497,16 @@ impl FileStream {
             self.commit()?;
             self.close_tail();
         }
+        Ok(())
+    }
+
+    /// Follows a change of keys: everything staged is committed, and what comes after is sealed by them.
+    pub fn adopt(&mut self, vault: Arc<Vault>) -> Result<(), StoreError> {
+        self.end_tail()?;
+        self.commit()?;
+        self.end_tail()?;
+        self.drop_summary();
+        self.context.vault = vault;
         Ok(())
     }
 
@@ -601,20 +614,41 @@ impl FileStream {
     /// Notes blocks without messages, now that the records that emptied them are written.
     fn bury(&mut self) {
         let tail = self.tail.as_ref().map(|tail| tail.generation);
-        let gone = |block: &Block| block.messages() == 0 && Some(block.generation) != tail;
-        self.dead.extend(self.blocks.iter().filter(|block| gone(block)).map(|block| block.generation));
-        self.blocks.retain(|block| !gone(block));
+        let gone = |block: &mut Block| block.messages() == 0 && Some(block.generation) != tail;
+        let buried: Vec<Block> = self.blocks.extract_if(.., gone).collect();
+        self.doom(buried);
+    }
+
+    /// The files of these blocks go once what is written is durable.
+    fn doom(&mut self, blocks: Vec<Block>) {
+        for block in blocks {
+            self.dead.push(block.generation);
+            if !block.holes.is_empty() {
+                self.evidence.insert(block.generation, block.holes);
+            }
+        }
     }
 
     fn remove_dying(&mut self) {
         for generation in std::mem::take(&mut self.dying) {
-            let path = join(&self.dir, &block_name(generation));
-            match self.context.disk.remove(&path) {
+            match self.remove_file(generation) {
                 Ok(()) => self.unsynced_removals = true,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 // It is tried again after the next commit, and found again when the stream is opened.
                 Err(_) => self.dead.push(generation),
             }
+        }
+    }
+
+    fn remove_file(&mut self, generation: u64) -> Result<(), StoreError> {
+        let (disk, name) = (&*self.context.disk, block_name(generation));
+        if let Some(damaged) = self.evidence.get(&generation) {
+            aside::keep_stretches(disk, &self.dir, &name, damaged)?;
+            self.evidence.remove(&generation);
+        }
+        let path = join(&self.dir, &name);
+        match disk.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::disk("removing", &path)(error)),
+            _ => Ok(()),
         }
     }
 }

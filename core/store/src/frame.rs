@@ -51,8 +51,22 @@ pub(crate) enum Piece<'a> {
     /// A record that opened.
     Record { offset: u64, end: u64, body: &'a [u8] },
     /// A stretch in which nothing opens.
-    Damaged { from: u64, to: u64 },
+    Damaged(Stretch),
 }
+
+/// A stretch of a block in which nothing opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub from: u64,
+    pub to: u64,
+    /// Records that stood there, as far as heads of frames tell; at least one.
+    pub records: u32,
+    /// Whether a write that was cut off explains it: a piece of it was never written.
+    pub may_be_torn: bool,
+}
+
+/// What a disk writes whole or not at all, at least.
+const SECTOR: usize = 512;
 
 /// Walks all frames of a block from `from` to the end of `file`, skipping what does not open. Zeros up to the end of the
 /// file are its end, not damage: space that was given to the file but never written.
@@ -70,9 +84,35 @@ pub(crate) fn scan(seal: &BlockSeal, file: &[u8], from: u64, mut visit: impl FnM
         }
         let next = (at + 1..file.len()).find(|&next| open_at(seal, file, next, &mut plain).is_some());
         let to = next.unwrap_or(file.len());
-        visit(Piece::Damaged { from: at as u64, to: to as u64 });
+        visit(Piece::Damaged(judge(file, at, to, seal.generation())));
         at = to;
     }
+}
+
+/// What can be told of a stretch in which nothing opens. A write that was cut off leaves a sector that was never written,
+/// which reads as zeros, or a file that ends before its last record does. Where all of it was written and still does
+/// not open, it was altered.
+fn judge(file: &[u8], from: usize, to: usize, generation: u64) -> Stretch {
+    let (mut at, mut records, mut is_cut) = (from, 0, false);
+    while at < to {
+        records += 1;
+        let Some(head) = file.get(at..at + FRAME_HEAD) else {
+            is_cut = true;
+            break;
+        };
+        let Some(len) = sealed_len(head, at as u64, generation) else { break };
+        at += FRAME_HEAD + len;
+        is_cut = at > file.len();
+    }
+    let may_be_torn = is_cut || has_unwritten_sector(file, from, to);
+    Stretch { from: from as u64, to: to as u64, records, may_be_torn }
+}
+
+/// Whether the part of a sector that lies in the stretch is all zeros.
+fn has_unwritten_sector(file: &[u8], from: usize, to: usize) -> bool {
+    let sectors = from / SECTOR..to.div_ceil(SECTOR);
+    let mut parts = sectors.map(|sector| (sector * SECTOR).max(from)..((sector + 1) * SECTOR).min(to));
+    parts.any(|part| file.get(part).is_some_and(|bytes| bytes.iter().all(|&byte| byte == 0)))
 }
 
 fn open_at(seal: &BlockSeal, file: &[u8], at: usize, plain: &mut Vec<u8>) -> Option<usize> {
@@ -116,7 +156,7 @@ mod tests {
         scan(seal, file, 0, |piece| {
             seen.push(match piece {
                 Piece::Record { body, .. } => Ok(body.to_vec()),
-                Piece::Damaged { from, to } => Err((from, to)),
+                Piece::Damaged(Stretch { from, to, .. }) => Err((from, to)),
             });
         });
         seen
@@ -153,6 +193,59 @@ mod tests {
         assert_eq!(pieces(&seal, cut), [Ok(b"one".to_vec()), Err((starts[1] as u64, cut.len() as u64))]);
         file[starts[1]..].fill(0);
         assert_eq!(pieces(&seal, &file), [Ok(b"one".to_vec())]);
+    }
+
+    fn stretches(seal: &BlockSeal, file: &[u8]) -> Vec<Stretch> {
+        let mut seen = Vec::new();
+        scan(seal, file, 0, |piece| {
+            if let Piece::Damaged(stretch) = piece {
+                seen.push(stretch);
+            }
+        });
+        seen
+    }
+
+    #[test]
+    fn what_was_written_whole_and_does_not_open_was_altered_and_not_torn() {
+        for cipher in Cipher::ALL {
+            let seal = seal(cipher);
+            let (file, starts) = block(&seal, &[&[7; 900], &[8; 900], &[9; 900]]);
+            // In any part of the last two records, heads and tags included; a last byte of zero would look unwritten.
+            for at in (starts[1]..file.len() - 1).filter(|at| at % 13 == 0 || at - starts[1] < FRAME_HEAD) {
+                let mut hit = file.clone();
+                hit[at] ^= 0x04;
+                let seen = stretches(&seal, &hit);
+                assert!(seen.iter().all(|stretch| !stretch.may_be_torn), "{cipher} {at}: {seen:?}");
+                assert_eq!(seen.iter().map(|stretch| stretch.records).sum::<u32>(), 1, "{cipher} {at}");
+            }
+            let mut both = file.clone();
+            both[starts[1] + 20] ^= 1;
+            both[starts[2] + 20] ^= 1;
+            assert_eq!(stretches(&seal, &both).iter().map(|stretch| stretch.records).collect::<Vec<_>>(), [2]);
+        }
+    }
+
+    #[test]
+    fn what_was_cut_off_at_any_byte_or_sector_may_be_torn() {
+        for cipher in Cipher::ALL {
+            let seal = seal(cipher);
+            let (file, starts) = block(&seal, &[&[7; 900], &[8; 900], &[9; 900]]);
+            for len in (starts[1] + 1..file.len()).step_by(7) {
+                let seen = stretches(&seal, &file[..len]);
+                assert!(seen.iter().all(|stretch| stretch.may_be_torn), "{cipher} cut to {len}: {seen:?}");
+                assert!(!seen.is_empty() || len == starts[2]);
+            }
+            // Sectors from the first sync on, which ended at the second record: any of them may be missing.
+            let sectors = starts[1] / SECTOR..file.len().div_ceil(SECTOR);
+            for mask in 0_usize..1 << sectors.len() {
+                let mut torn = file.clone();
+                for (_, sector) in sectors.clone().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1) {
+                    torn[(sector * SECTOR).max(starts[1])..((sector + 1) * SECTOR).min(file.len())].fill(0);
+                }
+                let seen = stretches(&seal, &torn);
+                assert!(seen.iter().all(|stretch| stretch.may_be_torn), "{cipher} {mask:b}: {seen:?}");
+            }
+        }
     }
 
     #[test]

@@ -20,7 +20,8 @@ pub(crate) const DATA_START: u64 = 8192;
 const SLOT_B: usize = 4096;
 /// Where the slots lie.
 pub(crate) const SLOTS: [u64; 2] = [0, SLOT_B as u64];
-const SLOT_LEN: usize = 124;
+/// Bytes of a slot.
+pub(crate) const SLOT_LEN: usize = 124;
 const SUMMED: usize = 116;
 const MAGIC: &[u8; 8] = b"BLWKBLK1";
 /// Version of the file format. Raised when an older release could not read what we write.
@@ -37,11 +38,29 @@ pub(crate) struct Header {
 /// What the head of a file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Head {
-    /// A good slot.
-    Good(Header),
+    /// A good slot, and the other one if it does not say the same.
+    Good(Header, Option<Stray>),
     /// Written by a release whose format we do not know.
     Newer(u16),
-    /// No good slot: torn when it was made, or damaged since.
+    /// No good slot. Torn when it was made, if neither was ever written; damaged otherwise.
+    Damaged { unwritten: bool },
+}
+
+/// The copy of a head that does not say what the head says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stray {
+    /// Where the slot lies.
+    pub at: u64,
+    pub why: Why,
+}
+
+/// Why it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// It is from before a change of keys that was cut off between the two.
+    Older,
+    /// It was never written, or zeros were written over it.
+    Unwritten,
     Damaged,
 }
 
@@ -77,22 +96,41 @@ impl Header {
 
 /// Reads the head of a file from its first [`DATA_START`] bytes, or as many as there are.
 pub(crate) fn read(head: &[u8]) -> Head {
-    let slots = [head.get(..SLOT_LEN), head.get(SLOT_B..SLOT_B + SLOT_LEN)].map(|slot| slot.map_or(Slot::Bad, decode));
+    let slots =
+        SLOTS.map(|at| head.get(at as usize..).and_then(|rest| rest.get(..SLOT_LEN)).map_or(Slot::Unwritten, decode));
+    let [at_a, at_b] = SLOTS;
     match slots {
-        [Slot::Good(a), Slot::Good(b)] => Head::Good(if b.serial > a.serial { b } else { a }),
-        [Slot::Good(only), _] | [_, Slot::Good(only)] => Head::Good(only),
+        [Slot::Good(a), Slot::Good(b)] if b.serial > a.serial => {
+            Head::Good(b, Some(Stray { at: at_a, why: Why::Older }))
+        }
+        [Slot::Good(a), Slot::Good(b)] if a == b => Head::Good(a, None),
+        [Slot::Good(a), Slot::Good(b)] if a.serial > b.serial => {
+            Head::Good(a, Some(Stray { at: at_b, why: Why::Older }))
+        }
         [Slot::Newer(version), _] | [_, Slot::Newer(version)] => Head::Newer(version),
-        [Slot::Bad, Slot::Bad] => Head::Damaged,
+        [Slot::Good(only), other] => Head::Good(only, Some(Stray { at: at_b, why: why(&other) })),
+        [other, Slot::Good(only)] => Head::Good(only, Some(Stray { at: at_a, why: why(&other) })),
+        [Slot::Unwritten, Slot::Unwritten] => Head::Damaged { unwritten: true },
+        _ => Head::Damaged { unwritten: false },
     }
+}
+
+fn why(slot: &Slot) -> Why {
+    if matches!(slot, Slot::Unwritten) { Why::Unwritten } else { Why::Damaged }
 }
 
 enum Slot {
     Good(Header),
     Newer(u16),
+    /// Not there, or zeros.
+    Unwritten,
     Bad,
 }
 
 fn decode(slot: &[u8]) -> Slot {
+    if slot.iter().all(|&byte| byte == 0) {
+        return Slot::Unwritten;
+    }
     let (summed, sum) = slot.split_at(SUMMED);
     if xxh3_64(summed).to_le_bytes() != *sum {
         return Slot::Bad;
@@ -132,31 +170,44 @@ mod tests {
 
     #[test]
     fn a_head_reads_back() {
-        assert_eq!(read(&header(0).first()), Head::Good(header(0)));
+        assert_eq!(read(&header(0).first()), Head::Good(header(0), None));
     }
 
     #[test]
     fn the_newer_of_two_slots_counts_and_a_torn_one_leaves_the_other() {
-        let mut file = header(0).first();
         let next = header(0).rewrapped(Wrapped { key: KeyId([9; 8]), ..header(0).wrapped });
-        file[SLOT_B..][..SLOT_LEN].copy_from_slice(&next.encode());
-        assert_eq!(read(&file), Head::Good(next));
-        file[SLOT_B + 60] ^= 1;
-        assert_eq!(read(&file), Head::Good(header(0)));
+        for (slot, other) in [(SLOT_B, 0), (0, SLOT_B)] {
+            let mut file = header(0).first();
+            file[slot..][..SLOT_LEN].copy_from_slice(&next.encode());
+            assert_eq!(read(&file), Head::Good(next, Some(Stray { at: other as u64, why: Why::Older })));
+            file[slot + 60] ^= 1;
+            assert_eq!(read(&file), Head::Good(header(0), Some(Stray { at: slot as u64, why: Why::Damaged })));
+            file[slot..][..SLOT_LEN].fill(0);
+            assert_eq!(read(&file), Head::Good(header(0), Some(Stray { at: slot as u64, why: Why::Unwritten })));
+        }
     }
 
     #[test]
-    fn one_flipped_bit_is_survived_and_two_in_both_slots_are_damage() {
+    fn one_flipped_bit_is_survived_and_named_and_two_in_both_slots_are_damage() {
         let good = header(0).first();
         for at in 0..SLOT_LEN {
             let mut file = good.clone();
             file[at] ^= 0x10;
-            assert_eq!(read(&file), Head::Good(header(0)), "byte {at}");
+            assert_eq!(read(&file), Head::Good(header(0), Some(Stray { at: 0, why: Why::Damaged })), "byte {at}");
             file[SLOT_B + at] ^= 0x10;
-            assert_eq!(read(&file), Head::Damaged, "byte {at}");
+            assert_eq!(read(&file), Head::Damaged { unwritten: false }, "byte {at}");
         }
-        assert_eq!(read(&[]), Head::Damaged);
-        assert_eq!(read(&good[..SLOT_LEN - 1]), Head::Damaged);
+        assert_eq!(read(&[]), Head::Damaged { unwritten: true });
+        assert_eq!(read(&vec![0; DATA_START as usize]), Head::Damaged { unwritten: true });
+        assert_eq!(read(&good[..SLOT_LEN - 1]), Head::Damaged { unwritten: true });
+    }
+
+    #[test]
+    fn two_slots_of_one_serial_that_differ_are_not_both_right() {
+        let mut file = header(0).first();
+        let other = Header { wrapped: Wrapped { bytes: [6; WRAPPED_LEN], ..header(0).wrapped }, ..header(0) };
+        file[SLOT_B..][..SLOT_LEN].copy_from_slice(&other.encode());
+        assert_eq!(read(&file), Head::Good(header(0), Some(Stray { at: SLOT_B as u64, why: Why::Damaged })));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Where the messages of one block lie, and reading them.
 
 use crate::disk::{DiskFile, read_all};
-use crate::frame::{self, FRAME_HEAD, FRAME_OVERHEAD, MAX_SEALED, Piece};
-use crate::header::{self, DATA_START, Head};
-use crate::record::{self, Decoded, MESSAGE_FIXED, Manifest, Message, Record, message_size};
+use crate::frame::{self, FRAME_HEAD, FRAME_OVERHEAD, MAX_SEALED, Piece, Stretch};
+use crate::header::{self, DATA_START, Head, Stray};
+use crate::record::{self, Decoded, MESSAGE_FIXED, Manifest, Message, MessageView, Record, message_size};
 use crate::seal::{BlockSeal, Place, SealError, Vault};
 use crate::subjects::SubjectNo;
 use std::io;
@@ -39,6 +39,11 @@ impl Entry {
         (self.len & !HAS_HEADERS) as usize
     }
 
+    /// Where the frame begins and ends.
+    pub(crate) fn place(self) -> (u64, u64) {
+        (self.offset.into(), u64::from(self.offset) + self.frame_len() as u64)
+    }
+
     /// What the message counts for in the stream's bytes.
     pub(crate) fn size(self) -> u64 {
         let parts = self.frame_len().saturating_sub(FRAME_OVERHEAD + MESSAGE_FIXED);
@@ -51,6 +56,8 @@ pub(crate) struct BlockFile {
     pub file: Arc<dyn DiskFile>,
     pub seal: BlockSeal,
     pub header: header::Header,
+    /// The copy of the head that does not say the same.
+    pub stray: Option<Stray>,
     /// Part of the file that was read last, for reading on.
     window: Window,
 }
@@ -67,8 +74,10 @@ struct Window {
 #[derive(Debug)]
 pub(crate) enum BlockError {
     Io(io::Error),
-    /// Neither slot of the head is good.
-    NoHead,
+    /// Neither slot of the head is good. `unwritten`: none was ever written, as far as can be told.
+    NoHead {
+        unwritten: bool,
+    },
     /// Written by a newer release.
     Newer(u16),
     /// The head says another stream, store or generation.
@@ -78,28 +87,40 @@ pub(crate) enum BlockError {
 
 impl BlockFile {
     pub(crate) fn new(file: Arc<dyn DiskFile>, seal: BlockSeal, header: header::Header) -> BlockFile {
-        BlockFile { file, seal, header, window: Window::default() }
+        BlockFile { file, seal, header, stray: None, window: Window::default() }
     }
 
     pub(crate) fn open(file: Arc<dyn DiskFile>, vault: &Vault, place: Place) -> Result<BlockFile, BlockError> {
         let mut head = vec![0; DATA_START as usize];
         let read = file.read_at(0, &mut head).map_err(BlockError::Io)?;
-        let header = match header::read(&head[..read]) {
-            Head::Good(header) => header,
+        let (header, stray) = match header::read(&head[..read]) {
+            Head::Good(header, stray) => (header, stray),
             Head::Newer(version) => return Err(BlockError::Newer(version)),
-            Head::Damaged => return Err(BlockError::NoHead),
+            Head::Damaged { unwritten } => return Err(BlockError::NoHead { unwritten }),
         };
         if header.place != place {
             return Err(BlockError::Foreign);
         }
         let seal = vault.open_block(place, &header.wrapped).map_err(BlockError::Seal)?;
-        Ok(BlockFile::new(file, seal, header))
+        Ok(BlockFile { stray, ..BlockFile::new(file, seal, header) })
     }
 
     /// Reads one message. `None` means that what lies there is not this message: damage.
     pub(crate) fn load(&mut self, seq: u64, entry: Entry) -> io::Result<Option<Message>> {
-        let frame = self.frame(entry.offset.into(), entry.frame_len())?;
+        self.read_to_window(entry.offset.into(), entry.frame_len())?;
+        let frame = self.window.part(entry.offset.into(), entry.frame_len()).to_vec();
         Ok(self.opened(seq, entry, frame))
+    }
+
+    /// Reads one message and leaves its record in `plain`. `false` means that what lies there is not this message: damage.
+    pub(crate) fn load_into(&mut self, seq: u64, entry: Entry, plain: &mut Vec<u8>) -> io::Result<bool> {
+        let offset = u64::from(entry.offset);
+        self.read_to_window(offset, entry.frame_len())?;
+        let frame = self.window.part(offset, entry.frame_len());
+        let len = frame::sealed_len(frame, offset, self.seal.generation());
+        let sealed = len.and_then(|len| frame.get(FRAME_HEAD..FRAME_HEAD + len));
+        let opened = sealed.is_some_and(|sealed| self.seal.open_into(offset, sealed, plain).is_ok());
+        Ok(opened && MessageView::decode(plain).is_some_and(|message| message.seq == seq))
     }
 
     fn opened(&self, seq: u64, entry: Entry, mut frame: Vec<u8>) -> Option<Message> {
@@ -110,7 +131,8 @@ impl BlockFile {
         Message::from_record(frame, FRAME_HEAD, FRAME_HEAD + plain_len).filter(|message| message.seq() == seq)
     }
 
-    fn frame(&mut self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    /// Sees to it that the window holds this part of the file, as far as there is such a part.
+    fn read_to_window(&mut self, offset: u64, len: usize) -> io::Result<()> {
         let end = offset + len as u64;
         if !self.window.covers(offset, end) {
             let in_order = self.window.next == offset;
@@ -121,9 +143,7 @@ impl BlockFile {
             self.window.start = offset;
         }
         self.window.next = end;
-        let at = (offset - self.window.start) as usize;
-        let till = (at + len).min(self.window.bytes.len());
-        Ok(self.window.bytes.get(at..till).unwrap_or_default().to_vec())
+        Ok(())
     }
 
     /// Writes the header again, one slot after the other.
@@ -132,7 +152,17 @@ impl BlockFile {
             self.file.write_at(slot, &header.encode())?;
             self.file.sync()?;
         }
-        self.header = header;
+        (self.header, self.stray) = (header, None);
+        Ok(())
+    }
+
+    /// Makes the stray copy of the head say what the other says.
+    pub(crate) fn mend(&mut self) -> io::Result<()> {
+        if let Some(stray) = self.stray {
+            self.file.write_at(stray.at, &self.header.encode())?;
+            self.file.sync()?;
+            self.stray = None;
+        }
         Ok(())
     }
 
@@ -148,6 +178,12 @@ impl BlockFile {
 impl Window {
     fn covers(&self, from: u64, to: u64) -> bool {
         from >= self.start && to <= self.start + self.bytes.len() as u64
+    }
+
+    /// What it holds of a part of the file.
+    fn part(&self, offset: u64, len: usize) -> &[u8] {
+        let at = offset.checked_sub(self.start).map_or(usize::MAX, |at| at as usize);
+        self.bytes.get(at..at.saturating_add(len).min(self.bytes.len())).unwrap_or_default()
     }
 }
 
@@ -169,14 +205,33 @@ pub(crate) struct Found {
 pub(crate) enum Step {
     Message(Found),
     Delete(Vec<Range<u64>>),
-    Head { first: u64, last: u64 },
+    Head {
+        first: u64,
+        last: u64,
+    },
     Manifest(Manifest),
-    Replaced { old: Vec<u64>, new: record::BlockFacts },
-    Compacted { old: Vec<u64> },
-    Put { key: Vec<u8>, value: Vec<u8> },
-    Remove { key: Vec<u8> },
+    Replaced {
+        old: Vec<u64>,
+        new: record::BlockFacts,
+    },
+    Compacted {
+        old: Vec<u64>,
+    },
+    Put {
+        key: Vec<u8>,
+        value: Vec<u8>,
+    },
+    Remove {
+        key: Vec<u8>,
+    },
     Complete,
-    Damaged { from: u64, to: u64, certain: bool },
+    /// Nothing opens there. Not `certain`: the last write, cut off, would look the same.
+    Damaged {
+        from: u64,
+        to: u64,
+        records: u32,
+        certain: bool,
+    },
 }
 
 /// Everything a block holds.
@@ -186,18 +241,22 @@ pub(crate) struct Scanned {
     pub subjects: Vec<u8>,
     /// End of the last record that opened.
     pub end: u64,
+    /// Steps that are known to have been durable once.
+    durable: usize,
 }
 
 impl Scanned {
-    fn take(&mut self, piece: Piece<'_>) {
+    pub(crate) fn take(&mut self, piece: Piece<'_>) {
         match piece {
-            Piece::Damaged { from, to } => self.steps.push(Step::Damaged { from, to, certain: false }),
+            Piece::Damaged(Stretch { from, to, records, may_be_torn }) => {
+                self.steps.push(Step::Damaged { from, to, records, certain: !may_be_torn });
+            }
             Piece::Record { offset, end, body } => {
                 self.end = end;
                 match record::decode(body) {
                     Some(decoded) => self.record(offset, end, decoded),
                     // It opened, so it is ours, and yet we do not understand it: a later minor format, or a bug. Never guess.
-                    None => self.steps.push(Step::Damaged { from: offset, to: end, certain: true }),
+                    None => self.steps.push(Step::Damaged { from: offset, to: end, records: 1, certain: true }),
                 }
             }
         }
@@ -235,13 +294,20 @@ impl Scanned {
 
     /// What did not open before a record that was written after a sync was durable once: damage, not a torn write.
     fn everything_so_far_was_durable(&mut self) {
-        for step in self.steps.iter_mut().rev() {
-            match step {
-                Step::Damaged { certain: true, .. } => return,
-                Step::Damaged { certain, .. } => *certain = true,
-                _ => {}
+        for step in self.steps.iter_mut().skip(self.durable) {
+            if let Step::Damaged { certain, .. } = step {
+                *certain = true;
             }
         }
+        self.durable = self.steps.len();
+    }
+
+    /// Stretches in which nothing opens.
+    pub(crate) fn damaged(&self) -> impl Iterator<Item = Range<u64>> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Damaged { from, to, .. } => Some(*from..*to),
+            _ => None,
+        })
     }
 
     pub(crate) fn subject(&self, found: &Found) -> &[u8] {

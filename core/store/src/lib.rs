@@ -26,29 +26,37 @@
 //! # Ok::<(), StoreError>(())
 //! ```
 
+mod aside;
 mod bytes;
+mod chunks;
 mod deleted;
 mod disk;
 mod error;
 mod file;
 mod frame;
+mod fuzz;
 mod header;
 mod index;
 mod memory;
 mod meta;
+mod opening;
 mod record;
+mod remembered;
 mod root;
 mod seal;
 mod subjects;
+mod summary;
 mod tail;
 
 pub use disk::{Disk, DiskFile, Entropy};
 pub use error::{Damage, Finding, StoreError};
-pub use file::{FileSettings, FileStream, MAX_PART, MAX_PAYLOAD, Next, Opened, State, SyncMode};
+pub use file::{BlockInfo, FileSettings, FileStream, MAX_PART, MAX_PAYLOAD, Next, Opened, State, SyncMode};
+pub use fuzz::{fuzz_block, fuzz_record};
 pub use header::FORMAT_VERSION;
 pub use memory::{MemoryStream, memory_size};
 pub use meta::{MetaLog, MetaOpened};
-pub use record::{Draft, Message, message_size};
+pub use opening::{StoreOpened, open_store};
+pub use record::{Draft, Message, MessageView, message_size};
 pub use root::{Root, RootOpened, stream_dir};
 pub use seal::{Cipher, KeyId, SealError, Sealing, StoreId, StreamId, Vault};
 pub use subjects::SubjectTotals;

@@ -1,8 +1,9 @@
 //! A stream in memory: the same questions and answers as a stream on disk, durable never, readable at once.
 
+use crate::chunks::{Chunks, Spot};
 use crate::error::StoreError;
 use crate::file::{MAX_PART, MAX_PAYLOAD, Next, State};
-use crate::record::{Draft, Message};
+use crate::record::{Draft, Message, MessageView};
 use crate::subjects::{SubjectTotals, Subjects, matches};
 use moment::Timestamp;
 use std::collections::VecDeque;
@@ -16,11 +17,29 @@ pub const fn memory_size(subject: usize, headers: usize, payload: usize) -> u64 
     (subject + headers + payload + MEMORY_OVERHEAD) as u64
 }
 
+/// A message: subject, headers and payload in one piece, and where the first two end.
+struct Slot {
+    time: Timestamp,
+    spot: Spot,
+    subject: u16,
+    headers: u16,
+}
+
+impl Slot {
+    fn view<'a>(&self, seq: u64, chunks: &'a Chunks) -> MessageView<'a> {
+        let bytes = chunks.get(self.spot);
+        let (subject, rest) = bytes.split_at_checked(self.subject.into()).unwrap_or_default();
+        let (headers, payload) = rest.split_at_checked(self.headers.into()).unwrap_or_default();
+        MessageView { seq, time: self.time, subject, headers, payload }
+    }
+}
+
 /// A stream in memory.
 pub struct MemoryStream {
     /// One place for each sequence from `base` on; removed messages leave an empty one until they are the first.
-    slots: VecDeque<Option<Box<Message>>>,
+    slots: VecDeque<Option<Slot>>,
     base: u64,
+    chunks: Chunks,
     subjects: Subjects,
     state: State,
 }
@@ -30,7 +49,13 @@ impl MemoryStream {
     pub fn new(first_seq: u64, seed: u64) -> MemoryStream {
         let first_seq = first_seq.max(1);
         let state = State { first_seq, last_seq: first_seq - 1, ..State::default() };
-        MemoryStream { slots: VecDeque::new(), base: first_seq, subjects: Subjects::new(seed), state }
+        MemoryStream {
+            slots: VecDeque::new(),
+            base: first_seq,
+            chunks: Chunks::default(),
+            subjects: Subjects::new(seed),
+            state,
+        }
     }
 
     /// What the stream holds.
@@ -51,7 +76,10 @@ impl MemoryStream {
         }
         let seq = self.state.last_seq + 1;
         let size = size_of(draft.subject, draft.headers, draft.payload);
-        self.slots.push_back(Some(Box::new(Message::in_memory(seq, draft))));
+        let length = |part: &[u8]| u16::try_from(part.len()).expect("checked above");
+        let (subject, headers) = (length(draft.subject), length(draft.headers));
+        let spot = self.chunks.put(seq, &[draft.subject, draft.headers, draft.payload]);
+        self.slots.push_back(Some(Slot { time: draft.time, spot, subject, headers }));
         self.subjects.add(draft.subject, seq, u32::try_from(size).unwrap_or(u32::MAX));
         self.state.last_seq = seq;
         self.state.last_time = draft.time;
@@ -60,22 +88,37 @@ impl MemoryStream {
         Ok(seq)
     }
 
-    fn get(&self, seq: u64) -> Option<&Message> {
+    /// A message in its place.
+    pub fn look_at(&self, seq: u64) -> Option<MessageView<'_>> {
         let at = usize::try_from(seq.checked_sub(self.base)?).ok()?;
-        self.slots.get(at)?.as_deref()
+        Some(self.slots.get(at)?.as_ref()?.view(seq, &self.chunks))
     }
 
     /// Removes one message. Whether there was one.
     pub fn remove(&mut self, seq: u64) -> bool {
         let Some(at) = seq.checked_sub(self.base).and_then(|at| usize::try_from(at).ok()) else { return false };
-        let Some(message) = self.slots.get_mut(at).and_then(Option::take) else { return false };
-        if let Some(no) = self.subjects.find(message.subject()) {
+        let Some(slot) = self.slots.get_mut(at).and_then(Option::take) else { return false };
+        let message = slot.view(seq, &self.chunks);
+        if let Some(no) = self.subjects.find(message.subject) {
             self.subjects.remove(no, seq);
         }
         self.state.messages -= 1;
-        self.state.bytes -= size_of(message.subject(), message.headers(), message.payload());
+        self.state.bytes -= size_of(message.subject, message.headers, message.payload);
+        let neighbours = self.chunks.free(slot.spot);
+        neighbours.into_iter().for_each(|seq| self.move_out(seq, slot.spot));
         self.drop_empty_front();
         true
+    }
+
+    /// Puts a message elsewhere if it lies beside this spot.
+    fn move_out(&mut self, seq: u64, beside: Spot) {
+        let at = seq.checked_sub(self.base).and_then(|at| usize::try_from(at).ok());
+        let slot = at.and_then(|at| self.slots.get_mut(at)?.as_mut());
+        if let Some(slot) = slot.filter(|slot| Chunks::are_together(slot.spot, beside)) {
+            let bytes = self.chunks.get(slot.spot).to_vec();
+            let old = std::mem::replace(&mut slot.spot, self.chunks.put(seq, &[&bytes]));
+            self.chunks.free(old);
+        }
     }
 
     fn drop_empty_front(&mut self) {
@@ -127,27 +170,32 @@ impl MemoryStream {
 
     /// Reads a message.
     pub fn load(&self, seq: u64) -> Option<Message> {
-        self.get(seq).cloned()
+        self.look_at(seq).map(|message| Message::of(&message))
     }
 
     /// Whether there is a message with this sequence.
     pub fn is_live(&self, seq: u64) -> bool {
-        self.get(seq).is_some()
+        self.look_at(seq).is_some()
     }
 
     /// The next message from `from` on that one of the filters takes; without filters, the next.
     pub fn next(&self, filters: &[Filter], from: u64) -> Next {
-        let from_live = from.max(self.base);
-        let fits = |message: &&Message| filters.is_empty() || filters.iter().any(|f| matches(f, message.subject()));
-        match self.live_from(from_live).find(fits) {
-            Some(message) => Next::Message(message.clone()),
-            None => Next::NotBefore((self.state.last_seq + 1).max(from)),
+        match self.look(filters, from) {
+            Ok(message) => Next::Message(Message::of(&message)),
+            Err(seq) => Next::NotBefore(seq),
         }
     }
 
-    fn live_from(&self, from: u64) -> impl Iterator<Item = &Message> {
-        let skip = usize::try_from(from.saturating_sub(self.base)).unwrap_or(usize::MAX);
-        self.slots.range(skip.min(self.slots.len())..).flatten().map(|message| &**message)
+    /// The same, in its place; the sequence to go on with when there is none.
+    pub fn look(&self, filters: &[Filter], from: u64) -> Result<MessageView<'_>, u64> {
+        let found = self.live_from(from).find(|message| fits(filters, message));
+        found.ok_or_else(|| (self.state.last_seq + 1).max(from))
+    }
+
+    fn live_from(&self, from: u64) -> impl Iterator<Item = MessageView<'_>> {
+        let skip = usize::try_from(from.saturating_sub(self.base)).unwrap_or(usize::MAX).min(self.slots.len());
+        let numbered = (self.base + skip as u64..).zip(self.slots.range(skip..));
+        numbered.filter_map(|(seq, slot)| Some(slot.as_ref()?.view(seq, &self.chunks)))
     }
 
     /// Totals of one subject.
@@ -166,7 +214,7 @@ impl MemoryStream {
         if totals.first_is_exact {
             return Some(totals.first);
         }
-        let found = self.live_from(totals.first).find(|message| message.subject() == subject)?.seq();
+        let found = self.live_from(totals.first).find(|message| message.subject == subject)?.seq;
         if let Some(totals) = self.subjects.find(subject).and_then(|no| self.subjects.totals_mut(no)) {
             (totals.first, totals.first_is_exact) = (found, true);
         }
@@ -179,12 +227,15 @@ impl MemoryStream {
         if totals.last_is_exact {
             return Some(totals.last);
         }
-        let below = usize::try_from((totals.last + 1).saturating_sub(self.base)).ok()?.min(self.slots.len());
-        let found = self.slots.range(..below).rev().flatten().find(|message| message.subject() == subject)?.seq();
+        let found = (self.base..=totals.last).rev().find(|&seq| self.is_of(seq, subject))?;
         if let Some(totals) = self.subjects.find(subject).and_then(|no| self.subjects.totals_mut(no)) {
             (totals.last, totals.last_is_exact) = (found, true);
         }
         Some(found)
+    }
+
+    fn is_of(&self, seq: u64, subject: &[u8]) -> bool {
+        self.look_at(seq).is_some_and(|message| message.subject == subject)
     }
 
     /// How many live messages from `from` on one of the filters takes; without filters, all of them.
@@ -192,9 +243,7 @@ impl MemoryStream {
         if filters.is_empty() && from <= self.base {
             return self.state.messages;
         }
-        let live = self.live_from(from);
-        live.filter(|message| filters.is_empty() || filters.iter().any(|f| matches(f, message.subject()))).count()
-            as u64
+        self.live_from(from).filter(|message| fits(filters, message)).count() as u64
     }
 
     /// The first live sequence stored at or after a moment; one more than the last when there is none.
@@ -203,17 +252,21 @@ impl MemoryStream {
         while low < high {
             let middle = low + (high - low) / 2;
             match self.live_from(middle).next() {
-                Some(message) if message.seq() < high && message.time() < time => low = message.seq() + 1,
+                Some(message) if message.seq < high && message.time < time => low = message.seq + 1,
                 _ => high = middle,
             }
         }
-        self.live_from(low).next().map_or(self.state.last_seq + 1, Message::seq)
+        self.live_from(low).next().map_or(self.state.last_seq + 1, |message| message.seq)
     }
 
     /// Sequences between the first and the last message that are gone, at most `max` of them.
     pub fn deleted(&self, max: usize) -> Vec<u64> {
         (self.base..).zip(&self.slots).filter(|(_, slot)| slot.is_none()).map(|(seq, _)| seq).take(max).collect()
     }
+}
+
+fn fits(filters: &[Filter], message: &MessageView<'_>) -> bool {
+    filters.is_empty() || filters.iter().any(|filter| matches(filter, message.subject))
 }
 
 fn size_of(subject: &[u8], headers: &[u8], payload: &[u8]) -> u64 {

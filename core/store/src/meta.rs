@@ -2,17 +2,23 @@
 //!
 //! A change is a record; many changes share one write and one sync. A new block begins with everything that is live and a
 //! `Complete` record, and once it is durable the blocks before it go. The newest block with its `Complete` is where
-//! reading begins; what the blocks behind it say is added.
+//! reading begins; what the blocks behind it say is added: they were never durable as a whole.
+//!
+//! A block whose head does not open is kept aside, and so are damaged stretches of a block before it goes.
 
-use crate::disk::join;
+use crate::aside::{self, ASIDE};
+use crate::disk::{join, read_all};
 use crate::error::{Damage, Finding, StoreError};
 use crate::file::unusable;
-use crate::index::{BlockError, BlockFile, Scanned, Step};
+use crate::header::{SLOT_LEN, Why};
+use crate::index::{BlockError, BlockFile, MAX_BLOCK_FILE, Scanned, Step};
 use crate::record::Record;
-use crate::seal::{SealError, StreamId};
+use crate::seal::{SealError, StreamId, Vault};
 use crate::tail::{Context, SyncTicket, Tail, Unsynced, block_name, generation_of};
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// A block that has grown past this, and to twice what is live in it, is followed by a new one.
 const BLOCK_BYTES: u64 = 4 * 1024 * 1024;
@@ -27,14 +33,20 @@ pub struct MetaLog {
     unsynced: Unsynced,
     /// Older blocks; they go once the tail is durable.
     older: Vec<u64>,
+    /// Damaged stretches of those, to be copied aside before.
+    evidence: BTreeMap<u64, Vec<Range<u64>>>,
     next_generation: u64,
     poisoned: bool,
+    /// Whether some of it is not sealed by the present cipher and key.
+    needs_reseal: bool,
 }
 
 /// A metadata log that was opened, and what was found on the way.
 pub struct MetaOpened {
     /// The log.
     pub log: MetaLog,
+    /// Whether there was no file of it at all.
+    pub is_blank: bool,
     /// What was the matter.
     pub findings: Vec<Finding>,
 }
@@ -52,66 +64,123 @@ impl MetaLog {
             tail: None,
             unsynced: Unsynced::default(),
             older: Vec::new(),
+            evidence: BTreeMap::new(),
             next_generation: 1,
             poisoned: false,
+            needs_reseal: false,
         };
         let mut findings = Vec::new();
-        let scans = log.read_blocks(&mut findings)?;
+        let files = log.read_blocks(&mut findings)?;
+        let is_blank = files.is_empty();
+        let scans = log.settle(files, &mut findings)?;
         log.replay(&scans, &mut findings);
-        Ok(MetaOpened { log, findings })
+        Ok(MetaOpened { log, is_blank, findings })
     }
 
-    fn read_blocks(&mut self, findings: &mut Vec<Finding>) -> Result<BTreeMap<u64, Scanned>, StoreError> {
+    /// Reads all blocks. Changes nothing, so that a key that is missing touches nothing.
+    fn read_blocks(&mut self, findings: &mut Vec<Finding>) -> Result<BTreeMap<u64, File>, StoreError> {
         let names = self.context.disk.list(&self.dir).map_err(StoreError::disk("listing", &self.dir))?;
-        let mut scans = BTreeMap::new();
-        for name in names {
+        let mut files = BTreeMap::new();
+        for name in names.into_iter().filter(|name| name != ASIDE) {
             let Some(generation) = generation_of(&name) else {
                 findings.push(finding(name, Damage::Unknown, None));
                 continue;
             };
-            self.next_generation = self.next_generation.max(generation + 1);
-            self.older.push(generation);
-            match self.read_block(generation)? {
-                Ok(scanned) => {
-                    scans.insert(generation, scanned);
-                }
-                Err(what) => findings.push(finding(name, what, None)),
-            }
+            files.insert(generation, self.read_block(generation)?);
         }
-        Ok(scans)
+        Ok(files)
     }
 
-    fn read_block(&self, generation: u64) -> Result<Result<Scanned, Damage>, StoreError> {
+    fn read_block(&mut self, generation: u64) -> Result<File, StoreError> {
         let path = join(&self.dir, &block_name(generation));
         let file = self.context.disk.open(&path).map_err(StoreError::disk("opening", &path))?;
         let place = self.context.place(StreamId::METADATA, generation);
-        match BlockFile::open(file, &self.context.vault, place) {
-            Ok(block) => block.scan().map(Ok).map_err(StoreError::disk("reading", &path)),
-            Err(BlockError::NoHead) => Ok(Err(Damage::NoHead)),
-            Err(BlockError::Foreign | BlockError::Seal(SealError::Altered)) => Ok(Err(Damage::Foreign)),
+        match BlockFile::open(file.clone(), &self.context.vault, place) {
+            Ok(block) => {
+                let (wrapped, vault) = (block.header.wrapped, &self.context.vault);
+                self.needs_reseal |= wrapped.cipher != vault.cipher() || wrapped.key != vault.key_id();
+                let scanned = block.scan().map_err(StoreError::disk("reading", &path))?;
+                Ok(File::Good(Box::new(block), scanned))
+            }
+            Err(BlockError::NoHead { unwritten }) => {
+                let bytes = read_all(&*file, MAX_BLOCK_FILE).map_err(StoreError::disk("reading", &path))?;
+                Ok(File::NoHead { unwritten, is_blank: bytes.iter().all(|&byte| byte == 0) })
+            }
+            Err(BlockError::Foreign | BlockError::Seal(SealError::Altered)) => Ok(File::Foreign),
             Err(error) => Err(unusable(error, &path)),
         }
     }
 
+    /// Keeps aside what can not be used and must not be lost, and gives what the others say.
+    fn settle(
+        &mut self,
+        files: BTreeMap<u64, File>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<BTreeMap<u64, Scanned>, StoreError> {
+        self.next_generation = files.keys().next_back().map_or(1, |newest| newest + 1);
+        let newest =
+            files.iter().rev().find(|(_, file)| matches!(file, File::Good(..))).map_or(0, |(&newest, _)| newest);
+        let mut scans = BTreeMap::new();
+        for (generation, file) in files {
+            // A block begun later means that an earlier one was durable; behind the newest one may have been torn at birth.
+            let what = match file {
+                File::Good(block, scanned) => {
+                    self.mend_head(generation, *block, generation == newest, findings)?;
+                    let damaged: Vec<Range<u64>> = scanned.damaged().collect();
+                    if !damaged.is_empty() {
+                        self.evidence.insert(generation, damaged);
+                    }
+                    self.older.push(generation);
+                    scans.insert(generation, scanned);
+                    continue;
+                }
+                File::NoHead { is_blank: true, .. } if generation > newest => {
+                    self.older.push(generation);
+                    continue;
+                }
+                File::NoHead { unwritten: true, .. } if generation > newest => Damage::TornTail,
+                File::NoHead { .. } => Damage::NoHead,
+                File::Foreign => Damage::Foreign,
+            };
+            findings.push(finding(block_name(generation), what, None));
+            aside::keep_file(&*self.context.disk, &self.dir, &block_name(generation))?;
+        }
+        Ok(scans)
+    }
+
+    fn mend_head(
+        &self,
+        generation: u64,
+        mut block: BlockFile,
+        is_newest: bool,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), StoreError> {
+        let Some(stray) = block.stray else { return Ok(()) };
+        let name = block_name(generation);
+        block.mend().map_err(StoreError::disk("writing", &join(&self.dir, &name)))?;
+        if stray.why == Why::Damaged || stray.why == Why::Unwritten && !is_newest {
+            findings.push(finding(name, Damage::HalfHead, Some((stray.at, stray.at + SLOT_LEN as u64))));
+        }
+        Ok(())
+    }
+
     fn replay(&mut self, scans: &BTreeMap<u64, Scanned>, findings: &mut Vec<Finding>) {
-        let complete = |scanned: &Scanned| scanned.steps.iter().any(|step| matches!(step, Step::Complete));
-        let base = scans.iter().rev().find(|(_, scanned)| complete(scanned)).map_or(0, |(&generation, _)| generation);
-        let newest = scans.keys().next_back().copied();
+        let base =
+            scans.iter().rev().find(|(_, scanned)| is_complete(scanned)).map_or(0, |(&generation, _)| generation);
         for (&generation, scanned) in scans.range(base..) {
-            self.replay_block(generation, scanned, Some(generation) == newest, findings);
+            self.replay_block(generation, scanned, findings);
         }
     }
 
-    fn replay_block(&mut self, generation: u64, scanned: &Scanned, is_newest: bool, findings: &mut Vec<Finding>) {
+    fn replay_block(&mut self, generation: u64, scanned: &Scanned, findings: &mut Vec<Finding>) {
         let mut is_torn = false;
         for step in &scanned.steps {
             match step {
                 Step::Put { key, value } => self.remember(key, value),
                 Step::Remove { key } if !is_torn => self.forget(key),
-                Step::Damaged { from, to, certain } => {
-                    let torn = is_newest && !certain;
-                    is_torn |= torn;
-                    let what = if torn { Damage::TornTail } else { Damage::Altered };
+                Step::Damaged { from, to, certain, .. } => {
+                    is_torn |= !certain;
+                    let what = if *certain { Damage::Altered } else { Damage::TornTail };
                     findings.push(finding(block_name(generation), what, Some((*from, *to))));
                 }
                 _ => {}
@@ -211,12 +280,22 @@ impl MetaLog {
             tail.synced();
             for generation in std::mem::take(&mut self.older) {
                 // A file that stays is older than the base next time, and is tried again.
-                if self.context.disk.remove(&join(&self.dir, &block_name(generation))).is_err() {
+                if self.remove_file(generation).is_err() {
                     self.older.push(generation);
                 }
             }
         }
         Ok(())
+    }
+
+    fn remove_file(&mut self, generation: u64) -> Result<(), StoreError> {
+        let (disk, name) = (&*self.context.disk, block_name(generation));
+        if let Some(damaged) = self.evidence.get(&generation) {
+            aside::keep_stretches(disk, &self.dir, &name, damaged)?;
+            self.evidence.remove(&generation);
+        }
+        let path = join(&self.dir, &name);
+        disk.remove(&path).map_err(StoreError::disk("removing", &path))
     }
 
     /// Writes and syncs everything staged.
@@ -232,8 +311,42 @@ impl MetaLog {
         self.commit()?;
         self.older.extend(self.tail.take().map(|tail| tail.generation));
         self.ready_tail()?;
-        self.commit()
+        self.commit()?;
+        self.needs_reseal = false;
+        Ok(())
     }
+
+    /// The newest generation that was begun.
+    pub fn generation(&self) -> u64 {
+        self.next_generation - 1
+    }
+
+    /// Whether some of it is not sealed by the present cipher and key.
+    pub fn needs_reseal(&self) -> bool {
+        self.needs_reseal
+    }
+
+    /// Follows a change of keys: everything is sealed by them, at once.
+    pub fn adopt(&mut self, vault: Arc<Vault>) -> Result<(), StoreError> {
+        self.commit()?;
+        self.context.vault = vault;
+        self.reseal()
+    }
+}
+
+/// Whether a block stands for those before it: everything up to its `Complete` is there, or was once. Where some of that was never
+/// written the block was not durable, and those before it are still there.
+fn is_complete(scanned: &Scanned) -> bool {
+    let decisive =
+        scanned.steps.iter().find(|step| matches!(step, Step::Complete | Step::Damaged { certain: false, .. }));
+    matches!(decisive, Some(Step::Complete))
+}
+
+/// What a block file is.
+enum File {
+    Good(Box<BlockFile>, Scanned),
+    NoHead { unwritten: bool, is_blank: bool },
+    Foreign,
 }
 
 fn finding(file: String, what: Damage, bytes: Option<(u64, u64)>) -> Finding {

@@ -28,6 +28,8 @@ pub struct Message {
     subject: Range<usize>,
     headers: Range<usize>,
     payload: Range<usize>,
+    /// The payload is compressed. Nobody outside of this room sees it so.
+    is_packed: bool,
 }
 
 impl Message {
@@ -56,22 +58,55 @@ impl Message {
         message_size(self.subject.len(), self.headers.len(), self.payload.len())
     }
 
-    /// A message held in memory only.
-    pub(crate) fn in_memory(seq: u64, draft: &Draft<'_>) -> Message {
-        let bytes = [draft.subject, draft.headers, draft.payload].concat();
-        let (s, h) = (draft.subject.len(), draft.headers.len());
-        Message { seq, time: draft.time, subject: 0..s, headers: s..s + h, payload: s + h..bytes.len(), bytes }
+    /// A lent message, kept.
+    pub(crate) fn of(view: &MessageView<'_>) -> Message {
+        let bytes = [view.subject, view.headers, view.payload].concat();
+        let (s, h) = (view.subject.len(), view.headers.len());
+        Message {
+            seq: view.seq,
+            time: view.time,
+            subject: 0..s,
+            headers: s..s + h,
+            payload: s + h..bytes.len(),
+            bytes,
+            is_packed: false,
+        }
     }
 
     /// Takes an opened record over; its plain part is `bytes[start..end]`.
     pub(crate) fn from_record(mut bytes: Vec<u8>, start: usize, end: usize) -> Option<Message> {
         let view = MessageView::decode(bytes.get(start..end)?)?;
-        let (seq, time) = (view.seq, view.time);
+        let (seq, time, is_packed) = (view.seq, view.time, bytes.get(start + 1)? & PACKED != 0);
         let subject = start + MESSAGE_FIXED..start + MESSAGE_FIXED + view.subject.len();
         let headers = subject.end..subject.end + view.headers.len();
         let payload = headers.end..end;
         bytes.truncate(end);
-        Some(Message { seq, time, bytes, subject, headers, payload })
+        Some(Message { seq, time, bytes, subject, headers, payload, is_packed })
+    }
+
+    /// Whether the payload is as it lies in the file, compressed.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.is_packed
+    }
+
+    /// The message with its payload as it was published. `None`: what lies there is no compressed payload.
+    pub(crate) fn unpacked(self) -> Option<Message> {
+        if !self.is_packed {
+            return Some(self);
+        }
+        let (len, _) = minlz::s2::decode_len(self.payload()).ok()?;
+        if len > crate::file::MAX_PAYLOAD {
+            return None;
+        }
+        let at = self.subject.len() + self.headers.len();
+        let mut bytes = Vec::with_capacity(at + len);
+        bytes.extend_from_slice(self.subject());
+        bytes.extend_from_slice(self.headers());
+        bytes.resize(at + len, 0);
+        let written = minlz::s2::decode_into(bytes.get_mut(at..)?, self.payload()).ok()?;
+        let (subject, headers) = (0..self.subject.len(), self.subject.len()..at);
+        let message = Message { bytes, subject, headers, payload: at..at + len, is_packed: false, ..self };
+        (written == len).then_some(message)
     }
 }
 
@@ -103,6 +138,22 @@ pub const fn message_size(subject: usize, headers: usize, payload: usize) -> u64
 /// and not a torn write.
 pub(crate) const AFTER_SYNC: u8 = 1;
 
+/// Set on a message whose payload is compressed.
+pub(crate) const PACKED: u8 = 2;
+/// Payloads shorter than this are stored as they are.
+const PACKED_FROM: usize = 64;
+
+/// Whether the payload of a message record is compressed.
+pub(crate) fn is_packed(record: &[u8]) -> bool {
+    record.get(1).is_some_and(|flags| flags & PACKED != 0)
+}
+
+/// A payload, compressed. `None`: that would not make it shorter.
+pub(crate) fn packed(payload: &[u8]) -> Option<Vec<u8>> {
+    let is_worth_it = payload.len() >= PACKED_FROM;
+    is_worth_it.then(|| minlz::s2::encode(payload)).filter(|packed| packed.len() < payload.len())
+}
+
 const KIND_MESSAGE: u8 = 1;
 const KIND_DELETE: u8 = 2;
 const KIND_HEAD: u8 = 3;
@@ -116,18 +167,23 @@ const KIND_COMPLETE: u8 = 18;
 /// Bytes of a message record before the subject: kind, flags, sequence, time, two lengths.
 pub(crate) const MESSAGE_FIXED: usize = 2 + 8 + 8 + 2 + 2;
 
-/// A message record, in place.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct MessageView<'a> {
+/// A stored message in the place where it lies, lent by its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageView<'a> {
+    /// Its number in the stream.
     pub seq: u64,
+    /// When it was stored.
     pub time: Timestamp,
+    /// What it was published to.
     pub subject: &'a [u8],
+    /// The header block; empty without headers.
     pub headers: &'a [u8],
+    /// The body.
     pub payload: &'a [u8],
 }
 
 impl<'a> MessageView<'a> {
-    fn decode(body: &'a [u8]) -> Option<Self> {
+    pub(crate) fn decode(body: &'a [u8]) -> Option<Self> {
         let mut reader = Reader(body);
         if reader.u8()? != KIND_MESSAGE {
             return None;
@@ -332,7 +388,7 @@ fn put_ranges(out: &mut Vec<u8>, ranges: &[Range<u64>]) {
     }
 }
 
-fn block_facts(reader: &mut Reader<'_>) -> Option<BlockFacts> {
+pub(crate) fn block_facts(reader: &mut Reader<'_>) -> Option<BlockFacts> {
     Some(BlockFacts {
         generation: reader.varint()?,
         len: reader.varint()?,
@@ -343,7 +399,7 @@ fn block_facts(reader: &mut Reader<'_>) -> Option<BlockFacts> {
     })
 }
 
-fn put_block_facts(out: &mut Vec<u8>, facts: &BlockFacts) {
+pub(crate) fn put_block_facts(out: &mut Vec<u8>, facts: &BlockFacts) {
     [facts.generation, facts.len, facts.first, facts.last].into_iter().for_each(|number| put_varint(out, number));
     put_ranges(out, &facts.deleted);
     put_ranges(out, &facts.holes);

@@ -12,17 +12,17 @@ use crate::disk::{Disk, Entropy, join};
 use crate::error::StoreError;
 use crate::header::{self, DATA_START, FORMAT_VERSION, Head};
 use crate::seal::{KeyId, SealError, Sealing, StoreId, StreamId, Vault};
-use crate::tail::Context;
+use crate::tail::{Context, generation_of};
 use std::io;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
-const FILE: &str = "store";
+pub(crate) const FILE: &str = "store";
 const NEW_FILE: &str = "store.new";
 const MAGIC: &[u8; 8] = b"BLWKROOT";
 /// The second copy stands in another sector.
 const COPY_AT: usize = 4096;
-/// Keys that may seal parts of a store at once: the one before, the present one, and one more for a broken-off rotation.
+/// Marks of keys in an identity file. Each must be one of the two keys given, so there are never more than two.
 const MAX_KEYS: usize = 4;
 
 /// Directory of the metadata log.
@@ -76,35 +76,57 @@ impl Root {
             },
         };
         let vault = Vault::new(found.store, sealing).map_err(|_: SealError| StoreError::NoKey)?;
-        if let Some(&needed) = found.keys.iter().find(|&&key| !vault.knows(key)) {
-            return Err(StoreError::WrongKey { needed, path: FILE.to_owned() });
-        }
-        let context = Context { disk, vault: Arc::new(vault), entropy };
-        let mut root = Root { context, keys: found.keys };
+        let keys = needed_keys(&*disk, found.keys, &vault)?;
+        let mut root = Root { context: Context { disk, vault: Arc::new(vault), entropy }, keys };
         root.note_key(was_repaired || is_new)?;
         Ok(RootOpened { root, is_new, was_repaired })
     }
 
+    /// Seals what is written from now on by other keys or another cipher. What lies there stays as it is until it is sealed
+    /// anew. Streams and metadata follow by [`FileStream::adopt`](crate::FileStream::adopt) and
+    /// [`MetaLog::adopt`](crate::MetaLog::adopt).
+    ///
+    /// # Errors
+    /// Without a key that is needed, or when the disk refuses, nothing changes: the keys before stay in use, and they go on
+    /// opening everything.
+    pub fn rekey(&mut self, sealing: &Sealing) -> Result<(), StoreError> {
+        let vault = Vault::new(self.store(), sealing).map_err(|_: SealError| StoreError::NoKey)?;
+        if let Some(&needed) = self.keys.iter().find(|&&key| !vault.knows(key)) {
+            return Err(StoreError::WrongKey { needed, path: FILE.to_owned() });
+        }
+        // The identity file is durable before the new key seals anything.
+        let keys = with(&self.keys, vault.key_id());
+        if keys != self.keys {
+            self.write(&keys)?;
+        }
+        self.keys = keys;
+        self.context.vault = Arc::new(vault);
+        Ok(())
+    }
+
+    /// Marks of the keys that seal parts of the store.
+    pub fn keys(&self) -> &[KeyId] {
+        &self.keys
+    }
+
     /// Before the present key seals anything, the identity file says that it does.
     fn note_key(&mut self, write: bool) -> Result<(), StoreError> {
-        let key = self.context.vault.key_id();
-        let known = key == KeyId::default() || self.keys.contains(&key);
-        if !known {
-            self.keys.push(key);
-            self.keys.truncate(MAX_KEYS);
+        let keys = with(&self.keys, self.context.vault.key_id());
+        if write || keys != self.keys {
+            self.write(&keys)?;
         }
-        if write || !known { self.write() } else { Ok(()) }
+        self.keys = keys;
+        Ok(())
     }
 
     /// Everything is sealed by the present key: the others are not needed any more.
     pub fn only_present_key(&mut self) -> Result<(), StoreError> {
-        let key = self.context.vault.key_id();
-        let keys: Vec<KeyId> = (key != KeyId::default()).then_some(key).into_iter().collect();
-        if self.keys == keys {
-            return Ok(());
+        let keys = with(&[], self.context.vault.key_id());
+        if self.keys != keys {
+            self.write(&keys)?;
         }
         self.keys = keys;
-        self.write()
+        Ok(())
     }
 
     /// Whether parts of the store are still sealed by another key than the present one.
@@ -112,9 +134,9 @@ impl Root {
         self.keys.iter().any(|&key| key != self.context.vault.key_id())
     }
 
-    fn write(&self) -> Result<(), StoreError> {
+    fn write(&self, keys: &[KeyId]) -> Result<(), StoreError> {
         let disk = &self.context.disk;
-        let bytes = Identity { store: self.context.vault.store(), keys: self.keys.clone() }.encode();
+        let bytes = Identity { store: self.context.vault.store(), keys: keys.to_vec() }.encode();
         disk.create_dir("").map_err(StoreError::disk("making directory", ""))?;
         match disk.remove(NEW_FILE) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -151,10 +173,55 @@ impl Root {
         Ok(ids)
     }
 
+    /// Whether there is a block of any stream.
+    pub(crate) fn holds_messages(&self) -> Result<bool, StoreError> {
+        for id in self.stream_ids()? {
+            if self.has_blocks(id)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether there is a block of this stream: of one that was only just made there is none.
+    pub fn has_blocks(&self, id: StreamId) -> Result<bool, StoreError> {
+        let dir = stream_dir(id);
+        match self.context.disk.list(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            listed => {
+                let names = listed.map_err(StoreError::disk("listing", &dir))?;
+                Ok(names.iter().any(|name| generation_of(name).is_some()))
+            }
+        }
+    }
+
     /// Removes a stream's directory with everything in it. For a stream that was deleted, never for one that is unknown.
     pub fn remove_stream(&self, id: StreamId) -> Result<(), StoreError> {
         remove_tree(&*self.context.disk, &stream_dir(id), 2)?;
         self.context.disk.sync_dir(STREAMS_DIR).map_err(StoreError::disk("syncing directory", STREAMS_DIR))
+    }
+}
+
+/// The marks with one more, unless it is there or is the mark of no key.
+fn with(keys: &[KeyId], key: KeyId) -> Vec<KeyId> {
+    let new = (key != KeyId::default() && !keys.contains(&key)).then_some(key);
+    keys.iter().copied().chain(new).collect()
+}
+
+/// The keys an identity file names, without those that were not given and seal nothing: a change of keys names the new one
+/// before it is used, and may have been given up right there.
+fn needed_keys(disk: &dyn Disk, named: Vec<KeyId>, vault: &Vault) -> Result<Vec<KeyId>, StoreError> {
+    if named.iter().all(|&key| vault.knows(key)) {
+        return Ok(named);
+    }
+    let (known, mut unknown): (Vec<KeyId>, Vec<KeyId>) = named.into_iter().partition(|&key| vault.knows(key));
+    // A store without any block is the one of the key it was made with.
+    if let Some(identity) = identity_from_blocks(disk)? {
+        unknown.retain(|key| identity.keys.contains(key));
+    }
+    match unknown.first() {
+        Some(&needed) => Err(StoreError::WrongKey { needed, path: FILE.to_owned() }),
+        None => Ok(known),
     }
 }
 
@@ -219,7 +286,7 @@ fn block_header(disk: &dyn Disk, path: &str) -> Result<Option<header::Header>, S
     let mut head = vec![0; DATA_START as usize];
     let read = file.read_at(0, &mut head).map_err(StoreError::disk("reading", path))?;
     Ok(match header::read(&head[..read]) {
-        Head::Good(header) => Some(header),
+        Head::Good(header, _) => Some(header),
         _ => None,
     })
 }

@@ -12,14 +12,14 @@
 //! a 128-bit checksum over the same associated data in the place of the tag: it finds accidents, not adversaries.
 
 use crate::disk::Entropy;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aead::{Key, NONCE_LEN};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use secret::{Secret, Zeroizing};
 use std::fmt;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 /// Bytes that sealing adds to a record.
-pub(crate) const TAG_LEN: usize = 16;
+pub(crate) const TAG_LEN: usize = aead::TAG_LEN;
 const KEY_LEN: usize = 32;
 /// A wrapped block key: its nonce, the sealed key and the tag.
 pub(crate) const WRAPPED_LEN: usize = NONCE_LEN + KEY_LEN + TAG_LEN;
@@ -52,11 +52,11 @@ impl Cipher {
         Cipher::ALL.into_iter().find(|cipher| cipher.code() == code)
     }
 
-    fn algorithm(self) -> Option<&'static Algorithm> {
+    fn key(self, bytes: &[u8; KEY_LEN]) -> Option<Key> {
         match self {
             Cipher::None => None,
-            Cipher::ChaChaPoly => Some(&CHACHA20_POLY1305),
-            Cipher::Aes => Some(&AES_256_GCM),
+            Cipher::ChaChaPoly => Key::new(aead::Cipher::Chacha20Poly1305, bytes),
+            Cipher::Aes => Key::new(aead::Cipher::Aes256Gcm, bytes),
         }
     }
 }
@@ -121,11 +121,10 @@ impl Master {
         Master { prk, id }
     }
 
-    fn stream_key(&self, stream: StreamId, cipher: Cipher) -> Option<LessSafeKey> {
-        let algorithm = cipher.algorithm()?;
+    fn stream_key(&self, stream: StreamId, cipher: Cipher) -> Option<Key> {
         let key =
             expand::<KEY_LEN>(&self.prk, &[b"bulwark store: stream key", &stream.0.to_le_bytes(), &[cipher.code()]]);
-        UnboundKey::new(algorithm, &*key).ok().map(LessSafeKey::new)
+        cipher.key(&key)
     }
 }
 
@@ -266,29 +265,29 @@ impl Vault {
         }
         let master = self.current.as_ref().ok_or(SealError::NoKey)?;
         let wrapping = master.stream_key(seal.place.stream, cipher).ok_or(SealError::NoKey)?;
-        let (nonce, rest) = bytes.split_at_mut(NONCE_LEN);
-        entropy.fill(nonce);
+        let mut nonce = [0; NONCE_LEN];
+        entropy.fill(&mut nonce);
+        let (before, rest) = bytes.split_at_mut(NONCE_LEN);
         let (key, tag) = rest.split_at_mut(KEY_LEN);
+        before.copy_from_slice(&nonce);
         key.copy_from_slice(&*seal.key);
-        let nonce = Nonce::try_assume_unique_for_key(nonce).expect("nonce has its length");
-        let made = wrapping.seal_in_place_separate_tag(nonce, Aad::from(seal.place.bytes()), key);
-        tag.copy_from_slice(made.expect("32 bytes are within the bounds of the cipher").as_ref());
+        let made = wrapping.seal(nonce, &seal.place.bytes(), key);
+        tag.copy_from_slice(&made.expect("32 bytes are within the bounds of the cipher"));
         Ok(Wrapped { cipher, key: master.id, bytes })
     }
 
     /// Opens the key of a block.
     pub(crate) fn open_block(&self, place: Place, wrapped: &Wrapped) -> Result<BlockSeal, SealError> {
-        let mut bytes = Zeroizing::new(wrapped.bytes);
         if wrapped.cipher == Cipher::None {
             return Ok(BlockSeal::new(Cipher::None, place, Zeroizing::new([0; KEY_LEN])));
         }
         let master = self.master(wrapped.key).ok_or(SealError::UnknownKey(wrapped.key))?;
         let wrapping = master.stream_key(place.stream, wrapped.cipher).ok_or(SealError::NoKey)?;
-        let (nonce, sealed) = bytes.split_at_mut(NONCE_LEN);
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError::Altered)?;
-        let opened = wrapping.open_in_place(nonce, Aad::from(place.bytes()), sealed).map_err(|_| SealError::Altered)?;
-        let mut key = Zeroizing::new([0; KEY_LEN]);
-        key.copy_from_slice(opened);
+        let (nonce, rest) = wrapped.bytes.split_first_chunk().ok_or(SealError::Altered)?;
+        let (sealed, tag) = rest.split_first_chunk::<KEY_LEN>().ok_or(SealError::Altered)?;
+        let tag = tag.first_chunk().ok_or(SealError::Altered)?;
+        let mut key = Zeroizing::new(*sealed);
+        wrapping.open_in_place(*nonce, &place.bytes(), &mut *key, tag).map_err(|_| SealError::Altered)?;
         Ok(BlockSeal::new(wrapped.cipher, place, key))
     }
 }
@@ -299,7 +298,7 @@ pub(crate) struct BlockSeal {
     place: Place,
     /// Kept to be wrapped again when the server key changes.
     key: Zeroizing<[u8; KEY_LEN]>,
-    aead: Option<LessSafeKey>,
+    aead: Option<Key>,
 }
 
 /// The bytes do not open here: altered, torn, or moved from another place.
@@ -308,8 +307,7 @@ pub(crate) struct NotHere;
 
 impl BlockSeal {
     fn new(cipher: Cipher, place: Place, key: Zeroizing<[u8; KEY_LEN]>) -> BlockSeal {
-        let unbound = cipher.algorithm().map(|algorithm| UnboundKey::new(algorithm, &*key));
-        let aead = unbound.map(|key| LessSafeKey::new(key.expect("key has the length of the cipher")));
+        let aead = cipher.key(&key);
         BlockSeal { cipher, place, key, aead }
     }
 
@@ -323,8 +321,8 @@ impl BlockSeal {
         let body = &mut out[start..];
         match &self.aead {
             Some(aead) => {
-                let tag = aead.seal_in_place_separate_tag(nonce(offset), Aad::from(aad), body);
-                out.extend_from_slice(tag.expect("records are bounded far below the limit of the cipher").as_ref());
+                let tag = aead.seal(nonce(offset), &aad, body);
+                out.extend_from_slice(&tag.expect("records are bounded far below the limit of the cipher"));
             }
             None => {
                 let sum = checksum(&aad, body);
@@ -335,30 +333,23 @@ impl BlockSeal {
 
     /// Opens a sealed record in place and gives the plain part of it.
     pub(crate) fn open<'a>(&self, offset: u64, sealed: &'a mut [u8]) -> Result<&'a [u8], NotHere> {
-        let plain_len = sealed.len().checked_sub(TAG_LEN).ok_or(NotHere)?;
-        let aad = self.associated(offset, plain_len);
+        let (body, tag) = sealed.split_last_chunk_mut::<TAG_LEN>().ok_or(NotHere)?;
+        let aad = self.associated(offset, body.len());
         match &self.aead {
-            Some(aead) => {
-                aead.open_in_place(nonce(offset), Aad::from(aad), sealed).map(|plain| &*plain).map_err(|_| NotHere)
-            }
-            None => {
-                let (body, sum) = sealed.split_at(plain_len);
-                if checksum(&aad, body) == *sum { Ok(body) } else { Err(NotHere) }
-            }
+            Some(aead) => aead.open_in_place(nonce(offset), &aad, body, tag).map_err(|_| NotHere)?,
+            None if checksum(&aad, body) == *tag => {}
+            None => return Err(NotHere),
         }
+        Ok(body)
     }
 
     /// As [`BlockSeal::open`], leaving the sealed bytes alone: what does not open may hold another record.
     pub(crate) fn open_into(&self, offset: u64, sealed: &[u8], plain: &mut Vec<u8>) -> Result<(), NotHere> {
-        let plain_len = sealed.len().checked_sub(TAG_LEN).ok_or(NotHere)?;
-        let (body, tag) = sealed.split_at(plain_len);
-        let aad = self.associated(offset, plain_len);
+        let (body, tag) = sealed.split_last_chunk::<TAG_LEN>().ok_or(NotHere)?;
+        let aad = self.associated(offset, body.len());
         plain.clear();
         match &self.aead {
-            Some(aead) => {
-                plain.resize(plain_len, 0);
-                aead.open_separate_gather(nonce(offset), Aad::from(aad), body, tag, plain).map_err(|_| NotHere)
-            }
+            Some(aead) => aead.open(nonce(offset), &aad, body, tag, plain).map_err(|_| NotHere),
             None if checksum(&aad, body) == *tag => {
                 plain.extend_from_slice(body);
                 Ok(())
@@ -376,10 +367,10 @@ impl BlockSeal {
     }
 }
 
-fn nonce(offset: u64) -> Nonce {
+fn nonce(offset: u64) -> [u8; NONCE_LEN] {
     let mut bytes = [0; NONCE_LEN];
     bytes[..8].copy_from_slice(&offset.to_le_bytes());
-    Nonce::assume_unique_for_key(bytes)
+    bytes
 }
 
 fn checksum(aad: &[u8], body: &[u8]) -> [u8; TAG_LEN] {

@@ -60,6 +60,13 @@ impl Subjects {
         Subjects { hasher: FixedState::with_seed(seed), table: HashTable::new(), entries: Vec::new(), free: Vec::new() }
     }
 
+    /// Makes room for so many more.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.entries.reserve_exact(count);
+        let Subjects { hasher, table, entries, .. } = self;
+        table.reserve(count, |&no| hasher.hash_one(text_of(entries, no).expect("the table names live entries")));
+    }
+
     pub(crate) fn clear(&mut self) {
         self.table.clear();
         self.entries.clear();
@@ -115,6 +122,17 @@ impl Subjects {
             last_size: size,
             first_size: size,
         };
+        self.insert(text, totals)
+    }
+
+    /// Puts back a subject as it was when the stream was closed. One that is there stays as it is.
+    pub(crate) fn restore(&mut self, text: &[u8], totals: SubjectTotals) {
+        if totals.messages > 0 && self.find(text).is_none() {
+            self.insert(text, totals);
+        }
+    }
+
+    fn insert(&mut self, text: &[u8], totals: SubjectTotals) -> SubjectNo {
         let entry = Entry { text: text.into(), totals };
         let no = match self.free.pop() {
             Some(no) => {
@@ -158,6 +176,11 @@ impl Subjects {
             slot.remove();
         }
         self.free.push(no);
+    }
+
+    /// Every subject, in no particular order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&[u8], &SubjectTotals)> {
+        self.entries.iter().flatten().map(|entry| (&*entry.text, &entry.totals))
     }
 
     /// Every subject that matches, in no particular order.

@@ -9,7 +9,7 @@ use crate::error::StoreError;
 use crate::frame;
 use crate::header::Header;
 use crate::index::BlockFile;
-use crate::record::{self, AFTER_SYNC, Draft, Record};
+use crate::record::{self, AFTER_SYNC, Draft, PACKED, Record};
 use crate::seal::{BlockSeal, Place, StreamId, Vault};
 use std::io;
 use std::sync::Arc;
@@ -71,8 +71,9 @@ impl Tail {
         self.batch.len()
     }
 
-    pub(crate) fn message(&mut self, seq: u64, draft: &Draft<'_>) -> u64 {
-        let flags = self.take_flags();
+    /// A message; `is_packed` says that its payload is compressed already.
+    pub(crate) fn message(&mut self, seq: u64, draft: &Draft<'_>, is_packed: bool) -> u64 {
+        let flags = self.take_flags() | if is_packed { PACKED } else { 0 };
         self.append(|out| record::put_message(out, flags, seq, draft))
     }
 

@@ -60,3 +60,34 @@ pub(crate) fn overlaps(one: &[u8], other: &[u8]) -> bool {
         }
     }
 }
+
+/// The filter of all subjects that both match, if there is any.
+pub(crate) fn intersection(one: &[u8], other: &[u8]) -> Option<Vec<u8>> {
+    let mut both = Vec::with_capacity(one.len().max(other.len()));
+    let (mut ours, mut theirs) = (tokens(one), tokens(other));
+    loop {
+        let (our, their) = (ours.next(), theirs.next());
+        if let (None, None) = (our, their) {
+            return Some(both);
+        }
+        if !both.is_empty() {
+            both.push(b'.');
+        }
+        let (rest, token) = match (our, their) {
+            (Some(b">"), Some(token)) => (Some(&mut theirs), token),
+            (Some(token), Some(b">")) => (Some(&mut ours), token),
+            (Some(b"*"), Some(token)) | (Some(token), Some(b"*")) => (None, token),
+            (Some(our), Some(their)) if our == their => (None, our),
+            _ => return None,
+        };
+        both.extend_from_slice(token);
+        if let Some(rest) = rest {
+            // What `>` leaves open is as the other filter goes on.
+            for token in rest {
+                both.push(b'.');
+                both.extend_from_slice(token);
+            }
+            return Some(both);
+        }
+    }
+}

@@ -86,6 +86,11 @@ impl Filter {
     pub fn overlaps(&self, other: &Self) -> bool {
         algebra::overlaps(&self.0, &other.0)
     }
+
+    /// The filter of all subjects that both match. `None`: there is no such subject.
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
+        algebra::intersection(&self.0, &other.0).map(|both| Self(both.into()))
+    }
 }
 
 impl Borrow<[u8]> for Filter {

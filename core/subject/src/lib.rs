@@ -2,7 +2,7 @@
 //!
 //! This room decides which bytes are a subject or a filter, whether a filter matches a subject, covers another filter or
 //! overlaps it, how a subject is rewritten ([`transform`]), and it keeps things under filters so that all of those a
-//! subject reaches are found quickly ([`Sublist`]).
+//! subject reaches are found quickly ([`Sublist`]). It also reads the mark of replies that cross clusters ([`MappedReply`]).
 //!
 //! It does *not* know accounts, permissions, queue choice or the wire: who may use a subject is decided in `auth`, who
 //! receives a message in `interest`.
@@ -33,6 +33,7 @@
 mod algebra;
 mod filter;
 mod literal;
+mod mapped;
 mod queue;
 mod quoted;
 mod sublist;
@@ -40,6 +41,7 @@ pub mod transform;
 
 pub use filter::{Filter, MAX_FILTER_TOKENS};
 pub use literal::{MAX_SUBJECT_BYTES, Subject, SubjectError};
+pub use mapped::{MAPPED_HASH_LEN, MAPPED_PREFIX, MappedReply, OLD_MAPPED_HASH_LEN, OLD_MAPPED_PREFIX};
 pub use queue::{MAX_QUEUE_BYTES, Queue};
 pub use quoted::Quoted;
 pub use sublist::Sublist;

@@ -12,6 +12,8 @@ pub enum LinkError {
     Violation,
     /// Something came that may not come now.
     OutOfTurn,
+    /// Who came has found out that this is not who it looked for, and says so before it introduces itself.
+    TurnedAway,
     /// INFO or CONNECT cannot be read.
     Unreadable(String),
     /// A client has come to the port of routes.
@@ -100,7 +102,7 @@ impl LinkError {
     pub fn wire_text(&self) -> Option<String> {
         match self {
             Self::DuplicateRoute | Self::DuplicateServerName(_) | Self::Unreadable(_) => None,
-            Self::WrongDirection | Self::WrongPort | Self::OutOfTurn => None,
+            Self::WrongDirection | Self::WrongPort | Self::OutOfTurn | Self::TurnedAway => None,
             told => Some(told.to_string()),
         }
     }
@@ -109,6 +111,7 @@ impl LinkError {
     pub const fn close_reason(&self) -> CloseReason {
         match self {
             Self::Violation => CloseReason::AuthenticationFailure,
+            Self::TurnedAway => CloseReason::ClientClosed,
             Self::ClientOnRoutePort | Self::ClientOnLeafPort | Self::StrangerOnGatewayPort => {
                 CloseReason::IncorrectPort
             }
@@ -147,6 +150,7 @@ impl fmt::Display for LinkError {
         match self {
             Self::Violation => f.write_str("Authorization Violation"),
             Self::OutOfTurn => f.write_str("an operation out of turn"),
+            Self::TurnedAway => f.write_str("the far end wants no connection to this server"),
             Self::Unreadable(why) => f.write_str(why),
             Self::ClientOnRoutePort => f.write_str("attempted to connect to route port"),
             Self::ClientOnLeafPort => f.write_str("attempted to connect to leaf node port"),

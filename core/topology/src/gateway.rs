@@ -20,8 +20,9 @@ pub struct GatewayRules {
 }
 
 impl GatewayRules {
-    fn is_unwanted(&self, gateway: &str) -> bool {
-        self.reject_unknown && !self.known.iter().any(|known| known == gateway)
+    /// Whether there may be links to this cluster: it is another one, and not one that must be known and is not.
+    pub fn is_wanted(&self, gateway: &str) -> bool {
+        gateway != self.info.gateway && (!self.reject_unknown || self.known.iter().any(|known| known == gateway))
     }
 
     fn judge_name(&self, name: &str) -> Result<(), LinkError> {
@@ -66,6 +67,8 @@ enum Wait {
 #[derive(Debug)]
 pub struct GatewayHandshake {
     wanted: Option<String>,
+    /// What the far end called itself in CONNECT.
+    announced: String,
     connect: Option<Box<ServerConnect>>,
     wait: Wait,
 }
@@ -73,13 +76,18 @@ pub struct GatewayHandshake {
 impl GatewayHandshake {
     /// This end made the connection, to a server of the gateway `wanted`. It says nothing before it has heard INFO.
     pub fn outbound(wanted: String, connect: ServerConnect) -> Self {
-        Self { wanted: Some(wanted), connect: Some(Box::new(connect)), wait: Wait::RemoteInfo }
+        Self {
+            wanted: Some(wanted),
+            announced: String::new(),
+            connect: Some(Box::new(connect)),
+            wait: Wait::RemoteInfo,
+        }
     }
 
     /// The other end made the connection.
     pub fn inbound(rules: &GatewayRules, out: &mut Vec<GatewayEffect>) -> Self {
         out.push(GatewayEffect::SendInfo(Box::new(rules.info.clone())));
-        Self { wanted: None, connect: None, wait: Wait::Connect }
+        Self { wanted: None, announced: String::new(), connect: None, wait: Wait::Connect }
     }
 
     /// Whether an operation may come now.
@@ -89,6 +97,7 @@ impl GatewayHandshake {
     pub fn may_come(&self, op: &Op<'_>) -> Result<(), LinkError> {
         match (&self.wait, op) {
             (Wait::Connect, Op::Connect(_)) => Ok(()),
+            (Wait::Connect, Op::Err(_)) => Err(LinkError::TurnedAway),
             (Wait::Connect | Wait::Verdict, _) => Err(LinkError::Violation),
             (Wait::Closed, _) => Err(LinkError::OutOfTurn),
             (_, Op::Info(_) | Op::Ping | Op::Pong | Op::Ok | Op::Err(_)) => Ok(()),
@@ -101,6 +110,7 @@ impl GatewayHandshake {
         match self.take_connect(json, rules) {
             Ok(connect) => {
                 self.wait = Wait::Verdict;
+                self.announced.clone_from(&connect.gateway);
                 out.push(GatewayEffect::Authenticate(Box::new(connect)));
             }
             Err(error) => self.close(error, out),
@@ -115,7 +125,7 @@ impl GatewayHandshake {
         if connect.gateway.is_empty() {
             return Err(LinkError::StrangerOnGatewayPort);
         }
-        if rules.is_unwanted(&connect.gateway) {
+        if !rules.is_wanted(&connect.gateway) {
             return Err(LinkError::UnknownGateway { local: rules.info.gateway.clone() });
         }
         Ok(connect)
@@ -143,6 +153,10 @@ impl GatewayHandshake {
                 out.extend(self.connect.take().map(GatewayEffect::SendConnect));
                 out.push(GatewayEffect::SendInfo(Box::new(rules.info.clone())));
                 out.push(GatewayEffect::RegisterOutbound(Box::new(info)));
+            }
+            // It is the cluster as which it was let in.
+            (Wait::Info, None) if info.gateway != self.announced => {
+                return Err(LinkError::UnknownGateway { local: rules.info.gateway.clone() });
             }
             (Wait::Info, None) => {
                 rules.judge_name(&info.server_name)?;
@@ -205,8 +219,7 @@ pub enum GatewayNews {
 pub fn gateway_news(info: Info, name: &str, rules: &GatewayRules) -> Result<Option<GatewayNews>, LinkError> {
     if info.gateway != name {
         if info.gateway_cmd == GOSSIP && !info.gateway.is_empty() {
-            let wanted = !rules.is_unwanted(&info.gateway) && info.gateway != rules.info.gateway;
-            return Ok(wanted.then(|| GatewayNews::Gateway(Box::new(info))));
+            return Ok(rules.is_wanted(&info.gateway).then(|| GatewayNews::Gateway(Box::new(info))));
         }
         judge_gateway(&info, name, rules)?;
     }

@@ -1,14 +1,12 @@
 //! Short hashes by which servers and clusters name each other.
 
 use sha2::{Digest, Sha256};
+use subject::{MAPPED_HASH_LEN, OLD_MAPPED_HASH_LEN};
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Characters of a node's hash.
 pub const NODE_HASH_LEN: usize = 8;
-
-/// Characters of a hash in a reply that crosses clusters.
-pub const GATEWAY_HASH_LEN: usize = 6;
 
 /// A hash of printable characters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,12 +45,12 @@ impl<const N: usize> std::fmt::Debug for ShortHash<N> {
 pub type NodeHash = ShortHash<NODE_HASH_LEN>;
 
 /// The hash of a cluster's name or a server's id in mapped replies.
-pub type GatewayHash = ShortHash<GATEWAY_HASH_LEN>;
+pub type GatewayHash = ShortHash<MAPPED_HASH_LEN>;
 
 /// The hash old servers use for a cluster: the first four hex digits of its SHA-256.
-pub fn old_gateway_hash(cluster: &str) -> [u8; 4] {
+pub fn old_gateway_hash(cluster: &str) -> [u8; OLD_MAPPED_HASH_LEN] {
     let digest = Sha256::digest(cluster.as_bytes());
-    let mut hash = [b'0'; 4];
+    let mut hash = [b'0'; OLD_MAPPED_HASH_LEN];
     let hex = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     for (place, nibble) in hash.iter_mut().zip(hex) {
         *place = b"0123456789abcdef".get(usize::from(nibble)).copied().unwrap_or(b'0');

@@ -51,6 +51,12 @@ pub const fn may_forward_service_reply(from: Peer, to: Peer) -> bool {
     may_forward(from, to) || matches!((from, to), (Peer::Route, Peer::Leaf(LeafRole::Spoke)))
 }
 
+/// The same for an answer that was on its way back to this cluster, and has arrived: it is where its reply was made, so it
+/// goes on as if it were published here, wherever somebody waits for it.
+pub const fn may_forward_returned(_from: Peer, to: Peer) -> bool {
+    may_forward(Peer::Client, to)
+}
+
 /// Whether interest that came from one neighbour is told to another.
 ///
 /// Interest flows against the messages. A server tells its cluster and other clusters what its clients and its leaf

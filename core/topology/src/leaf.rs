@@ -8,7 +8,7 @@ use crate::compression::{Compression, Levels};
 use crate::connect::LeafConnect;
 use crate::error::LinkError;
 use crate::hop::LeafRole;
-use crate::info::Info;
+use crate::info::{Info, SubjectRules};
 use crate::retry::{LEAF_LOOP_DELAY, LEAF_SAME_CLUSTER_DELAY, LEAF_VERSION_DELAY};
 
 /// What this server is on its leaf connections.
@@ -71,6 +71,10 @@ pub struct LeafRegistration {
     pub protocol: i64,
     /// What was agreed.
     pub compression: Compression,
+    /// What the hub lets its leaf node take in.
+    pub import: Option<SubjectRules>,
+    /// What the hub lets its leaf node send.
+    pub export: Option<SubjectRules>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +117,8 @@ pub struct LeafRemote {
 #[derive(Debug)]
 pub struct LeafHandshake {
     remote: Option<Box<LeafRemote>>,
+    /// The client id and the nonce that an accepting end has told. Both stay the same.
+    told: (u64, String),
     /// The INFO that waits for TLS.
     held: Option<Box<Info>>,
     peer: Option<Box<LeafRegistration>>,
@@ -123,16 +129,18 @@ pub struct LeafHandshake {
 impl LeafHandshake {
     /// This end made the connection.
     pub fn solicit(remote: LeafRemote) -> Self {
-        Self { remote: Some(Box::new(remote)), held: None, peer: None, wait: Wait::Info, agreed: None }
+        let told = (0, String::new());
+        Self { remote: Some(Box::new(remote)), told, held: None, peer: None, wait: Wait::Info, agreed: None }
     }
 
     /// The other end made the connection. `client_id` and `nonce` go into the INFO.
     pub fn accept(client_id: u64, nonce: String, rules: &LeafRules, out: &mut Vec<LeafEffect>) -> Self {
         let compression = rules.compression.as_str().map(str::to_owned);
+        let told = (client_id, nonce.clone());
         let info = Info { client_id, nonce, compression, info_on_connect: true, ..rules.info.clone() };
         out.push(LeafEffect::SendInfo(Box::new(info)));
         let wait = Wait::Connect { may_settle: rules.compression.negotiates() };
-        Self { remote: None, held: None, peer: None, wait, agreed: None }
+        Self { remote: None, told, held: None, peer: None, wait, agreed: None }
     }
 
     /// Whether an operation may come now. An acceptor hears CONNECT first, or one INFO before it if compression is to
@@ -144,6 +152,7 @@ impl LeafHandshake {
         match (self.wait, op) {
             (Wait::Connect { .. }, Op::Connect(_)) => Ok(()),
             (Wait::Connect { may_settle: true }, Op::Info(_)) => Ok(()),
+            (Wait::Connect { .. }, Op::Err(_)) => Err(LinkError::TurnedAway),
             (Wait::Connect { .. } | Wait::Verdict, _) => Err(LinkError::Violation),
             (Wait::Closed, _) => Err(LinkError::OutOfTurn),
             (_, Op::Info(_) | Op::Ping | Op::Pong | Op::Ok | Op::Err(_)) => Ok(()),
@@ -183,7 +192,10 @@ impl LeafHandshake {
             // No other field of this INFO counts: not the nonce, not permissions, not an account.
             let compression = agreed.as_str().map(str::to_owned);
             out.push(LeafEffect::Compress(agreed));
-            out.push(LeafEffect::SendInfo(Box::new(Info { compression, info_on_connect: true, ..rules.info.clone() })));
+            // The far end may sign what it hears last.
+            let (client_id, nonce) = self.told.clone();
+            let info = Info { client_id, nonce, compression, info_on_connect: true, ..rules.info.clone() };
+            out.push(LeafEffect::SendInfo(Box::new(info)));
         }
         Ok(())
     }
@@ -212,7 +224,7 @@ impl LeafHandshake {
                 Ok(())
             }
             Wait::Answer if info.connect_info => {
-                self.register(info.remote_account, out);
+                self.register(info, out);
                 Ok(())
             }
             Wait::Answer => Ok(()),
@@ -271,16 +283,19 @@ impl LeafHandshake {
             deny_pub: Vec::new(),
             protocol: info.proto,
             compression: self.agreed.unwrap_or(Compression::NotSupported),
+            import: None,
+            export: None,
         }));
         self.wait = Wait::Answer;
         if !first.info_on_connect {
-            self.register(String::new(), out);
+            self.register(Info::default(), out);
         }
     }
 
-    fn register(&mut self, remote_account: String, out: &mut Vec<LeafEffect>) {
+    fn register(&mut self, answer: Info, out: &mut Vec<LeafEffect>) {
+        let Info { remote_account, import, export, .. } = answer;
         if let Some(peer) = self.peer.take() {
-            out.push(LeafEffect::Register(Box::new(LeafRegistration { remote_account, ..*peer })));
+            out.push(LeafEffect::Register(Box::new(LeafRegistration { remote_account, import, export, ..*peer })));
         }
         self.wait = Wait::Over;
     }
@@ -333,6 +348,8 @@ impl LeafHandshake {
             deny_pub: connect.deny_pub.clone(),
             protocol: connect.protocol,
             compression: self.agreed.unwrap_or(told),
+            import: None,
+            export: None,
         }
     }
 

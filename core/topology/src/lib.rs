@@ -51,13 +51,13 @@ pub use gateway_interest::{
     InboundInterest, InterestMode, MAX_NO_INTEREST, OutboundAccount, OutboundInterest, QueueName, Tell, Wanted,
 };
 pub use gossip::{Gossip, NewRoute, RouteKind};
-pub use hash::{GATEWAY_HASH_LEN, GatewayHash, NODE_HASH_LEN, NodeHash, ShortHash, old_gateway_hash};
-pub use hop::{LeafRole, Peer, may_advertise, may_forward, may_forward_service_reply};
+pub use hash::{GatewayHash, NODE_HASH_LEN, NodeHash, ShortHash, old_gateway_hash};
+pub use hop::{LeafRole, Peer, may_advertise, may_forward, may_forward_returned, may_forward_service_reply};
 pub use info::{Base64, Info, MAX_NAME_BYTES, MAX_URLS, SubjectRules};
 pub use leaf::{LeafEffect, LeafHandshake, LeafRegistration, LeafRemote, LeafRules, delay_after};
 pub use leaf_interest::{LOOP_DETECTION_PREFIX, LeafInterest, LeafTell, LocalInterest, is_loop};
 pub use pool::{MAX_POOL_SIZE, Placed, Pooling, Slots, pool_index};
-pub use reply::{MappedReply, ReplyMapper, ReplyRoute};
+pub use reply::{MAPPED_REPLIES, ReplyMapper, ReplyRoute, mapped_filters};
 pub use retry::{
     Attempts, LEAF_LOOP_DELAY, LEAF_SAME_CLUSTER_DELAY, LEAF_VERSION_DELAY, RETRY_DELAY, RETRY_DELAY_MAX, Retry,
     jittered,

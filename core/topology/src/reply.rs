@@ -3,29 +3,16 @@
 //! A request that leaves the cluster bears a reply of the form `_GR_.<cluster hash>.<server hash>.<reply>`, so that the
 //! answer is sent to this cluster even before it is known there that somebody listens.
 
-use crate::hash::{GATEWAY_HASH_LEN, GatewayHash, old_gateway_hash};
+use subject::{MAPPED_PREFIX, MappedReply, OLD_MAPPED_HASH_LEN, OLD_MAPPED_PREFIX};
 
-const PREFIX: &[u8] = b"_GR_.";
-const OLD_PREFIX: &[u8] = b"$GR.";
-const OLD_HASH_LEN: usize = 4;
+use crate::hash::{GatewayHash, old_gateway_hash};
 
 /// What this server puts before replies, and recognises.
 #[derive(Clone, Debug)]
 pub struct ReplyMapper {
     cluster: GatewayHash,
     server: GatewayHash,
-    old_cluster: [u8; OLD_HASH_LEN],
-}
-
-/// A mapped reply, taken apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MappedReply<'a> {
-    /// The hash of the cluster it belongs to.
-    pub cluster: &'a [u8],
-    /// The hash of the server; old servers leave it out.
-    pub server: Option<&'a [u8]>,
-    /// The reply itself.
-    pub reply: &'a [u8],
+    old_cluster: [u8; OLD_MAPPED_HASH_LEN],
 }
 
 /// What to do with a message to a mapped reply.
@@ -44,6 +31,15 @@ pub enum ReplyRoute<'a> {
     },
 }
 
+/// What all mapped replies of a cluster begin with, in the new form and in the old one, as filters.
+pub fn mapped_filters(cluster: &str) -> [String; 2] {
+    let old = old_gateway_hash(cluster);
+    [format!("_GR_.{}.>", GatewayHash::of(cluster)), format!("$GR.{}.>", String::from_utf8_lossy(&old))]
+}
+
+/// What a hub asks its leaf nodes for where its cluster has gateways: answers on their way back.
+pub const MAPPED_REPLIES: [&[u8]; 2] = [b"_GR_.>", b"$GR.*.>"];
+
 impl ReplyMapper {
     /// For a server of a cluster.
     pub fn new(cluster: &str, server_id: &str) -> Self {
@@ -57,10 +53,10 @@ impl ReplyMapper {
     /// Appends the mapped form of a reply; `old` is for peers that do not know the new one.
     pub fn map(&self, out: &mut Vec<u8>, reply: &[u8], old: bool) {
         if old {
-            out.extend_from_slice(OLD_PREFIX);
+            out.extend_from_slice(OLD_MAPPED_PREFIX);
             out.extend_from_slice(&self.old_cluster);
         } else {
-            out.extend_from_slice(PREFIX);
+            out.extend_from_slice(MAPPED_PREFIX);
             out.extend_from_slice(self.cluster.as_bytes());
             out.push(b'.');
             out.extend_from_slice(self.server.as_bytes());
@@ -83,23 +79,4 @@ impl ReplyMapper {
             _ => ReplyRoute::Here(mapped.reply),
         }
     }
-}
-
-impl<'a> MappedReply<'a> {
-    /// Takes a subject apart if it is a mapped reply.
-    pub fn parse(subject: &'a [u8]) -> Option<Self> {
-        if let Some(rest) = subject.strip_prefix(PREFIX) {
-            let (cluster, rest) = hash_and_rest(rest, GATEWAY_HASH_LEN)?;
-            let (server, reply) = hash_and_rest(rest, GATEWAY_HASH_LEN)?;
-            return (!reply.is_empty()).then_some(Self { cluster, server: Some(server), reply });
-        }
-        let (cluster, reply) = hash_and_rest(subject.strip_prefix(OLD_PREFIX)?, OLD_HASH_LEN)?;
-        (!reply.is_empty()).then_some(Self { cluster, server: None, reply })
-    }
-}
-
-/// A hash, the dot after it, and what follows.
-fn hash_and_rest(bytes: &[u8], length: usize) -> Option<(&[u8], &[u8])> {
-    let (hash, rest) = bytes.split_at_checked(length)?;
-    Some((hash, rest.strip_prefix(b".")?))
 }

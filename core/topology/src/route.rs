@@ -168,6 +168,7 @@ impl RouteHandshake {
     pub fn may_come(&self, op: &Op<'_>) -> Result<(), LinkError> {
         match (self.wait, op) {
             (Wait::Connect, Op::Connect(_)) => Ok(()),
+            (Wait::Connect, Op::Err(_)) => Err(LinkError::TurnedAway),
             (Wait::Connect | Wait::Verdict, _) => Err(LinkError::Violation),
             (Wait::Closed, _) => Err(LinkError::OutOfTurn),
             (_, Op::Info(_) | Op::Ping | Op::Pong | Op::Ok | Op::Err(_)) => Ok(()),

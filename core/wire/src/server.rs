@@ -93,6 +93,14 @@ impl<'a> Queues<'a> {
         self.iter().next().is_none()
     }
 
+    /// The first group is named again at the end: the message is for groups alone, as others have it by another way. Servers
+    /// that do not know this take it for one name.
+    pub fn is_for_groups_alone(self) -> bool {
+        let mut names = self.iter();
+        let first = names.next();
+        first.is_some() && names.last() == first
+    }
+
     /// Whether the group is named.
     pub fn contains(self, name: &[u8]) -> bool {
         self.iter().any(|queue| queue == name)

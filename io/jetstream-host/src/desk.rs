@@ -1,14 +1,17 @@
 //! The host's loop without its thread: take, decide, make durable, send.
 
-use crate::inlet::Message;
-use crate::shelf::{Shelf, Shelving};
+use crate::inlet::Arrival;
+use crate::ledger::{Bounds, Ledger};
+use crate::opening::open_shelves;
+use crate::shelf::{Shelf, Shelving, half_gone};
+use crate::upkeep::Upkeep;
 use crate::{Port, Report};
-use jetstream::{After, Effect, Interest, KeptStream, Now, Outbox, Outgoing, Settings, Tenant};
+use jetstream::{After, Door, Effect, Interest, KeptStream, Log as _, Now, Outbox, Settings, Tenant};
 use moment::Instant;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Disk, Entropy, FileSettings, MetaLog, Root, Sealing, StoreError, StreamId, SyncMode, SyncTicket};
+use store::{Disk, Entropy, FileSettings, MetaLog, Root, Sealing, StoreError, StreamId, SyncTicket};
 use subject::Filter;
 
 /// Consumer states that nobody waits for are kept this often.
@@ -16,6 +19,8 @@ const KEEP_STATES_EVERY: Duration = Duration::from_millis(250);
 /// After a failure the store is opened again: first after this, then ever later.
 const REOPEN_FIRST: Duration = Duration::from_secs(1);
 const REOPEN_MAX: Duration = Duration::from_secs(30);
+/// Between two rounds of syncs there is at least this: a thread with nothing to do rests.
+const SYNC_EVERY_MIN: Duration = Duration::from_millis(10);
 /// Syncs that run at the same time.
 const PARALLEL_SYNCS: usize = 8;
 
@@ -28,12 +33,14 @@ pub struct DeskSettings {
     pub files: FileSettings,
     /// How often written bytes become durable, when not at once.
     pub sync_every: Duration,
+    /// How much there may be.
+    pub bounds: Bounds,
 }
 
 impl Default for DeskSettings {
     fn default() -> Self {
         let (sealing, files) = (Sealing::default(), FileSettings::default());
-        DeskSettings { sealing, files, sync_every: Duration::from_secs(120) }
+        DeskSettings { sealing, files, sync_every: Duration::from_secs(120), bounds: Bounds::default() }
     }
 }
 
@@ -44,20 +51,24 @@ pub type AccountSettings = Settings;
 pub struct Desk {
     disk: Arc<dyn Disk>,
     entropy: Arc<dyn Entropy>,
-    settings: DeskSettings,
-    root: Root,
-    shelving: Shelving,
-    tenants: BTreeMap<Arc<str>, Tenant<Shelving>>,
+    pub(crate) settings: DeskSettings,
+    pub(crate) root: Root,
+    pub(crate) shelving: Shelving,
+    pub(crate) tenants: BTreeMap<Arc<str>, Tenant<Shelving>>,
     accounts: BTreeMap<Arc<str>, Settings>,
-    port: Arc<dyn Port>,
+    pub(crate) port: Arc<dyn Port>,
     keep_states_at: Instant,
     sync_at: Instant,
-    failed: Option<Failed>,
+    pub(crate) failed: Option<Failed>,
     has_more: bool,
+    /// Which of memory and files were full when it was last looked.
+    was_full: [bool; 2],
+    pub(crate) upkeep: Upkeep,
+    outboxes: Outboxes,
 }
 
 /// The store failed; it is opened again at a moment.
-struct Failed {
+pub(crate) struct Failed {
     reopen_at: Instant,
     wait: Duration,
 }
@@ -94,7 +105,7 @@ impl Desk {
         port: Arc<dyn Port>,
         now: Now,
     ) -> Result<Opened, StoreError> {
-        let (root, shelving, is_new) = open_store(&disk, &entropy, &settings, &*port)?;
+        let (root, shelving, is_new) = open_shelves(&disk, &entropy, &settings, &*port)?;
         let mut desk = Desk {
             disk,
             entropy,
@@ -108,9 +119,13 @@ impl Desk {
             sync_at: now.tick,
             failed: None,
             has_more: false,
+            was_full: [false; 2],
+            upkeep: Upkeep::new(now),
+            outboxes: Outboxes::default(),
         };
         desk.finish_removals()?;
         let streams = desk.restore(accounts, now)?;
+        desk.plan_resealing(now);
         Ok(Opened { desk, is_new, streams })
     }
 
@@ -162,18 +177,28 @@ impl Desk {
                 self.port.report(Report::Finding(finding.to_string()));
             }
             let interest = InAccount { port: &*self.port, account: &account };
-            let mut around =
-                jetstream::Surroundings { shelves: &mut self.shelving, now, interest: &interest, out: &mut out };
-            if let Err(error) = tenant.restore(kept, log, &mut around) {
-                self.port.report(Report::Finding(error.0));
+            let mut around = jetstream::Surroundings {
+                shelves: &mut self.shelving,
+                now,
+                interest: &interest,
+                out: &mut out,
+                asker: None,
+            };
+            let (stream, consumers) = (kept.config.name.clone(), kept.consumers.len());
+            let messages = log.state().messages;
+            match tenant.restore(kept, log, &mut around) {
+                Ok(()) => {
+                    self.port.report(Report::Restored { account: account.to_string(), stream, messages, consumers })
+                }
+                Err(error) => self.port.report(Report::Finding(error.0)),
             }
         }
-        for filter in listened(&settings) {
-            self.port.listen(&account, &filter);
+        for (door, filter) in listened(&settings) {
+            self.port.listen(&account, door, &filter);
         }
         self.tenants.insert(account.clone(), tenant);
         self.accounts.insert(account.clone(), settings);
-        self.perform(&account, out.take(), &Outcome::default());
+        self.perform(&account, &mut out, &Outcome::default());
         Ok(())
     }
 
@@ -187,42 +212,79 @@ impl Desk {
         let (kept, _) = KeptStream::read_all(self.shelving.meta.range(&[]));
         let streams = kept.into_iter().filter(|(account, _)| *account == settings.account).map(|(_, stream)| stream);
         let streams = streams.collect();
-        self.add_tenant(settings, streams, now)
+        self.add_tenant(settings, streams, now)?;
+        self.plan_resealing(now);
+        Ok(())
+    }
+
+    /// Takes an account away: nobody is heard in it any more. Its streams stay on the disk and come back with it.
+    pub fn remove_account(&mut self, account: &str, now: Now) {
+        self.keep_states_at = now.tick;
+        self.keep_states(now);
+        // A failure keeps the desk from answering anybody, so nothing more is to be said here.
+        let _ = self.commit(now);
+        self.unlisten(account);
+        for stream in self.tenants.remove(account).iter_mut().flat_map(Tenant::streams_mut) {
+            // One that fails is opened by reading its blocks.
+            let _ = stream.log.close();
+        }
+        self.accounts.remove(account);
     }
 
     /// Takes messages, and does everything that follows from them and from the time.
-    pub fn round(&mut self, messages: &[Message], now: Now) {
+    pub fn round<'a>(&mut self, arrivals: impl IntoIterator<Item = Arrival<'a>>, now: Now) {
         self.reopen_if_due(now);
-        let mut outboxes: BTreeMap<Arc<str>, Outbox> = BTreeMap::new();
-        for message in messages {
-            self.receive(message, now, &mut outboxes);
-        }
+        let mut outboxes = std::mem::take(&mut self.outboxes);
+        self.receive(arrivals, now, &mut outboxes);
         self.tick(now, &mut outboxes);
         self.keep_states(now);
         let outcome = self.commit(now);
-        self.perform_all(outboxes, &outcome);
-        self.deliver(now);
+        self.perform_all(&mut outboxes, &outcome);
+        self.deliver(now, &mut outboxes);
+        self.outboxes = outboxes;
         self.sync_now_and_then(now);
         self.remove_discarded(&outcome);
-        self.report_damage();
+        self.keep_up(now);
+        self.settle();
+        self.report_room();
     }
 
-    fn receive(&mut self, message: &Message, now: Now, outboxes: &mut BTreeMap<Arc<str>, Outbox>) {
-        let Some(tenant) = self.tenants.get_mut(message.account()) else { return };
-        let interest = InAccount { port: &*self.port, account: message.account() };
-        let out = outboxes.entry(message.account().clone()).or_default();
-        let mut around = jetstream::Surroundings { shelves: &mut self.shelving, now, interest: &interest, out };
-        tenant.receive(&message.incoming(), &mut around);
+    fn report_room(&mut self) {
+        for on_disk in [false, true] {
+            let is_full = self.shelving.ledger.room(on_disk) < 0;
+            if is_full && !self.was_full[usize::from(on_disk)] {
+                self.port.report(Report::OutOfRoom { on_disk });
+            }
+            self.was_full[usize::from(on_disk)] = is_full;
+        }
     }
 
-    fn tick(&mut self, now: Now, outboxes: &mut BTreeMap<Arc<str>, Outbox>) {
+    /// Takes messages. Those of one account usually come one after the other, and then it is looked up once.
+    fn receive<'a>(&mut self, arrivals: impl IntoIterator<Item = Arrival<'a>>, now: Now, outboxes: &mut Outboxes) {
+        let mut arrivals = arrivals.into_iter().peekable();
+        while let Some(first) = arrivals.next() {
+            let account = first.account;
+            let Some(tenant) = self.tenants.get_mut(account) else { continue };
+            let (interest, out) = (InAccount { port: &*self.port, account }, outboxes.of(account));
+            let mut next = Some(first);
+            while let Some(Arrival { door, message, asker, .. }) = next {
+                let (shelves, out) = (&mut self.shelving, &mut *out);
+                let mut around = jetstream::Surroundings { shelves, now, interest: &interest, out, asker };
+                tenant.receive(door, &message, &mut around);
+                next = arrivals.next_if(|next| Arc::ptr_eq(next.account, account));
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Now, outboxes: &mut Outboxes) {
         for (account, tenant) in &mut self.tenants {
             if tenant.deadline().is_none_or(|at| at > now.tick) {
                 continue;
             }
             let interest = InAccount { port: &*self.port, account };
-            let out = outboxes.entry(account.clone()).or_default();
-            let mut around = jetstream::Surroundings { shelves: &mut self.shelving, now, interest: &interest, out };
+            let out = outboxes.of(account);
+            let mut around =
+                jetstream::Surroundings { shelves: &mut self.shelving, now, interest: &interest, out, asker: None };
             tenant.tick(&mut around);
         }
     }
@@ -242,7 +304,7 @@ impl Desk {
     fn commit(&mut self, now: Now) -> Outcome {
         let mut outcome = Outcome::default();
         let mut due: Vec<(Due<'_>, Option<SyncTicket>)> = Vec::new();
-        for tenant in self.tenants.values_mut() {
+        for tenant in self.tenants.values_mut().filter(|tenant| tenant.is_awake()) {
             for stream in tenant.streams_mut().filter(|stream| stream.log.is_dirty()) {
                 match stream.log.flush() {
                     Ok(ticket) => due.push((Due::Log(stream.id, &mut stream.log), ticket)),
@@ -272,7 +334,7 @@ impl Desk {
         outcome
     }
 
-    fn note_failure(&mut self, why: String, now: Now) {
+    pub(crate) fn note_failure(&mut self, why: String, now: Now) {
         if self.failed.is_none() {
             self.port.report(Report::StoreFailed(why));
             self.failed = Some(Failed { reopen_at: now.tick + REOPEN_FIRST, wait: REOPEN_FIRST });
@@ -287,56 +349,51 @@ impl Desk {
         }
         failed.wait = (failed.wait * 2).min(REOPEN_MAX);
         failed.reopen_at = now.tick + failed.wait;
-        let Ok((root, shelving, _)) = open_store(&self.disk, &self.entropy, &self.settings, &*self.port) else {
+        let Ok((root, shelving, _)) = open_shelves(&self.disk, &self.entropy, &self.settings, &*self.port) else {
             return;
         };
         let accounts: Vec<Settings> = self.accounts.values().cloned().collect();
-        self.unlisten_all();
+        self.tenants.keys().for_each(|account| self.unlisten(account));
         self.root = root;
         self.shelving = shelving;
         self.tenants.clear();
         if self.restore(accounts, now).is_ok() {
             self.failed = None;
+            self.plan_resealing(now);
             self.port.report(Report::StoreRecovered);
         }
     }
 
-    fn unlisten_all(&self) {
-        for (account, tenant) in &self.tenants {
-            for stream in tenant.streams() {
-                for text in &stream.config.subjects {
-                    if let Ok(filter) = Filter::parse(text.as_bytes()) {
-                        self.port.unlisten(account, &filter);
-                    }
-                }
+    fn unlisten(&self, account: &str) {
+        let streams = self.tenants.get(account).into_iter().flat_map(Tenant::streams);
+        for text in streams.flat_map(|stream| &stream.config.subjects) {
+            if let Ok(filter) = Filter::parse(text.as_bytes()) {
+                self.port.unlisten(account, Door::Streams, &filter);
             }
-            for filter in self.accounts.get(account).map(listened).unwrap_or_default() {
-                self.port.unlisten(account, &filter);
-            }
+        }
+        for (door, filter) in self.accounts.get(account).map(listened).unwrap_or_default() {
+            self.port.unlisten(account, door, &filter);
         }
     }
 
     /// Lets consumers deliver what became readable.
-    fn deliver(&mut self, now: Now) {
+    fn deliver(&mut self, now: Now, outboxes: &mut Outboxes) {
         self.has_more = false;
-        let mut outboxes = BTreeMap::new();
-        for (account, tenant) in &mut self.tenants {
+        for (account, tenant) in self.tenants.iter_mut().filter(|(_, tenant)| tenant.is_awake()) {
             let interest = InAccount { port: &*self.port, account };
-            let mut out = Outbox::default();
-            let mut around =
-                jetstream::Surroundings { shelves: &mut self.shelving, now, interest: &interest, out: &mut out };
+            let (shelves, out) = (&mut self.shelving, outboxes.of(account));
+            let mut around = jetstream::Surroundings { shelves, now, interest: &interest, out, asker: None };
             self.has_more |= tenant.deliver(&mut around);
-            outboxes.insert(account.clone(), out);
         }
         // Nothing in here waits for anything but what was committed just now.
         self.perform_all(outboxes, &Outcome::default());
     }
 
     fn sync_now_and_then(&mut self, now: Now) {
-        if self.settings.files.sync == SyncMode::Always || now.tick < self.sync_at {
+        if now.tick < self.sync_at {
             return;
         }
-        self.sync_at = now.tick + self.settings.sync_every;
+        self.sync_at = now.tick + self.settings.sync_every.max(SYNC_EVERY_MIN);
         let outcome = self.sync_all();
         if let Some(why) = outcome.why {
             self.note_failure(why, now);
@@ -369,38 +426,43 @@ impl Desk {
     }
 
     fn finish_removals(&mut self) -> Result<(), StoreError> {
-        for id in self.shelving.half_gone() {
+        for id in half_gone(&self.shelving.meta) {
             self.root.remove_stream(StreamId(id))?;
             self.shelving.forget_gone(id)?;
         }
         self.shelving.meta.commit()
     }
 
-    fn report_damage(&mut self) {
-        for tenant in self.tenants.values_mut() {
+    /// Reports damage found on the way, and lets accounts rest that have nothing more to do.
+    fn settle(&mut self) {
+        for tenant in self.tenants.values_mut().filter(|tenant| tenant.is_awake()) {
             for finding in tenant.streams_mut().flat_map(|stream| stream.log.take_findings()) {
                 self.port.report(Report::Finding(finding.to_string()));
             }
-        }
-    }
-
-    fn perform_all(&self, outboxes: BTreeMap<Arc<str>, Outbox>, outcome: &Outcome) {
-        for (account, mut out) in outboxes {
-            self.perform(&account, out.take(), outcome);
-        }
-    }
-
-    fn perform(&self, account: &str, effects: Vec<Effect>, outcome: &Outcome) {
-        let mut sends = Vec::new();
-        for effect in effects {
-            match effect {
-                Effect::Send(outgoing) => sends.extend(outcome.permits(outgoing)),
-                Effect::Listen(filter) => self.port.listen(account, &filter),
-                Effect::Unlisten(filter) => self.port.unlisten(account, &filter),
+            if !tenant.streams_mut().any(|stream| stream.log.is_dirty()) {
+                tenant.rest();
             }
         }
-        if !sends.is_empty() {
-            self.port.publish(account, sends);
+    }
+
+    fn perform_all(&self, outboxes: &mut Outboxes, outcome: &Outcome) {
+        for (account, out) in &mut outboxes.by_account {
+            self.perform(account, out, outcome);
+        }
+        outboxes.put_away();
+    }
+
+    fn perform(&self, account: &str, out: &mut Outbox, outcome: &Outcome) {
+        for effect in out.take_effects() {
+            match effect {
+                Effect::Listen(filter) => self.port.listen(account, Door::Streams, &filter),
+                Effect::Unlisten(filter) => self.port.unlisten(account, Door::Streams, &filter),
+                Effect::Await(awaited) => self.port.await_interest(account, awaited),
+                Effect::Forget(awaited) => self.port.no_longer_awaits(account, &awaited),
+            }
+        }
+        if out.has_messages() {
+            self.port.publish(account, &mut out.messages(|after| outcome.holds(after)));
         }
     }
 
@@ -411,22 +473,39 @@ impl Desk {
         }
         let tenants = self.tenants.values().filter_map(Tenant::deadline);
         let unkept = self.tenants.values().any(Tenant::has_unkept_states).then_some(self.keep_states_at);
-        let lazy = (self.settings.files.sync == SyncMode::Lazy).then_some(self.sync_at);
+        let lazy = Some(self.sync_at);
         let reopen = self.failed.as_ref().map(|failed| failed.reopen_at);
-        let next = tenants.chain(unkept).chain(lazy).chain(reopen).min();
+        let upkeep = self.failed.is_none().then(|| self.upkeep.due());
+        let next = tenants.chain(unkept).chain(lazy).chain(reopen).chain(upkeep).min();
         next.map_or(KEEP_STATES_EVERY * 4, |at| at.since(now.tick))
     }
 
     /// Everything is kept and synced: before the process ends.
     pub fn close(&mut self, now: Now) -> Result<(), StoreError> {
+        self.tenants.values_mut().for_each(Tenant::wake);
         self.keep_states_at = now.tick;
         self.keep_states(now);
         let committed = self.commit(now);
         let synced = self.sync_all();
         match committed.failed.is_empty() && !committed.meta_failed && synced.failed.is_empty() {
-            true => Ok(()),
+            true => self.tenants.values_mut().flat_map(Tenant::streams_mut).try_for_each(|stream| stream.log.close()),
             false => Err(StoreError::Poisoned),
         }
+    }
+
+    /// What all streams weigh.
+    pub fn ledger(&self) -> &Ledger {
+        &self.shelving.ledger
+    }
+
+    /// Bytes that streams in files, or in memory, may grow to as far as they say so.
+    pub fn reserved(&self, on_disk: bool) -> u64 {
+        self.shelving.reserved(on_disk)
+    }
+
+    /// The accounts that have streams here, or may have.
+    pub fn tenants(&self) -> impl Iterator<Item = (&Arc<str>, &Tenant<Shelving>)> {
+        self.tenants.iter()
     }
 
     /// The streams of an account, to look at.
@@ -454,18 +533,41 @@ impl Outcome {
         self.why.get_or_insert_with(|| error.to_string());
     }
 
-    /// What may leave of a message: itself, or what is said instead.
-    fn permits(&self, outgoing: Outgoing) -> Option<Outgoing> {
-        let has_failed = match outgoing.after {
-            After::Nothing => false,
-            After::Log(id) => self.failed.contains(&id),
-            After::Metadata => self.meta_failed,
-        };
-        if !has_failed {
-            return Some(outgoing);
+    /// Whether what waited for this may leave.
+    fn holds(&self, after: After) -> bool {
+        match after {
+            After::Nothing => true,
+            After::Log(id) => !self.failed.contains(&id),
+            After::Metadata => !self.meta_failed,
         }
-        let payload = outgoing.else_say?;
-        Some(Outgoing { payload, headers: Vec::new(), reply: None, subject: None, else_say: None, ..outgoing })
+    }
+}
+
+/// What the accounts want done in a round.
+#[derive(Default)]
+struct Outboxes {
+    by_account: BTreeMap<Arc<str>, Outbox>,
+    /// Empty ones, to be used again.
+    spare: Vec<Outbox>,
+}
+
+/// Empty outboxes that are kept.
+const SPARE_OUTBOXES: usize = 4;
+
+impl Outboxes {
+    fn of(&mut self, account: &Arc<str>) -> &mut Outbox {
+        let spare = &mut self.spare;
+        self.by_account.entry(account.clone()).or_insert_with(|| spare.pop().unwrap_or_default())
+    }
+
+    /// Everything in them was done.
+    fn put_away(&mut self) {
+        while let Some((_, mut out)) = self.by_account.pop_first() {
+            out.clear();
+            if self.spare.len() < SPARE_OUTBOXES {
+                self.spare.push(out);
+            }
+        }
     }
 }
 
@@ -492,29 +594,16 @@ fn run_all(tickets: Vec<Option<&SyncTicket>>) -> Vec<std::io::Result<()>> {
     })
 }
 
-fn open_store(
-    disk: &Arc<dyn Disk>,
-    entropy: &Arc<dyn Entropy>,
-    settings: &DeskSettings,
-    port: &dyn Port,
-) -> Result<(Root, Shelving, bool), StoreError> {
-    let opened = Root::open(disk.clone(), entropy.clone(), &settings.sealing)?;
-    if opened.was_repaired {
-        port.report(Report::Finding(
-            "the identity file of the store was lost and was made again from its blocks".into(),
-        ));
-    }
-    let meta = MetaLog::open(opened.root.context(), "meta")?;
-    meta.findings.iter().for_each(|finding| port.report(Report::Finding(finding.to_string())));
-    let shelving = Shelving::new(opened.root.context(), meta.log, settings.files);
-    Ok((opened.root, shelving, opened.is_new))
-}
-
 /// What the host listens to in every account.
-fn listened(settings: &Settings) -> Vec<Filter> {
-    let mut texts = vec!["$JS.API.>".to_owned(), "$JS.ACK.>".to_owned(), "$JS.FC.>".to_owned()];
+fn listened(settings: &Settings) -> Vec<(Door, Filter)> {
+    let mut all = vec![
+        (Door::Requests, "$JS.API.>".to_owned()),
+        (Door::Answers, "$JS.ACK.>".to_owned()),
+        (Door::Answers, "$JS.FC.>".to_owned()),
+        (Door::Answers, "$JS.SNAPSHOT.>".to_owned()),
+    ];
     if !settings.domain.is_empty() {
-        texts.push(format!("$JS.{}.API.>", settings.domain));
+        all.push((Door::Requests, format!("$JS.{}.API.>", settings.domain)));
     }
-    texts.iter().filter_map(|text| Filter::parse(text.as_bytes()).ok()).collect()
+    all.iter().filter_map(|(door, text)| Some((*door, Filter::parse(text.as_bytes()).ok()?))).collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::Port;
 use crate::desk::{Desk, DeskSettings};
-use crate::inlet::Inlet;
+use crate::inlet::{Batch, Inlet};
 use jetstream::{Now, Settings};
 use moment::{Instant, Timestamp};
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,9 @@ use store::{Disk, Entropy, StoreError};
 
 /// Messages taken in one round.
 const ROUND: usize = 8192;
+
+/// Who asks the thread something waits this long at most.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// The time, as an argument.
 pub trait Clock: Send + Sync {
@@ -51,17 +54,17 @@ pub struct Host {
 }
 
 impl Host {
-    /// Opens the store and begins to work. An error says why the store can not be opened, and nothing was touched.
+    /// Opens the store and begins to work on what is handed into the inlet. An error says why the store can not be opened, and nothing was touched.
     pub fn start(
         disk: Arc<dyn Disk>,
         entropy: Arc<dyn Entropy>,
         settings: DeskSettings,
         accounts: Vec<Settings>,
-        port: Arc<dyn Port>,
+        (port, inlet): (Arc<dyn Port>, Inlet),
         clock: Arc<dyn Clock>,
     ) -> Result<Host, StoreError> {
         let opened = Desk::open(disk, entropy, settings, accounts, port, clock.now())?;
-        let (inlet, changes) = (Inlet::default(), Arc::<Mutex<Vec<Change>>>::default());
+        let changes = Arc::<Mutex<Vec<Change>>>::default();
         let (for_thread, its_changes) = (inlet.clone(), changes.clone());
         let desk = opened.desk;
         let run = move || run(desk, &for_thread, &its_changes, &*clock);
@@ -94,6 +97,16 @@ impl Host {
         }));
     }
 
+    /// Asks the thread something and waits for what it says; `None` if it says nothing for long.
+    pub fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Desk, Now) -> T + Send + 'static) -> Option<T> {
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        self.change(Box::new(move |desk, now| {
+            // Whoever asked may have gone.
+            let _ = answer.send(question(desk, now));
+        }));
+        answered.recv_timeout(ANSWER_WITHIN).ok()
+    }
+
     fn change(&self, change: Change) {
         self.changes.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(change);
         self.inlet.poke();
@@ -122,17 +135,24 @@ impl Drop for Host {
 }
 
 fn run(mut desk: Desk, inlet: &Inlet, changes: &Mutex<Vec<Change>>, clock: &dyn Clock) -> Result<(), StoreError> {
-    let mut rest = Duration::ZERO;
+    let (mut rest, mut batch) = (Duration::ZERO, Batch::default());
     loop {
-        let arrived = inlet.wait(rest, ROUND);
-        let now = clock.now();
-        for change in std::mem::take(&mut *changes.lock().unwrap_or_else(|poisoned| poisoned.into_inner())) {
-            change(&mut desk, now);
+        let is_closed = inlet.wait(rest, &mut batch);
+        make(changes, &mut desk, clock);
+        for from in (0..batch.len().max(1)).step_by(ROUND) {
+            desk.round(batch.part(from, ROUND), clock.now());
         }
-        desk.round(&arrived.messages, now);
-        if arrived.is_closed {
+        if is_closed {
+            // Nothing comes in any more; who still waits for an answer hears that there is none.
+            changes.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
             return desk.close(clock.now());
         }
         rest = desk.rest(clock.now());
+    }
+}
+
+fn make(changes: &Mutex<Vec<Change>>, desk: &mut Desk, clock: &dyn Clock) {
+    for change in std::mem::take(&mut *changes.lock().unwrap_or_else(|poisoned| poisoned.into_inner())) {
+        change(desk, clock.now());
     }
 }

@@ -5,14 +5,14 @@
 //! The host and the broker know each other by two small things, and by nothing else:
 //!
 //! * **in**: [`Inlet::deliver`]. The broker calls it, from any of its workers, for each authorized message that matches a
-//!   filter the host listens to: account, subject, reply, headers, payload. It copies the message onto a bounded queue and
-//!   never blocks; a full queue is an error the broker may turn into an answer.
+//!   filter the host listens to: account, the door it listens by, the message. It is copied to the end of a bounded buffer
+//!   and nobody waits; a full queue is an error the broker may turn into an answer.
 //! * **out**: the trait [`Port`], which the broker implements. The host listens to filters in an account
 //!   ([`Port::listen`]), asks whether anybody would receive a subject ([`Port::is_wanted`]), and publishes as the server
 //!   itself ([`Port::publish`]). A message has a subject it is *routed* by and, where that differs, a subject its
 //!   receivers *see*: a consumer delivers to an inbox, and the client sees the subject the message was stored under.
 //!
-//! From the moment an account is added the host listens in it to `$JS.API.>`, `$JS.ACK.>` and `$JS.FC.>`, and to the
+//! From the moment an account is added the host listens in it to `$JS.API.>`, `$JS.ACK.>`, `$JS.FC.>` and `$JS.SNAPSHOT.>`, and to the
 //! subjects of its streams as they come and go. With a domain it listens to `$JS.<domain>.API.>` as well.
 //!
 //! # What runs where
@@ -26,25 +26,40 @@
 mod desk;
 mod host;
 mod inlet;
+mod ledger;
+mod opening;
 mod shelf;
+mod upkeep;
 
 pub use desk::{AccountSettings, Desk, DeskSettings, Opened};
 pub use host::{Clock, Host, RealClock};
-pub use inlet::{Full, Inlet, MAX_QUEUED_BYTES, MAX_QUEUED_MESSAGES, Message};
-pub use jetstream::Outgoing;
+pub use inlet::{Arrival, Batch, Full, Inlet, InletLimits};
+pub use jetstream::{Asker, Awaited, BatchLimits, Door, Incoming, OpenBatches, Outgoing};
+pub use ledger::{Bounds, Ledger};
+pub use shelf::{Shelf, Shelving, half_gone};
 
 use subject::Filter;
 
 /// What the host needs of the broker.
 pub trait Port: Send + Sync {
-    /// Publishes in an account, as the server itself, in this order.
-    fn publish(&self, account: &str, messages: Vec<Outgoing>);
+    /// Publishes in an account, as the server itself, in this order. Messages are lent: copy what outlives the call.
+    fn publish<'a>(&self, account: &str, messages: &mut dyn Iterator<Item = Outgoing<'a>>);
     /// Whether anybody would receive a message of this subject.
     fn is_wanted(&self, account: &str, subject: &[u8]) -> bool;
-    /// Messages that match are delivered to the inlet from now on.
-    fn listen(&self, account: &str, filter: &Filter);
+    /// Messages that match are delivered to the inlet from now on, by this door.
+    fn listen(&self, account: &str, door: Door, filter: &Filter);
     /// No longer.
-    fn unlisten(&self, account: &str, filter: &Filter);
+    fn unlisten(&self, account: &str, door: Door, filter: &Filter);
+    /// As soon as anybody would receive a message of the subject, the name of who waits is delivered to the inlet, once, by
+    /// [`Door::Interest`]. It is asked for again after that. A port that can not tell leaves it to the host to look every
+    /// second.
+    fn await_interest(&self, account: &str, awaited: Awaited) {
+        let _ = (account, awaited);
+    }
+    /// No longer.
+    fn no_longer_awaits(&self, account: &str, awaited: &Awaited) {
+        let _ = (account, awaited);
+    }
     /// The operator should know.
     fn report(&self, report: Report);
 }
@@ -52,8 +67,24 @@ pub trait Port: Send + Sync {
 /// Something the operator should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
+    /// A stream is back after a start.
+    Restored {
+        /// Whose it is.
+        account: String,
+        /// Its name.
+        stream: String,
+        /// Its messages.
+        messages: u64,
+        /// Its consumers.
+        consumers: usize,
+    },
     /// What recovery or a read found wrong.
     Finding(String),
+    /// All accounts together store more than the server may; nothing is stored until something goes.
+    OutOfRoom {
+        /// In files, or in memory.
+        on_disk: bool,
+    },
     /// The disk fails; nothing is acknowledged until it works again.
     StoreFailed(String),
     /// It works again.
@@ -64,5 +95,10 @@ pub enum Report {
         done: u64,
         /// Blocks in all.
         all: u64,
+    },
+    /// Everything is sealed by the present key and cipher; the previous key is not needed any more.
+    Resealed {
+        /// Blocks that were sealed anew.
+        blocks: u64,
     },
 }

@@ -1,11 +1,14 @@
 //! The store as the streams see it.
 
-use api::{StorageKind, StreamConfig};
-use jetstream::{Draft, Found, Log, LogError, LogState, Shelves, Stored};
+use crate::ledger::{Bounds, Ledger, signed};
+use api::{Compression, PersistMode, StorageKind, StreamConfig};
+use jetstream::{Draft, Found, Log, LogError, LogState, Shelves, Stored, View};
 use moment::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use store::{
-    Context, FileSettings, FileStream, Finding, MemoryStream, MetaLog, Next, StoreError, StreamId, SubjectTotals,
-    SyncTicket, memory_size, message_size, stream_dir,
+    Context, FileSettings, FileStream, Finding, MemoryStream, MessageView, MetaLog, Next, StoreError, StreamId,
+    SubjectTotals, SyncMode, SyncTicket, Vault, memory_size, message_size, stream_dir,
 };
 use subject::Filter;
 
@@ -14,8 +17,15 @@ const NEXT_ID: &[u8] = b"n";
 /// Streams that are gone from the metadata while their files may still be there.
 const GONE: u8 = b'g';
 
-/// The log of one stream.
-pub enum Shelf {
+/// The log of one stream, with what it weighs in the account of everything.
+pub struct Shelf {
+    kept: Kept,
+    ledger: Arc<Ledger>,
+    counted: u64,
+}
+
+/// Where the messages are.
+enum Kept {
     /// On disk.
     File(Box<FileStream>),
     /// In memory.
@@ -58,45 +68,107 @@ fn found(next: Next) -> Found<Held> {
     }
 }
 
+fn view(message: MessageView<'_>) -> View<'_> {
+    let MessageView { seq, time, subject, headers, payload } = message;
+    View { seq, time, subject, headers, payload }
+}
+
 impl Shelf {
     /// Whether something waits for a commit.
     pub fn is_dirty(&self) -> bool {
-        match self {
-            Shelf::File(file) => file.is_dirty(),
-            Shelf::Memory(_) => false,
+        match &self.kept {
+            Kept::File(file) => file.is_dirty(),
+            Kept::Memory(_) => false,
         }
     }
 
     /// Writes what is staged.
     pub fn flush(&mut self) -> Result<Option<SyncTicket>, StoreError> {
-        match self {
-            Shelf::File(file) => file.flush(),
-            Shelf::Memory(_) => Ok(None),
+        match &mut self.kept {
+            Kept::File(file) => file.flush(),
+            Kept::Memory(_) => Ok(None),
         }
     }
 
     /// What was written and not synced, where that is done now and then.
     pub fn sync_ticket(&mut self) -> Option<SyncTicket> {
-        match self {
-            Shelf::File(file) => file.sync_ticket(),
-            Shelf::Memory(_) => None,
+        match &mut self.kept {
+            Kept::File(file) => file.sync_ticket(),
+            Kept::Memory(_) => None,
         }
     }
 
     /// The outcome of a sync.
     pub fn synced(&mut self, outcome: std::io::Result<()>) -> Result<(), StoreError> {
-        match self {
-            Shelf::File(file) => file.synced(outcome),
-            Shelf::Memory(_) => Ok(()),
+        match &mut self.kept {
+            Kept::File(file) => file.synced(outcome),
+            Kept::Memory(_) => Ok(()),
         }
+    }
+
+    /// Writes down what opening would have to read everything for. Everything is committed.
+    pub(crate) fn close(&mut self) -> Result<(), StoreError> {
+        match &mut self.kept {
+            Kept::File(file) => file.close(),
+            Kept::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Follows a change of keys.
+    pub(crate) fn adopt(&mut self, vault: &Arc<Vault>) -> Result<(), StoreError> {
+        match &mut self.kept {
+            Kept::File(file) => file.adopt(vault.clone()),
+            Kept::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Blocks that are not sealed by the present cipher and key.
+    pub(crate) fn blocks_to_reseal(&mut self) -> Result<Vec<u64>, StoreError> {
+        match &mut self.kept {
+            Kept::File(file) => file.blocks_to_reseal(),
+            Kept::Memory(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Seals one block by them.
+    pub(crate) fn reseal(&mut self, block: u64) -> Result<bool, StoreError> {
+        match &mut self.kept {
+            Kept::File(file) => file.reseal(block),
+            Kept::Memory(_) => Ok(false),
+        }
+    }
+
+    /// Gives back the space of messages that are gone, a block or a few small ones at a time. Whether there was any.
+    pub(crate) fn tidy(&mut self) -> Result<bool, StoreError> {
+        match &mut self.kept {
+            Kept::File(file) => file.tidy(),
+            Kept::Memory(_) => Ok(false),
+        }
+    }
+
+    /// What it weighs now, noted in the account of everything.
+    fn count(&mut self) {
+        let now = self.state().bytes;
+        self.ledger.weigh(self.is_on_disk(), self.counted, now);
+        self.counted = now;
+    }
+
+    fn is_on_disk(&self) -> bool {
+        matches!(self.kept, Kept::File(_))
     }
 
     /// Damage noticed while reading.
     pub fn take_findings(&mut self) -> Vec<Finding> {
-        match self {
-            Shelf::File(file) => file.take_findings(),
-            Shelf::Memory(_) => Vec::new(),
+        match &mut self.kept {
+            Kept::File(file) => file.take_findings(),
+            Kept::Memory(_) => Vec::new(),
         }
+    }
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        self.ledger.weigh(self.is_on_disk(), self.counted, 0);
     }
 }
 
@@ -106,52 +178,61 @@ impl Log for Shelf {
     fn stage(&mut self, draft: &Draft<'_>) -> Result<u64, LogError> {
         let Draft { subject, headers, payload, time } = *draft;
         let draft = store::Draft { subject, headers, payload, time };
-        match self {
-            Shelf::File(file) => file.stage(&draft),
-            Shelf::Memory(memory) => memory.stage(&draft),
-        }
-        .map_err(refused)
+        let staged = match &mut self.kept {
+            Kept::File(file) => file.stage(&draft),
+            Kept::Memory(memory) => memory.stage(&draft),
+        };
+        self.count();
+        staged.map_err(refused)
     }
 
     fn weight(&self, subject: usize, headers: usize, payload: usize) -> u64 {
-        match self {
-            Shelf::File(_) => message_size(subject, headers, payload),
-            Shelf::Memory(_) => memory_size(subject, headers, payload),
+        match &self.kept {
+            Kept::File(_) => message_size(subject, headers, payload),
+            Kept::Memory(_) => memory_size(subject, headers, payload),
         }
     }
 
     fn remove(&mut self, seq: u64) -> Result<bool, LogError> {
-        match self {
-            Shelf::File(file) => file.remove(seq).map_err(refused),
-            Shelf::Memory(memory) => Ok(memory.remove(seq)),
-        }
+        let removed = match &mut self.kept {
+            Kept::File(file) => file.remove(seq).map_err(refused),
+            Kept::Memory(memory) => Ok(memory.remove(seq)),
+        };
+        self.count();
+        removed
     }
 
     fn erase(&mut self, seq: u64) -> Result<bool, LogError> {
-        match self {
-            Shelf::File(file) => file.erase(seq).map_err(refused),
-            Shelf::Memory(memory) => Ok(memory.remove(seq)),
-        }
+        let removed = match &mut self.kept {
+            Kept::File(file) => file.erase(seq).map_err(refused),
+            Kept::Memory(memory) => Ok(memory.remove(seq)),
+        };
+        self.count();
+        removed
     }
 
     fn remove_below(&mut self, first: u64) -> Result<u64, LogError> {
-        match self {
-            Shelf::File(file) => file.remove_below(first).map_err(refused),
-            Shelf::Memory(memory) => Ok(memory.remove_below(first)),
-        }
+        let removed = match &mut self.kept {
+            Kept::File(file) => file.remove_below(first).map_err(refused),
+            Kept::Memory(memory) => Ok(memory.remove_below(first)),
+        };
+        self.count();
+        removed
     }
 
     fn trim_subject(&mut self, subject: &[u8], keep: u64) -> Result<u64, LogError> {
-        match self {
-            Shelf::File(file) => file.trim_subject(subject, keep).map_err(refused),
-            Shelf::Memory(memory) => Ok(memory.trim_subject(subject, keep)),
-        }
+        let removed = match &mut self.kept {
+            Kept::File(file) => file.trim_subject(subject, keep).map_err(refused),
+            Kept::Memory(memory) => Ok(memory.trim_subject(subject, keep)),
+        };
+        self.count();
+        removed
     }
 
     fn skip_to(&mut self, last: u64) -> Result<(), LogError> {
-        match self {
-            Shelf::File(file) => file.skip_to(last).map_err(refused),
-            Shelf::Memory(memory) => {
+        match &mut self.kept {
+            Kept::File(file) => file.skip_to(last).map_err(refused),
+            Kept::Memory(memory) => {
                 memory.skip_to(last);
                 Ok(())
             }
@@ -159,9 +240,9 @@ impl Log for Shelf {
     }
 
     fn state(&self) -> LogState {
-        let state = match self {
-            Shelf::File(file) => file.state(),
-            Shelf::Memory(memory) => memory.state(),
+        let state = match &self.kept {
+            Kept::File(file) => file.state(),
+            Kept::Memory(memory) => memory.state(),
         };
         LogState {
             messages: state.messages,
@@ -176,73 +257,88 @@ impl Log for Shelf {
     }
 
     fn readable(&self) -> u64 {
-        match self {
-            Shelf::File(file) => file.readable(),
-            Shelf::Memory(memory) => memory.state().last_seq,
+        match &self.kept {
+            Kept::File(file) => file.readable(),
+            Kept::Memory(memory) => memory.state().last_seq,
         }
     }
 
     fn is_live(&self, seq: u64) -> bool {
-        match self {
-            Shelf::File(file) => file.is_live(seq),
-            Shelf::Memory(memory) => memory.is_live(seq),
+        match &self.kept {
+            Kept::File(file) => file.is_live(seq),
+            Kept::Memory(memory) => memory.is_live(seq),
         }
     }
 
     fn load(&mut self, seq: u64) -> Result<Option<Held>, LogError> {
-        match self {
-            Shelf::File(file) => file.load(seq).map(|message| message.map(Held)).map_err(refused),
-            Shelf::Memory(memory) => Ok(memory.load(seq).map(Held)),
+        match &mut self.kept {
+            Kept::File(file) => file.load(seq).map(|message| message.map(Held)).map_err(refused),
+            Kept::Memory(memory) => Ok(memory.load(seq).map(Held)),
         }
     }
 
     fn next(&mut self, filters: &[Filter], from: u64) -> Result<Found<Held>, LogError> {
-        match self {
-            Shelf::File(file) => file.next(filters, from).map(found).map_err(refused),
-            Shelf::Memory(memory) => Ok(found(memory.next(filters, from))),
+        match &mut self.kept {
+            Kept::File(file) => file.next(filters, from).map(found).map_err(refused),
+            Kept::Memory(memory) => Ok(found(memory.next(filters, from))),
         }
     }
 
+    fn look_at(&mut self, seq: u64) -> Result<Option<View<'_>>, LogError> {
+        match &mut self.kept {
+            Kept::File(file) => file.look_at(seq).map(|message| message.map(view)).map_err(refused),
+            Kept::Memory(memory) => Ok(memory.look_at(seq).map(view)),
+        }
+    }
+
+    fn look(&mut self, filters: &[Filter], from: u64) -> Result<Found<View<'_>>, LogError> {
+        let found = match &mut self.kept {
+            Kept::File(file) => file.look(filters, from).map_err(refused)?,
+            Kept::Memory(memory) => memory.look(filters, from),
+        };
+        Ok(found.map_or_else(Found::NothingBefore, |message| Found::Message(view(message))))
+    }
+
     fn last_of(&mut self, subject: &[u8]) -> Result<Option<u64>, LogError> {
-        match self {
-            Shelf::File(file) => file.last_of(subject).map_err(refused),
-            Shelf::Memory(memory) => Ok(memory.last_of(subject)),
+        match &mut self.kept {
+            Kept::File(file) => file.last_of(subject).map_err(refused),
+            Kept::Memory(memory) => Ok(memory.last_of(subject)),
         }
     }
 
     fn messages_of(&self, subject: &[u8]) -> u64 {
-        let totals = match self {
-            Shelf::File(file) => file.subject(subject),
-            Shelf::Memory(memory) => memory.subject(subject),
+        let totals = match &self.kept {
+            Kept::File(file) => file.subject(subject),
+            Kept::Memory(memory) => memory.subject(subject),
         };
         totals.map_or(0, |totals| totals.messages)
     }
 
     fn subjects(&self, filter: &Filter) -> Vec<(Vec<u8>, u64)> {
-        match self {
-            Shelf::File(file) => counted(file.subjects(filter)),
-            Shelf::Memory(memory) => counted(memory.subjects(filter)),
+        match &self.kept {
+            Kept::File(file) => counted(file.subjects(filter)),
+            Kept::Memory(memory) => counted(memory.subjects(filter)),
         }
     }
 
     fn count(&mut self, filters: &[Filter], from: u64) -> Result<u64, LogError> {
-        match self {
-            Shelf::File(file) => file.count(filters, from).map_err(refused),
-            Shelf::Memory(memory) => Ok(memory.count(filters, from)),
+        match &mut self.kept {
+            Kept::File(file) => file.count(filters, from).map_err(refused),
+            Kept::Memory(memory) => Ok(memory.count(filters, from)),
         }
     }
 
     fn seq_at(&mut self, time: Timestamp) -> Result<u64, LogError> {
-        match self {
-            Shelf::File(file) => file.seq_at(time).map_err(refused),
-            Shelf::Memory(memory) => Ok(memory.seq_at(time)),
+        match &mut self.kept {
+            Kept::File(file) => file.seq_at(time).map_err(refused),
+            Kept::Memory(memory) => Ok(memory.seq_at(time)),
         }
     }
 
     fn deleted(&self, max: usize) -> Vec<u64> {
-        match self {
-            Shelf::File(file) => file.deleted(max),
-            Shelf::Memory(memory) => memory.deleted(max),
+        match &self.kept {
+            Kept::File(file) => file.deleted(max),
+            Kept::Memory(memory) => memory.deleted(max),
         }
     }
 }
@@ -255,40 +351,72 @@ pub struct Shelving {
     /// Streams whose files go once the metadata says that they are gone.
     pub(crate) discarded: Vec<u64>,
     pub(crate) next_id: u64,
+    pub(crate) ledger: Arc<Ledger>,
+    /// What each stream may grow to, as far as it says so.
+    reserved: BTreeMap<u64, (bool, u64)>,
 }
 
 impl Shelving {
-    pub(crate) fn new(context: Context, meta: MetaLog, files: FileSettings) -> Shelving {
+    /// `newest` is the highest number of a stream that has a directory: whatever the metadata lost, no stream is laid where
+    /// another one lies.
+    pub(crate) fn new(context: Context, meta: MetaLog, files: FileSettings, bounds: Bounds, newest: u64) -> Shelving {
         let kept = meta.get(NEXT_ID).and_then(|bytes| bytes.try_into().ok()).map_or(1, u64::from_le_bytes);
-        Shelving { context, meta, files, discarded: Vec::new(), next_id: kept }
+        let (ledger, next_id) = (Arc::new(Ledger::new(bounds)), kept.max(newest.saturating_add(1)));
+        Shelving { context, meta, files, discarded: Vec::new(), next_id, ledger, reserved: BTreeMap::new() }
     }
 
     /// Opens the log of a stream that was kept.
-    pub(crate) fn open(&self, id: u64, config: &StreamConfig) -> Result<(Shelf, Vec<Finding>), StoreError> {
+    pub(crate) fn open(&mut self, id: u64, config: &StreamConfig) -> Result<(Shelf, Vec<Finding>), StoreError> {
+        self.reserve(id, config);
         let first = config.first_seq.max(1);
         if config.storage == StorageKind::Memory {
             return Ok((self.memory(first), Vec::new()));
         }
         let (id, dir) = (StreamId(id), stream_dir(StreamId(id)));
-        let opened = FileStream::open(self.context.clone(), &dir, id, self.files, first)?;
-        Ok((Shelf::File(Box::new(opened.stream)), opened.findings))
+        let opened = FileStream::open(self.context.clone(), &dir, id, self.files_of(config), first)?;
+        Ok((self.shelf(Kept::File(Box::new(opened.stream))), opened.findings))
+    }
+
+    /// How a stream lies in files: one that asks for it does not wait for the disk.
+    fn files_of(&self, config: &StreamConfig) -> FileSettings {
+        let compress = config.compression == Compression::S2;
+        match config.persist_mode {
+            PersistMode::Default => FileSettings { compress, ..self.files },
+            PersistMode::Async => FileSettings { compress, sync: SyncMode::Lazy, ..self.files },
+        }
     }
 
     fn memory(&self, first: u64) -> Shelf {
         let mut seed = [0; 8];
         self.context.entropy.fill(&mut seed);
-        Shelf::Memory(Box::new(MemoryStream::new(first, u64::from_le_bytes(seed))))
+        self.shelf(Kept::Memory(Box::new(MemoryStream::new(first, u64::from_le_bytes(seed)))))
     }
 
-    /// Streams that were removed when the process ended before their files were.
-    pub(crate) fn half_gone(&self) -> Vec<u64> {
-        self.meta.range(&[GONE]).filter_map(|(key, _)| key[1..].try_into().ok().map(u64::from_be_bytes)).collect()
+    fn shelf(&self, kept: Kept) -> Shelf {
+        let mut shelf = Shelf { kept, ledger: self.ledger.clone(), counted: 0 };
+        shelf.count();
+        shelf
+    }
+
+    fn reserve(&mut self, id: u64, config: &StreamConfig) {
+        let bytes = u64::try_from(config.max_bytes).unwrap_or(0);
+        self.reserved.insert(id, (config.storage != StorageKind::Memory, bytes));
+    }
+
+    /// Bytes that streams of this kind may grow to, all together.
+    pub(crate) fn reserved(&self, on_disk: bool) -> u64 {
+        self.reserved.values().filter(|(kind, _)| *kind == on_disk).map(|(_, bytes)| bytes).sum()
     }
 
     /// The files of a removed stream are gone.
     pub(crate) fn forget_gone(&mut self, id: u64) -> Result<(), StoreError> {
         self.meta.remove(&gone_key(id))
     }
+}
+
+/// Streams that were removed, or not yet restored, when the process ended before their files were gone.
+pub fn half_gone(meta: &MetaLog) -> Vec<u64> {
+    meta.range(&[GONE]).filter_map(|(key, _)| key.get(1..)?.try_into().ok().map(u64::from_be_bytes)).collect()
 }
 
 fn gone_key(id: u64) -> Vec<u8> {
@@ -308,26 +436,41 @@ impl Shelves for Shelving {
     }
 
     fn create(&mut self, id: u64, config: &StreamConfig) -> Result<Shelf, LogError> {
+        self.reserve(id, config);
         let first = config.first_seq.max(1);
         if config.storage == StorageKind::Memory {
             return Ok(self.memory(first));
         }
         let (id, dir) = (StreamId(id), stream_dir(StreamId(id)));
-        let stream = FileStream::create(self.context.clone(), &dir, id, self.files, first).map_err(refused)?;
-        Ok(Shelf::File(Box::new(stream)))
+        let stream =
+            FileStream::create(self.context.clone(), &dir, id, self.files_of(config), first).map_err(refused)?;
+        Ok(self.shelf(Kept::File(Box::new(stream))))
     }
 
-    fn reconfigure(&mut self, _id: u64, _log: &mut Shelf, _config: &StreamConfig) -> Result<(), LogError> {
-        // What the store itself needs of a configuration, its storage and first sequence, never changes.
+    fn reconfigure(&mut self, id: u64, log: &mut Shelf, config: &StreamConfig) -> Result<(), LogError> {
+        self.reserve(id, config);
+        // What else the store needs of a configuration, its storage and first sequence, never changes.
+        if let Kept::File(file) = &mut log.kept {
+            file.set_compression(config.compression == Compression::S2);
+        }
         Ok(())
     }
 
     fn discard(&mut self, id: u64, log: Shelf) {
-        if let Shelf::File(_) = log {
+        self.reserved.remove(&id);
+        if log.is_on_disk() {
             // Noted first, so that a crash in between leaves no files that nobody knows.
             let _ = self.meta.put(&gone_key(id), &[]);
             self.discarded.push(id);
         }
+    }
+
+    fn hold(&mut self, id: u64) -> Result<(), LogError> {
+        self.meta.put(&gone_key(id), &[]).map_err(refused)
+    }
+
+    fn release(&mut self, id: u64) -> Result<(), LogError> {
+        self.meta.remove(&gone_key(id)).map_err(refused)
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), LogError> {
@@ -336,5 +479,13 @@ impl Shelves for Shelving {
 
     fn remove(&mut self, key: &[u8]) -> Result<(), LogError> {
         self.meta.remove(key).map_err(refused)
+    }
+
+    fn room(&self, on_disk: bool) -> i64 {
+        self.ledger.room(on_disk)
+    }
+
+    fn reservable(&self, on_disk: bool) -> i64 {
+        signed(self.ledger.bound(on_disk)).saturating_sub(signed(self.reserved(on_disk)))
     }
 }

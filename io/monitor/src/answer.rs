@@ -34,9 +34,34 @@ impl Answer {
         Self { status: 400, content_type: TEXT, body: text.as_bytes().to_vec(), is_open: false }
     }
 
+    /// There are no groups of servers that agree on anything.
+    pub(crate) fn no_groups() -> Self {
+        Self { status: 404, content_type: TEXT, body: b"No Raft nodes registered".to_vec(), is_open: false }
+    }
+
+    /// No queue of a name that the reference has.
+    pub(crate) fn no_queues() -> Self {
+        Self { status: 200, content_type: JSON, body: b"{}".to_vec(), is_open: true }
+    }
+
     /// There is no such page.
     pub(crate) fn nowhere() -> Self {
         Self { status: 404, content_type: TEXT, body: b"404 page not found\n".to_vec(), is_open: false }
+    }
+
+    /// The visitor has to say who it is.
+    pub(crate) fn who() -> Self {
+        Self { status: 401, content_type: TEXT, body: b"401 unauthorized\n".to_vec(), is_open: false }
+    }
+
+    /// The page could not be made.
+    pub(crate) fn broken() -> Self {
+        Self { status: 500, content_type: TEXT, body: b"500 internal server error\n".to_vec(), is_open: false }
+    }
+
+    /// A file that belongs to the first page.
+    pub(crate) fn asset(content_type: &'static str, body: &'static str) -> Self {
+        Self { status: 200, content_type, body: body.as_bytes().to_vec(), is_open: false }
     }
 
     /// The first page.
@@ -52,7 +77,7 @@ impl Answer {
 
 /// Documents, without naming the library that writes them.
 pub(crate) mod serde_free {
-    use api::monitoring::{Accountz, Accstatz, Connz, Gatewayz, Jsz, Leafz, Routez, Subsz, Varz, pretty};
+    use api::monitoring::{Accountz, Accstatz, Connz, Gatewayz, Jsz, Leafz, Routez, Subsz, Trustz, Varz, pretty};
 
     /// Something of `api::monitoring` that travels indented.
     pub(crate) trait Document {
@@ -70,5 +95,5 @@ pub(crate) mod serde_free {
         };
     }
 
-    documents!(Accountz, Accstatz, Connz, Gatewayz, Jsz, Leafz, Routez, Subsz, Varz);
+    documents!(Accountz, Accstatz, Connz, Gatewayz, Jsz, Leafz, Routez, Subsz, Trustz, Varz);
 }

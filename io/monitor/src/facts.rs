@@ -1,7 +1,9 @@
 //! What only the whole server knows.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use api::monitoring::{Jsz, Trustz};
 use moment::Timestamp;
 
 /// What the server tells of itself beside what the hub knows. Asked at each request.
@@ -9,9 +11,29 @@ pub trait ServerFacts: Send + Sync {
     /// The server as it is configured now.
     fn portrait(&self) -> Portrait;
 
+    /// Who was refused, and how long certificates hold.
+    fn trust(&self) -> Trustz {
+        Trustz::default()
+    }
+
+    /// What all streams add up to; `None` where there are none. The server's id and the time are filled in by whoever asks.
+    fn streams(&self) -> Option<Jsz> {
+        None
+    }
+
     /// The listeners that should be up and are not, by name. A server with any is not healthy.
     fn missing_listeners(&self) -> Vec<&'static str> {
         Vec::new()
+    }
+
+    /// Whether visitors have to log in.
+    fn asks_who(&self) -> bool {
+        false
+    }
+
+    /// Whether this user with this password may look, from this address. May take the time of a hash.
+    fn admits(&self, _user: &str, _password: &str, _from: IpAddr) -> bool {
+        false
     }
 
     /// A line for whoever watches the log.

@@ -1,22 +1,23 @@
 //! HTTP monitoring over snapshots: what a server is doing, for people, dashboards, probes and Prometheus.
 //!
-//! This room answers `GET` over plain HTTP on a port of its own: `/varz`, `/connz` and the others in the documents that
+//! This room answers `GET` over HTTP or HTTPS on a port of its own: `/varz`, `/connz` and the others in the documents that
 //! tools for NATS read (`api::monitoring` has their fields), and `/metrics` for Prometheus. It reads snapshots of the
 //! [`broker::Hub`] and never asks a worker anything but to list the subscriptions of a connection. It changes nothing,
-//! knows no password, and does not decide who may look: whoever reaches the port may, so the port belongs on an inner
-//! network.
+//! and does not decide who may look: whoever reaches the port may, so that the port belongs on an inner network, unless
+//! [`ServerFacts::asks_who`] says that visitors log in, and [`ServerFacts::admits`] knows them.
 //!
 //! Everything a visitor sends has a bound ([`CONNECTIONS_MAX`], [`HEADER_BYTES_MAX`], [`HEADER_TIME_MAX`],
 //! [`VISIT_TIME_MAX`], [`PAGE_MAX`]); numbers past them are cut, never added up.
 //!
-//! * [`Monitor`]: the running listener, one thread.
+//! * [`Observatory`]: the documents, for whoever asks; the system account's services ask it too.
+//! * [`Monitor`]: the running listener, one thread, and few that make pages.
 //! * [`MonitorSettings`]: where it listens.
 //! * [`ServerFacts`]: what the whole server has to tell, asked at each request.
 //!
 //! ```no_run
 //! # fn sample(hub: std::sync::Arc<broker::Hub>) -> Result<(), bulwark_monitor::MonitorError> {
 //! use std::sync::Arc;
-//! use bulwark_monitor::{Monitor, MonitorSettings, Portrait, ServerFacts};
+//! use bulwark_monitor::{Monitor, MonitorSettings, Observatory, Portrait, ServerFacts};
 //!
 //! struct Facts;
 //! impl ServerFacts for Facts {
@@ -26,7 +27,7 @@
 //! }
 //!
 //! let settings = MonitorSettings { host: "127.0.0.1".into(), port: 8222, ..MonitorSettings::default() };
-//! let monitor = Monitor::start(settings, hub, Arc::new(Facts))?;
+//! let monitor = Monitor::start(settings, Observatory::new(hub, Arc::new(Facts)), None)?;
 //! println!("http://{}/varz", monitor.address());
 //! monitor.stop();
 //! # Ok(())
@@ -37,7 +38,9 @@ mod answer;
 mod clock;
 mod facts;
 mod listener;
+mod login;
 mod metrics;
+mod observatory;
 mod pages;
 mod query;
 mod router;
@@ -47,7 +50,9 @@ mod usage;
 mod visits;
 
 pub use facts::{Portrait, ServerFacts};
-pub use listener::{CONNECTIONS_MAX, HEADER_BYTES_MAX, HEADER_TIME_MAX, Monitor, VISIT_TIME_MAX};
+pub use listener::{
+    CONNECTIONS_MAX, HEADER_BYTES_MAX, HEADER_TIME_MAX, Monitor, PAGES_AT_ONCE_MAX, SharedTls, VISIT_TIME_MAX,
+};
 pub use metrics::METRIC_ACCOUNTS_MAX;
-pub use pages::{PAGE_MAX, SUBSCRIPTIONS_SHOWN_MAX};
+pub use observatory::{Fault, Observatory, PAGE_MAX, SUBSCRIPTIONS_SHOWN_MAX};
 pub use settings::{MonitorError, MonitorSettings};

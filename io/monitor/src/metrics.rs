@@ -1,10 +1,11 @@
 //! `/metrics`: the same numbers for Prometheus, in its text format.
 
 use std::fmt::{Display, Write};
+use std::time::Duration;
 
 use crate::answer::Answer;
 use crate::clock;
-use crate::pages::{House, State};
+use crate::observatory::{Observatory, State};
 use crate::totals::{self, AccountTotal, Traffic};
 use crate::usage;
 
@@ -26,7 +27,14 @@ impl Sheet {
         let _ = writeln!(self.0, "{name} {value}");
     }
 
-    fn per_account(&mut self, name: &str, kind: &str, help: &str, rows: &[Series], value: impl Fn(&Series) -> u64) {
+    fn per_account<V: Display>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        rows: &[Series],
+        value: impl Fn(&Series) -> V,
+    ) {
         self.head(name, kind, help);
         for row in rows {
             let _ = writeln!(self.0, "{name}{{account=\"{}\"}} {}", label(&row.name), value(row));
@@ -41,15 +49,20 @@ struct Series {
     connections: u64,
     subscriptions: u64,
     slow_consumers: u64,
+    holds: u64,
+    held: Duration,
     traffic: Traffic,
 }
 
 impl From<&AccountTotal> for Series {
     fn from(total: &AccountTotal) -> Self {
+        let (holds, held) = total.account.holds();
         Self {
+            holds,
+            held,
             name: total.name.clone(),
             connections: total.account.connections() as u64,
-            subscriptions: total.account.graph.len() as u64,
+            subscriptions: total.account.subscriptions() as u64,
             slow_consumers: total.account.slow_consumers(),
             traffic: total.traffic,
         }
@@ -67,6 +80,8 @@ fn bounded(mut all: Vec<Series>) -> Vec<Series> {
         rest.connections += series.connections;
         rest.subscriptions += series.subscriptions;
         rest.slow_consumers += series.slow_consumers;
+        rest.holds += series.holds;
+        rest.held += series.held;
         rest.traffic.add(series.traffic);
     }
     all.push(rest);
@@ -77,7 +92,7 @@ fn label(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-impl House {
+impl Observatory {
     pub(crate) fn metrics(&self) -> Answer {
         let totals = totals::of_accounts(&self.hub);
         let (traffic, cpu) = {
@@ -129,6 +144,10 @@ fn write_accounts(sheet: &mut Sheet, rows: &[Series]) {
     sheet.per_account(name, counter, "Messages to clients.", rows, |row| row.traffic.out_msgs);
     let name = "bulwark_account_sent_bytes_total";
     sheet.per_account(name, counter, "Bytes of messages to clients.", rows, |row| row.traffic.out_bytes);
+    let name = "bulwark_account_holds_total";
+    sheet.per_account(name, counter, "Times a limit held a connection up.", rows, |row| row.holds);
+    let name = "bulwark_account_held_seconds_total";
+    sheet.per_account(name, counter, "How long limits held connections up.", rows, |row| row.held.as_secs_f64());
     let name = "bulwark_account_slow_consumers_total";
     sheet.per_account(name, counter, "Clients closed because they did not keep up.", rows, |row| row.slow_consumers);
 }

@@ -1,72 +1,44 @@
-//! The pages, one file for each family.
+//! The pages: what is asked for over HTTP, and which document answers it.
 
-mod accounts;
-mod connz;
-mod healthz;
-mod links;
-mod root;
-mod rows;
-mod subsz;
-mod varz;
+mod dashboard;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use broker::Hub;
+use api::monitoring::options::{
+    AccstatzOptions, ConnectionState, ConnzOptions, GatewayzOptions, HealthzOptions, JszOptions, LeafzOptions, Page,
+    RoutezOptions, SubszOptions,
+};
 
 use crate::answer::Answer;
-use crate::facts::ServerFacts;
-use crate::query::{Fault, Query};
+use crate::observatory::{Fault, Observatory, Place};
+use crate::query::Query;
 use crate::settings::MonitorSettings;
-use crate::totals::Rising;
-use crate::usage::Usage;
-use crate::visits::Visits;
 
-/// The longest page of connections, subscriptions or accounts.
-pub const PAGE_MAX: usize = 65_536;
-
-/// An answer about connections lists so many subscriptions at most; connections after that are shown without.
-pub const SUBSCRIPTIONS_SHOWN_MAX: usize = 262_144;
-
-/// What pages are made from.
+/// What visitors find.
 pub(crate) struct House {
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) facts: Arc<dyn ServerFacts>,
+    pub(crate) observatory: Arc<Observatory>,
     pub(crate) settings: MonitorSettings,
-    /// The port that was got.
-    pub(crate) port: u16,
-    state: Mutex<State>,
-}
-
-/// What changes from page to page.
-pub(crate) struct State {
-    pub(crate) visits: Visits,
-    pub(crate) usage: Usage,
-    pub(crate) rising: Rising,
 }
 
 impl House {
-    pub(crate) fn new(hub: Arc<Hub>, facts: Arc<dyn ServerFacts>, settings: MonitorSettings, port: u16) -> Self {
-        let state = State { visits: Visits::default(), usage: Usage::new(), rising: Rising::default() };
-        Self { hub, facts, settings, port, state: Mutex::new(state) }
-    }
-
-    /// A page that panicked must not take the others along.
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn server_id(&self) -> String {
-        self.hub.settings().greeting.server_id.clone()
-    }
-
-    fn now(&self) -> String {
-        crate::clock::now().to_string()
+    /// `port` is the one that was got.
+    pub(crate) fn new(observatory: Arc<Observatory>, settings: MonitorSettings, port: u16, is_secure: bool) -> Self {
+        let (http_port, https_port) = if is_secure { (0, port) } else { (port, 0) };
+        let (host, base_path) = (settings.host.clone(), settings.base().to_owned());
+        // The first monitor is the one that is told of.
+        let _ = observatory.place.set(Place { host, http_port, https_port, base_path });
+        Self { observatory, settings }
     }
 
     /// The page of this path, without the base path; nothing if there is none.
-    pub(crate) async fn page(&self, path: &str, query: &Query) -> Option<Result<Answer, Fault>> {
+    pub(crate) fn page(&self, path: &str, query: &Query) -> Option<Result<Answer, Fault>> {
         let counted = match path {
             "/" => "/",
+            // Not counted.
+            "/raftz" => return Some(Ok(Answer::no_groups())),
+            "/ipqueuesz" => return Some(query.flag("all").map(|_| Answer::no_queues())),
+            "/dashboard.css" | "/dashboard.js" => return dashboard::part(path).map(Ok),
+            "/trustz" => "/trustz",
             "/varz" => "/varz",
             "/connz" => "/connz",
             "/routez" => "/routez",
@@ -80,24 +52,114 @@ impl House {
             "/metrics" => "/metrics",
             _ => return None,
         };
-        self.state().visits.count(counted);
-        Some(match counted {
-            "/" => Ok(self.root()),
-            "/varz" => Ok(self.varz()),
-            "/connz" => self.connz(query).await,
-            "/routez" => self.routez(query),
-            "/gatewayz" => self.gatewayz(query),
-            "/leafz" => self.leafz(query),
-            "/subsz" => self.subsz(query),
-            "/accountz" => self.accountz(query),
-            "/accstatz" => self.accstatz(query),
-            "/jsz" => self.jsz(query),
-            "/healthz" => self.healthz(query),
-            _ => Ok(self.metrics()),
+        self.observatory.state().visits.count(counted);
+        Some(self.counted_page(counted, query))
+    }
+
+    fn counted_page(&self, page: &'static str, query: &Query) -> Result<Answer, Fault> {
+        let sky = &self.observatory;
+        Ok(match page {
+            "/" => self.dashboard(),
+            "/trustz" => Answer::document(&sky.trustz()),
+            "/varz" => Answer::document(&sky.varz()),
+            "/connz" => Answer::document(&sky.connz(&connz(query)?)?),
+            "/routez" => Answer::document(&sky.routez(&RoutezOptions { subscriptions: query.subscriptions()? })),
+            "/gatewayz" => Answer::document(&sky.gatewayz(&gatewayz(query)?)),
+            "/leafz" => Answer::document(&sky.leafz(&leafz(query)?)),
+            "/subsz" => Answer::document(&sky.subsz(&subsz(query)?)?),
+            "/accountz" => Answer::document(&sky.accountz(query.text("acc"))?),
+            "/accstatz" => Answer::document(&sky.accstatz(&accstatz(query)?)),
+            "/jsz" => {
+                let wish = jsz(query)?;
+                // Nobody leads where nobody agrees on anything.
+                if wish.leader_only {
+                    return Err(Fault("filtered response: not leader".to_owned()));
+                }
+                Answer::document(&sky.jsz(&wish))
+            }
+            "/healthz" => {
+                let (status, report) = sky.healthz(&healthz(query)?);
+                Answer::health(status, &report)
+            }
+            _ => sky.metrics(),
         })
     }
 }
 
-fn some(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
+fn connz(query: &Query) -> Result<ConnzOptions, Fault> {
+    let auth = query.flag("auth")?;
+    let subscriptions = query.subscriptions()?;
+    let page = query.page()?;
+    let id = query.number("cid")?;
+    let state = match query.text("state").to_ascii_lowercase().as_str() {
+        "" | "open" => ConnectionState::Open,
+        "closed" => ConnectionState::Closed,
+        "any" | "all" => ConnectionState::Any,
+        _ => return Err(Fault(format!("Error decoding state for {}", query.text("state")))),
+    };
+    let [sort, user, account, mqtt_client] = ["sort", "user", "acc", "mqtt_client"].map(|name| query.owned(name));
+    let filter_subject = String::new();
+    Ok(ConnzOptions { sort, state, page, subscriptions, auth, id, user, account, mqtt_client, filter_subject })
+}
+
+fn subsz(query: &Query) -> Result<SubszOptions, Fault> {
+    let subscriptions = query.flag("subs")?;
+    Ok(SubszOptions { page: query.page()?, subscriptions, account: query.owned("acc"), test: query.owned("test") })
+}
+
+fn gatewayz(query: &Query) -> Result<GatewayzOptions, Fault> {
+    let subscriptions = query.subscriptions()?;
+    let account = query.owned("acc_name");
+    let accounts = query.flag("accs")? || !account.is_empty();
+    Ok(GatewayzOptions { name: query.owned("gw_name"), accounts, account, subscriptions })
+}
+
+fn leafz(query: &Query) -> Result<LeafzOptions, Fault> {
+    Ok(LeafzOptions { subscriptions: query.flag("subs")?, account: query.owned("acc") })
+}
+
+fn accstatz(query: &Query) -> Result<AccstatzOptions, Fault> {
+    Ok(AccstatzOptions { accounts: Vec::new(), include_unused: query.flag("unused")? })
+}
+
+fn jsz(query: &Query) -> Result<JszOptions, Fault> {
+    let [accounts, streams, consumers, direct_consumers, config, leader_only, raft, stream_leader_only] =
+        query.flags([
+            "accounts",
+            "streams",
+            "consumers",
+            "direct-consumers",
+            "config",
+            "leader-only",
+            "raft",
+            "stream-leader-only",
+        ])?;
+    let page: Page = query.page()?;
+    Ok(JszOptions {
+        account: query.owned("acc"),
+        accounts,
+        streams,
+        consumers,
+        direct_consumers,
+        config,
+        leader_only,
+        page,
+        raft,
+        stream_leader_only,
+    })
+}
+
+fn healthz(query: &Query) -> Result<HealthzOptions, Fault> {
+    let [enabled, enabled_only, server_only, meta_only, details] =
+        query.flags(["js-enabled", "js-enabled-only", "js-server-only", "js-meta-only", "details"])?;
+    let [account, stream, consumer] = ["account", "stream", "consumer"].map(|name| query.owned(name));
+    Ok(HealthzOptions {
+        enabled_only: enabled || enabled_only,
+        server_only,
+        meta_only,
+        account,
+        stream,
+        consumer,
+        details,
+    })
 }

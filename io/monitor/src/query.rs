@@ -1,22 +1,13 @@
 //! The part of an address behind the question mark.
 
+use api::monitoring::options::{Page, Subscriptions};
 use subject::Quoted;
+
+use crate::observatory::Fault;
 
 /// Names and values, decoded. The first value of a name counts.
 #[derive(Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
-
-/// Why a value cannot be taken; the text for the visitor.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Fault(pub(crate) String);
-
-/// How much of its subscriptions a page shows of a connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Subscriptions {
-    None,
-    Names,
-    Details,
-}
 
 impl Query {
     pub(crate) fn parse(text: &str) -> Self {
@@ -28,6 +19,10 @@ impl Query {
     /// The value of a name; empty if there is none.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    pub(crate) fn owned(&self, name: &str) -> String {
+        self.text(name).to_owned()
     }
 
     pub(crate) fn flag(&self, name: &str) -> Result<bool, Fault> {
@@ -65,9 +60,7 @@ impl Query {
 
     /// A page: how many to leave out, and how many to show. What makes no sense is the default.
     pub(crate) fn page(&self) -> Result<Page, Fault> {
-        let offset = u64::try_from(self.integer("offset")?).unwrap_or(0);
-        let limit = u64::try_from(self.integer("limit")?).ok().filter(|limit| *limit > 0);
-        Ok(Page { offset, limit: limit.unwrap_or(PAGE_DEFAULT) })
+        Ok(Page::new(self.integer("offset")?, self.integer("limit")?))
     }
 
     pub(crate) fn subscriptions(&self) -> Result<Subscriptions, Fault> {
@@ -75,25 +68,6 @@ impl Query {
             return Ok(Subscriptions::Details);
         }
         Ok(if self.flag("subs")? { Subscriptions::Names } else { Subscriptions::None })
-    }
-}
-
-/// The page nobody chose.
-const PAGE_DEFAULT: u64 = 1024;
-
-/// Which part of a list is asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Page {
-    pub(crate) offset: u64,
-    pub(crate) limit: u64,
-}
-
-impl Page {
-    /// The page of a list, cut to the bound. Nothing is added up that could run over.
-    pub(crate) fn of<T>(self, list: Vec<T>, most: usize) -> Vec<T> {
-        let skip = usize::try_from(self.offset).unwrap_or(usize::MAX);
-        let take = usize::try_from(self.limit).unwrap_or(usize::MAX).min(most);
-        list.into_iter().skip(skip).take(take).collect()
     }
 }
 

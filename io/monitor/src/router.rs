@@ -1,20 +1,40 @@
 //! From an HTTP request to a page, and from an answer to HTTP.
 
+use std::net::IpAddr;
+
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Response, StatusCode, Uri};
 
 use crate::answer::Answer;
+use crate::login;
+use crate::observatory::Fault;
 use crate::pages::House;
-use crate::query::{Fault, Query};
+use crate::query::Query;
+
+/// What a browser may do with our pages: show them, with our own style and script, which may ask us. Nothing else.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 impl House {
     /// The answer to a request. Any method gets it; bodies are not read.
-    pub(crate) async fn answer(&self, uri: &Uri) -> Response<Full<Bytes>> {
+    pub(crate) fn answer(&self, uri: &Uri, shown: Option<&HeaderValue>, from: IpAddr) -> Response<Full<Bytes>> {
+        let facts = &self.observatory.facts;
+        let asks = facts.asks_who();
+        let admits = |login: login::Login| facts.admits(&login.user, login.password.expose(), from);
+        if asks && !login::read(shown).is_some_and(admits) {
+            if shown.is_some() {
+                facts.warn("monitoring: a login was refused");
+            }
+            return spoken(Answer::who(), false);
+        }
         let query = Query::parse(uri.query().unwrap_or_default());
         let page = match inside(uri.path(), self.settings.base()) {
-            Some(path) => self.page(path, &query).await,
+            Some(path) => self.page(path, &query),
             None => None,
         };
         let answer = match page {
@@ -22,7 +42,8 @@ impl House {
             Some(Err(Fault(text))) => Answer::fault(&text),
             None => Answer::nowhere(),
         };
-        spoken(answer, self.settings.cross_origin)
+        // Where visitors log in, no page of another origin reads along.
+        spoken(answer, self.settings.cross_origin && !asks)
     }
 }
 
@@ -36,12 +57,17 @@ fn inside<'a>(path: &'a str, base: &str) -> Option<&'a str> {
     }
 }
 
-fn spoken(answer: Answer, cross_origin: bool) -> Response<Full<Bytes>> {
+pub(crate) fn spoken(answer: Answer, cross_origin: bool) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(answer.body)));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if answer.status == 401 {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"nats-server\", charset=\"UTF-8\""));
+    }
     if answer.is_open && cross_origin {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     }

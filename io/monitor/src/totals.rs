@@ -16,6 +16,17 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
+    /// What the connections of one account have counted, and those it had.
+    pub(crate) fn of_account(hub: &Hub, account: &AccountState) -> Self {
+        let mut traffic = Self::of_retired(account);
+        for Registered { link, account: home, .. } in hub.connections() {
+            if home.is_some_and(|home| home.id == account.id) {
+                traffic.add(link.stats.numbers().into());
+            }
+        }
+        traffic
+    }
+
     fn of_retired(account: &AccountState) -> Self {
         let retired = account.retired();
         Self {

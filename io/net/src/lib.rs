@@ -10,11 +10,17 @@
 //!
 //! * [`Workers`]: starts and stops the worker threads.
 //! * [`Listener`]: where they accept, and what is to be done with those who come.
+//! * [`Dialer`]: connections to other servers, made beside the workers.
 //! * [`LoginPool`]: threads for expensive answers, bounded.
 
+mod asking;
+mod dialer;
 mod listener;
 mod logins;
+mod origin;
+mod peers;
 pub mod proxy;
+mod ready;
 mod securing;
 mod socket;
 mod timers;
@@ -23,8 +29,11 @@ mod transport;
 mod worker;
 mod workers;
 
-pub use listener::{AcceptGate, Listener, Refused};
-pub use logins::{AccountSource, LoginPool, LoginPoolLimits, NoAccounts};
-pub use securing::{HandshakeRate, Security, SharedSecurity};
+pub use asking::PeerCheck;
+pub use dialer::{Destinations, Dial, DialTls, Dialer, DialerThreads};
+pub use listener::{AcceptGate, DoorKind, Listener, Refused};
+pub use logins::{Counsel, Inquiry, LoginPool, LoginPoolLimits, NoCounsel, Question, Sought, Ticket};
+pub use peers::{CameBy, PeerChain, Peers};
+pub use securing::{HandshakeRate, Security, SharedSecurity, Side};
 pub use tls_layer::distinguished;
 pub use workers::{Running, Workers, WorkersError};

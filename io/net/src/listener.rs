@@ -1,4 +1,4 @@
-//! Where clients come in.
+//! Where clients and other servers come in.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -27,11 +27,26 @@ pub trait AcceptGate: Send + Sync {
     fn admit(&self, address: SocketAddr) -> Result<(), Option<Refused>>;
 }
 
-/// A bound socket that accepts clients.
+/// Who comes in by a listener.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum DoorKind {
+    /// Clients.
+    Client,
+    /// Leaf nodes.
+    Leaf,
+    /// Servers of the cluster.
+    Route,
+    /// Servers of other clusters.
+    Gateway,
+}
+
+/// A bound socket that accepts connections of one kind.
 pub struct Listener {
+    pub(crate) kind: DoorKind,
     pub(crate) socket: TcpListener,
     pub(crate) gate: Arc<dyn AcceptGate>,
     pub(crate) security: SharedSecurity,
+    pub(crate) expects_origin: bool,
 }
 
 impl Listener {
@@ -39,7 +54,13 @@ impl Listener {
     ///
     /// # Errors
     /// Those of the system: the address does not exist here, is taken, or needs rights.
-    pub fn bind(host: &str, port: u16, gate: Arc<dyn AcceptGate>, security: SharedSecurity) -> io::Result<Self> {
+    pub fn bind(
+        kind: DoorKind,
+        host: &str,
+        port: u16,
+        gate: Arc<dyn AcceptGate>,
+        security: SharedSecurity,
+    ) -> io::Result<Self> {
         let address = resolve(host, port)?;
         let domain = socket2::Domain::for_address(address);
         let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
@@ -50,7 +71,14 @@ impl Listener {
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;
-        Ok(Self { socket: socket.into(), gate, security })
+        Ok(Self { kind, socket: socket.into(), gate, security, expects_origin: false })
+    }
+
+    /// From now on a connection may begin with a PROXY header, and what it says is believed.
+    #[must_use]
+    pub fn behind_proxy(mut self) -> Self {
+        self.expects_origin = true;
+        self
     }
 
     /// Where it listens.

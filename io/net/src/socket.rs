@@ -6,6 +6,7 @@ use broker::Connection;
 use mio::net::TcpStream;
 use moment::Instant;
 
+use crate::dialer::DialTls;
 use crate::securing::Securing;
 
 pub(crate) struct Socket {
@@ -19,8 +20,16 @@ pub(crate) struct Socket {
     pub(crate) listed: bool,
     /// Held up behind a slow target until then, or until told.
     pub(crate) paused_until: Option<Instant>,
+    /// A PROXY header is awaited until then; nothing else is read before.
+    pub(crate) header_until: Option<Instant>,
     /// The TLS handshake, while it is under way.
     pub(crate) securing: Option<Securing>,
+    /// How the connection is to be encrypted, if this server made it and it is not yet.
+    pub(crate) dial: Option<DialTls>,
+    /// By which listener it came, if it did.
+    pub(crate) door: Option<usize>,
+    /// It is among the peers that are connected by TLS.
+    pub(crate) is_peer: bool,
     /// The earliest wake-up asked for.
     pub(crate) wake_at: Option<Instant>,
 }
@@ -34,7 +43,11 @@ impl Socket {
             hung_up: false,
             listed: false,
             paused_until: None,
+            header_until: None,
             securing: None,
+            dial: None,
+            door: None,
+            is_peer: false,
             wake_at: None,
         }
     }
@@ -45,11 +58,17 @@ impl Socket {
         self.readable && !busy && self.paused_until.is_none() && !self.connection.is_waiting()
     }
 
+    /// Whether its handshake, or the header of a proxy before it, is not over.
+    pub(crate) fn is_stranger(&self) -> bool {
+        self.securing.is_some() || self.header_until.is_some()
+    }
+
     /// When to look at it although nothing happened.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        match &self.securing {
+        let next = match &self.securing {
             Some(securing) => Some(securing.next_deadline()),
             None => self.connection.next_deadline(),
-        }
+        };
+        [next, self.header_until].into_iter().flatten().min()
     }
 }

@@ -1,9 +1,9 @@
 //! TLS as a byte layer of the broker.
 
-use auth::CertificateName;
 use auth::settings::Distinguished;
+use auth::{CertificateName, ClientTls};
 use broker::{LayerError, Opened};
-use tls::{Answer, Candidate, Dn, PeerFacts};
+use tls::{Answer, Candidate, Dn, Established, PeerFacts};
 
 /// The reading half.
 pub(crate) struct TlsOpener(pub(crate) tls::Opener);
@@ -57,4 +57,26 @@ pub(crate) fn names(facts: &PeerFacts) -> Vec<CertificateName> {
 /// A distinguished name in texts that are written in one way only.
 pub fn distinguished(dn: &Dn) -> Distinguished {
     Distinguished { ordered: dn.ordered(), any_order: dn.any_order() }
+}
+
+/// What was agreed, and the certificates that the peer showed. Whoever shows one here was verified.
+pub(crate) fn agreed(established: &Established) -> ClientTls {
+    let chain: Vec<String> = established.peer_chain.iter().map(|certificate| pem(certificate)).collect();
+    ClientTls {
+        version: established.session.version.name().to_owned(),
+        cipher: established.session.suite.name().to_owned(),
+        certs: Vec::new(),
+        verified_chains: if chain.is_empty() { Vec::new() } else { vec![chain] },
+    }
+}
+
+/// A certificate as PEM.
+fn pem(certificate: &[u8]) -> String {
+    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in data_encoding::BASE64.encode(certificate).as_bytes().chunks(64) {
+        text.extend(line.iter().map(|&byte| char::from(byte)));
+        text.push('\n');
+    }
+    text.push_str("-----END CERTIFICATE-----\n");
+    text
 }

@@ -9,9 +9,12 @@ use broker::{Hub, Mailbox, Note};
 use mio::{Poll, Waker};
 use moment::{Instant, Timestamp};
 
+use crate::asking::Asking;
+use crate::dialer::Dialer;
 use crate::listener::Listener;
 use crate::logins::LoginPool;
-use crate::worker::{Common, Door, DriverNote, Worker};
+use crate::peers::Peers;
+use crate::worker::{Common, Door, DriverNote, Frame, Worker};
 
 /// Monotonic time since the process started.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +53,7 @@ impl std::error::Error for WorkersError {}
 pub struct Workers {
     polls: Vec<Poll>,
     mailboxes: Arc<[Mailbox]>,
+    peers: Arc<Peers>,
     clock: Clock,
 }
 
@@ -57,6 +61,7 @@ pub struct Workers {
 pub struct Running {
     threads: Vec<JoinHandle<()>>,
     mailboxes: Arc<[Mailbox]>,
+    loads: Arc<[AtomicUsize]>,
 }
 
 impl Workers {
@@ -73,12 +78,17 @@ impl Workers {
             polls.push(poll);
             mailboxes.push(Mailbox::new(Box::new(move || drop(waker.wake()))));
         }
-        Ok(Self { polls, mailboxes: mailboxes.into(), clock: Clock(start) })
+        Ok(Self { polls, mailboxes: mailboxes.into(), peers: Arc::default(), clock: Clock(start) })
     }
 
     /// The workers' mailboxes, for the hub.
     pub fn mailboxes(&self) -> Arc<[Mailbox]> {
         self.mailboxes.clone()
+    }
+
+    /// Those who will be connected by TLS, to be judged again when certificates change.
+    pub fn peers(&self) -> Arc<Peers> {
+        self.peers.clone()
     }
 
     /// Starts the threads. The first worker accepts.
@@ -88,14 +98,24 @@ impl Workers {
     pub fn start(
         self,
         hub: &Arc<Hub>,
-        listener: Option<Listener>,
+        listeners: Vec<Listener>,
         pool: &Arc<LoginPool>,
         seed: u64,
     ) -> Result<Running, WorkersError> {
         let loads: Arc<[AtomicUsize]> = self.polls.iter().map(|_| AtomicUsize::new(0)).collect();
-        let security = listener.as_ref().map_or_else(Default::default, |listener| listener.security.clone());
-        let mut door = listener
-            .map(|Listener { socket, gate, .. }| Door { listener: mio::net::TcpListener::from_std(socket), gate });
+        let frames: Arc<[Frame]> = listeners
+            .iter()
+            .map(|listener| Frame {
+                kind: listener.kind,
+                security: listener.security.clone(),
+                expects_origin: listener.expects_origin,
+            })
+            .collect();
+        let mut doors: Vec<Door> = listeners
+            .into_iter()
+            .map(|Listener { socket, gate, .. }| Door::new(mio::net::TcpListener::from_std(socket), gate))
+            .collect();
+        let asking = Arc::new(Asking::new(self.mailboxes.clone()));
         let mut threads = Vec::new();
         for (number, poll) in self.polls.into_iter().enumerate() {
             let seed = seed.wrapping_add((number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -103,21 +123,28 @@ impl Workers {
                 hub: hub.clone(),
                 loads: loads.clone(),
                 clock: self.clock,
-                security: security.clone(),
+                frames: frames.clone(),
+                asking: asking.clone(),
+                peers: self.peers.clone(),
                 pool: pool.clone(),
             };
-            let door = door.take();
+            let doors = std::mem::take(&mut doors);
             let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-                Worker::new(number as u16, poll, common, door, seed).run();
+                Worker::new(number as u16, poll, common, doors, seed).run();
             });
             threads.push(thread.map_err(WorkersError)?);
         }
-        Ok(Running { threads, mailboxes: self.mailboxes })
+        Ok(Running { threads, mailboxes: self.mailboxes, loads })
     }
 }
 
 impl Running {
-    /// Accepts nobody any more; those who are here stay.
+    /// Makes connections that these workers serve.
+    pub fn dialer(&self) -> Dialer {
+        Dialer::new(self.mailboxes.clone(), self.loads.clone())
+    }
+
+    /// Accepts no clients any more; those who are here stay.
     pub fn stop_listening(&self) {
         self.tell_all(|| DriverNote::StopListening);
     }

@@ -4,6 +4,7 @@
 //! that are an account's key are looked at. A token that ended stays on disk in a full directory (a clock that jumped must
 //! not empty it) and is neither listed nor packed; a cache lets it go.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -65,14 +66,17 @@ impl Directory {
             Room::Bounded(_) => Index::default(),
             Room::Evicting { .. } => Index::ordered(),
         };
+        let (mut entries, mut reader) = (Vec::new(), Reader::default());
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
-            let account = account_of(&entry.path()).filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file()));
+            let name = entry.file_name();
+            let account = account_of(&name).filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file()));
             let Some(account) = account else { continue };
-            if let Some(token) = read_token(&entry.path())? {
-                index.put(account, describe(&token), self.until(now));
+            if let Some(token) = reader.token(&entry.path())? {
+                entries.push((account, describe(token)));
             }
         }
+        index.fill(entries, self.until(now));
         Ok(index)
     }
 
@@ -214,24 +218,50 @@ impl Store for Directory {
     }
 }
 
-fn account_of(path: &Path) -> Option<PublicKey> {
-    if path.extension()? != EXTENSION {
+fn account_of(name: &OsStr) -> Option<PublicKey> {
+    let (account, extension) = name.to_str()?.split_once('.')?;
+    if extension != EXTENSION {
         return None;
     }
-    PublicKey::parse_as(Role::Account, path.file_stem()?.to_str()?).ok()
+    PublicKey::parse_as(Role::Account, account).ok()
 }
 
-/// The token in a file; `None` when there is no file, or nothing in it that could be a token.
+/// Reads files one after the other into the same memory: a start reads a hundred thousand of them.
+#[derive(Default)]
+struct Reader {
+    bytes: Vec<u8>,
+}
+
+/// More than a token usually has, so that one read is enough for it.
+const USUAL_BYTES: usize = 16 << 10;
+
+impl Reader {
+    /// The token in a file; `None` when there is no file, or nothing in it that could be a token.
+    fn token(&mut self, path: &Path) -> io::Result<Option<&str>> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        self.bytes.resize(USUAL_BYTES, 0);
+        let mut length = 0;
+        while let Some(room) = self.bytes.get_mut(length..).filter(|room| !room.is_empty()) {
+            let (read, most) = (file.read(room)?, room.len());
+            length += read;
+            // A file that gives less than it is asked for has no more.
+            if read < most || length > MAX_TOKEN_BYTES {
+                break;
+            }
+            self.bytes.resize((length * 2).min(MAX_TOKEN_BYTES + 1), 0);
+        }
+        let bytes = self.bytes.get(..length).filter(|bytes| bytes.len() <= MAX_TOKEN_BYTES);
+        let token = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok());
+        Ok(token.filter(|token| !token.trim_ascii().is_empty()))
+    }
+}
+
 fn read_token(path: &Path) -> io::Result<Option<String>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_TOKEN_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    let token = if bytes.len() > MAX_TOKEN_BYTES { None } else { String::from_utf8(bytes).ok() };
-    Ok(token.filter(|token| !token.trim_ascii().is_empty()))
+    Ok(Reader::default().token(path)?.map(str::to_owned))
 }
 
 fn unless_missing(done: io::Result<()>) -> io::Result<()> {

@@ -2,8 +2,9 @@
 //! deleted.
 //!
 //! This room keeps tokens: in memory ([`Memory`]) or as files ([`Directory`], with all accounts or as a cache), and answers
-//! the requests of the protocol ([`Resolver::handle`]): bytes in, answer bytes and [`Effect`]s out. It sends nothing, waits
-//! for nothing and judges no login; who calls it publishes the answers and applies the effects to live connections.
+//! the requests of the protocol ([`Resolver::handle`]): bytes in, answer bytes and [`Effect`]s out. It sends no message and
+//! judges no login; who calls it publishes the answers and applies the effects to live connections. [`AccountServer`] fetches
+//! tokens from the web.
 //! [`SystemZones`] is the host's zone table for [`jwt::Zones`].
 //!
 //! What is stored was judged: signed by a trusted operator, valid, current, and not older than what it replaces, so a
@@ -25,6 +26,7 @@
 //! # Ok::<(), bulwark_resolver::ResolverError>(())
 //! ```
 
+mod account_server;
 mod delete;
 mod directory;
 mod fetch;
@@ -39,6 +41,7 @@ mod store;
 mod update;
 mod zones;
 
+pub use account_server::{AccountServer, FETCH_TIMEOUT, MAX_FETCHES, WebError};
 pub use directory::Directory;
 pub use fetch::{Fetch, FetchError, FetchStep, lookup_subject};
 pub use memory::Memory;

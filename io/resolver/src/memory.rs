@@ -33,8 +33,10 @@ impl Store for Memory {
         Ok(changed)
     }
 
-    fn delete(&mut self, _: &PublicKey) -> Result<(), StoreError> {
-        Err(StoreError::DeleteRefused)
+    fn delete(&mut self, account: &PublicKey) -> Result<(), StoreError> {
+        self.tokens.remove(account);
+        self.index.remove(account);
+        Ok(())
     }
 
     fn deleted(&self, _: &PublicKey) -> Option<i64> {

@@ -5,6 +5,7 @@ use moment::{Duration, Timestamp};
 use nkeys::PublicKey;
 use serde_json::Value;
 
+use crate::account_server::FETCH_TIMEOUT;
 use crate::directory::Directory;
 use crate::memory::Memory;
 use crate::outcome::Outcome;
@@ -89,15 +90,15 @@ impl Resolver {
     /// Opens what the settings say.
     pub fn open(settings: &Settings, now: Timestamp) -> Result<Self, ResolverError> {
         let (store, manner, delete): (Box<dyn Store>, _, _) = match settings {
-            Settings::Memory => (Box::new(Memory::default()), Manner::Plain, DeleteMode::Refused),
+            Settings::Memory | Settings::Url(_) => (Box::new(Memory::default()), Manner::Plain, DeleteMode::Refused),
             Settings::Full(full) => (Box::new(Directory::full(full, now)?), Manner::Full, full.delete),
             Settings::Cache(cache) => (Box::new(Directory::cache(cache, now)?), Manner::Cache, DeleteMode::Removed),
-            Settings::Url(url) => return Err(ResolverError::UrlNotSupported(url.clone())),
         };
         let (sync_interval, fetch_timeout) = match settings {
             Settings::Full(full) => (Some(full.interval), Some(full.fetch_timeout)),
             Settings::Cache(CacheSettings { fetch_timeout, .. }) => (None, Some(*fetch_timeout)),
-            Settings::Memory | Settings::Url(_) => (None, None),
+            Settings::Url(_) => (None, Some(FETCH_TIMEOUT)),
+            Settings::Memory => (None, None),
         };
         let subscriptions = settings.subscriptions();
         Ok(Self { store, manner, delete, subscriptions, sync_interval, fetch_timeout })
@@ -216,6 +217,14 @@ impl Resolver {
         self.take_over(account, token, world)
     }
 
+    /// Forgets an account that does not exist any more where it came from.
+    ///
+    /// # Errors
+    /// Why it stays.
+    pub fn forget(&mut self, account: &PublicKey) -> Result<(), StoreError> {
+        self.store.delete(account)
+    }
+
     fn take_over(&mut self, account: &PublicKey, token: &str, world: &World<'_>) -> Result<Option<Effect>, String> {
         if !merge::is_wanted(self.store.as_ref(), account, token, world)? {
             return Ok(None);
@@ -227,6 +236,14 @@ impl Resolver {
     /// Puts a configured token in, unless what is here is newer. What no trusted operator signed is refused.
     pub fn preload(&mut self, account: &PublicKey, token: &str, world: &World<'_>) -> Result<(), String> {
         self.take_over(account, token, world).map(drop)
+    }
+
+    /// Whether [`Resolver::preload`] would put a token in. Nothing changes by the question.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    pub fn wants(&self, account: &PublicKey, token: &str, world: &World<'_>) -> Result<bool, String> {
+        merge::is_wanted(self.store.as_ref(), account, token, world)
     }
 
     /// Drops what ended or was not used for too long.

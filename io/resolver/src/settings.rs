@@ -12,7 +12,7 @@ pub enum Settings {
     Full(DirectorySettings),
     /// A directory with the accounts that were asked for.
     Cache(CacheSettings),
-    /// An account server. Not supported yet.
+    /// An account server; what it gave is kept in memory.
     Url(String),
 }
 
@@ -87,8 +87,6 @@ impl CacheSettings {
 /// Why there is no resolver. The administrator is at fault, or the disk.
 #[derive(Debug)]
 pub enum ResolverError {
-    /// An account server was configured.
-    UrlNotSupported(String),
     /// No directory was named.
     NoPath,
     /// The path is something else than a directory, or cannot be reached.
@@ -103,9 +101,6 @@ pub enum ResolverError {
 impl fmt::Display for ResolverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UrlNotSupported(url) => {
-                write!(f, "account resolver URL({url}) is not supported yet, use a directory of type full or cache")
-            }
             Self::NoPath => f.write_str("dir has no value and needs to point to a directory"),
             Self::Path { path, error } => {
                 write!(f, "dir needs to point to an accessible directory: {}: {error}", path.display())

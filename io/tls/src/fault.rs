@@ -11,12 +11,16 @@ pub enum Fault {
     NoCertificate,
     /// The peer's certificate was not accepted, and why.
     CertificateRefused(String),
+    /// Its issuer does not stand by it, or could not be asked, and why.
+    OcspInvalid(String),
     /// The certificate is in order, but its key is not one of the pinned ones.
     NotPinned,
     /// The handshake broke a rule or found nothing in common.
     Handshake(String),
     /// More bytes than any honest handshake needs.
     HandshakeTooLong,
+    /// The handshake was not over in time.
+    TimedOut,
     /// The peer gave up, and its reason.
     PeerAlert(u8),
     /// A record of a kind that does not belong here.
@@ -41,9 +45,9 @@ impl Fault {
     /// The alert to send, if the peer is still there to hear it.
     pub fn alert(&self) -> Option<u8> {
         match self {
-            Self::NotTls | Self::PeerAlert(_) => None,
+            Self::NotTls | Self::PeerAlert(_) | Self::TimedOut => None,
             Self::NoCertificate => Some(116),
-            Self::CertificateRefused(_) | Self::NotPinned => Some(42),
+            Self::CertificateRefused(_) | Self::NotPinned | Self::OcspInvalid(_) => Some(42),
             Self::Handshake(_) | Self::HandshakeTooLong => Some(40),
             Self::UnexpectedRecord | Self::TooMuchNoise => Some(10),
             Self::MalformedRecord => Some(50),
@@ -61,9 +65,11 @@ impl fmt::Display for Fault {
             Self::NotTls => f.write_str("tls: first record does not look like a TLS handshake"),
             Self::NoCertificate => f.write_str("tls: client didn't provide a certificate"),
             Self::CertificateRefused(why) => write!(f, "tls: failed to verify certificate: {why}"),
+            Self::OcspInvalid(why) => write!(f, "peer not OCSP valid: {why}"),
             Self::NotPinned => f.write_str("certificate not pinned"),
             Self::Handshake(why) => write!(f, "tls: {why}"),
             Self::HandshakeTooLong => f.write_str("tls: handshake message too large"),
+            Self::TimedOut => f.write_str("timeout"),
             Self::PeerAlert(code) => write!(f, "remote error: tls: {}", alert_text(*code)),
             Self::UnexpectedRecord => f.write_str("tls: unexpected message"),
             Self::MalformedRecord => f.write_str("tls: malformed record"),

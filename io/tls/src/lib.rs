@@ -11,6 +11,23 @@
 //! protected here, with the keys that it agreed on and the same primitives: each direction on its own, in place, without
 //! an allocation. The reasons and the figures are in `docs/adr/0005-tls-records-are-sealed-in-place.md`.
 //!
+//! **Which side a link uses.** Every kind of link has a block of its own and comes through the same two values; there is
+//! no second way. [`Live`] holds either of them across reloads.
+//!
+//! | link | accepts | connects | beside |
+//! |---|---|---|---|
+//! | clients, WebSocket, MQTT | [`ServerTls::accept`] | | the workers |
+//! | routes, gateways | [`ServerTls::accept`] | [`ClientTls::connect`], from the same block | the workers |
+//! | leaf nodes | [`ServerTls::accept`] | [`ClientTls::connect`], from the block of the remote | the workers |
+//! | the monitor (https) | [`ServerTls::accept_stream`] | | tokio |
+//! | the resolver (`resolver_tls`) | | [`ClientTls::connect_stream`] | tokio |
+//!
+//! Both sides of a worker's link are led by the same [`Handshake`]: the one that connects has work at once
+//! ([`Handshake::has_work`]), the one that accepts when the peer's first record is there. Either way the worker only moves
+//! bytes, and a thread of the login pool does the arithmetic. What comes out, [`Established`], holds the names for
+//! `verify_and_map` ([`PeerFacts::candidates`]), for known URLs ([`covers_host`]), and the chain that a reload judges again
+//! ([`ServerTls::recheck`], [`ClientTls::recheck`]).
+//!
 //! **Trust.** Chains are webpki's. A certificate that is itself a configured root is accepted from the peer that holds
 //! its key. Where a peer must show a certificate no session is resumed; elsewhere a ticket lives no longer than the value
 //! that sealed it, and a reload makes a new value ([`Live`]).
@@ -67,6 +84,7 @@ mod record;
 mod reload;
 mod server;
 mod settings;
+mod stream;
 mod suite;
 mod verify;
 mod version;
@@ -88,5 +106,6 @@ pub use server::ServerTls;
 pub use settings::{
     AUTO_FALLBACK_DELAY, CertificateFiles, DEFAULT_TIMEOUT, HandshakeFirst, OcspPeer, Passphrase, Settings,
 };
+pub use stream::Stream;
 pub use suite::CipherSuite;
 pub use version::Version;

@@ -3,7 +3,7 @@
 //! The handshake is done by rustls. Afterwards both directions are independent of each other, so a worker may seal for a
 //! connection while its owner opens, and a record is built where it will be sent from instead of being copied there.
 
-use aws_lc_rs::aead::{self, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aead::{Cipher, Key, NONCE_LEN, TAG_LEN};
 use rustls::ConnectionTrafficSecrets;
 
 use crate::{Fault, Version};
@@ -15,7 +15,6 @@ pub(crate) const MAX_PLAIN: usize = 1 << 14;
 /// The most a record may grow by protection and padding.
 const MAX_EXPANSION_TLS12: usize = 2048;
 const MAX_EXPANSION_TLS13: usize = 256;
-const TAG_LEN: usize = 16;
 /// TLS 1.2 with AES-GCM sends half of the nonce with each record.
 const EXPLICIT_NONCE_LEN: usize = 8;
 
@@ -62,7 +61,7 @@ enum Layout {
 
 /// A key, where its nonces stand, and how much more it may protect.
 pub(crate) struct Protection {
-    key: LessSafeKey,
+    key: Key,
     iv: [u8; NONCE_LEN],
     sequence: u64,
     blocks_left: u64,
@@ -74,20 +73,20 @@ impl Protection {
     /// is why no nonce is ever used twice.
     pub(crate) fn new(version: Version, (sequence, secrets): (u64, ConnectionTrafficSecrets)) -> Result<Self, Fault> {
         use ConnectionTrafficSecrets as Secrets;
-        let (algorithm, key, iv, blocks_left) = match &secrets {
-            Secrets::Aes128Gcm { key, iv } => (&aead::AES_128_GCM, key, iv, MAX_BLOCKS_AES_GCM),
-            Secrets::Aes256Gcm { key, iv } => (&aead::AES_256_GCM, key, iv, MAX_BLOCKS_AES_GCM),
-            Secrets::Chacha20Poly1305 { key, iv } => (&aead::CHACHA20_POLY1305, key, iv, u64::MAX),
+        let (cipher, key, iv, blocks_left) = match &secrets {
+            Secrets::Aes128Gcm { key, iv } => (Cipher::Aes128Gcm, key, iv, MAX_BLOCKS_AES_GCM),
+            Secrets::Aes256Gcm { key, iv } => (Cipher::Aes256Gcm, key, iv, MAX_BLOCKS_AES_GCM),
+            Secrets::Chacha20Poly1305 { key, iv } => (Cipher::Chacha20Poly1305, key, iv, u64::MAX),
             _ => return Err(Fault::Internal("a cipher that the record layer does not know")),
         };
-        let layout = match (version, *algorithm == aead::CHACHA20_POLY1305) {
+        let layout = match (version, cipher == Cipher::Chacha20Poly1305) {
             (Version::Tls13, _) => Layout::Tls13,
             (Version::Tls12, false) => Layout::Tls12Gcm,
             (Version::Tls12, true) => Layout::Tls12Chacha,
         };
-        let key = UnboundKey::new(algorithm, key.as_ref()).map_err(|_| Fault::Internal("a key of the wrong length"))?;
+        let key = Key::new(cipher, key.as_ref()).ok_or(Fault::Internal("a key of the wrong length"))?;
         let iv = iv.as_ref().try_into().map_err(|_| Fault::Internal("a nonce of the wrong length"))?;
-        Ok(Self { key: LessSafeKey::new(key), iv, sequence, blocks_left, layout })
+        Ok(Self { key, iv, sequence, blocks_left, layout })
     }
 
     /// Whether the key has done its work: in TLS 1.3 a new one follows, in TLS 1.2 the connection ends.
@@ -130,9 +129,9 @@ impl Protection {
         let extra = self.associated_data(sequence, header, plain_len);
         let tag = self
             .key
-            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), extra, &mut wire[prefix_end..])
+            .seal(nonce, extra.as_ref(), &mut wire[prefix_end..])
             .map_err(|_| Fault::Internal("sealing failed"))?;
-        wire.extend_from_slice(tag.as_ref());
+        wire.extend_from_slice(&tag);
         Ok(())
     }
 
@@ -145,17 +144,11 @@ impl Protection {
         }
         let sequence = self.next_sequence(payload.len())?;
         let (nonce, sealed) = self.explicit_nonce(sequence, payload)?;
-        let plain_len = sealed.len().checked_sub(TAG_LEN).ok_or(Fault::BadRecordMac)?;
-        let extra = self.associated_data(sequence, *header, plain_len);
+        let (sealed, tag) = sealed.split_last_chunk::<TAG_LEN>().ok_or(Fault::BadRecordMac)?;
+        let extra = self.associated_data(sequence, *header, sealed.len());
         let start = plain.len();
-        plain.extend_from_slice(sealed);
         // The bytes stay unreadable to the caller until they are known to be the peer's: any failure takes them away.
-        let opened = self.key.open_in_place(Nonce::assume_unique_for_key(nonce), extra, &mut plain[start..]);
-        let Ok(opened_len) = opened.map(|opened| opened.len()) else {
-            plain.truncate(start);
-            return Err(Fault::BadRecordMac);
-        };
-        plain.truncate(start + opened_len);
+        self.key.open(nonce, extra.as_ref(), sealed, tag, plain).map_err(|_| Fault::BadRecordMac)?;
         let content = if self.layout == Layout::Tls13 { inner_content(start, plain) } else { Some(outer) };
         let Some(content) = content else {
             plain.truncate(start);
@@ -185,16 +178,16 @@ impl Protection {
         Ok((nonce, sealed))
     }
 
-    fn associated_data(&self, sequence: u64, header: [u8; HEADER_LEN], plain_len: usize) -> Aad<Associated> {
+    fn associated_data(&self, sequence: u64, header: [u8; HEADER_LEN], plain_len: usize) -> Associated {
         let mut bytes = [0; 13];
         if self.layout == Layout::Tls13 {
             bytes[..HEADER_LEN].copy_from_slice(&header);
-            return Aad::from(Associated { bytes, len: HEADER_LEN });
+            return Associated { bytes, len: HEADER_LEN };
         }
         bytes[..8].copy_from_slice(&sequence.to_be_bytes());
         bytes[8..11].copy_from_slice(&header[..3]);
         bytes[11..].copy_from_slice(&be_len(plain_len));
-        Aad::from(Associated { bytes, len: 13 })
+        Associated { bytes, len: 13 }
     }
 }
 

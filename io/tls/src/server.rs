@@ -15,7 +15,7 @@ use crate::certificate::{CertificateInfo, ListInfo};
 use crate::chooser::{Candidate, Chooser};
 use crate::files::{ReadFile, pair};
 use crate::handshake::{Handshake, fault_of};
-use crate::ocsp::{Answer, OcspError, Status};
+use crate::ocsp::{Answer, OcspError, PeerAsking, Status};
 use crate::provider::{provider, versions};
 use crate::verify::Trust;
 use crate::{BuildError, CertificateFiles, Fault, PeerFacts, PinnedCerts, Settings};
@@ -30,8 +30,9 @@ pub struct ServerTls {
     chooser: Arc<Chooser>,
     certificates: Vec<CertificateInfo>,
     chains: Vec<Vec<CertificateDer<'static>>>,
-    anchors: Vec<Vec<u8>>,
+    issuers: Vec<Vec<u8>>,
     lists: Vec<ListInfo>,
+    asking: Option<Arc<PeerAsking>>,
     pinned: PinnedCerts,
     timeout: Duration,
 }
@@ -46,8 +47,11 @@ impl ServerTls {
         let versions = versions(settings)?;
         let ours = load_certificates(&settings.certificates, &provider, read_file)?;
         let chooser = Arc::new(Chooser(ours.iter().map(Own::candidate).collect()));
-        let trust = settings.wants_peer_certificate().then(|| Trust::load(settings, read_file)).transpose()?;
-        let verifier = trust.as_ref().map(|trust| trust.client_verifier(settings, &provider)).transpose()?;
+        // Roots that are named are read even where no peer is judged by them: they may have issued our own certificate.
+        let is_wanted = settings.wants_peer_certificate() || settings.ca_file.is_some();
+        let trust = is_wanted.then(|| Trust::load(settings, read_file)).transpose()?;
+        let judging = trust.as_ref().filter(|_| settings.wants_peer_certificate());
+        let verifier = judging.map(|trust| trust.client_verifier(settings, &provider)).transpose()?;
         let asked = verifier.clone().unwrap_or_else(WebPkiClientVerifier::no_client_auth);
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
@@ -57,14 +61,17 @@ impl ServerTls {
         config.ignore_client_order = true;
         config.enable_secret_extraction = true;
         limit_resumption(&mut config, verifier.is_some())?;
+        let issuers: Vec<Vec<u8>> = trust.iter().flat_map(|trust| trust.issuers.iter().cloned()).collect();
+        let asking = settings.ocsp_peer.clone().map(|policy| Arc::new(PeerAsking::new(policy, issuers.clone())));
         Ok(Self {
             config: Arc::new(config),
             verifier,
             chooser,
             certificates: ours.iter().map(|own| own.info.clone()).collect(),
             chains: ours.into_iter().map(|own| own.chain).collect(),
-            anchors: trust.iter().flat_map(Trust::anchors).map(<[u8]>::to_vec).collect(),
+            issuers,
             lists: trust.map(|trust| trust.lists).unwrap_or_default(),
+            asking,
             pinned: settings.pinned_certs.clone(),
             timeout: settings.timeout,
         })
@@ -73,6 +80,14 @@ impl ServerTls {
     /// Begins a handshake with a peer that connected to us.
     pub fn accept(&self) -> Result<Handshake, Fault> {
         Handshake::server(Arc::clone(&self.config), self.pinned.clone())
+    }
+
+    pub(crate) fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
+    }
+
+    pub(crate) fn pinned(&self) -> &PinnedCerts {
+        &self.pinned
     }
 
     /// How long it may take.
@@ -95,7 +110,7 @@ impl ServerTls {
     pub fn with_issuer(&self, index: usize) -> Option<(&[u8], &[u8])> {
         let chain = self.chains.get(index)?;
         let end_entity = chain.first()?.as_ref();
-        let roots = self.anchors.iter().map(Vec::as_slice);
+        let roots = self.issuers.iter().map(Vec::as_slice);
         let candidates = chain.iter().skip(1).map(AsRef::as_ref).chain(roots);
         crate::ocsp::find_issuer(end_entity, candidates).map(|issuer| (end_entity, issuer))
     }
@@ -140,9 +155,9 @@ impl ServerTls {
         verifier.verify_client_cert(end_entity, intermediates, now).map(|_| ()).map_err(|error| fault_of(&error))
     }
 
-    /// The configured roots, in DER: an OCSP check finds issuers among them.
-    pub fn roots(&self) -> impl Iterator<Item = &[u8]> {
-        self.anchors.iter().map(Vec::as_slice)
+    /// How the issuers of the peers' certificates are asked, if they are.
+    pub fn asking(&self) -> Option<&Arc<PeerAsking>> {
+        self.asking.as_ref()
     }
 }
 

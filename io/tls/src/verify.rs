@@ -30,6 +30,8 @@ pub(crate) struct Trust {
     roots: Arc<RootCertStore>,
     /// The configured roots as they are, to recognise one that a peer shows by itself.
     anchors: Arc<HashSet<Vec<u8>>>,
+    /// Everybody who may have issued a certificate, to judge answers about it. Empty where nobody will ask.
+    pub(crate) issuers: Vec<Vec<u8>>,
     revoked: Vec<CertificateRevocationListDer<'static>>,
     pub(crate) lists: Vec<ListInfo>,
     /// Roots of the system are too many to be named in a handshake.
@@ -54,13 +56,11 @@ impl Trust {
                 revoked.push(list);
             }
         }
-        let anchors = if is_system { HashSet::new() } else { certificates.iter().map(|der| der.to_vec()).collect() };
-        Ok(Self { roots: Arc::new(roots), anchors: Arc::new(anchors), revoked, lists, is_system })
-    }
-
-    /// The configured roots, in DER.
-    pub(crate) fn anchors(&self) -> impl Iterator<Item = &[u8]> {
-        self.anchors.iter().map(Vec::as_slice)
+        let all = || certificates.iter().map(|der| der.to_vec());
+        // The roots of a system are many: they are kept only if somebody is going to ask for them.
+        let issuers = if is_system && settings.ocsp_peer.is_none() { Vec::new() } else { all().collect() };
+        let anchors = if is_system { HashSet::new() } else { all().collect() };
+        Ok(Self { roots: Arc::new(roots), anchors: Arc::new(anchors), issuers, revoked, lists, is_system })
     }
 
     pub(crate) fn client_verifier(

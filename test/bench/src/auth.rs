@@ -18,7 +18,7 @@ fn sign(key: &KeyPair, text: &str) -> String {
 }
 
 /// A signed token about `subject`; `nats` is the body of its "nats" object.
-fn jwt(issuer: &KeyPair, subject: &KeyPair, name: &str, nats: &str) -> String {
+pub fn jwt(issuer: &KeyPair, subject: &KeyPair, name: &str, nats: &str) -> String {
     let now = std::time::UNIX_EPOCH.elapsed().expect("the clock is after 1970").as_secs();
     let (iss, sub) = (issuer.public(), subject.public());
     let claims = |jti: &str| {

@@ -398,8 +398,8 @@ pub fn server_cost(r: &mut Report, o: &Opts, a: &procstat::Snap, b: &procstat::S
     r.f("srv_rss_mb", b.rss as f64 / 1048576.0);
 }
 
-fn subscribe(o: &Opts, name: &str, cmd: &[u8]) -> io::Result<Sock> {
-    let mut s = net::connect_sub(o, name)?;
+fn subscribe(o: &Opts, number: usize, cmd: &[u8]) -> io::Result<Sock> {
+    let mut s = net::connect_sub(o, "sub", number)?;
     s.send_all(cmd)?;
     net::flush(&mut s)?;
     Ok(s)
@@ -416,13 +416,13 @@ pub fn scenario(o: &Opts, r: &mut Report) -> io::Result<bool> {
         "pub" => mult = 0,
         "pubsub" => {
             for i in 0..ns {
-                subs.push(SubConn::new(subscribe(o, "sub", format!("SUB {} 1\r\n", subj(i)).as_bytes())?, np));
+                subs.push(SubConn::new(subscribe(o, i, format!("SUB {} 1\r\n", subj(i)).as_bytes())?, np));
             }
         }
         "fanout" => {
             mult = ns as u64;
-            for _ in 0..ns {
-                subs.push(SubConn::new(subscribe(o, "sub", format!("SUB {} 1\r\n", subj(0)).as_bytes())?, np));
+            for i in 0..ns {
+                subs.push(SubConn::new(subscribe(o, i, format!("SUB {} 1\r\n", subj(0)).as_bytes())?, np));
             }
         }
         "queue" => {
@@ -430,7 +430,7 @@ pub fn scenario(o: &Opts, r: &mut Report) -> io::Result<bool> {
             chk = Check::Monotonic;
             for i in 0..ns {
                 let g = i % o.groups;
-                subs.push(SubConn::new(subscribe(o, "sub", format!("SUB {} q{g} 1\r\n", subj(0)).as_bytes())?, np));
+                subs.push(SubConn::new(subscribe(o, i, format!("SUB {} q{g} 1\r\n", subj(0)).as_bytes())?, np));
             }
         }
         _ => unreachable!(),
@@ -444,7 +444,7 @@ pub fn scenario(o: &Opts, r: &mut Report) -> io::Result<bool> {
         let s = if o.scenario == "pubsub" { subj(i % ns) } else { subj(0) };
         let n = limit.div_ceil(frame).max(1);
         let ring = batches((0..n).map(|_| s.as_bytes()), o, i as u32, limit);
-        pubs.push(PubConn::new(net::connect(o, "pub")?, ring));
+        pubs.push(PubConn::new(net::connect_nth(o, "pub", i)?, ring));
     }
     run(o, r, pubs, subs, mult, chk)
 }
@@ -457,7 +457,7 @@ pub fn wild(o: &Opts, r: &mut Report) -> io::Result<bool> {
     let t0 = Instant::now();
     let mut socks = Vec::new();
     for c in 0..nc {
-        let mut s = net::connect_sub(o, "sub")?;
+        let mut s = net::connect_sub(o, "sub", c)?;
         let mut b = Vec::with_capacity(1 << 17);
         for i in (c..n).step_by(nc) {
             let l = match i % 4 {

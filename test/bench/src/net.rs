@@ -60,12 +60,20 @@ fn esc(s: &str) -> String {
     s.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
-fn connect_line(o: &Opts, name: &str, info: &str) -> io::Result<String> {
+/// Who logs in: `*` stands for the number of the connection.
+struct Who<'a> {
+    user: Option<&'a str>,
+    pass: Option<&'a str>,
+    number: usize,
+}
+
+fn connect_line(o: &Opts, who: &Who, name: &str, info: &str) -> io::Result<String> {
     let mut c = format!(
         "CONNECT {{\"verbose\":false,\"pedantic\":false,\"lang\":\"natsload\",\"version\":\"0.1\",\"protocol\":1,\"headers\":true,\"no_responders\":false,\"echo\":true,\"name\":\"{name}\""
     );
-    if let (Some(u), Some(p)) = (&o.user, &o.pass) {
-        c.push_str(&format!(",\"user\":\"{}\",\"pass\":\"{}\"", esc(u), esc(p)));
+    if let (Some(u), Some(p)) = (who.user, who.pass) {
+        let numbered = |s: &str| esc(&s.replace('*', &who.number.to_string()));
+        c.push_str(&format!(",\"user\":\"{}\",\"pass\":\"{}\"", numbered(u), numbered(p)));
     }
     if let Some(t) = &o.token {
         c.push_str(&format!(",\"auth_token\":\"{}\"", esc(t)));
@@ -79,12 +87,21 @@ fn connect_line(o: &Opts, name: &str, info: &str) -> io::Result<String> {
 
 /// Connects and completes INFO / TLS / CONNECT / PING / PONG. The socket is blocking.
 pub fn connect(o: &Opts, name: &str) -> io::Result<Sock> {
-    connect_to(o, &o.addr, name)
+    connect_nth(o, name, 0)
 }
 
-/// The same for the receiving side of a scenario, which may have its own server.
-pub fn connect_sub(o: &Opts, name: &str) -> io::Result<Sock> {
-    connect_to(o, o.sub_addr.as_ref().unwrap_or(&o.addr), name)
+/// The same for one of several connections.
+pub fn connect_nth(o: &Opts, name: &str, number: usize) -> io::Result<Sock> {
+    connect_to(o, &o.addr, &Who { user: o.user.as_deref(), pass: o.pass.as_deref(), number }, name)
+}
+
+/// The same for the receiving side of a scenario, which may have its own server and its own login.
+pub fn connect_sub(o: &Opts, name: &str, number: usize) -> io::Result<Sock> {
+    let (user, pass) = match &o.sub_user {
+        Some(user) => (Some(user.as_str()), o.sub_pass.as_deref()),
+        None => (o.user.as_deref(), o.pass.as_deref()),
+    };
+    connect_to(o, o.sub_addr.as_ref().unwrap_or(&o.addr), &Who { user, pass, number }, name)
 }
 
 /// Lets the interest in new subscriptions reach the other server.
@@ -94,7 +111,7 @@ pub fn settle(o: &Opts) {
     }
 }
 
-fn connect_to(o: &Opts, a: &Addr, name: &str) -> io::Result<Sock> {
+fn connect_to(o: &Opts, a: &Addr, who: &Who, name: &str) -> io::Result<Sock> {
     let mut s = Sock { tcp: tcp(a)?, tls: None };
     s.set_read_timeout(Some(Duration::from_secs_f64(o.timeout)))?;
     let start_tls = |s: &mut Sock| -> io::Result<()> {
@@ -121,7 +138,7 @@ fn connect_to(o: &Opts, a: &Addr, name: &str) -> io::Result<Sock> {
     if !o.tls_first {
         start_tls(&mut s)?;
     }
-    let mut m = connect_line(o, name, &String::from_utf8_lossy(&buf[..n]))?;
+    let mut m = connect_line(o, who, name, &String::from_utf8_lossy(&buf[..n]))?;
     m.push_str("PING\r\n");
     s.send_all(m.as_bytes())?;
     wait_pong(&mut s)?;

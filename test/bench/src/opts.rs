@@ -14,6 +14,8 @@ pub struct Opts {
     pub sub_addr: Option<Addr>,
     pub user: Option<String>,
     pub pass: Option<String>,
+    pub sub_user: Option<String>,
+    pub sub_pass: Option<String>,
     pub token: Option<String>,
     pub login: Option<Arc<Login>>,
     pub tls: Option<Arc<ClientConfig>>,
@@ -36,6 +38,7 @@ pub struct Opts {
     pub conns: usize,
     pub sub_each: bool,
     pub hold: f64,
+    pub crowd: usize,
     pub stream: String,
     pub storage: String,
     pub headers: bool,
@@ -58,12 +61,16 @@ scenarios
   idle      open --conns idle connections, report server RSS per connection
   connrate  connect + CONNECT + PING/PONG + close per second
   js-pub    JetStream publish with acks, --inflight window
+  js-consume   the same, --count messages, then an ordered consumer reads them: that is what is measured
+  js-fill   the same over --total-subs subjects, and the stream stays
   mint DIR  write keys, JWTs and a creds file for tests, print the server configuration (no flags)
 
 flags
   --url nats://[user:pass@]host:port   (default nats://127.0.0.1:4222)
   --sub-url nats://host:port           another server for subscribers and responders
   --user U --pass P | --token T
+  --sub-user U --sub-pass P            another login for subscribers and responders
+                        a * in a user or password is the number of the connection, from 0
   --creds FILE | --nkey SEEDFILE       sign the nonce of the server
   --tls                 TLS after INFO (also by --url tls://... and by every flag below)
   --tls-first           TLS before INFO
@@ -86,6 +93,7 @@ flags
   --conns N             idle: connections; connrate: 0 = until --duration
   --sub-each            idle: one subscription on every connection
   --hold SECS           idle: hold time before measuring (default 1)
+  --crowd N             so many strangers with half handshakes and garbage stay meanwhile
   --stream NAME --storage file|memory  js-pub (default LOAD, file)
   --server-pid PID,...  read CPU, RSS and context switches of the server (of several: their sum)
   --timeout SECS        give up if nothing is received for this long (default 10)
@@ -106,6 +114,8 @@ impl Opts {
             sub_addr: None,
             user: None,
             pass: None,
+            sub_user: None,
+            sub_pass: None,
             token: None,
             login: None,
             tls: None,
@@ -128,6 +138,7 @@ impl Opts {
             conns: 0,
             sub_each: false,
             hold: 1.0,
+            crowd: 0,
             stream: "LOAD".into(),
             storage: "file".into(),
             headers: false,
@@ -159,6 +170,8 @@ impl Opts {
                 "--tls-name" => o.tls_name = Some(val()?),
                 "--user" => o.user = Some(val()?),
                 "--pass" => o.pass = Some(val()?),
+                "--sub-user" => o.sub_user = Some(val()?),
+                "--sub-pass" => o.sub_pass = Some(val()?),
                 "--token" => o.token = Some(val()?),
                 "--size" => o.size = num(&k, val()?)?,
                 "--count" => o.count = num(&k, val()?)?,
@@ -176,6 +189,7 @@ impl Opts {
                 "--hot" => o.hot = num(&k, val()?)?,
                 "--conns" => o.conns = num(&k, val()?)?,
                 "--sub-each" => o.sub_each = true,
+                "--crowd" => o.crowd = num(&k, val()?)?,
                 "--hold" => o.hold = num(&k, val()?)?,
                 "--stream" => o.stream = val()?,
                 "--storage" => o.storage = val()?,

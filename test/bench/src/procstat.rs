@@ -13,6 +13,8 @@ pub struct Snap {
     pub hwm: u64,
     pub vcsw: u64,
     pub threads: u64,
+    /// Bytes on their way to the disk, from /proc/PID/io.
+    pub written: u64,
 }
 
 /// Resets the peak-RSS mark (needs ptrace rights on the process; ignored if refused).
@@ -43,6 +45,7 @@ pub fn snap(pids: &[i32]) -> Snap {
         s.hwm += x.hwm;
         s.vcsw += x.vcsw;
         s.threads += x.threads;
+        s.written += x.written;
     }
     s
 }
@@ -69,6 +72,8 @@ fn snap_one(pid: i32) -> Snap {
             }
         }
     }
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    s.written = io.lines().find_map(|l| l.strip_prefix("write_bytes: ")?.trim().parse().ok()).unwrap_or(0);
     if let Ok(d) = fs::read_dir(format!("/proc/{pid}/task")) {
         for e in d.flatten() {
             if let Ok(t) = fs::read_to_string(e.path().join("status")) {

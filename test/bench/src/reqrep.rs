@@ -19,8 +19,8 @@ pub fn scenario(o: &Opts, r: &mut Report) -> io::Result<bool> {
     let (nr, ns, k) = (o.pubs.max(1), o.subs.max(1), o.inflight.max(1));
     let svc = format!("{}.svc", o.subject);
     let mut resp = Vec::new();
-    for _ in 0..ns {
-        let mut s = net::connect_sub(o, "responder")?;
+    for i in 0..ns {
+        let mut s = net::connect_sub(o, "responder", i)?;
         s.send_all(format!("SUB {svc} workers 1\r\n").as_bytes())?;
         net::flush(&mut s)?;
         resp.push(s);
@@ -28,7 +28,7 @@ pub fn scenario(o: &Opts, r: &mut Report) -> io::Result<bool> {
     net::settle(o);
     let mut req = Vec::new();
     for i in 0..nr {
-        let mut s = net::connect(o, "requester")?;
+        let mut s = net::connect_nth(o, "requester", i)?;
         s.send_all(format!("SUB _INBOX.ld{i}.* 1\r\n").as_bytes())?;
         net::flush(&mut s)?;
         req.push(s);

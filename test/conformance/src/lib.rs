@@ -29,6 +29,7 @@
 //! a join {"user":"u"}           open and CONNECT; quiet, lax and with headers unless the object says otherwise
 //! a> PUB x 2\r\nhi              send the line and CRLF; \r \n \t \0 \\ \xHH are escapes
 //! a>> PI                        send without CRLF
+//! a pub x re | hi               PUB with the size worked out: subject and reply, payload
 //! a hpub x re | A: b | hi       HPUB with the sizes worked out: subject and reply, headers, payload
 //! a sync                        send PING and show everything up to the PONG
 //! a read 2                      show two operations
@@ -39,18 +40,25 @@
 //! wait 50ms                     pause
 //! reload NAME                   replace the configuration, SIGHUP, wait for the log to report the outcome
 //! signal USR2                   send a signal: HUP, USR1, USR2, INT, TERM
+//! get /varz?x=1                 ask the monitoring port for a page and show status, kind and body
 //! exits 0                       the server ends by itself with that code
 //! log "text"                    the server's log has, or gets within two seconds, a line with the text
 //! log lacks "text"              it has none
 //! ```
 //!
 //! In sent text `${repeat:x:5000}` is a run of bytes, `${sig:SEED}` the signature of this connection's nonce,
-//! `${nonce}` the nonce itself.
+//! `${nonce}` the nonce itself; `${reply}` where the last message of this connection wants its answer, `${server}` the
+//! server's id, `${cid:b}` the id of the connection `b`. The last three work in the path of a page too, where `${cid:b}`
+//! is the only one that says whose. Operators, accounts, users and what services say of them: `claims.rs`; these may
+//! stand in configurations as well. In a transcript a token is shown as the claims in it.
 
+mod claims;
 pub mod difference;
+mod json;
 pub mod library;
 pub mod normal;
 mod operation;
+mod page;
 mod peer;
 mod play;
 mod script;

@@ -1,5 +1,11 @@
 //! What differs from one run to the next gets a name, so that two transcripts can be compared as text.
 
+use std::collections::BTreeMap;
+
+use data_encoding::BASE64URL_NOPAD;
+
+use crate::json::{Json, Layout};
+
 /// Values that belong to one run.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
@@ -7,10 +13,14 @@ pub struct Run {
     pub clients: Vec<(String, String)>,
     /// The port of the server.
     pub port: u16,
+    /// Its monitoring port.
+    pub monitor: Option<u16>,
+    /// The ports of connections and whose they are.
+    pub ports: BTreeMap<u16, String>,
 }
 
 /// JSON members whose value is a number or a text of this run alone.
-const VOLATILE: [&str; 18] = [
+const VOLATILE: [&str; 39] = [
     "server_id",
     "version",
     "ver",
@@ -29,27 +39,94 @@ const VOLATILE: [&str; 18] = [
     "iat",
     "exp",
     "id",
+    "user_nkey",
+    "request_nonce",
+    "sig",
+    "now",
+    "uptime",
+    "idle",
+    "last_activity",
+    "config_load_time",
+    "mem",
+    "cpu",
+    "cores",
+    "gomaxprocs",
+    "update_time",
+    "pending_bytes",
+    // What a reference keeps of matches that it made.
+    "num_cache",
+    "num_inserts",
+    "num_removes",
+    "num_matches",
+    "cache_hit_rate",
+    "max_fanout",
+    "avg_fanout",
 ];
+/// The same, in a measurement of how long a service takes.
+const MEASURED: [&str; 3] = ["service", "system", "total"];
 /// Members that are only one side's: the commit of the reference and its feature switches, our own version.
 const DROPPED: [&str; 3] = ["git_commit", "bulwark", "feature_flags"];
-/// Beginnings of generated subjects and how many random tokens follow.
-const GENERATED: [(&str, usize); 2] = [("_R_.", 2), ("$SYS._INBOX.", 2)];
+/// Beginnings of generated subjects and how many random tokens follow at most.
+const GENERATED: [(&str, usize); 2] = [("_R_.", 4), ("$SYS._INBOX.", 2)];
+
+/// Numbers that above a bound are nobody's promise: traffic with answers whose length varies with ids and times, and
+/// subscriptions when those of the server itself are counted too.
+const VAGUE: [(&str, u64); 5] =
+    [("bytes", 99), ("out_bytes", 99), ("out_client_bytes", 99), ("subscriptions", 19), ("num_subscriptions", 19)];
 
 /// The bytes of an operation with everything that belongs to this run replaced.
 pub fn normal(operation: &[u8], run: &Run) -> Vec<u8> {
-    let mut text = operation.to_vec();
+    hide_sizes(operation, tidy_body(without_run(operation, run)))
+}
+
+/// A page as text, with everything that belongs to this run replaced. Its first line says how JSON is laid out, if it is
+/// JSON; what follows is then shown with two blanks a level.
+pub fn normal_page(page: &[u8], run: &Run) -> String {
+    let original = String::from_utf8_lossy(page);
+    let layout = Json::parse(&original).map(|json| match json.layout_of(&original) {
+        Some(Layout::OneLine) => "(on one line)\n".to_owned(),
+        Some(Layout::Indented(blanks)) => format!("({blanks} blanks)\n"),
+        None => "(in a layout of its own)\n".to_owned(),
+    });
+    let text = String::from_utf8_lossy(&without_run(page, run)).into_owned();
+    let shown = tidy(&text).map(|json| json.written(Layout::Indented(2)));
+    layout.unwrap_or_default() + &shown.unwrap_or(text)
+}
+
+/// A document in which everything stands where it always stands.
+fn tidy(text: &str) -> Option<Json> {
+    let mut json = Json::parse(text)?;
+    let is_vague = |name: &str, count: u64| VAGUE.iter().any(|(vague, most)| name == *vague && count > *most);
+    json.tidy(&|name, count| is_vague(name, count).then(|| "<many>".to_owned()));
+    Some(json)
+}
+
+/// The same for the body of a message.
+fn tidy_body(text: Vec<u8>) -> Vec<u8> {
+    let Some(start) = find(&text, b"\r\n{").map(|at| at + 2).filter(|_| text.starts_with(b"MSG ")) else { return text };
+    let Some(body) = std::str::from_utf8(&text[start..]).ok().and_then(|body| body.strip_suffix("\r\n")) else {
+        return text;
+    };
+    let Some(json) = tidy(body) else { return text };
+    [&text[..start], json.written(Layout::OneLine).as_bytes(), b"\r\n"].concat()
+}
+
+fn without_run(original: &[u8], run: &Run) -> Vec<u8> {
+    let mut text = unfolded(original);
     for name in DROPPED {
         text = without_member(&text, name);
     }
-    for name in VOLATILE {
+    let measured = find(&text, b"io.nats.server.metric.v1.service_latency").map_or(&[][..], |_| &MEASURED);
+    for name in VOLATILE.iter().chain(measured) {
         text = replace_member(&text, name, |_| format!("\"<{name}>\""));
     }
-    text =
-        replace_member(
-            &text,
-            "port",
-            |value| if value == run.port.to_string() { "\"<port>\"".into() } else { value.into() },
-        );
+    for name in ["port", "http_port"] {
+        text = replace_member(&text, name, |value| match value {
+            // The reference shows what is written where any port will do.
+            "-1" => "\"<monitor>\"".into(),
+            port => port_name(port, run).unwrap_or(port.into()),
+        });
+    }
     for name in ["client_id", "cid"] {
         text = replace_member(&text, name, |value| format!("\"<{}>\"", client_name(value, run)));
     }
@@ -58,8 +135,17 @@ pub fn normal(operation: &[u8], run: &Run) -> Vec<u8> {
     }
     text = hide_encoded(text);
     text = replace_keys(&text);
-    text = replace_all(&text, format!(":{}", run.port).as_bytes(), b":<port>");
-    hide_sizes(operation, text)
+    replace_all(&text, format!(":{}", run.port).as_bytes(), b":<port>")
+}
+
+/// What a port is called, if it is one of this run.
+fn port_name(value: &str, run: &Run) -> Option<String> {
+    let port: u16 = value.parse().ok()?;
+    match run.ports.get(&port) {
+        _ if port == run.port => Some("\"<port>\"".into()),
+        _ if Some(port) == run.monitor => Some("\"<monitor>\"".into()),
+        whose => whose.map(|who| format!("\"<port of {who}>\"")),
+    }
 }
 
 fn client_name(value: &str, run: &Run) -> String {
@@ -70,7 +156,8 @@ fn client_name(value: &str, run: &Run) -> String {
 fn member(text: &[u8], name: &str, from: usize) -> Option<(usize, usize, usize)> {
     let key = format!("\"{name}\":");
     let key_at = from + find(&text[from..], key.as_bytes())?;
-    let start = key_at + key.len();
+    let mut start = key_at + key.len();
+    start += usize::from(text.get(start) == Some(&b' '));
     let end = match text.get(start)? {
         b'"' => start + 2 + text[start + 1..].iter().position(|&byte| byte == b'"')?,
         b'{' => start + 1 + text[start..].iter().position(|&byte| byte == b'}')?,
@@ -100,7 +187,8 @@ fn replace_member(text: &[u8], name: &str, mut value: impl FnMut(&str) -> String
 fn without_member(text: &[u8], name: &str) -> Vec<u8> {
     let mut out = text.to_vec();
     while let Some((start, _, end)) = member(&out, name, 0) {
-        let before = start.checked_sub(1).filter(|&at| out[at] == b',');
+        let blank = out[..start].iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let before = (start - blank).checked_sub(1).filter(|&at| out[at] == b',');
         let after = (before.is_none() && out.get(end) == Some(&b',')).then_some(end + 1);
         out.drain(before.unwrap_or(start)..after.unwrap_or(end));
     }
@@ -126,6 +214,32 @@ fn replace_generated(text: &[u8], prefix: &str, tokens: usize) -> Vec<u8> {
         from = start + new.len();
     }
     out
+}
+
+/// Tokens as the claims in them: nobody can read a token, and its signature belongs to this run.
+fn unfolded(text: &[u8]) -> Vec<u8> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = find(rest, b"eyJ") {
+        let end = at + rest[at..].iter().take_while(|&&byte| is_token(byte)).count();
+        out.extend_from_slice(&rest[..at]);
+        match claims_of(&rest[at..end]) {
+            Some(claims) => out.extend([&b"<token "[..], &claims, b">"].concat()),
+            None => out.extend_from_slice(&rest[at..end]),
+        }
+        rest = &rest[end..];
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+fn claims_of(token: &[u8]) -> Option<Vec<u8>> {
+    let parts: Vec<&[u8]> = token.split(|&byte| byte == b'.').collect();
+    let [_, claims, _] = parts[..] else { return None };
+    let claims = BASE64URL_NOPAD.decode(claims).ok()?;
+    // A token may hold another one.
+    Some(unfolded(&claims))
 }
 
 /// A compressed body says nothing when it is compared as bytes; its header says how it was compressed.
@@ -169,7 +283,7 @@ fn replace_all(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     out
 }
 
-/// When the body of a message changed, its sizes belong to this run too.
+/// When the body of a message changed, its sizes belong to this run too. Blanks in a row are one.
 fn hide_sizes(original: &[u8], text: Vec<u8>) -> Vec<u8> {
     let sizes = match original {
         [b'M', b'S', b'G', b' ', ..] => 1,
@@ -177,15 +291,13 @@ fn hide_sizes(original: &[u8], text: Vec<u8>) -> Vec<u8> {
         _ => return text,
     };
     let (Some(old), Some(new)) = (line_end(original), line_end(&text)) else { return text };
-    if original[old..] == text[new..] {
-        return text;
-    }
     let head = String::from_utf8_lossy(&text[..new]).into_owned();
     // The reference leaves two blanks where a message of its own has no reply.
     let mut words: Vec<&str> = head.split(' ').filter(|word| !word.is_empty()).collect();
-    let keep = words.len().saturating_sub(sizes);
-    words.truncate(keep);
-    words.extend(std::iter::repeat_n("<size>", sizes));
+    if original[old..] != text[new..] {
+        words.truncate(words.len().saturating_sub(sizes));
+        words.extend(std::iter::repeat_n("<size>", sizes));
+    }
     let mut out = words.join(" ").into_bytes();
     out.extend_from_slice(&text[new..]);
     out
@@ -204,7 +316,7 @@ mod tests {
     use super::*;
 
     fn shown(operation: &str) -> String {
-        let run = Run { clients: vec![("7".into(), "a".into())], port: 4333 };
+        let run = Run { clients: vec![("7".into(), "a".into())], port: 4333, ..Run::default() };
         String::from_utf8(normal(operation.as_bytes(), &run)).unwrap()
     }
 
@@ -222,6 +334,28 @@ mod tests {
     fn our_own_member_is_dropped_at_either_end() {
         assert_eq!(shown(r#"INFO {"proto":1,"bulwark":"0.1.0"} "#), r#"INFO {"proto":1} "#);
         assert_eq!(shown(r#"INFO {"bulwark":"0.1.0","proto":1} "#), r#"INFO {"proto":1} "#);
+    }
+
+    #[test]
+    fn tokens_are_shown_as_their_claims() {
+        let token = jwt::testing::Chain::new("acme").account("shop").user("joe").token();
+        let text = shown(&format!("MSG a 1 {}\r\n{token}\r\n", token.len()));
+        assert!(
+            text.starts_with(r#"MSG a 1 <size>"#) && text.contains(r#"<token {"jti":"<jti>","iat":"<iat>""#),
+            "{text}"
+        );
+        assert_eq!(shown("MSG a 1  10\r\neyJno.token\r\n"), "MSG a 1 10\r\neyJno.token\r\n");
+    }
+
+    #[test]
+    fn a_page_may_have_blanks() {
+        let run = Run { monitor: Some(8222), ports: [(999, "b".into())].into(), ..Run::default() };
+        let page = "{\n  \"port\": 999,\n  \"go\": \"x\",\n  \"git_commit\": \"y\",\n  \"http_port\": 8222\n}";
+        let expected =
+            "(2 blanks)\n{\n  \"port\": \"<port of b>\",\n  \"go\": \"<go>\",\n  \"http_port\": \"<monitor>\"\n}";
+        assert_eq!(normal_page(page.as_bytes(), &run), expected);
+        assert_eq!(normal_page(b"{\"a\":1}", &run), "(on one line)\n{\n  \"a\": 1\n}");
+        assert_eq!(normal_page(b"no JSON", &run), "no JSON");
     }
 
     #[test]

@@ -54,6 +54,20 @@ pub(crate) fn without_sid(operation: &[u8]) -> Option<Vec<u8>> {
     Some([verb, subject, rest].join(&b' '))
 }
 
+/// The reply of a message that has one.
+pub(crate) fn reply(operation: &[u8]) -> Option<String> {
+    let sizes = match operation.split(|&byte| byte == b' ').next()? {
+        b"MSG" => 1,
+        b"HMSG" => 2,
+        _ => return None,
+    };
+    let head = operation.split(|&byte| byte == b'\r').next()?;
+    let words: Vec<_> = head.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).collect();
+    // Verb, subject and subscription id before it, sizes after it.
+    let reply = words.get(3).filter(|_| words.len() == 4 + sizes)?;
+    Some(String::from_utf8_lossy(reply).into_owned())
+}
+
 /// The bytes a sent text stands for. `None` when an escape is not one.
 pub(crate) fn unescaped(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -93,6 +107,13 @@ mod tests {
         assert_eq!(length(b"MSG a 1 4\r\na\r\nb\r\nPONG"), Some(17));
         assert_eq!(length(b"MSG a 1 4\r\na\r\nb"), None);
         assert_eq!(length(b"PON"), None);
+    }
+
+    #[test]
+    fn the_reply_stands_between_the_subscription_and_the_sizes() {
+        assert_eq!(reply(b"MSG a 1 r 2\r\nhi\r\n").unwrap(), "r");
+        assert_eq!(reply(b"HMSG a 1 r 2 2\r\nhi\r\n").unwrap(), "r");
+        assert_eq!(reply(b"MSG a 1 2\r\nhi\r\n").or(reply(b"HMSG a 1 2 2\r\nhi\r\n")).or(reply(b"PING\r\n")), None);
     }
 
     #[test]

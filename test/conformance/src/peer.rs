@@ -26,12 +26,21 @@ pub(crate) struct Peer {
     pub(crate) nonce: String,
     /// The id the server gave this connection.
     pub(crate) client_id: String,
+    /// The last message.
+    pub(crate) message: Vec<u8>,
+    /// The id of the server.
+    pub(crate) server_id: String,
+    /// Where the last message that wanted an answer wanted it.
+    pub(crate) reply: String,
+    /// Our port.
+    pub(crate) port: u16,
 }
 
 impl Peer {
     pub(crate) fn connect(address: SocketAddr) -> std::io::Result<Self> {
         let socket = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
         socket.set_nodelay(true)?;
+        let port = socket.local_addr()?.port();
         Ok(Self {
             socket,
             buffer: Vec::new(),
@@ -39,6 +48,10 @@ impl Peer {
             shows_pings: false,
             nonce: String::new(),
             client_id: String::new(),
+            message: Vec::new(),
+            server_id: String::new(),
+            reply: String::new(),
+            port,
         })
     }
 
@@ -90,12 +103,21 @@ impl Peer {
     }
 
     fn remember(&mut self, operation: &[u8]) {
+        if operation.starts_with(b"MSG ") {
+            self.message = operation.to_vec();
+        }
+        if let Some(reply) = operation::reply(operation) {
+            self.reply = reply;
+        }
         if !operation.starts_with(b"INFO ") {
             return;
         }
         let info = String::from_utf8_lossy(operation);
         if let Some(nonce) = between(&info, "\"nonce\":\"", "\"") {
             self.nonce = nonce.to_owned();
+        }
+        if let Some(id) = between(&info, "\"server_id\":\"", "\"") {
+            self.server_id = id.to_owned();
         }
         if let Some(id) = between(&info, "\"client_id\":", ",") {
             self.client_id = id.to_owned();

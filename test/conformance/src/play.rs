@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use data_encoding::BASE64URL_NOPAD;
 use nkeys::KeyPair;
 
-use crate::normal::{Run, normal};
+use crate::claims;
+use crate::normal::{Run, normal, normal_page};
 use crate::operation::{shown, unescaped, without_sid};
+use crate::page;
 use crate::peer::{Heard, Peer};
 use crate::script::{PATIENCE, Script, Step};
 use crate::server::Server;
@@ -21,8 +23,8 @@ const USUAL_FIELDS: [(&str, bool); 3] = [("verbose", false), ("pedantic", false)
 
 /// Plays a script against a binary. The error says which step could not be played at all.
 pub fn play(script: &Script, binary: &Path) -> Result<String, String> {
-    let config = script.config("").unwrap_or("");
-    let server = Server::start(binary, config, &script.flags).map_err(|error| error.to_string())?;
+    let config = filled(script.config("").unwrap_or(""), |template| template_value(template, "", b""))?;
+    let server = Server::start(binary, &config, &script.flags).map_err(|error| error.to_string())?;
     let mut stage = Stage { script, server, peers: BTreeMap::new(), run: Run::default(), transcript: String::new() };
     let Some(address) = stage.server.address() else {
         let code = stage.server.ends_within(PATIENCE).and_then(|status| status.code());
@@ -30,6 +32,7 @@ pub fn play(script: &Script, binary: &Path) -> Result<String, String> {
         return Ok(stage.transcript);
     };
     stage.run.port = address.port();
+    stage.run.monitor = stage.server.monitor().map(|address| address.port());
     for (text, step) in &script.steps {
         stage.transcript.push_str(text);
         stage.transcript.push('\n');
@@ -72,6 +75,7 @@ impl Stage<'_> {
                 self.send(who, &format!("CONNECT {{{}}}\\r\\n", joined(fields)))?;
             }
             Step::Send { who, text } => self.send(who, text)?,
+            Step::Publish { who, subjects, payload } => self.publish(who, subjects, payload)?,
             Step::Sync(who) => self.sync(who)?,
             Step::Read(who, count) => self.read(who, *count)?,
             Step::Quiet(who, time) => drop(self.hear(who, Instant::now() + *time, |_| false)?),
@@ -81,6 +85,7 @@ impl Stage<'_> {
             Step::Wait(time) => std::thread::sleep(*time),
             Step::Reload(name) => self.reload(name)?,
             Step::Signal(name) => self.server.signal(name)?,
+            Step::Page(path) => self.page(path)?,
             Step::Exits(code) => self.exits(*code),
             Step::Log(text) => {
                 if !self.server.log_gets(&[text], 0, LOG_PATIENCE) {
@@ -118,10 +123,42 @@ impl Stage<'_> {
     }
 
     fn send(&mut self, who: &str, text: &str) -> Result<(), String> {
-        let peer = self.peer(who)?;
-        let text = filled(text, &peer.nonce)?;
+        let text = filled(text, |template| self.value(Some(who), template))?;
         let bytes = unescaped(&text).ok_or("a bad escape")?;
-        peer.send(&bytes);
+        self.peer(who)?.send(&bytes);
+        Ok(())
+    }
+
+    fn publish(&mut self, who: &str, subjects: &str, payload: &str) -> Result<(), String> {
+        let payload = filled(payload, |template| self.value(Some(who), template))?;
+        let size = unescaped(&payload).ok_or("a bad escape")?.len();
+        self.send(who, &format!("PUB {subjects} {size}\\r\\n{payload}\\r\\n"))
+    }
+
+    /// What a template stands for; `who` is whose text it is in.
+    fn value(&self, who: Option<&str>, template: &str) -> Result<String, String> {
+        if let Some(other) = template.strip_prefix("cid:") {
+            return Ok(self.peers.get(other).ok_or_else(|| format!("{other} is not connected"))?.client_id.clone());
+        }
+        let whose = who.and_then(|who| self.peers.get(who)).or_else(|| self.peers.values().next());
+        let peer = whose.ok_or("nobody is connected")?;
+        match template {
+            "nonce" => Ok(peer.nonce.clone()),
+            "server" => Ok(peer.server_id.clone()),
+            "reply" if !peer.reply.is_empty() => Ok(peer.reply.clone()),
+            "reply" => Err("no message wanted an answer".to_owned()),
+            _ => template_value(template, &peer.nonce, &peer.message),
+        }
+    }
+
+    fn page(&mut self, path: &str) -> Result<(), String> {
+        let address = self.server.monitor().ok_or("the server has no monitoring port")?;
+        let path = filled(path, |template| self.value(None, template))?;
+        let page = page::ask(address, &path).map_err(|error| error.to_string())?;
+        self.note("page", &page.status);
+        page.headers.iter().for_each(|header| self.note("page", header));
+        let body = normal_page(&page.body, &self.run);
+        body.split('\n').for_each(|line| self.note("page", &shown(line.as_bytes())));
         Ok(())
     }
 
@@ -196,7 +233,9 @@ impl Stage<'_> {
 
     fn reload(&mut self, name: &str) -> Result<(), String> {
         const OUTCOMES: [&str; 2] = ["Reloaded server configuration", "Failed to reload server configuration"];
-        let config = self.script.config(name).ok_or("no such configuration")?;
+        let config = &filled(self.script.config(name).ok_or("no such configuration")?, |template| {
+            template_value(template, "", b"")
+        })?;
         let seen = self.server.log_count(&OUTCOMES);
         let failed = self.server.log_count(&OUTCOMES[1..]);
         self.server.rewrite(config).map_err(|error| error.to_string())?;
@@ -220,6 +259,7 @@ impl Stage<'_> {
     /// Notes the client id of the last INFO.
     fn learn(&mut self, who: &str) {
         let Some(peer) = self.peers.get(who) else { return };
+        self.run.ports.insert(peer.port, who.to_owned());
         let pair = (peer.client_id.clone(), who.to_owned());
         if !pair.0.is_empty() && !self.run.clients.contains(&pair) {
             self.run.clients.push(pair);
@@ -259,19 +299,18 @@ fn joined(fields: &str) -> String {
 }
 
 /// Templates replaced by what they stand for, the innermost first.
-fn filled(text: &str, nonce: &str) -> Result<String, String> {
+fn filled(text: &str, value: impl Fn(&str) -> Result<String, String>) -> Result<String, String> {
     let mut out = text.to_owned();
     while let Some(start) = out.rfind("${") {
         let end = start + out[start..].find('}').ok_or("a template without end")?;
-        let value = template_value(&out[start + 2..end], nonce)?;
+        let value = value(&out[start + 2..end])?;
         out.replace_range(start..=end, &value);
     }
     Ok(out)
 }
 
-fn template_value(template: &str, nonce: &str) -> Result<String, String> {
+fn template_value(template: &str, nonce: &str, heard: &[u8]) -> Result<String, String> {
     match template.split_once(':') {
-        None if template == "nonce" => Ok(nonce.to_owned()),
         Some(("repeat", run)) => {
             let (text, count) = run.rsplit_once(':').ok_or("a run without count")?;
             count.parse().map(|count| text.repeat(count)).map_err(|_| "a bad count".to_owned())
@@ -280,6 +319,9 @@ fn template_value(template: &str, nonce: &str) -> Result<String, String> {
             let key = KeyPair::from_seed(seed).map_err(|error| error.to_string())?;
             Ok(BASE64URL_NOPAD.encode(&key.sign(nonce.as_bytes())))
         }
-        _ => Err(format!("no template {template}")),
+        parts => {
+            let (name, words) = parts.unwrap_or((template, ""));
+            claims::value(name, words, nonce, heard).unwrap_or_else(|| Err(format!("no template {template}")))
+        }
     }
 }

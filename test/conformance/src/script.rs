@@ -39,6 +39,15 @@ pub enum Step {
         /// The text.
         text: String,
     },
+    /// A PUB with its size worked out, templates still in it.
+    Publish {
+        /// Whose.
+        who: String,
+        /// Subject and reply.
+        subjects: String,
+        /// The payload.
+        payload: String,
+    },
     /// PING, and everything up to the PONG.
     Sync(String),
     /// So many operations.
@@ -57,6 +66,8 @@ pub enum Step {
     Reload(String),
     /// A signal.
     Signal(String),
+    /// A page of the monitoring port is asked for and shown.
+    Page(String),
     /// The server ends with this code.
     Exits(i32),
     /// The log has this text.
@@ -155,6 +166,7 @@ fn server_step(verb: &str, rest: &str) -> Option<Step> {
         "wait" => span(rest).map(Step::Wait),
         "reload" => Some(Step::Reload(rest.into())),
         "signal" => Some(Step::Signal(rest.into())),
+        "get" => rest.starts_with('/').then(|| Step::Page(rest.into())),
         "exits" => rest.parse().ok().map(Step::Exits),
         "log" => match rest.strip_prefix("lacks ") {
             Some(text) => quoted(text).map(Step::LogLacks),
@@ -174,6 +186,10 @@ fn peer_step(who: String, rest: &str) -> Option<Step> {
     }
     let (verb, argument) = rest.split_once(' ').unwrap_or((rest, ""));
     match (verb, argument) {
+        ("pub", message) => {
+            let (subjects, payload) = message.split_once(" | ").unwrap_or((message, ""));
+            Some(Step::Publish { who, subjects: subjects.into(), payload: payload.into() })
+        }
         ("hpub", message) => headed(message).map(|text| Step::Send { who, text }),
         ("dial", "") => Some(Step::Open { who, greeted: false }),
         ("open", "") => Some(Step::Open { who, greeted: true }),

@@ -19,6 +19,7 @@ const LOOK: Duration = Duration::from_millis(5);
 pub struct Server {
     child: Child,
     address: Option<SocketAddr>,
+    monitor: Option<SocketAddr>,
     folder: TempDir,
 }
 
@@ -43,15 +44,16 @@ impl Server {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
-        let mut server = Self { child, address: None, folder };
+        let mut server = Self { child, address: None, monitor: None, folder };
         server.address = server.wait_until_listening()?;
+        server.monitor = server.ports_file().and_then(|path| address_after(&path, "http://"));
         Ok(server)
     }
 
     fn wait_until_listening(&mut self) -> io::Result<Option<SocketAddr>> {
         let deadline = Instant::now() + START_TIME;
         while Instant::now() < deadline {
-            if let Some(address) = self.ports_file().and_then(|path| client_address(&path)) {
+            if let Some(address) = self.ports_file().and_then(|path| address_after(&path, "nats://")) {
                 return Ok(Some(address));
             }
             if self.child.try_wait()?.is_some() {
@@ -70,6 +72,11 @@ impl Server {
     /// Where clients connect; `None` when the server did not start.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Where pages are shown; `None` when the configuration opens no such port.
+    pub fn monitor(&self) -> Option<SocketAddr> {
+        self.monitor
     }
 
     /// The process id.
@@ -142,9 +149,9 @@ impl Drop for Server {
     }
 }
 
-/// The ports file is JSON; the first client address in it is what follows the first `nats://`.
-fn client_address(path: &Path) -> Option<SocketAddr> {
+/// The ports file is JSON; the first address of a kind in it is what follows the first scheme of that kind.
+fn address_after(path: &Path, scheme: &str) -> Option<SocketAddr> {
     let text = fs::read_to_string(path).ok()?;
-    let after = text.split_once("nats://")?.1;
+    let after = text.split_once(scheme)?.1;
     after.split_once('"')?.0.parse().ok()
 }

@@ -1,6 +1,9 @@
 // nats.js against a server with smoke.conf: node smoke.mjs nats://127.0.0.1:PORT. Ends with 1 at the first surprise.
 
 import assert from "node:assert/strict";
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { Kvm } from "@nats-io/kv";
+import { Objm } from "@nats-io/obj";
 import { connect, headers, nkeyAuthenticator } from "@nats-io/transport-node";
 
 const servers = process.argv[2];
@@ -124,6 +127,74 @@ async function aKeySignsIn() {
   await one.close();
 }
 
+async function aStreamKeepsAndAConsumerReads() {
+  const one = await worker();
+  const [js, jsm] = [jetstream(one), await jetstreamManager(one)];
+  await jsm.streams.add({ name: "JS", subjects: ["js.>"] });
+  const acks = await Promise.all([...Array(100).keys()].map((number) => js.publish("js.order", `${number}`)));
+  assert.deepEqual(acks.map((ack) => ack.seq).sort((a, b) => a - b), [...Array(100).keys()].map((number) => number + 1));
+  const first = await js.publish("js.once", "x", { msgID: "one" });
+  const double = await js.publish("js.once", "x", { msgID: "one" });
+  assert.deepEqual([double.seq, double.duplicate], [first.seq, true]);
+  await assert.rejects(js.publish("js.once", "x", { expect: { lastSequence: 5 } }), /wrong last sequence/);
+
+  await jsm.consumers.add("JS", { durable_name: "reader", ack_policy: "explicit", filter_subject: "js.order" });
+  const reader = await js.consumers.get("JS", "reader");
+  const numbers = [];
+  for await (const message of await reader.fetch({ max_messages: 100, expires: 5000 })) {
+    numbers.push(Number(text(message)));
+    assert.ok(await message.ackAck());
+  }
+  assert.deepEqual(numbers, [...Array(100).keys()]);
+  assert.equal((await reader.info()).num_ack_pending, 0);
+
+  const ordered = await js.consumers.get("JS");
+  const sequences = [];
+  for await (const message of await ordered.consume()) {
+    sequences.push(message.seq);
+    if (sequences.length === 101) break;
+  }
+  assert.deepEqual(sequences, [...Array(101).keys()].map((number) => number + 1));
+  assert.equal(text(await jsm.streams.getMessage("JS", { seq: 7 })), "6");
+  assert.ok(await jsm.streams.deleteMessage("JS", 7));
+  assert.equal((await jsm.streams.purge("JS", { filter: "js.order" })).purged, 99);
+  assert.ok(await jsm.streams.delete("JS"));
+  await one.close();
+}
+
+async function aBucketOfKeysRemembers() {
+  const one = await worker();
+  const bucket = await new Kvm(one).create("js-keys", { history: 5 });
+  const first = await bucket.create("a.b", "1");
+  await bucket.update("a.b", "2", first);
+  assert.equal((await bucket.get("a.b")).string(), "2");
+  await assert.rejects(bucket.update("a.b", "3", first), /wrong last sequence/);
+  await bucket.put("c", "4");
+  const keys = [];
+  for await (const key of await bucket.keys()) keys.push(key);
+  assert.deepEqual(keys.sort(), ["a.b", "c"]);
+  await bucket.delete("a.b");
+  assert.equal((await bucket.get("a.b")).operation, "DEL");
+  const history = [];
+  for await (const entry of await bucket.history({ key: "a.b" })) history.push(entry.operation);
+  assert.deepEqual(history, ["PUT", "PUT", "DEL"]);
+  await bucket.destroy();
+  await one.close();
+}
+
+async function aBucketOfObjectsCarriesMegabytes() {
+  const one = await worker();
+  const things = await new Objm(one).create("js-things");
+  const thing = new Uint8Array(2 * 1024 * 1024).map((_, index) => index % 251);
+  await things.putBlob({ name: "a thing" }, thing);
+  assert.deepEqual(await things.getBlob("a thing"), thing);
+  assert.equal((await things.info("a thing")).size, thing.length);
+  await things.delete("a thing");
+  assert.equal((await things.info("a thing")).deleted, true);
+  await things.destroy();
+  await one.close();
+}
+
 const scenes = [
   wrongPasswordIsRefused,
   messagesArriveInOrder,
@@ -134,6 +205,9 @@ const scenes = [
   violationsAreSeen,
   anUnsubscriptionCounts,
   aKeySignsIn,
+  aStreamKeepsAndAConsumerReads,
+  aBucketOfKeysRemembers,
+  aBucketOfObjectsCarriesMegabytes,
 ];
 const watchdog = setTimeout(() => {
   console.error("js: a scene takes too long");

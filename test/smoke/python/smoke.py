@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 import nats
+import nats.js.errors
 from nats.errors import NoRespondersError
 
 URL = sys.argv[1]
@@ -152,6 +153,96 @@ async def a_key_signs_in():
     await one.close()
 
 
+async def a_stream_keeps_and_a_consumer_reads():
+    one = await worker()
+    js = one.jetstream()
+    await js.add_stream(name="PY", subjects=["py.>"])
+    acks = [await js.publish("py.order", str(number).encode()) for number in range(100)]
+    assert [ack.seq for ack in acks] == list(range(1, 101)), acks
+    again = await js.publish("py.once", b"x", headers={"Nats-Msg-Id": "one"})
+    double = await js.publish("py.once", b"x", headers={"Nats-Msg-Id": "one"})
+    assert (again.seq, double.seq, double.duplicate) == (101, 101, True), double
+    pull = await js.pull_subscribe("py.order", "reader")
+    messages = await pull.fetch(60, timeout=5)
+    messages += await pull.fetch(40, timeout=5)
+    assert [int(message.data) for message in messages] == list(range(100))
+    for message in messages:
+        await message.ack_sync()
+    info = await js.consumer_info("PY", "reader")
+    assert info.num_ack_pending == 0 and info.ack_floor.stream_seq == 100, info
+    ordered = await js.subscribe("py.>", ordered_consumer=True)
+    heard = [(await ordered.next_msg(timeout=5)).metadata.sequence.stream for _ in range(101)]
+    assert heard == list(range(1, 102)), heard
+    pushed = await js.subscribe("py.order", durable="pushed", manual_ack=True)
+    first = await pushed.next_msg(timeout=5)
+    await first.nak()
+    rest = [await pushed.next_msg(timeout=5) for _ in range(100)]
+    assert any(message.metadata.num_delivered == 2 for message in rest), "it never came again"
+    stored = await js.get_msg("PY", 7)
+    assert stored.data == b"6", stored
+    await js.delete_msg("PY", 7)
+    assert await js.purge_stream("PY") is True
+    assert (await js.stream_info("PY")).state.messages == 0
+    await js.delete_stream("PY")
+    await one.close()
+
+
+async def a_bucket_of_keys_remembers():
+    one = await worker()
+    js = one.jetstream()
+    bucket = await js.create_key_value(bucket="py-keys", history=5)
+    first = await bucket.create("a.b", b"1")
+    second = await bucket.update("a.b", b"2", last=first)
+    assert (await bucket.get("a.b")).value == b"2"
+    try:
+        await bucket.update("a.b", b"3", last=first)
+        raise AssertionError("an old revision was taken")
+    except nats.js.errors.KeyWrongLastSequenceError:
+        pass
+    watcher = await bucket.watchall()
+    entry = await watcher.updates(timeout=5)
+    assert (entry.key, entry.revision) == ("a.b", second), entry
+    assert await watcher.updates(timeout=5) is None
+    await bucket.delete("a.b")
+    assert (await watcher.updates(timeout=5)).operation == "DEL"
+    assert len(await bucket.history("a.b")) == 3
+    await bucket.purge("a.b")
+    assert len(await bucket.history("a.b")) == 1
+    await js.delete_key_value("py-keys")
+    await one.close()
+
+
+async def a_bucket_of_objects_carries_megabytes():
+    one = await worker()
+    js = one.jetstream()
+    store = await js.create_object_store(bucket="py-things")
+    thing = bytes(range(256)) * 8192
+    await store.put("a thing", thing)
+    assert (await store.get("a thing")).data == thing
+    assert (await store.get_info("a thing")).size == len(thing)
+    await store.delete("a thing")
+    try:
+        await store.get("a thing")
+        raise AssertionError("a deleted object was given")
+    except nats.js.errors.ObjectNotFoundError:
+        pass
+    await js.delete_object_store("py-things")
+    await one.close()
+
+
+async def a_clerk_may_not_ask_for_streams():
+    async def hush(_):
+        pass
+
+    clerk = await connect("clerk", "cl3rk", error_cb=hush)
+    try:
+        await clerk.jetstream(timeout=1).add_stream(name="NOT", subjects=["not"])
+    except Exception:
+        await clerk.close()
+        return
+    raise AssertionError("a clerk made a stream")
+
+
 async def main():
     scenes = [
         wrong_password_is_refused,
@@ -163,6 +254,10 @@ async def main():
         violations_are_seen,
         an_unsubscription_counts,
         a_key_signs_in,
+        a_stream_keeps_and_a_consumer_reads,
+        a_bucket_of_keys_remembers,
+        a_bucket_of_objects_carries_megabytes,
+        a_clerk_may_not_ask_for_streams,
     ]
     for scene in scenes:
         await asyncio.wait_for(scene(), 30)

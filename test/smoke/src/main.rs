@@ -1,4 +1,8 @@
-//! async-nats against a server with smoke.conf: `smoke nats://127.0.0.1:PORT`. Ends with 1 at the first surprise.
+//! async-nats against a server with smoke.conf: `smoke URL`; with a credentials file: `smoke URL admitted|refused FILE`.
+//! Ends with 1 at the first surprise.
+
+mod creds;
+mod streams;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -18,11 +22,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Some(url) = std::env::args().nth(1) else {
-        eprintln!("smoke URL");
-        return ExitCode::FAILURE;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        [url] => play(url).await,
+        [url, "admitted", file] => creds::admitted(url, file).await,
+        [url, "refused", file] => creds::refused(url, file).await,
+        _ => Err("smoke URL [admitted|refused FILE]".into()),
     };
-    match play(&url).await {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("rust: {error}");
@@ -41,7 +49,10 @@ async fn play(url: &str) -> Outcome {
     scene("violations are seen", violations(url)).await?;
     scene("an unsubscription counts", unsubscribe(url)).await?;
     scene("a key signs in", key(url)).await?;
-    println!("rust: 9 scenes");
+    scene("a stream keeps and consumers read", streams::stream_and_consumers(url)).await?;
+    scene("a bucket of keys remembers", streams::keys(url)).await?;
+    scene("a bucket of objects carries megabytes", streams::objects(url)).await?;
+    println!("rust: 12 scenes");
     Ok(())
 }
 
@@ -92,18 +103,21 @@ async fn order(url: &str) -> Outcome {
 
 async fn request(url: &str) -> Outcome {
     let (one, other) = (worker(url).await?, worker(url).await?);
-    let mut service = one.subscribe("svc.echo").await?;
+    let service = one.subscribe("svc.echo").await?;
     round_trip(&one).await?;
-    tokio::spawn(async move {
-        while let Some(message) = service.next().await {
-            if let Some(reply) = message.reply.clone() {
-                let answer = format!("you said {}", text(&message));
-                let _ = one.publish(reply, answer.into()).await;
-            }
-        }
-    });
+    tokio::spawn(echo(one, service));
     let reply = other.request("svc.echo", "hello".into()).await?;
     check(text(&reply) == "you said hello", "another answer")
+}
+
+/// Answers each request with what it said.
+async fn echo(one: Client, mut service: Subscriber) {
+    while let Some(message) = service.next().await {
+        if let Some(reply) = message.reply.clone() {
+            let answer = format!("you said {}", text(&message));
+            let _ = one.publish(reply, answer.into()).await;
+        }
+    }
 }
 
 async fn nobody(url: &str) -> Outcome {

@@ -189,7 +189,7 @@ pub fn shop() -> Settings {
     for user in &mut settings.accounts[0].users {
         // The owner is to have no rules at all.
         if user.user.as_deref() == Some("owner") {
-            user.permissions = Some(PermissionsSettings::default());
+            user.permissions = Some(Box::new(PermissionsSettings::default()));
         }
     }
     settings.accounts[0].default_permissions = Some(public);

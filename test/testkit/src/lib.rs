@@ -3,5 +3,6 @@
 pub mod accounts;
 pub mod certificates;
 pub mod crash_disk;
+pub mod responder;
 
 pub use crash_disk::{CrashDisk, Dice, SeededEntropy};

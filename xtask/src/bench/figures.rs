@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::Run;
-use super::scenario::MANY_RULES_MARK;
+use super::scenario::{MANY_RULES_MARK, MANY_TENANTS_MARK};
 use crate::Failure;
 use crate::shell::{self, root};
 
@@ -124,17 +124,24 @@ pub(crate) fn section(set: &str, rivals: &[(String, PathBuf)], runs: &[Run]) -> 
             text.push_str(&row(runs, &run.scenario, rivals));
         }
     }
-    text + &price_of_rules(runs, &seen, rivals)
+    text + &price_of_more(runs, &seen, rivals)
 }
 
-/// What a thousand rules cost each server, against its own run without them.
-fn price_of_rules(runs: &[Run], scenarios: &[&str], rivals: &[(String, PathBuf)]) -> String {
+/// What scenarios with this in their name cost each server, against its own run without it.
+const MORE_OF_SOMETHING: [(&str, &str); 2] = [
+    (MANY_RULES_MARK, "CPU with a thousand rules over CPU with few"),
+    (MANY_TENANTS_MARK, "CPU among 10,000 tenants over CPU among those that take part"),
+];
+
+fn price_of_more(runs: &[Run], scenarios: &[&str], rivals: &[(String, PathBuf)]) -> String {
     let mut text = String::new();
-    for scenario in scenarios {
-        let Some(plain) = scenario.strip_suffix(MANY_RULES_MARK) else { continue };
-        for (name, _) in rivals {
-            let price = with_interval(ratios(runs, (scenario, name), (plain, name), cost));
-            text.push_str(&format!("* {plain}, {name}: CPU with a thousand rules over CPU with few: {price}\n"));
+    for (mark, what) in MORE_OF_SOMETHING {
+        for plain in scenarios.iter().filter_map(|scenario| scenario.strip_suffix(mark)) {
+            for (name, _) in rivals {
+                let more = format!("{plain}{mark}");
+                let price = with_interval(ratios(runs, (&more, name), (plain, name), cost));
+                text.push_str(&format!("* {plain}, {name}: {what}: {price}\n"));
+            }
         }
     }
     if text.is_empty() { text } else { format!("\n{text}") }
@@ -169,6 +176,7 @@ fn extra(runs: &[Run], scenario: &str, base: &str, other: &str) -> String {
         ("p99_us", "p99 µs", 1.0),
         ("rss_bytes_per_conn", "KB/connection", 1024.0),
         ("rss_bytes_per_sub", "B/subscription", 1.0),
+        ("written_per_byte", "written/stored", 1.0),
     ]
     .map(|(name, label, unit)| both(name).map(|(a, b)| format!("{label} {} → {}", short(a / unit), short(b / unit))));
     shown.into_iter().flatten().collect::<Vec<_>>().join(", ")

@@ -31,7 +31,7 @@ impl Rival {
             rival.children.push(command.spawn().map_err(|error| format!("{}: {error}", binary.display()))?);
             rival.wait(index)?;
         }
-        if matches!(scenario.setting, Setting::Route | Setting::Leaf) {
+        if matches!(scenario.setting, Setting::Route(_) | Setting::Leaf(_) | Setting::Gateway(_)) {
             thread::sleep(MEETING);
         }
         Ok(rival)

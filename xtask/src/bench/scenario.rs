@@ -15,6 +15,13 @@ pub(crate) struct Scenario {
     pub(crate) setting: Setting,
 }
 
+/// Whether a link is encrypted.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Encrypted {
+    No,
+    Yes,
+}
+
 /// What the server is configured with.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Setting {
@@ -30,9 +37,12 @@ pub(crate) enum Setting {
     Bcrypt,
     Key,
     Token,
-    Route,
-    Leaf,
+    Route(Encrypted),
+    Leaf(Encrypted),
+    Gateway(Encrypted),
     JetStream(&'static str),
+    /// A tenant that offers a service and a stream, and so many that import both.
+    Sharing(usize),
 }
 
 /// The user of the story setting.
@@ -42,8 +52,15 @@ const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuuDAAixaTmeXfeboSzIBK/9T40Ue.cZ
 /// Rules of the `Rules` setting, none of which speaks of what is published.
 const MANY_RULES: usize = 1_000;
 
+/// Strangers of the `attack` set.
+const CROWD: usize = 5_000;
+
 /// What the names of those scenarios end with.
 pub(crate) const MANY_RULES_MARK: &str = " 1k rules";
+/// Tenants of the `sharing` set that import, where they are many.
+const MANY_TENANTS: usize = 10_000;
+/// What the names of those scenarios end with.
+pub(crate) const MANY_TENANTS_MARK: &str = " 10k tenants";
 
 const FLOWS: [(&str, &str); 23] = [
     ("pub 16", "pub --size 16"),
@@ -99,8 +116,9 @@ const BIG_FANS: [usize; 3] = [1, 10, 100];
 const BIG_SIZES: [usize; 5] = [256, 1024, 4096, 16_384, 65_536];
 
 pub(crate) fn chosen(set: &str, only: &[String]) -> Result<Vec<Scenario>, Failure> {
-    let all = set_of(set)
-        .ok_or(format!("no set {set}; there are quick, core, bare, fleet, big, rules, tls, logins, hops, js"))?;
+    let all = set_of(set).ok_or(format!(
+        "no set {set}; there are quick, core, bare, fleet, big, rules, tls, logins, attack, hops, js, sharing"
+    ))?;
     Ok(all
         .into_iter()
         .filter(|scenario| only.is_empty() || only.iter().any(|part| scenario.name.contains(part)))
@@ -118,8 +136,10 @@ fn set_of(set: &str) -> Option<Vec<Scenario>> {
         "rules" => rules(),
         "tls" => tls(),
         "logins" => logins(),
+        "attack" => attack(),
         "hops" => hops(),
         "js" => streams(),
+        "sharing" => sharing(),
         _ => return None,
     })
 }
@@ -173,26 +193,78 @@ fn logins() -> Vec<Scenario> {
     ]
 }
 
-fn hops() -> Vec<Scenario> {
-    let hop = |name, setting| scenario(name, "pubsub --size 128", setting);
-    vec![hop("route 1-1 128", Setting::Route), hop("leaf 1-1 128", Setting::Leaf)]
+/// Honest clients while five thousand strangers shake half a hand, send garbage, or say nothing.
+fn attack() -> Vec<Scenario> {
+    let among = |name: &str, arguments: &str| {
+        scenario(name, &format!("{arguments} --tls-ca ca.pem --crowd {CROWD}"), Setting::Tls)
+    };
+    vec![
+        among("login TLS among strangers", "connrate"),
+        among("tls rr1 among strangers", "reqrep --inflight 1"),
+        among("tls 1-1 128 among strangers", "pubsub --size 128"),
+    ]
 }
 
+fn hops() -> Vec<Scenario> {
+    let hop = |name, setting| scenario(name, "pubsub --size 128", setting);
+    vec![
+        hop("route 1-1 128", Setting::Route(Encrypted::No)),
+        hop("route tls 1-1 128", Setting::Route(Encrypted::Yes)),
+        hop("leaf 1-1 128", Setting::Leaf(Encrypted::No)),
+        hop("leaf tls 1-1 128", Setting::Leaf(Encrypted::Yes)),
+        hop("gateway 1-1 128", Setting::Gateway(Encrypted::No)),
+        hop("gateway tls 1-1 128", Setting::Gateway(Encrypted::Yes)),
+    ]
+}
+
+/// What the promises about streams name.
 fn streams() -> Vec<Scenario> {
-    let mut all = Vec::new();
-    for (label, more) in [("", ""), ("always ", ", sync_interval: always"), ("chacha ", CHACHA), ("aes ", AES)] {
-        for size in [128, 1024] {
-            for (kind, inflight) in [("async", 1000), ("sync", 1)] {
-                let arguments = format!("js-pub --inflight {inflight} --size {size}");
-                all.push(scenario(&format!("js {label}{kind} {size}"), &arguments, Setting::JetStream(more)));
-            }
-        }
+    let with = |name: &str, arguments: &str, more| scenario(name, arguments, Setting::JetStream(more));
+    let publish = |size: u32, inflight: u32| format!("js-pub --size {size} --inflight {inflight}");
+    let mut all = vec![
+        with("js default 128", &publish(128, 1000), ""),
+        with("js default 1024", &publish(1024, 1000), ""),
+        with("js always 128", &publish(128, 1000), ALWAYS),
+        with("js always one 128", &publish(128, 1), ALWAYS),
+        with("js lazy one 128", &publish(128, 1), LAZY),
+        with("js lazy 128", &publish(128, 1000), LAZY),
+        with("js memory 128", &format!("{} --storage memory", publish(128, 1000)), LAZY),
+        with("js ordered 128", "js-consume --count 1000000 --inflight 1000 --size 128", LAZY),
+        with("js ordered memory 128", "js-consume --count 1000000 --inflight 1000 --size 128 --storage memory", LAZY),
+    ];
+    for (label, more) in [("plain", LAZY), ("aes", LAZY_AES), ("chacha", LAZY_CHACHA)] {
+        all.push(with(&format!("js lazy {label} 1024"), &publish(1024, 1000), more));
     }
     all
 }
 
-const CHACHA: &str = ", cipher: chachapoly, key: \"secretkey123456789\"";
-const AES: &str = ", cipher: aes, key: \"secretkey123456789\"";
+/// Requests and streams that cross from tenant to tenant, with as many tenants as take part and with many more; and the same
+/// requests within one tenant, by which the price of a crossing is seen.
+fn sharing() -> Vec<Scenario> {
+    let within = "--user exp --pass exp";
+    let crossing = "--user imp* --pass imp* --sub-user exp --sub-pass exp";
+    let heard = "--subject flow --user exp --pass exp --sub-user imp* --sub-pass imp*";
+    let flows = [
+        ("svc rr1", format!("reqrep --inflight 1 {crossing}"), 1),
+        ("svc rr64", format!("reqrep --inflight 64 {crossing}"), 1),
+        ("svc rr1 of 64 tenants", format!("reqrep --pubs 64 --inflight 1 {crossing}"), 64),
+        ("stream fan1 128", format!("fanout --subs 1 --size 128 {heard}"), 1),
+        ("stream fan10 128", format!("fanout --subs 10 --size 128 {heard}"), 10),
+        ("stream fan100 128", format!("fanout --subs 100 --size 128 {heard}"), 100),
+    ];
+    let own = [("own rr1", 1), ("own rr64", 64)]
+        .map(|(name, inflight)| scenario(name, &format!("reqrep --inflight {inflight} {within}"), Setting::Sharing(1)));
+    let few_and_many = flows.iter().flat_map(|(name, arguments, tenants)| {
+        let many = scenario(&format!("{name}{MANY_TENANTS_MARK}"), arguments, Setting::Sharing(MANY_TENANTS));
+        [scenario(name, arguments, Setting::Sharing(*tenants)), many]
+    });
+    own.into_iter().chain(few_and_many).collect()
+}
+
+const ALWAYS: &str = ", sync_interval: always";
+const LAZY: &str = ", sync_interval: '2m'";
+const LAZY_CHACHA: &str = ", sync_interval: '2m', cipher: chachapoly, key: \"secretkey123456789\"";
+const LAZY_AES: &str = ", sync_interval: '2m', cipher: aes, key: \"secretkey123456789\"";
 
 /// A folder with certificates and keys, made once, and the configurations in it.
 pub(crate) struct Workplace {
@@ -250,6 +322,20 @@ impl Workplace {
         texts.iter().enumerate().map(|(index, text)| self.put(&format!("server{index}.conf"), text)).collect()
     }
 
+    /// The block by which both ends of a link show their certificates.
+    fn link_tls(&self, encrypted: Encrypted) -> String {
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        match encrypted {
+            Encrypted::No => String::new(),
+            Encrypted::Yes => format!(
+                ", tls {{ cert_file: {:?}, key_file: {:?}, ca_file: {:?}, timeout: 10 }}",
+                path("server.pem"),
+                path("server.key"),
+                path("ca.pem")
+            ),
+        }
+    }
+
     fn texts(&self, setting: Setting, port: u16) -> Vec<String> {
         let base = |port: u16| format!("listen: 127.0.0.1:{port}\nmax_connections: 100000\n");
         let one = |more: String| vec![format!("{}{more}\n", base(port))];
@@ -271,8 +357,19 @@ impl Workplace {
             Setting::JetStream(more) => {
                 one(format!("jetstream {{ store_dir: {:?}, max_mem: 4G, max_file: 20G{more} }}", path("store")))
             }
-            Setting::Route => (0..2).map(|index| format!("{}{}", base(port + index), route(port, index))).collect(),
-            Setting::Leaf => (0..2).map(|index| format!("{}{}", base(port + index), leaf(port, index))).collect(),
+            Setting::Sharing(tenants) => one(tenants_of(tenants)),
+            Setting::Route(encrypted) => {
+                let block = self.link_tls(encrypted);
+                (0..2).map(|index| format!("{}{}", base(port + index), route(port, index, &block))).collect()
+            }
+            Setting::Leaf(encrypted) => {
+                let block = self.link_tls(encrypted);
+                (0..2).map(|index| format!("{}{}", base(port + index), leaf(port, index, &block))).collect()
+            }
+            Setting::Gateway(encrypted) => {
+                let block = self.link_tls(encrypted);
+                (0..2).map(|index| format!("{}{}", base(port + index), gateway(port, index, &block))).collect()
+            }
         }
     }
 }
@@ -295,17 +392,42 @@ fn accounts(more: usize) -> String {
     )
 }
 
-fn route(port: u16, index: u16) -> String {
-    let (own, other) = (port + 2 + index, port + 3 - index);
+/// An account `EXP` that offers, and these that import.
+fn tenants_of(count: usize) -> String {
+    let importer = |number: usize| {
+        format!(
+            "  I{number} {{ users: [ {{ user: imp{number}, password: imp{number} }} ], imports: [\n    \
+             {{ service: {{ account: EXP, subject: bench.svc }} }}, {{ stream: {{ account: EXP, subject: \"flow.>\" }} }}\n  ] }}\n"
+        )
+    };
+    let importers: String = (0..count).map(importer).collect();
     format!(
-        "server_name: s{index}\ncluster {{ name: load, listen: 127.0.0.1:{own}, routes: [ nats://127.0.0.1:{other} ] }}\n"
+        "accounts {{\n  EXP {{ users: [ {{ user: exp, password: exp }} ], exports: [ {{ service: bench.svc }}, {{ stream: \"flow.>\" }} ] }}\n\
+         {importers}}}"
     )
 }
 
-fn leaf(port: u16, index: u16) -> String {
+fn route(port: u16, index: u16, tls: &str) -> String {
+    let (own, other) = (port + 2 + index, port + 3 - index);
+    format!(
+        "server_name: s{index}\ncluster {{ name: load, listen: 127.0.0.1:{own}, routes: [ nats://127.0.0.1:{other} ]{tls} }}\n"
+    )
+}
+
+fn leaf(port: u16, index: u16, tls: &str) -> String {
     let hub = port + 2;
+    let scheme = if tls.is_empty() { "nats" } else { "tls" };
     match index {
-        0 => format!("leafnodes {{ listen: 127.0.0.1:{hub} }}\n"),
-        _ => format!("leafnodes {{ remotes: [ {{ url: nats://127.0.0.1:{hub} }} ] }}\n"),
+        0 => format!("leafnodes {{ listen: 127.0.0.1:{hub}{tls} }}\n"),
+        _ => format!("leafnodes {{ remotes: [ {{ url: {scheme}://127.0.0.1:{hub}{tls} }} ] }}\n"),
     }
+}
+
+fn gateway(port: u16, index: u16, tls: &str) -> String {
+    let (own, other) = (port + 2 + index, port + 3 - index);
+    let (name, far) = (index, 1 - index);
+    format!(
+        "server_name: s{index}\ngateway {{ name: C{name}, listen: 127.0.0.1:{own}, \
+         gateways: [ {{ name: C{far}, url: nats://127.0.0.1:{other} }} ]{tls} }}\n"
+    )
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod api;
+mod auth;
 mod bench;
 mod body;
 mod completion;
@@ -16,6 +17,7 @@ mod gather;
 mod kv;
 mod latency;
 mod leadership;
+mod live;
 mod object;
 mod publish;
 mod reader;
@@ -28,6 +30,7 @@ mod service;
 mod stored;
 mod stream;
 mod subscribe;
+mod top;
 mod trace;
 mod wait;
 
@@ -71,6 +74,8 @@ pub(crate) enum Command {
     /// Show the account we are in
     #[command(visible_alias = "a")]
     Account(account::Account),
+    /// Look after operators, accounts, users and their keys
+    Auth(Box<auth::Auth>),
     /// Show what servers and JetStream announce
     #[command(visible_aliases = ["event", "e"])]
     Events(events::Events),
@@ -82,6 +87,8 @@ pub(crate) enum Command {
     Service(service::Service),
     /// Show the way of a message through servers
     Trace(trace::Trace),
+    /// Show what is going on now: servers, accounts, connections, streams or subjects
+    Top(top::Top),
     /// Look after servers
     #[command(visible_aliases = ["srv", "sys", "system"])]
     Server(server::Server),
@@ -107,10 +114,12 @@ impl Command {
             Self::Kv(command) => command.run(invocation).await,
             Self::Object(command) => command.run(invocation).await,
             Self::Account(command) => command.run(invocation).await,
+            Self::Auth(command) => command.run(invocation).await,
             Self::Events(command) => command.run(invocation).await,
             Self::Latency(command) => command.run(invocation).await,
             Self::Service(command) => command.run(invocation).await,
             Self::Trace(command) => command.run(invocation).await,
+            Self::Top(command) => command.run(invocation).await,
             Self::Server(command) => command.run(invocation).await,
             Self::Completion(command) => command.run(),
             Self::Man(command) => command.run(),

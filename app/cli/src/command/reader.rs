@@ -39,6 +39,9 @@ pub(crate) struct Reader<'a> {
     config: Value,
     until: Until,
     consumer: String,
+    /// Whether the consumer is ours, to be made again and to be removed.
+    is_own: bool,
+    batch: u64,
     inbox: String,
     arriving: Subscriber,
     /// Messages still to come when the consumer was made, or after the last one that came.
@@ -59,6 +62,8 @@ impl<'a> Reader<'a> {
             config,
             until,
             consumer: String::new(),
+            is_own: true,
+            batch: BATCH,
             inbox,
             arriving,
             pending: 0,
@@ -67,6 +72,26 @@ impl<'a> Reader<'a> {
         };
         reader.create().await?;
         Ok(reader)
+    }
+
+    /// Reads through a consumer that is there, asking for no more messages than are wanted.
+    pub(crate) async fn bind(api: &'a Api<'a>, info: &Value, until: Until, most: Option<u64>) -> Result<Self> {
+        let inbox = api.link.client.new_inbox();
+        let arriving = api.link.client.subscribe(inbox.clone()).await?;
+        Ok(Self {
+            api,
+            stream: info.text("stream_name").to_owned(),
+            config: Value::Null,
+            until,
+            consumer: info.text("name").to_owned(),
+            is_own: false,
+            batch: most.filter(|most| *most > 0).map_or(BATCH, |most| most.min(BATCH)),
+            inbox,
+            arriving,
+            pending: info.whole("num_pending"),
+            asked: 0,
+            last: 0,
+        })
     }
 
     /// How many messages are still to come.
@@ -126,7 +151,7 @@ impl<'a> Reader<'a> {
 
     async fn ask(&mut self) -> Result<()> {
         let question = json!({
-            "batch": BATCH,
+            "batch": self.batch,
             "expires": STANDING.as_nanos() as u64,
             "idle_heartbeat": HEARTBEAT.as_nanos() as u64,
         });
@@ -134,7 +159,7 @@ impl<'a> Reader<'a> {
         let subject = subject(self.api.settings(), &call);
         let inbox = self.inbox.clone();
         self.api.link.client.publish_with_reply(subject, inbox, question.to_string().into()).await?;
-        self.asked = BATCH;
+        self.asked = self.batch;
         Ok(())
     }
 
@@ -158,7 +183,7 @@ impl<'a> Reader<'a> {
     async fn again(&mut self) -> Result<()> {
         match self.api.consumer(&self.stream, &self.consumer).await {
             Ok(_) => self.asked = 0,
-            Err(error) if is_api_error(&error, CONSUMER_NOT_FOUND) => self.create().await?,
+            Err(error) if self.is_own && is_api_error(&error, CONSUMER_NOT_FOUND) => self.create().await?,
             Err(error) => return Err(error),
         }
         Ok(())
@@ -167,6 +192,9 @@ impl<'a> Reader<'a> {
     /// Removes the consumer; when that fails, it disappears by itself.
     pub(crate) async fn close(mut self) {
         let _ = self.arriving.unsubscribe().await;
+        if !self.is_own {
+            return;
+        }
         let _ = self.api.call(&format!("CONSUMER.DELETE.{}.{}", self.stream, self.consumer), Value::Null).await;
     }
 }

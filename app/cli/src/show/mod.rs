@@ -3,6 +3,7 @@
 mod bars;
 mod columns;
 mod figure;
+mod graph;
 mod json;
 mod log;
 mod progress;
@@ -14,6 +15,7 @@ mod table;
 pub(crate) use bars::bars;
 pub(crate) use columns::Columns;
 pub(crate) use figure::{Figure, comma, commaf, commaf_digits, ibytes};
+pub(crate) use graph::Graph;
 pub(crate) use json::print_json;
 pub(crate) use log::{clock, log, out, outln, write_log as log_args, write_out};
 pub(crate) use progress::{bar, bytes_bar};

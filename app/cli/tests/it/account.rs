@@ -37,7 +37,6 @@ fn permissions_are_shown() {
 }
 
 #[test]
-#[ignore = "needs a server with more than ours has: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn what_jetstream_allows_is_shown() {
     let text = Scene::jetstream().nats(&["account", "info"]).fine().stdout;
     for part in ["Account Usage:", "Streams: 0", "Account Limits:", "Tier: Default:", "Storage: 0 B of Unlimited"] {

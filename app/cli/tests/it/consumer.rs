@@ -18,7 +18,6 @@ fn info(scene: &Scene, name: &str) -> Value {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_new_consumer_is_shown() {
     let scene = shop();
     let made = scene.nats(&["consumer", "add", "ORDERS", "NEW", "--pull", "--defaults"]).fine();
@@ -46,7 +45,6 @@ fn a_new_consumer_is_shown() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn flags_reach_the_server() {
     let scene = shop();
     let made = scene
@@ -116,7 +114,6 @@ fn flags_reach_the_server() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn start_positions_are_understood() {
     let scene = shop();
     for (typed, shown) in [
@@ -134,7 +131,6 @@ fn start_positions_are_understood() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn priority_groups_are_set() {
     let scene = shop();
     let add = ["consumer", "add", "ORDERS", "--pull", "--defaults"];
@@ -147,7 +143,6 @@ fn priority_groups_are_set() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_configuration_goes_to_a_file_and_comes_back() {
     let scene = shop();
     let add = ["consumer", "add", "ORDERS", "C", "--pull", "--defaults"];
@@ -161,7 +156,6 @@ fn a_configuration_goes_to_a_file_and_comes_back() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn consumers_are_listed() {
     let scene = shop();
     assert_eq!(scene.nats(&["consumer", "ls", "ORDERS"]).fine().stdout, "No Consumers defined\n");
@@ -181,7 +175,6 @@ fn consumers_are_listed() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn messages_are_pulled_and_acknowledged() {
     let scene = staffed();
     let next = scene.nats(&["consumer", "next", "ORDERS", "NEW"]).fine().stdout;
@@ -195,7 +188,6 @@ fn messages_are_pulled_and_acknowledged() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn messages_can_be_refused() {
     let scene = staffed();
     let nak = scene.nats(&["consumer", "next", "ORDERS", "NEW", "--nak"]).fine().stdout;
@@ -208,7 +200,6 @@ fn messages_can_be_refused() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn headers_of_a_pulled_message_are_shown() {
     let scene = staffed();
     scene.nats(&["stream", "purge", "ORDERS", "-f"]).fine();
@@ -218,7 +209,6 @@ fn headers_of_a_pulled_message_are_shown() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn nothing_to_pull_is_an_error() {
     let scene = staffed();
     scene.nats(&["stream", "purge", "ORDERS", "-f"]).fine();
@@ -232,7 +222,6 @@ fn nothing_to_pull_is_an_error() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn pushed_messages_are_received() {
     let scene = shop();
     let add = ["consumer", "add", "ORDERS", "PUSH", "--target", "here", "--ack", "explicit", "--defaults"];
@@ -245,7 +234,6 @@ fn pushed_messages_are_received() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn an_edit_shows_its_difference_first() {
     let scene = staffed();
     let edit = ["consumer", "edit", "ORDERS", "NEW", "--description", "newer", "--max-deliver", "9"];
@@ -258,7 +246,6 @@ fn an_edit_shows_its_difference_first() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn consumers_are_copied_and_removed() {
     let scene = staffed();
     let copy = scene.nats(&["consumer", "copy", "ORDERS", "NEW", "OLD", "--filter", "orders.old", "--ack", "all"]);
@@ -277,7 +264,6 @@ fn consumers_are_copied_and_removed() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_paused_consumer_goes_on() {
     let scene = staffed();
     let failed = scene.nats(&["consumer", "resume", "ORDERS", "NEW", "-f"]).failed(1);
@@ -291,7 +277,6 @@ fn a_paused_consumer_goes_on() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_consumer_is_set_back() {
     let scene = staffed();
     scene.nats(&["consumer", "next", "ORDERS", "NEW", "--count", "3", "--raw"]).fine();
@@ -300,7 +285,6 @@ fn a_consumer_is_set_back() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn consumers_are_found() {
     let scene = staffed();
     scene.nats(&["consumer", "add", "ORDERS", "PUSH", "--target", "t", "--defaults"]).fine();
@@ -312,7 +296,6 @@ fn consumers_are_found() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn what_is_alone_has_no_leader_to_change() {
     let scene = staffed();
     let failed = scene.nats(&["consumer", "cluster", "step-down", "ORDERS", "NEW"]).failed(1);

@@ -6,7 +6,6 @@ use crate::system::{WITH_SYSTEM, app};
 const SYS: [&str; 4] = ["--user", "sys", "--password", "secret"];
 
 #[test]
-#[ignore = "needs a server with more than ours has: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn connections_are_announced() {
     let scene = Scene::configured(WITH_SYSTEM);
     let mut events = scene.start(&[&["events", "--short"][..], &SYS].concat());
@@ -19,7 +18,6 @@ fn connections_are_announced() {
 }
 
 #[test]
-#[ignore = "needs a server with more than ours has: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn events_are_pages_or_json_and_can_be_filtered() {
     let scene = Scene::configured(WITH_SYSTEM);
     let mut pages = scene.start(&[&["events", "--filter", "APP"][..], &SYS].concat());
@@ -41,7 +39,6 @@ fn choosing_nothing_is_an_error() {
 }
 
 #[test]
-#[ignore = "needs a server with more than ours has: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn events_can_be_read_from_a_stream() {
     let scene = Scene::jetstream();
     scene

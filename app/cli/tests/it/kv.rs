@@ -11,7 +11,6 @@ fn drawer() -> Scene {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_new_bucket_is_shown() {
     let scene = Scene::jetstream();
     let made = scene.nats(&[
@@ -62,7 +61,6 @@ fn a_new_bucket_is_shown() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_value_is_stored_and_shown() {
     let scene = drawer();
     assert_eq!(scene.nats(&["kv", "put", "CONFIG", "lamp.on", "true"]).fine().stdout, "true\n");
@@ -72,7 +70,6 @@ fn a_value_is_stored_and_shown() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_value_may_come_from_stdin() {
     let scene = drawer();
     scene.nats_with_input(&["kv", "put", "CONFIG", "text"], Some("two\nlines")).fine();
@@ -80,7 +77,6 @@ fn a_value_may_come_from_stdin() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn long_values_are_cut_unless_raw() {
     let scene = drawer();
     let long = "x".repeat(300);
@@ -92,7 +88,6 @@ fn long_values_are_cut_unless_raw() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_key_is_created_once() {
     let scene = drawer();
     scene.nats(&["kv", "create", "CONFIG", "a", "1"]).fine();
@@ -108,7 +103,6 @@ fn a_key_is_created_once() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn an_update_needs_the_last_revision() {
     let scene = drawer();
     scene.nats(&["kv", "put", "CONFIG", "a", "1"]).fine();
@@ -118,7 +112,6 @@ fn an_update_needs_the_last_revision() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn what_is_missing_is_explained() {
     let scene = drawer();
     let failed = scene.nats(&["kv", "get", "CONFIG", "nothing"]).failed(1);
@@ -131,7 +124,6 @@ fn what_is_missing_is_explained() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn the_history_of_a_key_is_kept() {
     let scene = drawer();
     scene.nats(&["kv", "put", "CONFIG", "a", "one"]).fine();
@@ -152,7 +144,6 @@ fn the_history_of_a_key_is_kept() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn buckets_and_keys_are_listed() {
     let scene = drawer();
     assert_eq!(scene.nats(&["kv", "ls", "CONFIG"]).fine().stdout, "No keys found in bucket\n");
@@ -171,7 +162,6 @@ fn buckets_and_keys_are_listed() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_watcher_sees_changes() {
     let scene = drawer();
     scene.nats(&["kv", "put", "CONFIG", "a", "one"]).fine();
@@ -184,7 +174,6 @@ fn a_watcher_sees_changes() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_watcher_may_want_only_what_is_new_or_everything() {
     let scene = drawer();
     for value in ["one", "two"] {
@@ -199,7 +188,6 @@ fn a_watcher_may_want_only_what_is_new_or_everything() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_bucket_is_edited_compacted_and_deleted() {
     let scene = drawer();
     assert_lines(&scene.nats(&["kv", "edit", "CONFIG", "--history", "9"]).fine(), &["History Kept: 9"]);
@@ -215,7 +203,6 @@ fn a_bucket_is_edited_compacted_and_deleted() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_key_may_live_shorter_than_its_bucket() {
     let scene = Scene::jetstream();
     scene.nats(&["kv", "add", "SHORT", "--marker-ttl", "1m"]).fine();
@@ -227,7 +214,6 @@ fn a_key_may_live_shorter_than_its_bucket() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_bucket_takes_in_values_of_another() {
     let scene = drawer();
     scene.nats(&["kv", "add", "ALL", "--source", "CONFIG"]).fine();
@@ -244,7 +230,6 @@ fn a_bucket_takes_in_values_of_another() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn the_stream_of_a_bucket_is_touched_only_when_a_person_insists() {
     let scene = drawer();
     let failed = scene.nats(&["stream", "purge", "KV_CONFIG", "-f"]).failed(1);

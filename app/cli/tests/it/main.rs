@@ -3,6 +3,8 @@
 //! The server is `$NATS_SERVER`, or the `nats-server` that was built beside these tests.
 
 mod account;
+mod auth;
+mod auth_servers;
 mod bench;
 mod completion;
 mod consumer;
@@ -22,4 +24,5 @@ mod stream;
 mod subscribe;
 mod system;
 mod tls;
+mod top;
 mod trace;

@@ -12,7 +12,6 @@ fn attic() -> Scene {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_new_bucket_is_shown() {
     let scene = Scene::jetstream();
     let flags = ["--ttl", "1d", "--max-bucket-size", "1MB", "--description", "things", "--metadata", "team=x"];
@@ -39,7 +38,6 @@ fn a_new_bucket_is_shown() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_file_goes_in_and_comes_out() {
     let scene = attic();
     let put = scene.nats(&["object", "put", "FILES", "letter.txt", "--description", "a letter", "-H", "Kind:text"]);
@@ -54,7 +52,6 @@ fn a_file_goes_in_and_comes_out() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn large_files_go_in_chunks() {
     let scene = attic();
     let large: Vec<u8> = (0..1_000_000u32).map(|at| (at * 7 % 251) as u8).collect();
@@ -68,7 +65,6 @@ fn large_files_go_in_chunks() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn stdin_is_stored_under_a_name() {
     let scene = attic();
     let failed = scene.nats_with_input(&["object", "put", "FILES"], Some("x")).failed(1);
@@ -79,7 +75,6 @@ fn stdin_is_stored_under_a_name() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn nothing_is_replaced_unasked() {
     let scene = attic();
     scene.nats(&["object", "put", "FILES", "letter.txt"]).fine();
@@ -93,7 +88,6 @@ fn nothing_is_replaced_unasked() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn files_are_listed_and_removed() {
     let scene = attic();
     assert_eq!(scene.nats(&["object", "ls", "FILES"]).fine().stdout, "No entries found\n");
@@ -113,7 +107,6 @@ fn files_are_listed_and_removed() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_damaged_file_is_not_written() {
     let scene = attic();
     scene.nats(&["object", "put", "FILES", "letter.txt"]).fine();
@@ -129,7 +122,6 @@ fn a_damaged_file_is_not_written() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_watcher_sees_changes() {
     let scene = attic();
     let mut watch = scene.start(&["object", "watch", "FILES"]);
@@ -140,7 +132,6 @@ fn a_watcher_sees_changes() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_sealed_bucket_takes_nothing_in() {
     let scene = attic();
     let sealed = scene.nats(&["object", "seal", "FILES", "-f"]).fine();

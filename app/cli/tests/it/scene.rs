@@ -44,6 +44,20 @@ pub(crate) fn server_binary() -> PathBuf {
     own
 }
 
+/// The reference server, where it is installed.
+pub(crate) fn reference_binary() -> Option<PathBuf> {
+    const VERSION: &str = "nats-server: v2.15.1";
+    let scripts =
+        Command::new("python3").args(["-c", "import sysconfig; print(sysconfig.get_path('scripts'))"]).output();
+    let scripts = scripts.map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned()).unwrap_or_default();
+    let named = std::env::var_os("REFERENCE_NATS_SERVER").map(PathBuf::from);
+    let candidates = named.into_iter().chain([Path::new(&scripts).join("nats-server"), PathBuf::from("nats-server")]);
+    candidates.into_iter().find(|path| {
+        let version = Command::new(path).arg("--version").output();
+        version.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).trim() == VERSION)
+    })
+}
+
 impl Scene {
     /// A server without configuration.
     pub(crate) fn open() -> Self {
@@ -74,7 +88,12 @@ impl Scene {
     }
 
     pub(crate) fn in_home(home: TempDir, flags: &[&str], config: &str) -> Self {
-        let mut command = Command::new(server_binary());
+        Self::of(&server_binary(), home, flags, config)
+    }
+
+    /// A server of this program, in a directory that is there already.
+    pub(crate) fn of(binary: &Path, home: TempDir, flags: &[&str], config: &str) -> Self {
+        let mut command = Command::new(binary);
         command.args(["-a", "127.0.0.1", "-p", "-1"]).args(flags).current_dir(home.path());
         if flags.contains(&"-js") {
             command.arg("-sd").arg(home.path().join("store"));
@@ -91,6 +110,13 @@ impl Scene {
         Self { home, _server: Some(server), url: format!("nats://{address}") }
     }
 
+    /// Ends the server and keeps the home.
+    pub(crate) fn into_home(self) -> TempDir {
+        let Self { home, _server: server, .. } = self;
+        drop(server);
+        home
+    }
+
     /// The port of the server.
     pub(crate) fn port(&self) -> &str {
         self.url.rsplit(':').next().expect("an url has a port")
@@ -103,13 +129,18 @@ impl Scene {
     /// A command on this machine, with nothing inherited that could change it.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nats"));
+        command.args(args);
+        self.at_home(command)
+    }
+
+    /// The same for any program.
+    pub(crate) fn at_home(&self, mut command: Command) -> Command {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("NATS_") {
                 command.env_remove(name);
             }
         }
         command
-            .args(args)
             .env("XDG_CONFIG_HOME", self.home.path().join("config"))
             .env("XDG_DATA_HOME", self.home.path().join("data"))
             .env("HOME", self.home.path())

@@ -25,7 +25,6 @@ pub(crate) fn assert_lines(done: &Done, lines: &[&str]) {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_new_stream_is_shown() {
     let scene = Scene::jetstream();
     let made = scene.nats(&["stream", "add", "ORDERS", "--subjects", "orders.*,returns", "--defaults"]).fine();
@@ -52,7 +51,6 @@ fn a_new_stream_is_shown() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn flags_reach_the_server() {
     let scene = Scene::jetstream();
     let flags = [
@@ -115,7 +113,6 @@ fn flags_reach_the_server() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_configuration_goes_to_a_file_and_comes_back() {
     let scene = Scene::jetstream();
     let add = ["stream", "add", "S", "--subjects", "s", "--defaults", "--output", "s.json"];
@@ -131,7 +128,6 @@ fn a_configuration_goes_to_a_file_and_comes_back() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn nobody_is_asked_without_a_terminal() {
     let scene = Scene::jetstream();
     let failed = scene.nats(&["stream", "add", "S", "--subjects", "s"]).failed(1);
@@ -141,7 +137,6 @@ fn nobody_is_asked_without_a_terminal() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn streams_are_listed() {
     let scene = shop();
     let list = scene.nats(&["stream", "ls"]).fine();
@@ -153,7 +148,6 @@ fn streams_are_listed() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_stream_that_is_not_there_is_explained() {
     let failed = shop().nats(&["stream", "info", "ORDER"]).failed(1);
     assert_eq!(
@@ -170,7 +164,6 @@ fn a_server_without_jetstream_is_explained() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_message_is_shown() {
     let scene = shop();
     let got = scene.nats(&["stream", "get", "ORDERS", "2"]).fine().stdout;
@@ -186,7 +179,6 @@ fn a_message_is_shown() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn headers_are_shown() {
     let scene = shop();
     scene.nats(&["pub", "-J", "orders.new", "x", "-H", "Kind:test"]).fine();
@@ -195,7 +187,6 @@ fn headers_are_shown() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn the_state_follows_what_is_removed() {
     let scene = shop();
     scene.nats(&["stream", "rmm", "ORDERS", "3", "-f"]).fine();
@@ -212,7 +203,6 @@ fn the_state_follows_what_is_removed() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn nothing_is_removed_unasked() {
     let scene = shop();
     for command in [["purge", "ORDERS"], ["rm", "ORDERS"], ["seal", "ORDERS"]] {
@@ -223,7 +213,6 @@ fn nothing_is_removed_unasked() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn subjects_are_counted() {
     let scene = shop();
     let table = scene.nats(&["stream", "subjects", "ORDERS"]).fine().stdout;
@@ -235,7 +224,6 @@ fn subjects_are_counted() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn an_edit_shows_its_difference_first() {
     let scene = shop();
     let dry = scene.nats(&["stream", "edit", "ORDERS", "--max-msgs", "10", "--dry-run"]).failed(1).stdout;
@@ -249,14 +237,12 @@ fn an_edit_shows_its_difference_first() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn what_a_server_refuses_is_said_in_its_words() {
     let failed = shop().nats(&["stream", "add", "OTHER", "--subjects", "orders.new", "--defaults"]).failed(1);
     assert!(failed.stderr.contains("could not create Stream: subjects overlap with an existing stream (10065)"));
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn copies_and_seals() {
     let scene = shop();
     let copied = scene.nats(&["stream", "copy", "ORDERS", "COPY", "--subjects", "copy"]).fine();
@@ -267,7 +253,6 @@ fn copies_and_seals() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn reports_count() {
     let scene = shop();
     let done = scene.nats(&["stream", "add", "MIRROR", "--mirror", "ORDERS", "--defaults"]).fine();
@@ -279,7 +264,6 @@ fn reports_count() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn streams_are_found() {
     let scene = shop();
     scene.nats(&["stream", "add", "EMPTY", "--subjects", "e", "--defaults"]).fine();
@@ -289,7 +273,6 @@ fn streams_are_found() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn gaps_are_found() {
     let scene = shop();
     assert_eq!(scene.nats(&["stream", "gaps", "ORDERS"]).fine().stdout, "No deleted messages in ORDERS\n");
@@ -306,7 +289,6 @@ fn gaps_are_found() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_backup_brings_a_stream_back() {
     let scene = shop();
     let saved = scene.nats(&["stream", "backup", "ORDERS", "saved"]).fine().stdout;
@@ -324,7 +306,6 @@ fn a_backup_brings_a_stream_back() {
 
 #[cfg(unix)]
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_backup_is_for_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let scene = shop();
@@ -336,7 +317,6 @@ fn a_backup_is_for_its_owner_only() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_broken_backup_is_refused() {
     let scene = shop();
     scene.nats(&["stream", "backup", "ORDERS", "saved"]).fine();
@@ -349,7 +329,6 @@ fn a_broken_backup_is_refused() {
 }
 
 #[test]
-#[ignore = "needs a server with streams: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn an_account_is_saved_and_brought_back() {
     let scene = shop();
     scene.nats(&["stream", "add", "MEMORY", "--subjects", "m", "--storage", "memory", "--defaults"]).fine();

@@ -167,3 +167,113 @@ fn times_can_be_shown() {
     assert_eq!(seen.len(), 2);
     Scene::alone().nats(&["sub", "a", "-t", "-d"]).failed(1);
 }
+
+#[test]
+fn a_stream_is_shown_from_its_first_message_to_its_last() {
+    let scene = crate::stream::shop();
+    let done = scene.nats(&["sub", "orders.new", "--all", "-T"]).fine();
+    assert_eq!(done.log()[0], "Subscribing to subject orders.new from first received message ");
+    let lines: Vec<_> = done.stdout.lines().collect();
+    let head = "[#1] Received JetStream message: stream: ORDERS seq: 1 / pending: 3 / subject: orders.new / time: 20";
+    assert!(lines[0].starts_with(head), "{}", lines[0]);
+    assert_eq!(lines[1..4], ["order 1", "", ""]);
+    assert!(done.stdout.contains("[#4] ") && !done.stdout.contains("orders.old"), "{}", done.stdout);
+}
+
+#[test]
+fn a_stream_is_shown_from_where_one_wants() {
+    let scene = crate::stream::shop();
+    for (flags, bodies) in [
+        (&["--start-sequence", "4"][..], "order 4\norder 5\n"),
+        (&["--last"], "order 5\n"),
+        (&["--last-per-subject"], "order 4\norder 5\n"),
+        (&["--since", "1h"], "order 1\norder 2\norder 3\norder 4\norder 5\n"),
+        (&["--all", "--count", "2"], "order 1\norder 2\n"),
+        (&["--all", "-I", "orders.new"], "order 5\n"),
+    ] {
+        let sub = ["sub", "--stream", "ORDERS", "--raw", "-T"];
+        let done = scene.nats(&[&sub[..], flags].concat()).fine();
+        assert_eq!((done.stdout.as_str(), done.stderr.as_str()), (bodies, ""), "{flags:?}");
+    }
+}
+
+#[test]
+fn new_messages_of_a_stream_are_shown_as_they_come() {
+    let scene = crate::stream::shop();
+    let mut sub = scene.start(&["sub", "orders.>", "--new", "--count", "2"]);
+    sub.wait_for("Subscribing to subject orders.> for new messages");
+    // The consumer is made after the line, so messages are sent until two were seen.
+    let publisher = scene.start(&["pub", "-J", "-q", "orders.new", "late", "--count", "100000"]);
+    let (code, seen) = sub.end();
+    drop(publisher);
+    assert_eq!((code, seen.iter().filter(|line| *line == "late").count()), (0, 2), "{seen:?}");
+}
+
+#[test]
+fn a_durable_consumer_goes_on_where_it_was() {
+    let scene = crate::stream::shop();
+    scene.nats(&["consumer", "add", "ORDERS", "C", "--pull", "--defaults"]).fine();
+    let sub = ["sub", "--stream", "ORDERS", "--durable", "C", "--raw"];
+    assert_eq!(scene.nats(&[&sub[..], &["--count", "2"]].concat()).fine().stdout, "order 1\norder 2\n");
+    assert_eq!(scene.nats(&[&sub[..], &["-T"]].concat()).fine().stdout, "order 3\norder 4\norder 5\n");
+    let json = scene.nats(&["consumer", "info", "ORDERS", "C", "-j"]).fine().stdout;
+    let info: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&info["ack_floor"]["stream_seq"], &info["num_ack_pending"]), (&5.into(), &0.into()));
+}
+
+#[test]
+fn messages_are_asked_for_directly() {
+    let scene = crate::stream::shop();
+    let done = scene.nats(&["sub", "orders.new", "--direct", "--all", "-T"]).fine();
+    let start = "Subscribing to JetStream Stream (direct) holding messages with subject orders.new starting with the first message received ";
+    assert_eq!(done.log()[0], start);
+    let head = "[#1] Received JetStream message (direct): stream: ORDERS seq 1 / subject: orders.new / time: 20";
+    assert!(done.stdout.starts_with(head) && done.stdout.contains("[#4]"), "{}", done.stdout);
+    assert!(!done.stdout.contains("[#5]"), "{}", done.stdout);
+    let sub = ["sub", "--stream", "ORDERS", "--direct", "--raw", "-T"];
+    for (flags, bodies) in [
+        (&["--start-sequence", "5"][..], "order 5\n"),
+        (&["--last-per-subject"], "order 4\norder 5\n"),
+        (&["--since", "1h", "--count", "1"], "order 1\n"),
+    ] {
+        assert_eq!(scene.nats(&[&sub[..], flags].concat()).fine().stdout, bodies, "{flags:?}");
+    }
+}
+
+#[test]
+fn a_work_queue_is_read_without_taking_anything() {
+    let scene = Scene::jetstream();
+    scene.nats(&["stream", "add", "Q", "--subjects", "q", "--retention", "work", "--defaults"]).fine();
+    scene.nats(&["pub", "-J", "q", "job"]).fine();
+    assert!(scene.nats(&["sub", "--stream", "Q", "--all", "-T"]).fine().stdout.contains("(direct)"));
+    let state = scene.nats(&["stream", "state", "Q"]).fine();
+    crate::stream::assert_lines(&state, &["Messages: 1"]);
+}
+
+#[test]
+fn messages_of_a_stream_are_dumped_under_their_sequence() {
+    let scene = crate::stream::shop();
+    scene.nats(&["sub", "--stream", "ORDERS", "--start-sequence", "4", "-T", "--dump", "out"]).fine();
+    let mut names: Vec<_> =
+        std::fs::read_dir(scene.path("out")).expect("the directory").flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["4.json", "5.json"]);
+}
+
+#[test]
+fn flags_of_streams_that_do_not_fit_are_refused() {
+    let scene = Scene::alone();
+    for (flags, text) in [
+        (&["a", "-T"][..], "--terminate-at-end is only supported for JetStream subscriptions"),
+        (&["a", "--stream", "S", "--durable", "D"], "cannot specify both subjects and a durable consumer"),
+        (&["a", "b", "--all"], "streams subscribe support only 1 subject"),
+        (&["a", "--all", "--queue", "q"], "queue group subscriptions are not supported with JetStream"),
+        (&["a", "--all", "--match-replies"], "cannot enable --match-replies for JetStream streams"),
+        (&["-i", "--all"], "generating inboxes is not compatible with JetStream subscriptions"),
+        (&["--stream", "S", "--durable", "D", "--direct"], "cannot use direct get when a durable name is supplied"),
+        (&["a", "--graph"], "can only graph data on an interactive terminal"),
+    ] {
+        let done = scene.nats(&[&["sub"], flags].concat()).failed(1);
+        assert!(done.stderr.contains(text), "{flags:?}: {}", done.stderr);
+    }
+}

@@ -21,7 +21,6 @@ pub(crate) fn app(scene: &Scene, args: &[&str]) -> Done {
 }
 
 #[test]
-#[ignore = "needs a server with system services: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_server_shows_its_process_limits_and_figures() {
     let scene = Scene::configured(WITH_SYSTEM);
     for args in [&["server", "info"][..], &["server", "info", "one"]] {
@@ -58,7 +57,6 @@ fn other_accounts_are_told_to_use_the_system_account() {
 }
 
 #[test]
-#[ignore = "needs a server with system services: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn servers_are_listed_and_pinged() {
     let scene = Scene::configured(WITH_SYSTEM);
     let table = sys(&scene, &["server", "list", "1"]).fine().stdout;
@@ -74,7 +72,6 @@ fn servers_are_listed_and_pinged() {
 }
 
 #[test]
-#[ignore = "needs a server with system services: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn monitoring_data_is_a_document_for_each_server() {
     let scene = Scene::configured(WITH_SYSTEM);
     for (kind, key) in [
@@ -96,7 +93,6 @@ fn monitoring_data_is_a_document_for_each_server() {
 }
 
 #[test]
-#[ignore = "needs a server with system services: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn a_client_is_disconnected() {
     let scene = Scene::configured(WITH_SYSTEM);
     let mut victim = scene.start(&["sub", "a", "--user", "app", "--password", "secret"]);
@@ -110,7 +106,6 @@ fn a_client_is_disconnected() {
 }
 
 #[test]
-#[ignore = "needs a server with system services: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn reports_are_tables_over_all_servers() {
     let scene = Scene::configured(WITH_SYSTEM);
     let mut sub =
@@ -144,7 +139,6 @@ fn reports_are_tables_over_all_servers() {
 }
 
 #[test]
-#[ignore = "needs a server with system services: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn the_configuration_is_read_again() {
     let scene = Scene::configured(WITH_SYSTEM);
     let id = sys(&scene, &["server", "list", "1", "--json"]).fine().stdout;
@@ -164,7 +158,6 @@ fn the_configuration_is_read_again() {
 }
 
 #[test]
-#[ignore = "needs a server with system services: NATS_SERVER=… cargo test -p bulwark-cli -- --ignored"]
 fn an_account_is_shown_as_the_server_sees_it() {
     let scene = Scene::configured(WITH_SYSTEM);
     let text = sys(&scene, &["server", "account", "info", "SYS"]).fine().stdout;
@@ -198,4 +191,36 @@ fn mappings_are_tried_out() {
     assert_eq!(mapped.stdout, "o.new.eu\n\n");
     assert!(scene.nats(&["server", "mapping", "a.*", "b.$1", "c"]).fine().stdout.starts_with("Error: "));
     scene.nats(&["server", "mappings", "a.*", "b.{{wildcard(9)}}", "a.b"]).failed(1);
+}
+
+#[test]
+fn running_servers_explain_what_somebody_may_do() {
+    let config = r#"
+server_name: one
+accounts {
+  SYS { users [ { user: sys, password: secret } ] }
+  APP { users [
+    { user: app, password: secret, permissions: { publish: ["orders.>", "$SYS.REQ.USER.EXPLAIN"], subscribe: { deny: "news.secret" } } }
+  ] }
+}
+system_account: SYS
+"#;
+    let scene = Scene::configured(config);
+    let explain = |args: &[&str]| sys(&scene, &[&["auth", "explain"], args].concat());
+    let yes = explain(&["app", "--publish", "orders.new"]).fine().stdout;
+    assert!(yes.starts_with("APP/app may publish to \"orders.new\"\n  allowed  allow \"orders.>\" ("), "{yes}");
+    assert!(yes.ends_with("  says: one\n") && yes.contains("server.conf:"), "{yes}");
+    let no = explain(&["app", "--account", "APP", "--publish", "billing"]).failed(3).stdout;
+    assert!(no.contains("  denied  no allow entry speaks of it\n  to change it: add \"billing\" to"), "{no}");
+    let json: serde_json::Value =
+        serde_json::from_str(&explain(&["app", "--subscribe", "news.>", "--queue", "q", "--json"]).fine().stdout)
+            .unwrap();
+    assert_eq!((&json[0]["verdict"], &json[0]["servers"]), (&"filtered".into(), &serde_json::json!(["one"])), "{json}");
+    let nobody = explain(&["nobody", "--publish", "a"]).failed(1).stderr;
+    assert!(nobody.contains("one: nobody called \"nobody\" is connected or configured here"), "{nobody}");
+    // Everybody about himself, without where it is written.
+    let own = app(&scene, &["auth", "explain", "--publish", "billing"]).failed(3).stdout;
+    assert!(own.starts_with("APP/app may not publish to \"billing\"\n") && own.contains("  says: one\n"), "{own}");
+    let own = app(&scene, &["auth", "explain", "--subscribe", "news.secret"]).failed(3).stdout;
+    assert!(own.contains("deny \"news.secret\" (the configuration)") && !own.contains("server.conf"), "{own}");
 }

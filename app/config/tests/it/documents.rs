@@ -182,9 +182,6 @@ fn what_the_server_cannot_do_yet_is_an_error_with_its_place() {
         ("\nhttp_port: 8222", Feature::Monitoring),
         ("\ntls { cert_file: c, key_file: k }, https_port: 8222", Feature::HttpsMonitoring),
         ("\nocsp: true", Feature::Ocsp),
-        ("\naccounts { A { exports: [{stream: s}] } }", Feature::Exports),
-        ("\naccounts { B {}, A { imports: [{stream: {account: B, subject: s}}] } }", Feature::Imports),
-        ("\nmappings { a: b }", Feature::Mappings),
         ("\nauthorization { user: a, proxy_required: true }", Feature::Proxies),
         ("\nproxy_protocol: true", Feature::ProxyProtocol),
     ] {
@@ -228,9 +225,17 @@ fn what_is_accepted_with_nothing_to_do_is_said_once_each() {
             "prof_port",
             "prof_block_rate",
             "disable_sublist_cache",
-            "connect_error_reports",
-            "reconnect_error_reports",
-            "feature_flags"
+            "feature_flags",
+            "extension_hint",
+            "unique_tag",
+            "max_outstanding_catchup",
+            "meta_compact",
+            "meta_compact_size",
+            "meta_compact_sync",
+            "max_ha_assets",
+            "cluster_traffic",
+            "info_queue_limit",
+            "max_concurrent_io"
         ]
     );
 }

@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use jwt::Revoked;
 use jwt::testing::{Chain, TestAccount, TestUser};
-use jwt::{Import, Revoked, Sharing};
 use tempfile::TempDir;
 
 /// Nothing here takes longer unless it is broken.
@@ -76,15 +76,6 @@ impl House {
         server.address = line.rsplit(' ').next().unwrap().parse().unwrap();
         server.logged("Server is ready");
         server
-    }
-
-    /// What the server says that does not start with this.
-    fn refusal(&self) -> String {
-        self.write();
-        let (mut child, log) = self.launch();
-        let text: Vec<String> = log.iter().collect();
-        assert!(!child.wait().unwrap().success());
-        text.join("\n")
     }
 }
 
@@ -340,18 +331,4 @@ fn only_pinned_accounts_and_the_system_account_are_served() {
     server.admitted(&bank.user("joe"));
     server.admitted(&system);
     server.refused(&joe, "is not listed as pinned account");
-}
-
-#[test]
-fn what_cannot_be_done_yet_keeps_the_server_from_starting() {
-    let mut house = House::new();
-    house.more = "resolver: URL(http://127.0.0.1:9090/accounts/)".to_owned();
-    assert!(house.refusal().contains("\"resolver: URL\" is not supported yet"));
-    house.more = "resolver { type: full, dir: jwts }".to_owned();
-    assert!(house.refusal().contains("\"resolver: full or cache\" is not supported yet"));
-    house.more.clear();
-    let bank = house.chain.account("bank").key.public();
-    house.shop().claims.imports.push(Import::new(Sharing::Stream, bank, "rates.>"));
-    let said = house.refusal();
-    assert!(said.contains("server.conf:6:") && said.contains("\"imports\" is not supported yet"), "{said}");
 }

@@ -1,260 +1,11 @@
 //! TLS on the client port, over real sockets.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::io::Read;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-use testkit::certificates::{Authority, Identity, Subject};
-use tls::{CertificateFiles, ClientTls, Handshake, Layer, Settings, Step};
+use testkit::certificates::{Authority, Subject};
 
-/// Nothing here takes longer unless it is broken.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A running server with its folder of certificates.
-struct Server {
-    child: Child,
-    address: SocketAddr,
-    log: Receiver<String>,
-    place: Place,
-}
-
-/// A folder with an authority and what it issued.
-struct Place {
-    folder: TempDir,
-    authority: Authority,
-}
-
-impl Place {
-    fn new() -> Self {
-        let place = Self { folder: tempfile::tempdir().unwrap(), authority: Authority::new("Root") };
-        place.write("ca.pem", &place.authority.pem);
-        place.issue("server", Subject::named("server").dns("localhost"));
-        place
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.folder.path().join(name), text).unwrap();
-    }
-
-    fn issue(&self, name: &str, subject: Subject) -> Identity {
-        let identity = self.authority.issue(subject);
-        self.write(&format!("{name}.pem"), &identity.chain_pem);
-        self.write(&format!("{name}.key"), &identity.key_pem);
-        identity
-    }
-
-    /// The options of every `tls` block here, and some more.
-    fn tls(&self, more: &str) -> String {
-        let folder = self.folder.path().display();
-        format!(
-            "tls {{ cert_file: '{folder}/server.pem', key_file: '{folder}/server.key', ca_file: '{folder}/ca.pem'\n{more} }}\n"
-        )
-    }
-
-    fn client(&self, certificate: Option<&str>) -> ClientTls {
-        let own = certificate.map(|name| CertificateFiles::new(format!("{name}.pem"), format!("{name}.key")));
-        let settings =
-            Settings { certificates: own.into_iter().collect(), ca_file: Some("ca.pem".into()), ..Settings::default() };
-        let folder = self.folder.path().to_owned();
-        ClientTls::build(&settings, &|path: &Path| std::fs::read(folder.join(path))).unwrap()
-    }
-
-    fn start(self, config: &str) -> Server {
-        let (child, log) = self.launch(config);
-        let mut server = Server { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log, place: self };
-        let line = server.logged("Listening for client connections on ");
-        server.address = line.rsplit(' ').next().unwrap().parse().unwrap();
-        server.logged("Server is ready");
-        server
-    }
-
-    fn launch(&self, config: &str) -> (Child, Receiver<String>) {
-        let file = self.folder.path().join("server.conf");
-        std::fs::write(&file, config).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_nats-server"))
-            .args(["-a", "127.0.0.1", "-p", "-1", "-D", "-c"])
-            .arg(file)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (lines, log) = channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
-        (child, log)
-    }
-
-    /// What a server says that refuses to start with this.
-    fn refusal(&self, config: &str) -> String {
-        let (mut child, log) = self.launch(config);
-        let text: Vec<String> = log.iter().collect();
-        assert!(!child.wait().unwrap().success());
-        text.join("\n")
-    }
-}
-
-impl Server {
-    /// Waits for a line of the log.
-    fn logged(&self, part: &str) -> String {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let rest = until.saturating_duration_since(Instant::now());
-            let line = self.log.recv_timeout(rest).unwrap_or_else(|_| panic!("the log never said {part:?}"));
-            if line.contains(part) {
-                return line;
-            }
-        }
-    }
-
-    fn socket(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
-    }
-
-    fn plain(&self) -> Peer {
-        Peer { stream: self.socket(), layer: None, read: Vec::new() }
-    }
-
-    /// INFO in the clear, then TLS.
-    fn secured(&self, certificate: Option<&str>) -> Result<Peer, String> {
-        let mut peer = self.plain();
-        assert!(peer.line().starts_with("INFO "), "the server speaks first");
-        peer.secure(self.place.client(certificate).connect("localhost").unwrap())?;
-        Ok(peer)
-    }
-
-    /// TLS at once; INFO comes inside.
-    fn secured_first(&self, certificate: Option<&str>) -> Result<Peer, String> {
-        let mut peer = self.plain();
-        peer.secure(self.place.client(certificate).connect("localhost").unwrap())?;
-        Ok(peer)
-    }
-
-    /// Somebody is served.
-    fn serves(&self) {
-        assert_eq!(self.secured(None).unwrap().greet(""), "PONG");
-    }
-
-    fn reload(&self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
-        self.logged("Reloaded server configuration");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A client.
-struct Peer {
-    stream: TcpStream,
-    layer: Option<Layer>,
-    read: Vec<u8>,
-}
-
-impl Peer {
-    fn secure(&mut self, mut handshake: Handshake) -> Result<(), String> {
-        loop {
-            let mut out = Vec::new();
-            let step = handshake.step(&mut out);
-            let sent = self.stream.write_all(&out);
-            match step.map_err(|fault| fault.to_string())? {
-                Step::Done(established) => {
-                    self.layer = Some(established.layer);
-                    return self.receive(&[]);
-                }
-                Step::Wait => sent.map_err(|error| error.to_string())?,
-            }
-            let mut bytes = [0; 4096];
-            match self.stream.read(&mut bytes) {
-                Ok(0) => return Err("closed".into()),
-                Ok(read) => handshake.feed(&bytes[..read]).map_err(|fault| fault.to_string())?,
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-    }
-
-    fn receive(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let Some(layer) = &mut self.layer else {
-            self.read.extend_from_slice(bytes);
-            return Ok(());
-        };
-        let mut answer = Vec::new();
-        layer.open(bytes, &mut self.read, &mut answer).map_err(|fault| fault.to_string())?;
-        self.stream.write_all(&answer).map_err(|error| error.to_string())
-    }
-
-    fn send(&mut self, bytes: &[u8]) {
-        let mut wire = Vec::new();
-        match &mut self.layer {
-            None => wire.extend_from_slice(bytes),
-            Some(layer) => {
-                layer.seal(bytes, &mut wire);
-                layer.finish(&mut wire);
-            }
-        }
-        // Whoever was closed meanwhile finds out by reading.
-        let _ = self.stream.write_all(&wire);
-    }
-
-    /// One more piece; `None` at the end, an alert included.
-    fn more(&mut self) -> Option<()> {
-        let mut bytes = [0; 65536];
-        match self.stream.read(&mut bytes) {
-            Ok(0) => None,
-            Ok(read) => self.receive(&bytes[..read]).ok(),
-            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => None,
-            Err(error) => panic!("neither bytes nor an end: {error}"),
-        }
-    }
-
-    fn exactly(&mut self, len: usize) -> Vec<u8> {
-        while self.read.len() < len {
-            self.more().expect("the connection ended");
-        }
-        self.read.drain(..len).collect()
-    }
-
-    fn line(&mut self) -> String {
-        let end = loop {
-            match self.read.windows(2).position(|two| two == b"\r\n") {
-                Some(end) => break end,
-                None => self.more().expect("the connection ended"),
-            }
-        };
-        let line = self.exactly(end + 2);
-        String::from_utf8(line[..end].to_vec()).unwrap()
-    }
-
-    /// CONNECT with these fields and PING; the first line that comes back and is not INFO.
-    fn greet(&mut self, fields: &str) -> String {
-        self.send(format!("CONNECT {{{fields}\"verbose\":false}}\r\nPING\r\n").as_bytes());
-        self.answer()
-    }
-
-    fn answer(&mut self) -> String {
-        loop {
-            let line = self.line();
-            if !line.starts_with("INFO ") {
-                return line;
-            }
-        }
-    }
-
-    /// All that still comes before the end.
-    fn rest(mut self) -> String {
-        while self.more().is_some() {}
-        String::from_utf8_lossy(&self.read).into_owned()
-    }
-}
+use crate::place::{PATIENCE, Peer, Place};
 
 #[test]
 fn info_comes_in_the_clear_and_everything_else_inside() {
@@ -372,6 +123,34 @@ fn with_the_handshake_first_nothing_is_said_in_the_clear() {
     assert_eq!(server.plain().rest(), "", "who waits for INFO waits in vain");
 }
 
+/// A client that knows what it wants says so with the last bytes of its handshake. INFO comes first all the same, and the
+/// login counts: what is said afterwards is said by somebody who is logged in.
+#[test]
+fn words_that_come_with_the_end_of_the_handshake_are_taken_after_the_greeting() {
+    for block in ["", "handshake_first: true", "verify: true, handshake_first: true"] {
+        let place = Place::new();
+        place.issue("client", Subject::named("client"));
+        let config = place.tls(block) + "authorization { user: joe, password: secret, timeout: 1 }\n";
+        let server = place.start(&config);
+        for _ in 0..10 {
+            let mut peer = server.plain();
+            let comes_inside = !block.is_empty();
+            if !comes_inside {
+                assert!(peer.line().starts_with("INFO "));
+            }
+            let handshake = server.place.client(Some("client")).connect("localhost").unwrap();
+            let words = b"CONNECT {\"user\":\"joe\",\"pass\":\"secret\",\"verbose\":false}\r\nSUB a 1\r\nPING\r\n";
+            peer.secure_and_say(handshake, words).unwrap();
+            if comes_inside {
+                assert!(peer.line().starts_with("INFO "), "{block}");
+            }
+            assert_eq!(peer.answer(), "PONG", "{block}");
+            peer.send(b"PUB a 2\r\nhi\r\n");
+            assert_eq!(peer.line(), "MSG a 1 2", "{block}");
+        }
+    }
+}
+
 #[test]
 fn an_automatic_first_handshake_serves_both_kinds() {
     let place = Place::new();
@@ -456,10 +235,31 @@ fn too_many_handshakes_in_a_second_are_turned_away() {
     }
 }
 
+/// A key under a passphrase. It and its certificate are of no other use; the passphrase is `secret`.
 #[test]
-fn what_cannot_be_done_yet_is_refused_where_it_stands() {
-    let place = Place::new();
-    let config = place.tls("verify: true\nocsp_peer: true");
-    let text = place.refusal(&config);
-    assert!(text.contains("server.conf:3") && text.contains("\"ocsp_peer\" is not supported yet"), "{text}");
+fn a_sealed_key_is_opened_by_a_passphrase_of_the_environment_or_of_a_file() {
+    let certificate = include_str!("../../../../io/tls/tests/fixtures/encrypted.pem");
+    let key = include_str!("../../../../io/tls/tests/fixtures/encrypted.aes-256-cbc.key");
+    let sealed = || {
+        let place = Place::new();
+        place.write("server.pem", certificate);
+        place.write("server.key", key);
+        place.write("passphrase", "secret\n");
+        place
+    };
+    let serves = |server: &crate::place::Server| {
+        let tls = server.place.client_by(tls::Settings { insecure: true, ..tls::Settings::default() });
+        assert_eq!(server.secured_by(&tls).unwrap().greet(""), "PONG");
+    };
+    let place = sealed();
+    let config = place.tls("key_passphrase: $KEY_PASSPHRASE");
+    serves(&place.start_where(&config, "KEY_PASSPHRASE", "secret"));
+    let place = sealed();
+    let config = place.tls(&format!("key_passphrase_file: '{}/passphrase'", place.folder.path().display()));
+    serves(&place.start(&config));
+    let place = sealed();
+    for (wrong, why) in [("", "passphrase"), ("key_passphrase: planted-marker", "passphrase")] {
+        let text = place.refusal(&place.tls(wrong));
+        assert!(text.contains(why) && !text.contains("planted-marker"), "{text}");
+    }
 }

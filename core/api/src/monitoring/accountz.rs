@@ -1,5 +1,7 @@
 //! `/accountz` and `/accstatz`: accounts.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::SublistStats;
@@ -33,10 +35,86 @@ pub struct AccountDetail {
     pub leafnode_connections: usize,
     pub client_connections: usize,
     pub subscriptions: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub mappings: BTreeMap<String, Vec<MappedTo>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exports: Vec<ExportDetail>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<ImportDetail>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<RateLimits>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name_tag: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sublist_stats: Option<SublistStats>,
+}
+
+/// What the clients of an account may publish together. Bulwark's own; the reference has no such limits.
+#[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the document")]
+pub struct RateLimits {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages_per_second: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages_burst: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_burst: Option<u64>,
+}
+
+/// Where a mapping leads. The weight is the sum of those up to this one, the lightest first, as in the reference.
+#[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the document")]
+pub struct MappedTo {
+    pub subject: String,
+    pub weight: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+}
+
+/// What an account offers to others.
+#[derive(Serialize, Clone, Debug, Default, PartialEq)]
+#[expect(missing_docs, reason = "the names of the document")]
+pub struct ExportDetail {
+    pub subject: String,
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub token_req: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_latency: Option<LatencyDetail>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approved_accounts: Vec<String>,
+}
+
+/// Where latencies of a service are told: sampled in percent, or `headers`.
+#[derive(Serialize, Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names of the document")]
+pub struct LatencyDetail {
+    pub sampling: serde_json::Value,
+    pub results: String,
+}
+
+/// What an account has of others. Streams have no `to`.
+#[derive(Serialize, Clone, Debug, Default, PartialEq)]
+#[expect(missing_docs, reason = "the names of the document")]
+pub struct ImportDetail {
+    pub subject: String,
+    pub account: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub local_subject: String,
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub invalid: bool,
+    pub share: bool,
+    pub tracking: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LatencyDetail>,
 }
 
 /// The counts of accounts.
@@ -61,6 +139,16 @@ pub struct AccountStat {
     pub sent: DataStats,
     pub received: DataStats,
     pub slow_consumers: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldStats>,
+}
+
+/// How often limits held connections up, and how long in all. Bulwark's own; the reference has no such limits.
+#[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the document")]
+pub struct HeldStats {
+    pub times: u64,
+    pub time: String,
 }
 
 /// Messages and bytes one way, and how many of them over links between servers.

@@ -47,12 +47,21 @@ pub struct ConnectionInfo {
     pub in_bytes: u64,
     pub out_bytes: u64,
     pub subscriptions: u64,
+    /// How long limits have held its messages up in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub name: Box<str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub lang: Box<str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub version: Box<str>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub tls_version: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub tls_cipher_suite: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tls_peer_certs: Vec<PeerCertificate>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorized_user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,6 +78,18 @@ pub struct ConnectionInfo {
     pub tags: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
+}
+
+/// A certificate that a client showed.
+#[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the document")]
+pub struct PeerCertificate {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub subject: String,
+    /// In hexadecimal digits.
+    pub spki_sha256: String,
+    /// In hexadecimal digits.
+    pub cert_sha256: String,
 }
 
 /// The proxy through which a connection came.

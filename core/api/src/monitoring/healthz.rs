@@ -7,6 +7,9 @@ use serde::Serialize;
 pub struct Healthz {
     /// `ok`, `unavailable` or `error`.
     pub status: &'static str,
+    /// The status over HTTP, in the answer of the system service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<u16>,
     /// What is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -7,13 +7,15 @@ use jwt::chain::{self, UserRefusal, admit_vouched, rights_of};
 use jwt::{AllowedAccount, AuthorizationResponse, Rules, UserClaims, UserRights, bound};
 use moment::Timestamp;
 use nkeys::{PublicKey, Role};
+use secret::Secret;
 
-use super::{Asked, CalloutRefusal, CalloutServer, MAX_ANSWER_BYTES};
+use super::{Asked, CalloutQuestion, CalloutRefusal, CalloutServer, MAX_ANSWER_BYTES};
+use crate::allowance::WrittenLimits;
 use crate::attempt::{Attempt, UserLabel};
 use crate::authenticate::Stop;
 use crate::claims;
 use crate::directory::{Directory, Tenant};
-use crate::permissions::{Binding, Permissions};
+use crate::permissions::{Binding, Permissions, Source};
 use crate::rule::Origin;
 use crate::verdict::{Admission, ConnectionLimits, Proof, Refusal, UserFacts, Verdict};
 
@@ -27,16 +29,66 @@ pub fn conclude(
     answer: Option<&[u8]>,
     now: Timestamp,
 ) -> Verdict {
-    let judged = answer.ok_or(CalloutRefusal::NoAnswer).and_then(|answer| opened(asked, server, answer));
-    let judged = judged.and_then(|text| user_in(directory, asked, server, &text, now));
-    match judged.map_err(Stop::from).and_then(|user| placed(directory, attempt, asked, server, &user, now)) {
-        Ok(mut admission) => {
-            admission.proxy.clone_from(&asked.question.proxy);
-            Verdict::Admit(admission)
+    match asked.heard(server, answer, now) {
+        Err(Refusal::Callout(CalloutRefusal::NoAnswer)) => asked.question.unanswered(),
+        Ok(vouched) => asked.question.admit(directory, attempt, &vouched, server, now),
+        Err(refusal) => Verdict::Refuse(refusal),
+    }
+}
+
+/// What the service said about a user. It is kept as long as the user stays: when the directory changes, the same word is
+/// judged again and the service is left in peace.
+#[derive(Clone)]
+pub struct Vouched {
+    /// By this name the service calls the user.
+    user: PublicKey,
+    /// Who signed the answer, or for which account.
+    signer: PublicKey,
+    /// The user's claims.
+    claims: Secret<String>,
+}
+
+impl Vouched {
+    /// When the user has to leave, as far as its claims say so.
+    pub fn expires(&self) -> Option<Timestamp> {
+        let user = UserClaims::decode(self.claims.expose()).ok()?;
+        Some(user.common.expires).filter(|expires| *expires != 0).map(Timestamp::from_secs)
+    }
+}
+
+impl Asked {
+    /// What was asked.
+    pub const fn question(&self) -> &CalloutQuestion {
+        &self.question
+    }
+
+    /// Reads the service's answer; `None` if none came in time.
+    pub fn heard(&self, server: &CalloutServer, answer: Option<&[u8]>, now: Timestamp) -> Result<Vouched, Refusal> {
+        let answer = answer.ok_or(CalloutRefusal::NoAnswer).and_then(|answer| opened(self, server, answer));
+        answer.and_then(|token| vouched(self, server, &token, now)).map_err(Refusal::Callout)
+    }
+}
+
+impl CalloutQuestion {
+    /// The verdict that follows from the service's word. May ask for an account, like [`crate::authenticate`].
+    pub fn admit(
+        &self,
+        directory: &Directory,
+        attempt: &Attempt,
+        vouched: &Vouched,
+        server: &CalloutServer,
+        now: Timestamp,
+    ) -> Verdict {
+        let user = user_in(self, directory, vouched).map_err(Stop::from);
+        match user.and_then(|user| placed(self, directory, attempt, server, &user, now)) {
+            Ok(mut admission) => {
+                admission.proxy.clone_from(&self.proxy);
+                Verdict::Admit(admission)
+            }
+            Err(Stop::Refuse(refusal)) => Verdict::Refuse(refusal),
+            Err(Stop::NeedAccount(key)) => Verdict::NeedAccount(key),
+            Err(Stop::AskCallout(question)) => Verdict::AskCallout(question),
         }
-        Err(Stop::Refuse(refusal)) => Verdict::Refuse(refusal),
-        Err(Stop::NeedAccount(key)) => Verdict::NeedAccount(key),
-        Err(Stop::AskCallout(question)) => Verdict::AskCallout(question),
     }
 }
 
@@ -62,14 +114,8 @@ fn opened(asked: &Asked, server: &CalloutServer, answer: &[u8]) -> Result<String
     String::from_utf8(token).map_err(|_| CalloutRefusal::Malformed(jwt::DecodeError::Chunks))
 }
 
-/// The user claims in the answer, about the right user and from the right hands.
-fn user_in(
-    directory: &Directory,
-    asked: &Asked,
-    server: &CalloutServer,
-    token: &str,
-    now: Timestamp,
-) -> Result<UserClaims, CalloutRefusal> {
+/// The answer, about the right user and for this server.
+fn vouched(asked: &Asked, server: &CalloutServer, token: &str, now: Timestamp) -> Result<Vouched, CalloutRefusal> {
     let answer = AuthorizationResponse::decode(token).map_err(CalloutRefusal::Malformed)?;
     if let Some(issue) = answer.validate(now.as_secs()).iter().next() {
         return Err(CalloutRefusal::Invalid(issue.text.clone()));
@@ -84,19 +130,24 @@ fn user_in(
         return Err(CalloutRefusal::Denied(answer.error));
     }
     let signer = answer.issuer_account.unwrap_or(answer.common.issuer);
-    if asked.question.operator_mode && asked.question.xkey.is_none() && !may_answer(directory, asked, &signer) {
+    Ok(Vouched { user: asked.user, signer, claims: Secret::new(answer.jwt) })
+}
+
+/// The user claims in the answer, from the right hands and about the right user.
+fn user_in(question: &CalloutQuestion, directory: &Directory, vouched: &Vouched) -> Result<UserClaims, CalloutRefusal> {
+    if question.operator_mode && question.xkey.is_none() && !may_answer(question, directory, &vouched.signer) {
         return Err(CalloutRefusal::UnknownSigner);
     }
-    let user = UserClaims::decode(&answer.jwt).map_err(CalloutRefusal::UserMalformed)?;
-    if user.common.subject != asked.user {
-        return Err(CalloutRefusal::UserOther { expected: asked.user, found: user.common.subject });
+    let user = UserClaims::decode(vouched.claims.expose()).map_err(CalloutRefusal::UserMalformed)?;
+    if user.common.subject != vouched.user {
+        return Err(CalloutRefusal::UserOther { expected: vouched.user, found: user.common.subject });
     }
     Ok(user)
 }
 
 /// The account itself, or one of its signing keys.
-fn may_answer(directory: &Directory, asked: &Asked, signer: &PublicKey) -> bool {
-    let service = asked.question.authority;
+fn may_answer(question: &CalloutQuestion, directory: &Directory, signer: &PublicKey) -> bool {
+    let service = question.authority;
     let known = |tenant: &Arc<Tenant>| tenant.trusted.claims().signing_keys.contains(signer);
     *signer == service || tenant(directory, &service).is_some_and(known)
 }
@@ -107,26 +158,37 @@ fn tenant<'a>(directory: &'a Directory, key: &PublicKey) -> Option<&'a Arc<Tenan
 
 /// The user in its account, with the rights that its claims give it.
 fn placed(
+    question: &CalloutQuestion,
     directory: &Directory,
     attempt: &Attempt,
-    asked: &Asked,
     server: &CalloutServer,
     user: &UserClaims,
     now: Timestamp,
 ) -> Result<Admission, Stop> {
-    let seat = match asked.question.operator_mode {
-        true => seat_in_claims(directory, asked, user, now)?,
-        false => seat_in_config(directory, asked, user)?,
+    let seat = match question.operator_mode {
+        true => seat_in_claims(question, directory, user, now)?,
+        false => seat_in_config(question, directory, user)?,
     };
     let shown = chain::Attempt {
         nonce: b"",
         signature: None,
         address: attempt.address,
         connection: attempt.kind.in_claims(),
-        via_trusted_proxy: asked.question.proxy.is_some(),
+        via_trusted_proxy: question.proxy.is_some(),
     };
     let expires = admit_vouched(user, &seat.rights, &shown, &*server.zones, now).map_err(CalloutRefusal::User)?;
-    Ok(admission(asked, user, seat, expires, attempt))
+    let limits = limits(user, &seat, directory, attempt)?;
+    let mut admission = admission(user, seat, expires, attempt);
+    admission.limit(&limits);
+    Ok(admission)
+}
+
+/// The limits in the tags of the user. Those of its account are in force already, if they can be read.
+fn limits(user: &UserClaims, seat: &Seat, directory: &Directory, attempt: &Attempt) -> Result<WrittenLimits, Refusal> {
+    let tenant = seat.account.nkey.as_ref().and_then(|key| directory.claims_of(key));
+    let of_account = tenant.map_or(&[][..], |tenant| &tenant.claims().common.tags);
+    let read = WrittenLimits::of_tags(of_account).and_then(|_| WrittenLimits::of_tags(&user.common.tags));
+    read.map_err(|fault| Refusal::Limits(attempt.claimed(), fault))
 }
 
 /// Where a user is placed, and with what.
@@ -139,24 +201,28 @@ struct Seat {
 }
 
 /// The audience names the account; the configured issuer has signed.
-fn seat_in_config(directory: &Directory, asked: &Asked, user: &UserClaims) -> Result<Seat, CalloutRefusal> {
+fn seat_in_config(
+    question: &CalloutQuestion,
+    directory: &Directory,
+    user: &UserClaims,
+) -> Result<Seat, CalloutRefusal> {
     if user.issuer_account.is_some() {
         return Err(CalloutRefusal::IssuerAccount);
     }
-    let (expected, found) = (asked.question.authority, user.common.issuer);
+    let (expected, found) = (question.authority, user.common.issuer);
     if expected != found {
         return Err(CalloutRefusal::WrongIssuer { expected, found });
     }
     let name = &user.common.audience;
     let account = directory.account(name).ok_or_else(|| CalloutRefusal::AccountUnknown(name.clone()))?;
     let written = &user.rights.permissions;
-    let binding = binding(asked, account);
+    let binding = binding(question, account);
     let permissions = match directory.default_permissions(account) {
         Some(defaults) if written.is_empty() => defaults,
         _ => {
             let rules = Rules::of(written).ok_or(CalloutRefusal::User(UserRefusal::Permissions))?;
             let rules = Some(&rules).filter(|_| !written.is_empty());
-            Arc::new(compiled(rules, Origin::User, binding)?)
+            Arc::new(compiled(rules, &Source::Given(Origin::Answer), binding)?)
         }
     };
     Ok(Seat {
@@ -169,9 +235,14 @@ fn seat_in_config(directory: &Directory, asked: &Asked, user: &UserClaims) -> Re
 }
 
 /// The issuing account is the service's own, or one in which it may place users; the chain holds down to the user.
-fn seat_in_claims(directory: &Directory, asked: &Asked, user: &UserClaims, now: Timestamp) -> Result<Seat, Stop> {
+fn seat_in_claims(
+    question: &CalloutQuestion,
+    directory: &Directory,
+    user: &UserClaims,
+    now: Timestamp,
+) -> Result<Seat, Stop> {
     let operators = directory.operators.as_ref().ok_or(CalloutRefusal::IssuerAccount)?;
-    let (service, key) = (asked.question.authority, user.account());
+    let (service, key) = (question.authority, user.account());
     if key != service && !may_place(directory, &service, &key) {
         return Err(CalloutRefusal::AccountNotAllowed(key).into());
     }
@@ -182,8 +253,12 @@ fn seat_in_claims(directory: &Directory, asked: &Asked, user: &UserClaims, now: 
     let current = tenant.trusted.check(&operators.trust, now).map_err(UserRefusal::Account);
     current.map_err(CalloutRefusal::User)?;
     let granted = rights_of(&operators.trust, &tenant.trusted, user).map_err(CalloutRefusal::User)?;
-    let binding = binding(asked, &tenant.account);
-    let permissions = compiled(granted.rules.as_ref(), claims::origin(&granted.origin), binding)?;
+    let binding = binding(question, &tenant.account);
+    let source = match claims::source(&granted.origin) {
+        Source::Given(Origin::User) => Source::Given(Origin::Answer),
+        by_account => by_account,
+    };
+    let permissions = compiled(granted.rules.as_ref(), &source, binding)?;
     Ok(Seat {
         account: tenant.account.clone(),
         account_name: tenant.trusted.claims().common.name.clone(),
@@ -202,15 +277,15 @@ fn may_place(directory: &Directory, service: &PublicKey, account: &PublicKey) ->
     })
 }
 
-fn binding(asked: &Asked, account: &Account) -> Binding {
-    Binding { system: account.system, callout: account.name == asked.question.account.name }
+fn binding(question: &CalloutQuestion, account: &Account) -> Binding {
+    Binding { system: account.system, callout: account.name == question.account.name }
 }
 
-fn compiled(rules: Option<&Rules>, origin: Origin, binding: Binding) -> Result<Permissions, CalloutRefusal> {
-    claims::permissions(rules, origin, binding).map_err(|error| CalloutRefusal::Permissions(error.to_string()))
+fn compiled(rules: Option<&Rules>, source: &Source, binding: Binding) -> Result<Permissions, CalloutRefusal> {
+    claims::permissions(rules, source, binding).map_err(|error| CalloutRefusal::Permissions(error.to_string()))
 }
 
-fn admission(asked: &Asked, user: &UserClaims, seat: Seat, expires: Option<Timestamp>, attempt: &Attempt) -> Admission {
+fn admission(user: &UserClaims, seat: Seat, expires: Option<Timestamp>, attempt: &Attempt) -> Admission {
     // The service may call the user what it likes; otherwise it is who it said it is.
     let label = match user.common.name.as_str() {
         "" => attempt.claimed(),
@@ -223,7 +298,7 @@ fn admission(asked: &Asked, user: &UserClaims, seat: Seat, expires: Option<Times
     admission.expires = expires;
     admission.account_expires = seat.account_expires;
     admission.claims = Some(Arc::new(UserFacts {
-        user: asked.user,
+        user: user.common.subject,
         name: user.common.name.clone(),
         tags: user.common.tags.clone(),
         account_name: seat.account_name,

@@ -4,17 +4,20 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use account::{Account, AccountError, AccountIds, AccountName, Accounts, GLOBAL};
+use account::{Account, AccountError, AccountIds, AccountName, Accounts, GLOBAL, SharingError};
 use nkeys::{PublicKey, Role};
 use secret::Secret;
 
-use super::{Anonymous, Common, Directory, Names, NkeyUser, Single, User};
+use super::sharing;
+use super::{Anonymous, Common, Directory, ImportPlaces, Names, NkeyUser, Single, Table, User};
 use crate::callout::Callout;
 use crate::kind::KindSet;
-use crate::password::{Stored, Toll};
+use crate::password::Toll;
 use crate::permissions::{Binding, Permissions, Source};
 use crate::rule::RuleError;
-use crate::settings::{AuthorizationSettings, CalloutSettings, PermissionsSettings, Place, Settings, UserSettings};
+use crate::settings::{
+    AccountSettings, AuthorizationSettings, CalloutSettings, PermissionsSettings, Place, Settings, UserSettings,
+};
 use subject::Quoted;
 
 /// Most users of a configuration.
@@ -66,6 +69,24 @@ pub enum SettingsFault {
     NoAuthUserUnknown(String),
     /// `no_auth_user`, and no users at all.
     NoAuthUserWithoutUsers(String),
+    /// An account cannot offer this.
+    Export {
+        /// It is a stream.
+        stream: bool,
+        /// What is offered.
+        subject: String,
+        /// Why not.
+        error: Box<SharingError>,
+    },
+    /// An account cannot have this of another one.
+    Import {
+        /// It is a stream.
+        stream: bool,
+        /// What is wanted.
+        subject: String,
+        /// Why not.
+        error: Box<SharingError>,
+    },
     /// An entry of a permission list is not a rule.
     Rule(RuleError),
     /// Not the public key of a proxy.
@@ -105,6 +126,15 @@ impl fmt::Display for SettingsFault {
             Self::NoAuthUserWithoutUsers(name) => {
                 write!(f, "no_auth_user: \"{name}\" present, but users/nkeys are not defined")
             }
+            Self::Export { subject, error, .. } if error.is_about_latency() => {
+                write!(f, "Error adding service latency sampling for {}: {error}", Quoted(subject.as_bytes()))
+            }
+            Self::Export { stream, subject, error } => {
+                write!(f, "Error adding {} export {}: {error}", kind(*stream), Quoted(subject.as_bytes()))
+            }
+            Self::Import { stream, subject, error } => {
+                write!(f, "Error adding {} import {}: {error}", kind(*stream), Quoted(subject.as_bytes()))
+            }
             Self::Rule(error) => error.fmt(f),
             Self::CalloutIssuer(key) => {
                 write!(f, "Expected callout user to be a valid public account nkey, got {}", Quoted(key.as_bytes()))
@@ -119,6 +149,10 @@ impl fmt::Display for SettingsFault {
             Self::ProxyKey(key) => write!(f, "not a public key of a proxy: {}", Quoted(key.as_bytes())),
         }
     }
+}
+
+const fn kind(stream: bool) -> &'static str {
+    if stream { "stream" } else { "service" }
 }
 
 impl fmt::Display for SettingsError {
@@ -151,8 +185,11 @@ impl Directory {
 struct Builder<'a> {
     settings: &'a Settings,
     accounts: Arc<Accounts>,
-    users: HashMap<String, User>,
-    nkeys: HashMap<String, NkeyUser>,
+    users: Table<User>,
+    nkeys: Table<NkeyUser>,
+    distinguished: Names,
+    /// For whom there are no rules, by what its account is.
+    plain: HashMap<Binding, Arc<Permissions>>,
     single: Option<Single>,
     proxies: Vec<PublicKey>,
     callout: Option<Arc<Callout>>,
@@ -162,11 +199,10 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(settings: &'a Settings, ids: &mut AccountIds) -> Result<Self, Vec<SettingsError>> {
-        let fail = |place: &Place, fault| SettingsError { place: place.clone(), fault };
         let (tenants, errors): (Vec<_>, Vec<_>) =
             settings.accounts.iter().map(|account| (tenant(account), account)).partition(|(tenant, _)| tenant.is_ok());
         if !errors.is_empty() {
-            let errors = errors.into_iter().filter_map(|(tenant, account)| Some(fail(&account.origin, tenant.err()?)));
+            let errors = errors.into_iter().filter_map(|(tenant, _)| tenant.err());
             return Err(errors.collect());
         }
         let tenants = tenants.into_iter().filter_map(|(tenant, _)| tenant.ok());
@@ -177,12 +213,20 @@ impl<'a> Builder<'a> {
             vec![SettingsError { place, fault: SettingsFault::Account(error) }]
         })?;
         let global = Account { mappings: settings.global_mappings.clone(), ..Account::named(AccountName::global()) };
-        let accounts = accounts.with(global, ids);
+        let (accounts, _) = accounts.with(global, ids);
+        let refused = sharing::refused(&settings.accounts, &accounts);
+        if !refused.is_empty() {
+            return Err(refused);
+        }
+        let listed = settings.authorization.users.as_ref().map_or(0, Vec::len);
+        let count = listed + settings.accounts.iter().map(|account| account.users.len()).sum::<usize>();
         Ok(Self {
             settings,
             accounts: Arc::new(accounts),
-            users: HashMap::new(),
-            nkeys: HashMap::new(),
+            users: Table::with_room(count.min(MAX_USERS)),
+            nkeys: Table::default(),
+            distinguished: Names::default(),
+            plain: HashMap::new(),
             single: None,
             proxies: Vec::new(),
             callout: None,
@@ -216,7 +260,8 @@ impl<'a> Builder<'a> {
         let binding = self.binding(account);
         let compiled = defaults.map(|settings| Arc::new(self.compile(settings, &Source::Default, binding)));
         self.defaults.extend(compiled.iter().map(|defaults| (account.name.clone(), defaults.clone())));
-        let defaults = compiled.unwrap_or_else(|| Arc::new(Permissions::unrestricted(binding)));
+        let defaults = compiled.unwrap_or_else(|| self.unrestricted(binding));
+        let mut last: Option<Arc<Common>> = None;
         for user in users {
             let permissions = match &user.permissions {
                 None => defaults.clone(),
@@ -227,11 +272,20 @@ impl<'a> Builder<'a> {
                 permissions,
                 kinds: KindSet::of_list(&user.allowed_connection_types),
                 proxy_required: user.proxy_required,
+                limits: user.limits,
             };
+            let same = last.take().filter(|last| last.is_same(&common));
+            let common = same.unwrap_or_else(|| Arc::new(common));
+            last = Some(common.clone());
             if let Err(fault) = self.enter(user, common) {
                 self.fail(&user.origin, fault);
             }
         }
+    }
+
+    /// What somebody without rules may do: the same for all accounts of a kind.
+    fn unrestricted(&mut self, binding: Binding) -> Arc<Permissions> {
+        self.plain.entry(binding).or_insert_with(|| Arc::new(Permissions::unrestricted(binding))).clone()
     }
 
     /// A rule that does not compile fails the whole build, so what stands in for it is never used.
@@ -245,16 +299,17 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn enter(&mut self, user: &UserSettings, common: Common) -> Result<(), SettingsFault> {
+    fn enter(&mut self, user: &UserSettings, common: Arc<Common>) -> Result<(), SettingsFault> {
         if self.users.len() + self.nkeys.len() >= MAX_USERS {
             return Err(SettingsFault::TooManyUsers);
         }
-        let name = user.user.clone().filter(|name| !name.is_empty());
+        let name = user.user.as_deref().filter(|name| !name.is_empty());
         match (&user.nkey, name) {
             (None, None) => Err(SettingsFault::UserWithoutName),
-            (None, Some(name)) if self.is_taken(&name) => Err(SettingsFault::DuplicateUser(name)),
+            (None, Some(name)) if self.is_taken(name) => Err(SettingsFault::DuplicateUser(name.to_owned())),
             (None, Some(name)) => {
-                self.users.insert(name, named(user, common));
+                self.users.enter(User::new(name, user.password.as_ref(), common));
+                user.distinguished.iter().for_each(|distinguished| self.distinguished.enter(name, distinguished));
                 Ok(())
             }
             (Some(nkey), None) if user.password.is_none() => self.enter_nkey(nkey, common),
@@ -262,17 +317,17 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn enter_nkey(&mut self, nkey: &str, common: Common) -> Result<(), SettingsFault> {
-        let key = PublicKey::parse_as(Role::User, nkey).map_err(|_| SettingsFault::UserKey(nkey.to_owned()))?;
+    fn enter_nkey(&mut self, nkey: &str, common: Arc<Common>) -> Result<(), SettingsFault> {
+        let user = NkeyUser::new(nkey, common).ok_or_else(|| SettingsFault::UserKey(nkey.to_owned()))?;
         if self.is_taken(nkey) {
             return Err(SettingsFault::DuplicateNkey(nkey.to_owned()));
         }
-        self.nkeys.insert(nkey.to_owned(), NkeyUser { common, key });
+        self.nkeys.enter(user);
         Ok(())
     }
 
     fn is_taken(&self, name: &str) -> bool {
-        self.users.contains_key(name) || self.nkeys.contains_key(name)
+        self.users.contains(name) || self.nkeys.contains(name)
     }
 
     fn single(&mut self, global: &Arc<Account>) {
@@ -287,7 +342,7 @@ impl<'a> Builder<'a> {
             None => Permissions::unrestricted(binding),
             Some(settings) => self.compile(settings, &Source::Default, binding),
         });
-        self.single = Some(Single { user: user.clone(), secret: Stored::new(secret), permissions });
+        self.single = Some(Single { user: user.clone(), secret, permissions });
     }
 
     /// Whether this account is the callout service's is known from the settings, before the callout is compiled.
@@ -343,13 +398,16 @@ impl<'a> Builder<'a> {
         if !self.errors.is_empty() {
             return Err(self.errors);
         }
-        let passwords = self.users.values().map(|user| &user.password);
+        self.users.complete();
+        self.nkeys.complete();
+        self.distinguished.complete();
+        let passwords = self.users.iter().map(User::password);
         Ok(Directory {
-            toll: Toll::of(passwords.chain(self.single.iter().map(|single| &single.secret))),
+            toll: Toll::of(passwords.chain(self.single.iter().map(Single::stored))),
             required: self.has_users() || self.single.is_some() || anonymous.is_some(),
-            plain: Arc::new(Permissions::unrestricted(self.binding(self.accounts.global()))),
+            plain: self.unrestricted(self.binding(self.accounts.global())),
             accounts: self.accounts,
-            distinguished: Names::of(&self.users),
+            distinguished: self.distinguished,
             users: self.users,
             nkeys: self.nkeys,
             single: self.single,
@@ -359,27 +417,31 @@ impl<'a> Builder<'a> {
             certificate_kinds: self.settings.certificate_kinds.clone(),
             operators: None,
             callout: self.callout,
+            chain: self.settings.authorization.chain(),
             defaults: self.defaults,
+            import_places: Arc::new(import_places(&self.settings.accounts)),
         })
     }
 }
 
-fn named(user: &UserSettings, common: Common) -> User {
-    User {
-        common,
-        has_password: user.password.as_ref().is_some_and(|password| !password.expose().is_empty()),
-        password: Stored::new(user.password.clone().unwrap_or_else(|| Secret::new(String::new()))),
-        distinguished: user.distinguished.clone(),
-    }
+fn import_places(accounts: &[AccountSettings]) -> ImportPlaces {
+    let places = |account: &AccountSettings| {
+        let placed = account.imports.iter().map(|import| (import.what.clone(), import.origin.clone()));
+        Some((AccountName::parse(&account.name).ok()?, placed.collect::<Vec<_>>()))
+    };
+    accounts.iter().filter(|account| !account.imports.is_empty()).filter_map(places).collect()
 }
 
-fn tenant(settings: &crate::settings::AccountSettings) -> Result<Account, SettingsFault> {
-    let name = AccountName::parse(&settings.name).map_err(|error| SettingsFault::Account(error.into()))?;
+fn tenant(settings: &AccountSettings) -> Result<Account, SettingsError> {
+    let failed = |fault| SettingsError { place: settings.origin.clone(), fault };
+    let name = AccountName::parse(&settings.name).map_err(|error| failed(SettingsFault::Account(error.into())))?;
     let key =
         |text: &String| PublicKey::parse_as(Role::Account, text).map_err(|_| SettingsFault::AccountKey(text.clone()));
-    let nkey = settings.nkey.as_ref().map(key).transpose()?;
+    let nkey = settings.nkey.as_ref().map(key).transpose().map_err(failed)?;
     let (limits, trace, mappings) = (settings.limits, settings.msg_trace.clone(), settings.mappings.clone());
-    Ok(Account { nkey, limits, trace, mappings, ..Account::named(name) })
+    let exports = sharing::exports(settings)?;
+    let imports = settings.imports.iter().map(|import| import.what.clone()).collect();
+    Ok(Account { nkey, limits, trace, mappings, exports, imports, ..Account::named(name) })
 }
 
 fn concerns(error: &AccountError, account: &str) -> bool {

@@ -1,37 +1,65 @@
 //! Operator mode: accounts are claims that come and go while the server runs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use account::{
-    Account, AccountIds, AccountName, Accounts, Destination, Limits, Mapping, Mappings, Sampling, TraceDest,
+    Account, AccountIds, AccountName, Accounts, Changed, Destination, Limits, Mapping, Mappings, Sampling, TraceDest,
 };
 use jwt::AccountClaims;
 use jwt::Zones;
 use jwt::bound;
 use jwt::chain::{OperatorTrust, TrustedAccount};
+use moment::Timestamp;
 use nkeys::PublicKey;
+use rpds::{HashTrieMapSync, RedBlackTreeSetSync};
 use secret::Secret;
 
 use super::build::{binding, proxy_keys};
-use super::{Directory, Names, SettingsError};
+use super::sharing;
+use super::{Directory, Names, SettingsError, Table};
+use crate::allowance::account_limits;
 use crate::password::Toll;
 use crate::permissions::Permissions;
-use crate::settings::{OperatorSettings, Place};
+use crate::settings::{AuthChain, OperatorSettings, Place};
 
-/// Whom to trust, and the accounts that are at hand.
+/// Whom to trust, and the accounts that are at hand. A copy shares all it can, since there is one for each account that comes.
 #[derive(Clone)]
 pub(crate) struct Operators {
     pub(crate) trust: OperatorTrust,
     pub(crate) sentinel: Option<Secret<String>>,
     pub(crate) zones: Arc<dyn Zones + Send + Sync>,
-    pub(crate) tenants: HashMap<PublicKey, Arc<Tenant>>,
+    pub(crate) chain: AuthChain,
+    pub(crate) tenants: Tenants,
+    /// When the first token of an account's imports ends, of those that hold now.
+    token_ends: RedBlackTreeSetSync<(Timestamp, PublicKey)>,
 }
+
+/// The accounts at hand.
+pub(crate) type Tenants = HashTrieMapSync<PublicKey, Arc<Tenant>>;
 
 /// An account at hand.
 pub(crate) struct Tenant {
     pub(crate) trusted: TrustedAccount,
     pub(crate) account: Arc<Account>,
+    token_end: Option<Timestamp>,
+}
+
+impl Operators {
+    fn enter(&mut self, key: PublicKey, tenant: Tenant) {
+        self.forget(&key);
+        if let Some(end) = tenant.token_end {
+            self.token_ends.insert_mut((end, key));
+        }
+        self.tenants.insert_mut(key, Arc::new(tenant));
+    }
+
+    fn forget(&mut self, key: &PublicKey) {
+        if let Some(end) = self.tenants.get(key).and_then(|tenant| tenant.token_end) {
+            self.token_ends.remove_mut(&(end, *key));
+        }
+        self.tenants.remove_mut(key);
+    }
 }
 
 impl Directory {
@@ -47,13 +75,15 @@ impl Directory {
             trust: settings.trust,
             sentinel: settings.default_sentinel,
             zones: settings.zones,
-            tenants: HashMap::new(),
+            chain: settings.chain,
+            tenants: Tenants::default(),
+            token_ends: RedBlackTreeSetSync::default(),
         };
         Ok(Self {
             plain: Arc::new(Permissions::unrestricted(binding(accounts.global()))),
             accounts,
-            users: HashMap::new(),
-            nkeys: HashMap::new(),
+            users: Table::default(),
+            nkeys: Table::default(),
             single: None,
             anonymous: None,
             required: true,
@@ -63,29 +93,105 @@ impl Directory {
             toll: Toll::default(),
             operators: Some(operators),
             callout: None,
+            chain: settings.chain,
             distinguished: Names::default(),
             defaults: HashMap::new(),
+            import_places: Arc::default(),
         })
     }
 
-    /// The same directory with this account, new or renewed. In configuration mode there is no such account.
+    /// The same directory with this account, new or renewed, and the accounts that are not as they were. In configuration
+    /// mode there is no such account. Imports of others that hold tokens of it are judged again.
     #[must_use]
-    pub fn with_account(&self, trusted: TrustedAccount, ids: &mut AccountIds) -> Self {
+    pub fn with_account(&self, trusted: TrustedAccount, ids: &mut AccountIds, now: Timestamp) -> (Self, Changed) {
         let key = trusted.key();
-        let accounts = Arc::new(self.accounts.with(compiled(trusted.claims()), ids));
-        let account = accounts.get(name(&key).as_str()).expect("it was added a line above").clone();
-        self.changed(accounts, |tenants| {
-            tenants.insert(key, Arc::new(Tenant { trusted, account }));
-        })
+        let mut concerned = self.dependents(&key);
+        concerned.insert(key);
+        let mut changed = self.changed(self.accounts.clone(), |operators| {
+            let account = Arc::new(compiled(trusted.claims()));
+            operators.enter(key, Tenant { trusted, account, token_end: None });
+        });
+        let which = changed.share(ids, now, &concerned);
+        (changed, which)
     }
 
-    /// The same directory without this account.
+    /// The same directory as tokens are at this time, and the accounts whose imports lost theirs.
     #[must_use]
-    pub fn without_account(&self, key: &PublicKey) -> Self {
-        let accounts = Arc::new(self.accounts.without(&name(key)));
-        self.changed(accounts, |tenants| {
-            tenants.remove(key);
-        })
+    pub fn shared_at(&self, ids: &mut AccountIds, now: Timestamp) -> (Self, Changed) {
+        let ends = self.operators.iter().flat_map(|operators| operators.token_ends.iter());
+        let concerned = ends.take_while(|(end, _)| *end <= now).map(|(_, key)| *key).collect();
+        let mut changed = self.changed(self.accounts.clone(), |_| {});
+        let which = changed.share(ids, now, &concerned);
+        (changed, which)
+    }
+
+    /// When the first token of an import ends, of those that hold.
+    pub fn next_token_end(&self) -> Option<Timestamp> {
+        self.operators.as_ref()?.token_ends.first().map(|(end, _)| *end)
+    }
+
+    /// Accounts from which these import, and that are not at hand.
+    pub fn missing_exporters(&self, of: &Changed) -> Vec<PublicKey> {
+        let Some(operators) = &self.operators else { return Vec::new() };
+        let tenants = of.iter().filter_map(|name| operators.tenants.get(&self.account(name.as_str())?.nkey?));
+        let imports = tenants.flat_map(|tenant| &tenant.trusted.claims().imports);
+        let missing = imports.map(|import| import.account).filter(|key| !operators.tenants.contains_key(key));
+        missing.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// The accounts whose imports hold tokens of this one.
+    fn dependents(&self, exporter: &PublicKey) -> BTreeSet<PublicKey> {
+        let Some(operators) = &self.operators else { return BTreeSet::new() };
+        let own = name(exporter);
+        let importers = self.accounts.importers_of(&own).filter_map(|importer| importer.nkey);
+        let holds = |importer: &PublicKey| {
+            operators.tenants.get(importer).is_some_and(|tenant| sharing::depends(tenant, exporter))
+        };
+        importers.filter(holds).collect()
+    }
+
+    /// Compiles what these tenants share.
+    fn share(&mut self, ids: &mut AccountIds, now: Timestamp, concerned: &BTreeSet<PublicKey>) -> Changed {
+        let Some(operators) = &mut self.operators else { return Changed::new() };
+        let claims = sharing::Claims { trust: &operators.trust, tenants: &operators.tenants, now };
+        let (mut accounts, mut ends) = (Vec::new(), HashMap::new());
+        for tenant in concerned.iter().filter_map(|key| operators.tenants.get(key)) {
+            let own = tenant.trusted.claims();
+            accounts.push(sharing::shared(compiled(own), own, &claims));
+            ends.insert(tenant.trusted.key(), claims.first_end(own));
+        }
+        let (accounts, changed) = self.accounts.with_all(accounts, ids);
+        self.accounts = Arc::new(accounts);
+        self.settle(&changed, &ends);
+        changed
+    }
+
+    /// Gives tenants their accounts as they are in the set now. `ends` says when tokens end of those that were judged.
+    fn settle(&mut self, changed: &Changed, ends: &HashMap<PublicKey, Option<Timestamp>>) {
+        let Some(operators) = &mut self.operators else { return };
+        for account in changed.iter().filter_map(|name| self.accounts.get(name.as_str())) {
+            let Some(tenant) = account.nkey.and_then(|key| operators.tenants.get(&key)) else { continue };
+            let key = tenant.trusted.key();
+            let token_end = ends.get(&key).copied().unwrap_or(tenant.token_end);
+            operators.enter(key, Tenant { trusted: tenant.trusted.clone(), account: account.clone(), token_end });
+        }
+    }
+
+    /// The same directory without this account, and the accounts that are not as they were: those that import from it lose
+    /// what they had of it at once, and what its tokens gave them.
+    #[must_use]
+    pub fn without_account(&self, key: &PublicKey, ids: &mut AccountIds, now: Timestamp) -> (Self, Changed) {
+        let concerned = self.dependents(key);
+        let (accounts, mut which) = self.accounts.without(&name(key));
+        let mut changed = self.changed(Arc::new(accounts), |operators| operators.forget(key));
+        which.extend(changed.share(ids, now, &concerned));
+        changed.settle(&which, &HashMap::new());
+        (changed, which)
+    }
+
+    /// The claims of all accounts that are at hand.
+    pub fn claims(&self) -> impl Iterator<Item = &TrustedAccount> {
+        self.operators.iter().flat_map(|operators| operators.tenants.values()).map(|tenant| &tenant.trusted)
     }
 
     /// The claims of an account, if they are at hand.
@@ -99,15 +205,15 @@ impl Directory {
     }
 
     /// In operator mode nobody has users of the configuration, so what remains is soon copied.
-    fn changed(&self, accounts: Arc<Accounts>, change: impl FnOnce(&mut HashMap<PublicKey, Arc<Tenant>>)) -> Self {
+    fn changed(&self, accounts: Arc<Accounts>, change: impl FnOnce(&mut Operators)) -> Self {
         let mut operators = self.operators.clone();
         if let Some(operators) = &mut operators {
-            change(&mut operators.tenants);
+            change(operators);
         }
         Self {
             accounts,
-            users: HashMap::new(),
-            nkeys: HashMap::new(),
+            users: Table::default(),
+            nkeys: Table::default(),
             single: None,
             anonymous: None,
             required: self.required,
@@ -118,13 +224,15 @@ impl Directory {
             plain: self.plain.clone(),
             operators,
             callout: self.callout.clone(),
+            chain: self.chain,
             distinguished: Names::default(),
             defaults: HashMap::new(),
+            import_places: Arc::default(),
         }
     }
 }
 
-fn name(key: &PublicKey) -> AccountName {
+pub(super) fn name(key: &PublicKey) -> AccountName {
     AccountName::parse(&key.to_string()).expect("the text of a key is a name")
 }
 
@@ -135,7 +243,9 @@ fn compiled(claims: &AccountClaims) -> Account {
         max_subscriptions: bound(nats.subs),
         max_payload: bound(nats.payload),
         max_leafnodes: bound(account.leaf),
+        ..Limits::default()
     };
+    let limits = account_limits(&claims.common.tags, limits);
     let key = claims.common.subject;
     let (trace, mappings) = (trace(claims), mappings(claims));
     Account { nkey: Some(key), limits, trace, mappings, ..Account::named(name(&key)) }

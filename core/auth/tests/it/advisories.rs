@@ -122,7 +122,7 @@ fn advisory_2026_13_a_certificate_is_a_user_only_by_the_same_name() {
     let text = |text: &str| auth::settings::Distinguished { ordered: text.into(), any_order: text.into() };
     let mut users = settings(vec![("A", vec![user("CN=A,O=X,OU=Y")])]);
     users.certificate_kinds = vec![ConnectionKind::Standard];
-    users.accounts[0].users[0].distinguished = Some(text("CN=A,O=X,OU=Y"));
+    users.accounts[0].users[0].distinguished = Some(Box::new(text("CN=A,O=X,OU=Y")));
     let shown =
         |name: &str| Attempt { certificate: Some(vec![CertificateName::Distinguished(text(name))]), ..silent() };
     assert!(matches!(refused(&compiled(&users), &shown("CN=A,CN=A,O=X")), Refusal::CertificateUnknown(_)));

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use account::AccountIds;
-use auth::settings::{CalloutSettings, Place, Settings};
+use auth::settings::{CalloutSettings, Judge, Place, Settings};
 use auth::{
-    Admission, Attempt, CALLOUT_SUBJECT, CalloutQuestion, CalloutRefusal, CalloutServer, Chance, ClientFacts,
-    ConnectionKind, Directory, Proof, Refusal, Verdict, authenticate, conclude,
+    Admission, Attempt, AuthChain, CALLOUT_SUBJECT, CalloutQuestion, CalloutRefusal, CalloutServer, Chance,
+    ClientFacts, ConnectionKind, Decisions, Directory, OperatorSettings, Proof, Refusal, Verdict, authenticate,
+    conclude,
 };
 use jwt::callout::ServerIdentity;
 use jwt::chain::UserRefusal;
@@ -438,7 +439,7 @@ fn an_account_the_answer_names_is_asked_for() {
     let answer = placed(&claims, &auth, &shop).unwrap();
     let verdict = |directory: &Directory| conclude(directory, &shown, &request.asked, &server, Some(&answer), NOW);
     assert!(matches!(verdict(&directory), Verdict::NeedAccount(key) if key == shop.key.public()));
-    let grown = directory.with_account(shop.trusted(&chain), &mut AccountIds::default());
+    let grown = directory.with_account(shop.trusted(&chain), &mut AccountIds::default(), NOW).0;
     assert!(verdict(&grown).admitted().is_some());
 }
 
@@ -466,4 +467,132 @@ fn a_broken_chain_is_not_for_the_service() {
 fn fix_9051287_a_silent_peer_is_asked_about_too() {
     let directory = compiled(&house(|_| {}));
     assert!(question(&directory, &Attempt::silent(ConnectionKind::Standard)).is_some());
+}
+
+fn chained(judges: [Judge; 2]) -> Directory {
+    let mut house = house(|_| {});
+    house.authorization.judges = judges.to_vec();
+    compiled(&house)
+}
+
+#[test]
+fn where_local_users_come_first_the_service_decides_about_strangers_only() {
+    let directory = chained([Judge::Users, Judge::Callout]);
+    let clerk = authenticate(&directory, &attempt("clerk", "clerk"), NOW).admitted().unwrap();
+    assert_eq!((clerk.account.name.as_str(), clerk.by), ("SHOP", Proof::Password));
+    // Whoever is known and proves nothing is not handed on.
+    let wrong = authenticate(&directory, &attempt("clerk", "wrong"), NOW);
+    assert!(matches!(wrong, Verdict::Refuse(Refusal::WrongPassword(_))), "{wrong:?}");
+    for stranger in [attempt("bob", "b0b"), Attempt::silent(ConnectionKind::Standard)] {
+        let question = question(&directory, &stranger).expect("the service is asked");
+        assert!(!question.has_fallback());
+    }
+    let answer = |request: &AuthorizationRequest| bytes(&yes(request, "OPEN", |_| {}));
+    assert_eq!(asked(&directory, &attempt("bob", "b0b"), answer).unwrap().by, Proof::Callout);
+}
+
+#[test]
+fn where_the_service_comes_first_local_users_come_in_if_it_is_silent_and_not_if_it_says_no() {
+    let directory = chained([Judge::Callout, Judge::Users]);
+    let clerk = attempt("clerk", "clerk");
+    assert!(question(&directory, &clerk).expect("the service is asked").has_fallback());
+    let silent = asked(&directory, &clerk, |_| None).unwrap();
+    assert_eq!((silent.account.name.as_str(), silent.by), ("SHOP", Proof::Password));
+    let denied = |request: &AuthorizationRequest| {
+        let mut answer = yes(request, "OPEN", |_| {});
+        answer.jwt.clear();
+        answer.error = "no".into();
+        bytes(&answer)
+    };
+    for no in [asked(&directory, &clerk, denied), asked(&directory, &clerk, |_| Some(Vec::new()))] {
+        assert!(matches!(no, Err(Refusal::Callout(_))), "{no:?}");
+    }
+    let placed = asked(&directory, &clerk, |request| bytes(&yes(request, "OPEN", |_| {}))).unwrap();
+    assert_eq!((placed.account.name.as_str(), placed.by), ("OPEN", Proof::Callout));
+    // Whom nobody knows the silence of the service lets in nowhere.
+    for stranger in [attempt("clerk", "wrong"), attempt("bob", "b0b")] {
+        assert_eq!(asked(&directory, &stranger, |_| None).unwrap_err(), Refusal::Callout(CalloutRefusal::NoAnswer));
+    }
+}
+
+#[test]
+fn in_operator_mode_claims_may_come_first_and_bearers_are_asked_about() {
+    let chain = Chain::new("acme");
+    let mut shop = chain.account("shop");
+    let service = shop.user("auth");
+    shop.claims.authorization.auth_users.push(service.key.public());
+    let directory = |chain_of: AuthChain| {
+        let mut ids = AccountIds::default();
+        let settings = OperatorSettings { chain: chain_of, ..claims::operators(&chain) };
+        Directory::of_operators(settings, &mut ids).unwrap().with_account(shop.trusted(&chain), &mut ids, NOW).0
+    };
+    let joe = claims::attempt(&shop.user("joe"));
+    let sentinel = claims::attempt(&shop.user("sentinel").with(|user| user.rights.bearer_token = true));
+    let stolen = Attempt { nonce: Some(b"another nonce".to_vec().into()), ..joe.clone() };
+
+    assert!(question(&directory(AuthChain::CalloutAlone), &joe).is_some());
+    let local = directory(AuthChain::LocalFirst);
+    assert_eq!(authenticate(&local, &joe, NOW).admitted().unwrap().by, Proof::Jwt);
+    assert!(question(&local, &sentinel).is_some());
+    assert!(matches!(authenticate(&local, &stolen, NOW), Verdict::Refuse(_)));
+
+    let first = directory(AuthChain::CalloutFirst);
+    assert!(question(&first, &joe).expect("the service is asked").has_fallback());
+    assert!(!question(&first, &sentinel).expect("the service is asked").has_fallback());
+    assert!(!question(&first, &stolen).expect("the service is asked").has_fallback());
+}
+
+#[test]
+fn a_decision_is_kept_for_the_same_question_for_its_time_and_in_its_bound() {
+    let directory = compiled(&house(|_| {}));
+    let bob = attempt("bob", "b0b");
+    let ask = question(&directory, &bob).unwrap();
+    let client = ClientFacts { host: "10.0.0.7".into(), ..ClientFacts::default() };
+    let mut decisions = Decisions::new(Duration::from_secs(10), 2, &[7; 32]);
+    let key = decisions.key(&ask, &bob, &client).expect("a password is the same on every connection");
+
+    // Whatever the service would see otherwise is another question.
+    let elsewhere = ClientFacts { host: "10.0.0.8".into(), ..ClientFacts::default() };
+    assert_ne!(decisions.key(&ask, &bob, &elsewhere), Some(key));
+    assert_ne!(decisions.key(&ask, &attempt("bob", "b0b "), &client), Some(key));
+    assert_ne!(decisions.key(&ask, &attempt("bobb", "0b"), &client), Some(key));
+    assert_ne!(Decisions::new(Duration::from_secs(10), 2, &[8; 32]).key(&ask, &bob, &client), Some(key));
+    // What belongs to one connection is not kept.
+    let mut signed = bob.clone();
+    signed.credentials.signature = Some("x".into());
+    assert_eq!(decisions.key(&ask, &signed, &client), None);
+    assert_eq!(decisions.key(&ask, &Attempt::silent(ConnectionKind::Standard), &client), None);
+
+    let vouched = |expires: i64| {
+        let server = server();
+        let chance = Chance { user: Secret::new([3; 32]), nonce: [4; 24] };
+        let request = ask.ask(&bob, &server, &client, chance, NOW, Duration::from_secs(2)).unwrap();
+        let claims = AuthorizationRequest::decode(std::str::from_utf8(&request.payload).unwrap()).unwrap();
+        let answer = bytes(&yes(&claims, "OPEN", |user| user.common.expires = expires));
+        Arc::new(request.asked.heard(&server, answer.as_deref(), NOW).unwrap())
+    };
+    let after = |seconds: u64| NOW + Duration::from_secs(seconds);
+    assert!(decisions.recall(&key, NOW).is_none());
+    decisions.keep(key, &vouched(0), NOW);
+    assert!(decisions.recall(&key, after(9)).is_some() && decisions.recall(&key, after(10)).is_none());
+    // A user that leaves earlier is forgotten earlier.
+    decisions.keep(key, &vouched(NOW.as_secs() + 3), NOW);
+    assert!(decisions.recall(&key, after(2)).is_some() && decisions.recall(&key, after(3)).is_none());
+    let keys: Vec<_> =
+        (0..3).map(|number| decisions.key(&ask, &attempt("bob", &format!("{number}")), &client).unwrap()).collect();
+    keys.iter().for_each(|key| decisions.keep(*key, &vouched(0), after(20)));
+    let held: Vec<bool> = keys.iter().map(|key| decisions.recall(key, after(21)).is_some()).collect();
+    assert_eq!(held, [false, true, true], "the oldest goes");
+}
+
+#[test]
+fn fix_d82c4b7_an_answer_that_says_nothing_admits_nobody() {
+    let directory = compiled(&house(|_| {}));
+    let silent = |request: &AuthorizationRequest| {
+        let mut answer = yes(request, "OPEN", |_| {});
+        answer.jwt.clear();
+        bytes(&answer)
+    };
+    assert!(matches!(refused(&directory, silent), CalloutRefusal::Invalid(_)));
+    assert_eq!(refused(&directory, |_| Some(Vec::new())), CalloutRefusal::Empty);
 }

@@ -24,7 +24,14 @@ pub(crate) fn directory(chain: &Chain, accounts: &[&TestAccount]) -> Directory {
 
 pub(crate) fn operators(chain: &Chain) -> OperatorSettings {
     let (trust, zones) = (chain.trust(), Arc::new(UtcOnly));
-    OperatorSettings { trust, system_account: None, default_sentinel: None, trusted_proxies: Vec::new(), zones }
+    OperatorSettings {
+        trust,
+        system_account: None,
+        default_sentinel: None,
+        trusted_proxies: Vec::new(),
+        zones,
+        chain: auth::AuthChain::default(),
+    }
 }
 
 pub(crate) fn with(settings: OperatorSettings, accounts: &[&TestAccount]) -> Directory {
@@ -32,7 +39,7 @@ pub(crate) fn with(settings: OperatorSettings, accounts: &[&TestAccount]) -> Dir
     let directory = Directory::of_operators(settings, &mut ids).expect("the settings of the test are sound");
     accounts.iter().fold(directory, |directory, account| {
         let trusted = directory.trust().unwrap().admit_account(&account.token(), &account.key.public(), NOW);
-        directory.with_account(trusted.expect("the account of the test is valid"), &mut ids)
+        directory.with_account(trusted.expect("the account of the test is valid"), &mut ids, NOW).0
     })
 }
 
@@ -104,10 +111,10 @@ fn an_account_that_is_not_at_hand_is_asked_for() {
     assert!(
         empty.requires_auth() && empty.needs_nonce() && empty.announces_auth_required() && !empty.admits_silent_peers()
     );
-    assert_eq!(empty.cost(&joe), Cost::Expensive);
+    assert_eq!(empty.cost(&joe), Cost::Signatures);
     let known = directory(&chain, &[&shop]);
     assert!(authenticate(&known, &joe, NOW).admitted().is_some() && known.claims_of(&shop.key.public()).is_some());
-    let gone = known.without_account(&shop.key.public());
+    let (gone, _) = known.without_account(&shop.key.public(), &mut AccountIds::default(), NOW);
     assert!(matches!(authenticate(&gone, &joe, NOW), Verdict::NeedAccount(_)));
 }
 
@@ -117,9 +124,10 @@ fn an_account_stays_the_same_account_when_its_claims_change() {
     let shop = chain.account("shop");
     let mut ids = AccountIds::default();
     let trusted = |account: &TestAccount| account.trusted(&chain);
-    let first = Directory::of_operators(operators(&chain), &mut ids).unwrap().with_account(trusted(&shop), &mut ids);
+    let none = Directory::of_operators(operators(&chain), &mut ids).unwrap();
+    let (first, _) = none.with_account(trusted(&shop), &mut ids, NOW);
     let renewed = shop.clone().with(|claims| claims.limits.account.conn = 1).issued(1);
-    let second = first.with_account(trusted(&renewed), &mut ids);
+    let (second, _) = first.with_account(trusted(&renewed), &mut ids, NOW);
     let joe = attempt(&shop.user("joe"));
     let (before, after) = (admission(&first, &joe), admission(&second, &joe));
     assert!(before.is_same_identity(&after) && before.account.id == after.account.id);
@@ -161,7 +169,8 @@ fn rules_of_a_scope_and_of_the_account_say_where_they_come_from() {
     let why = |user: &TestUser, to: &str| {
         admission(&directory, &attempt(user)).permissions.publish(subject(to)).unwrap_err().because.to_string()
     };
-    let scope = format!("deny \"a.ann\" (scope of signing key {})", signer.public());
+    let scope =
+        format!("deny \"a.ann\" (scope \"team\" of signing key {}, template \"a.{{{{name()}}}}\")", signer.public());
     assert_eq!(why(&shop.scoped_user("ann", &signer), "a.ann"), scope);
     assert_eq!(why(&shop.user("joe"), "b.x"), "deny \"b.>\" (default permissions of the account JWT)");
     let own = shop.user("eve").with(|claims| claims.rights.permissions.publish.deny = vec!["c".into()]);
@@ -311,4 +320,31 @@ fn proxies_vouch_for_users_of_claims_too() {
     assert_eq!(admission(&directory, &proxied).proxy, Some(proxy.public().to_string()));
     let bad = OperatorSettings { trusted_proxies: vec!["x".into()], ..operators(&chain) };
     assert!(Directory::of_operators(bad, &mut AccountIds::default()).is_err());
+}
+
+#[test]
+fn tags_of_user_and_account_are_limits_and_one_that_cannot_be_read_lets_nobody_in() {
+    let chain = Chain::new("acme");
+    let mut shop = chain.account("shop");
+    shop.claims.common.tags = vec!["limit.messages_per_second:1000".into(), "limit.max_payload:64".into()];
+    let joe = shop.user("joe").with(|claims| {
+        claims.common.tags =
+            vec!["team:red".into(), "limit.bytes_per_second:500".into(), "limit.max_connections:2".into()];
+    });
+    let admission = admission(&directory(&chain, &[&shop]), &attempt(&joe));
+    assert_eq!(admission.account.limits.rates.messages.map(|rate| rate.per_second().get()), Some(1_000));
+    assert_eq!(admission.limits.max_payload, Some(64));
+    assert_eq!(admission.allowance.max_connections, Some(2));
+    assert_eq!(admission.allowance.rates.bytes.map(|rate| rate.per_second().get()), Some(500));
+
+    let unreadable = |directory: &Directory, user: &TestUser| match authenticate(directory, &attempt(user), NOW) {
+        Verdict::Refuse(refusal @ Refusal::Limits(..)) => refusal.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let bob = shop.user("bob").with(|claims| claims.common.tags = vec!["limit.messages_per_second:few".into()]);
+    let said = unreadable(&directory(&chain, &[&shop]), &bob);
+    assert!(said.ends_with("the tag \"limit.messages_per_second:few\" is not a limit"), "{said}");
+    shop.claims.common.tags.push("limit.rate:5".into());
+    let said = unreadable(&directory(&chain, &[&shop]), &joe);
+    assert!(said.ends_with("the tag \"limit.rate:5\" is not a limit"), "{said}");
 }

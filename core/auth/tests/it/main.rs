@@ -4,6 +4,7 @@ mod advisories;
 mod callout;
 mod claims;
 mod explain;
+mod imports;
 mod login;
 mod matrix;
 mod monotony;

@@ -281,6 +281,7 @@ fn claim_logins() -> Vec<(&'static str, Directory, Attempt)> {
         ("account not pinned", pinned, claims::attempt(&shop().user("joe"))),
         row("account over in five seconds", on(soon_over, |_| {})),
         row("claims not valid", fine(|user| user.rights.sources = vec!["nowhere".into()])),
+        row("a limit that is none", fine(|user| user.common.tags = vec!["limit.max_payload:few".into()])),
         row("claims over", fine(|user| user.common.expires = NOW.as_secs() - 1)),
         row("claims too early", fine(|user| user.common.not_before = NOW.as_secs() + 60)),
         row("signed by a stranger", stranger),
@@ -382,7 +383,7 @@ fn every_action_and_every_reason_is_in_the_matrix() {
 
 #[test]
 fn every_refusal_has_a_row() {
-    let mut seen = [false; 17];
+    let mut seen = [false; 18];
     for (what, directory, attempt) in logins().into_iter().chain(claim_logins()) {
         let Verdict::Refuse(refusal) = authenticate(&directory, &attempt, when(what)) else { continue };
         assert_eq!(refusal.wire_text(), "Authorization Violation");
@@ -404,17 +405,22 @@ fn every_refusal_has_a_row() {
             Refusal::CertificateRequired(_) => 14,
             Refusal::JwtMissing => 15,
             Refusal::JwtMalformed(_) => 16,
+            Refusal::Limits(..) => 17,
             // The next test looks at these.
             Refusal::User(..) => continue,
             // What a callout service can answer has a file of scenes.
             Refusal::Callout(_) => unreachable!("no service is asked here"),
             // About a connection, not about an attempt: the broker's scenes produce them.
-            Refusal::TooManyLogins | Refusal::IdentityChanged => unreachable!("a directory cannot know this"),
+            Refusal::TooManyLogins | Refusal::IdentityChanged | Refusal::Banned(..) => {
+                unreachable!("a directory cannot know this")
+            }
             // About what fetching an account came to: scenes of the server produce them.
-            Refusal::UnknownAccount(_) | Refusal::Account(..) => unreachable!("a directory asks for the account"),
+            Refusal::UnknownAccount(_) | Refusal::AccountLate(_) | Refusal::Account(..) => {
+                unreachable!("a directory asks for the account")
+            }
         }] = true;
     }
-    assert_eq!(seen, [true; 17]);
+    assert_eq!(seen, [true; 18]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use auth::settings::{PermissionsSettings, Place, RuleText, SideSettings};
-use auth::{Because, Binding, Origin, Permissions, ReplyGrants, ResponsePermission, Source};
+use auth::{Because, Binding, Permissions, ReplyGrants, ResponsePermission, Source};
 use moment::Instant;
 
 use crate::rules::compile;
@@ -233,10 +233,16 @@ fn a_rule_that_decided_is_named_with_its_place() {
         denial.to_string(),
         "Publish Violation - Subject \"a.x\": deny \"a.x\" (default permissions, nats.conf:4:7)"
     );
-    let scoped = Source::Given(Origin::Scope("AKEY".into()));
+    let scoped = Source::Scope {
+        key: "AKEY".into(),
+        role: "clerk".into(),
+        templates: [("a.x".into(), "a.{{name()}}".into())].into(),
+    };
     let scoped =
         Permissions::compile(&settings, &scoped, Binding::default()).unwrap().publish(subject("a.x")).unwrap_err();
-    assert!(scoped.to_string().ends_with("deny \"a.x\" (scope of signing key AKEY)"));
+    assert!(
+        scoped.to_string().ends_with("deny \"a.x\" (scope \"clerk\" of signing key AKEY, template \"a.{{name()}}\")")
+    );
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn a_bad_rule_is_named_with_its_place() {
     let rule = |text: &str, line| RuleText { text: text.into(), place: Place::new("n.conf", line, 4) };
     let subscribe = SideSettings { allow: Some(vec![rule("ok.>", 1), rule("a..b", 2)]), deny: None };
     let permissions = PermissionsSettings { subscribe, ..PermissionsSettings::default() };
-    let joe = UserSettings { permissions: Some(permissions.clone()), ..user("joe") };
+    let joe = UserSettings { permissions: Some(Box::new(permissions.clone())), ..user("joe") };
     let mut all = settings(vec![("A", vec![joe, nkey_user("bad").on_line(9)])]);
     all.accounts[0].default_permissions = Some(permissions);
     assert_eq!(

@@ -5,14 +5,32 @@ use moment::Timestamp;
 use super::json::{field, key, list, some_object, some_text_field, text, text_field};
 use super::request::Request;
 use crate::delivery::Missed;
+use crate::link::LinkKind;
+use crate::links::remote::RemotePeer;
 use crate::settings::ClientSettings;
 use crate::subscription::{ClientTarget, Subscription};
 
-/// What connections of clients are numbered as.
-const KIND_CLIENT: u8 = 0;
+/// What connections are numbered as.
+fn kind_of(kind: LinkKind) -> u8 {
+    match kind {
+        LinkKind::Client => 0,
+        LinkKind::Route => 1,
+        LinkKind::Gateway => 2,
+        LinkKind::House => 3,
+        LinkKind::Leaf => 4,
+    }
+}
+
+/// What is told about a message that is delivered to a server which will tell nothing.
+const UNTRACED: &str =
+    "Message delivered but remote does not support message tracing so no trace event generated from there";
+
+/// What is told about a message that is only followed, and must not go to such a server.
+const NOT_SENT: &str = "Not delivered because remote does not support message tracing";
 
 /// Where the message came in.
 pub(super) struct Ingress {
+    pub(super) kind: LinkKind,
     pub(super) connection: u64,
     pub(super) name: String,
     pub(super) account: String,
@@ -26,6 +44,10 @@ pub(super) struct Report {
     /// `{"header":…,"msgsize":…}`
     request: Vec<u8>,
     pub(super) ingress: Ingress,
+    /// By which hop it came; empty where it was published.
+    hop: String,
+    /// Servers it has gone on to.
+    hops: usize,
     /// The events behind the first one, each with a comma before it.
     egresses: Vec<u8>,
     at: Timestamp,
@@ -34,13 +56,48 @@ pub(super) struct Report {
 impl Report {
     /// The message has come in.
     pub(super) fn open(request: &Request<'_>, size: usize, ingress: Ingress, at: Timestamp) -> Self {
+        // Where a message is published it has come by no hop, whatever its publisher says.
+        let hop = if ingress.kind == LinkKind::Client { None } else { request.hop() };
         let mut out = b"{".to_vec();
         some_object(&mut out, "header", &request.headers, |out, values| {
             list(out, b'[', values, b']', |out, value| text(out, value));
         });
         field(&mut out, "msgsize", size);
         out.push(b'}');
-        Self { request: out, ingress, egresses: Vec::new(), at }
+        let hop = hop.unwrap_or_default().to_owned();
+        Self { request: out, ingress, hop, hops: 0, egresses: Vec::new(), at }
+    }
+
+    /// Servers it has gone on to.
+    pub(super) fn hops(&self) -> usize {
+        self.hops
+    }
+
+    /// The message goes on to another server, from this account: the name of the hop. Nothing if it is only followed and
+    /// that server would deliver it.
+    pub(super) fn crosses(&mut self, peer: &RemotePeer, only: bool) -> Option<String> {
+        self.hops += 1;
+        let hop = if self.hop.is_empty() { self.hops.to_string() } else { format!("{}.{}", self.hop, self.hops) };
+        let follows = peer.traces && peer.headers;
+        let error = if follows {
+            ""
+        } else if only {
+            NOT_SENT
+        } else {
+            UNTRACED
+        };
+        let out = &mut self.egresses;
+        out.push(b',');
+        open(out, "eg", self.at);
+        field(out, "kind", kind_of(peer.link.kind));
+        field(out, "cid", peer.link.key.id);
+        some_text_field(out, "name", peer.name.as_bytes());
+        text_field(out, "hop", hop.as_bytes());
+        let account = peer.account.as_deref().filter(|account| *account != self.ingress.account);
+        some_text_field(out, "acc", account.unwrap_or_default().as_bytes());
+        some_text_field(out, "error", error.as_bytes());
+        out.push(b'}');
+        (follows || !only).then_some(hop)
     }
 
     /// The message has met a client.
@@ -49,7 +106,7 @@ impl Report {
         let out = &mut self.egresses;
         out.push(b',');
         open(out, "eg", self.at);
-        field(out, "kind", KIND_CLIENT);
+        field(out, "kind", kind_of(LinkKind::Client));
         field(out, "cid", peer.link.key.id);
         some_text_field(out, "name", peer.name.as_bytes());
         let account = peer.account.settings();
@@ -66,12 +123,36 @@ impl Report {
         out.push(b'}');
     }
 
+    /// The message goes on in the account of a service.
+    pub(super) fn entered(&mut self, account: &str, from: &[u8], to: &[u8]) {
+        let out = &mut self.egresses;
+        out.push(b',');
+        open(out, "si", self.at);
+        text_field(out, "acc", account.as_bytes());
+        text_field(out, "from", from);
+        text_field(out, "to", to);
+        out.push(b'}');
+    }
+
+    /// The message is carried into an account that imports the stream.
+    pub(super) fn carried(&mut self, account: &str, to: &[u8]) {
+        let out = &mut self.egresses;
+        out.push(b',');
+        open(out, "se", self.at);
+        text_field(out, "acc", account.as_bytes());
+        text_field(out, "to", to);
+        out.push(b'}');
+    }
+
     /// Writes the report.
     pub(super) fn write(&self, out: &mut Vec<u8>, settings: &ClientSettings, sequence: u64) {
         out.extend_from_slice(b"{\"server\":");
         server(out, settings, sequence, self.at);
         out.extend_from_slice(b",\"request\":");
         out.extend_from_slice(&self.request);
+        if self.hops > 0 {
+            field(out, "hops", self.hops);
+        }
         out.extend_from_slice(b",\"events\":[");
         self.ingress(out);
         out.extend_from_slice(&self.egresses);
@@ -79,9 +160,9 @@ impl Report {
     }
 
     fn ingress(&self, out: &mut Vec<u8>) {
-        let Ingress { connection, name, account, subject, error } = &self.ingress;
+        let Ingress { kind, connection, name, account, subject, error } = &self.ingress;
         open(out, "in", self.at);
-        field(out, "kind", KIND_CLIENT);
+        field(out, "kind", kind_of(*kind));
         field(out, "cid", connection);
         some_text_field(out, "name", name.as_bytes());
         text_field(out, "acc", account.as_bytes());

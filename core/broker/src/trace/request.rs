@@ -13,6 +13,12 @@ pub(super) const DESTINATION: &str = "Nats-Trace-Dest";
 /// The destination that says: not to be traced, by nobody on the way.
 pub(super) const DISABLED: &[u8] = b"trace disabled";
 
+/// By which hop a message came to this server, among servers.
+pub(super) const HOP: &str = "Nats-Trace-Hop";
+
+/// Names of hops that are longer are nobody's.
+const HOP_BYTES_MAX: usize = 256;
+
 const ONLY: &[u8] = b"Nats-Trace-Only";
 const OBSOLETE: &[u8] = b"Nats-Trace-Origin-Account";
 const ENCODING: &[u8] = b"Accept-Encoding";
@@ -72,6 +78,12 @@ impl<'a> Request<'a> {
     /// A server of long ago marked the message.
     pub(super) fn is_obsolete(&self) -> bool {
         self.headers.contains_key(OBSOLETE)
+    }
+
+    /// By which hop it came.
+    pub(super) fn hop(&self) -> Option<&'a str> {
+        let hop = self.headers.get(HOP.as_bytes())?.first().filter(|hop| hop.len() <= HOP_BYTES_MAX)?;
+        std::str::from_utf8(hop).ok()
     }
 
     /// The encodings that the publisher says it can read.

@@ -9,8 +9,8 @@ use account::AccountIds;
 use auth::Directory;
 use auth::settings::Settings;
 use broker::{
-    ClientSettings, Connection, Hub, LinkKind, LoginDesk, LoginJob, LoginOutcome, Mailbox, NobodyWatches, Note,
-    Observer, ReadOutcome, Secure, Step, Transport, Worker,
+    ClientSettings, Connection, Hub, LoginDesk, LoginJob, LoginOutcome, Mailbox, NobodyWatches, Note, Observer,
+    ReadOutcome, Secure, Step, Transport, Worker,
 };
 use moment::{Instant, Timestamp};
 use wire::CloseReason;
@@ -50,11 +50,15 @@ impl Transport for MemoryTransport {
 }
 
 /// Randomness that is none.
-struct Predictable;
+#[derive(Default)]
+struct Predictable(std::sync::atomic::AtomicU32);
 
 impl Secure for Predictable {
     fn fill(&self, bytes: &mut [u8]) {
-        bytes.fill(7);
+        for byte in bytes {
+            let step = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            *byte = (step.wrapping_mul(0x9e37_79b1) >> 24) as u8;
+        }
     }
 }
 
@@ -77,13 +81,22 @@ struct Seat {
     wire: Arc<Mutex<Wire>>,
     closed: Option<CloseReason>,
     heard: usize,
+    /// Sent, and not yet read.
+    unread: Vec<u8>,
 }
+
+/// Something that happens while a login is judged.
+type Intrusion = Box<dyn FnOnce(&Hub)>;
 
 /// The broker, its clients, and the clock.
 pub struct Conversation {
     pub hub: Arc<Hub>,
     worker: Worker,
     desk: Arc<Desk>,
+    /// What happens while the next login is judged.
+    meanwhile: Option<Intrusion>,
+    /// Logins that took more than a worker's time.
+    pub judged: usize,
     seats: Vec<Seat>,
     now: Instant,
 }
@@ -108,10 +121,10 @@ impl Conversation {
         change(&mut clients);
         let mailboxes: Arc<[Mailbox]> = Arc::new([Mailbox::new(Box::new(|| {}))]);
         let desk = Arc::new(Desk::default());
-        let hub = Hub::new(mailboxes, directory, clients, watcher, desk.clone(), Arc::new(Predictable), 1);
+        let hub = Hub::new(mailboxes, directory, clients, watcher, desk.clone(), Arc::new(Predictable::default()), 1);
         let mut worker = Worker::new(hub.clone(), 0, 1);
         worker.begin_round(Instant::START, Timestamp::EPOCH);
-        Self { hub, worker, desk, seats: Vec::new(), now: Instant::START }
+        Self { hub, worker, desk, meanwhile: None, judged: 0, seats: Vec::new(), now: Instant::START }
     }
 
     /// A client connects and takes the first INFO.
@@ -120,9 +133,9 @@ impl Conversation {
         let transport = Box::new(MemoryTransport(wire.clone()));
         let place = self.seats.len() as u32;
         assert!(self.hub.admit_client());
-        let mut connection = self.worker.welcome(LinkKind::Client, place, "127.0.0.1:1".parse().unwrap(), transport);
+        let mut connection = self.worker.welcome(place, "127.0.0.1:1".parse().unwrap(), transport);
         self.worker.greet(&mut connection);
-        self.seats.push(Seat { connection, wire, closed: None, heard: 0 });
+        self.seats.push(Seat { connection, wire, closed: None, heard: 0, unread: Vec::new() });
         let client = Client(self.seats.len() - 1);
         self.round();
         assert!(self.hears(&client).starts_with("INFO {"));
@@ -155,7 +168,15 @@ impl Conversation {
     pub fn says(&mut self, client: &Client, bytes: impl AsRef<[u8]>) {
         let mut rest = bytes.as_ref();
         while !rest.is_empty() && self.seats[client.0].closed.is_none() {
+            // As the driver does: who waits is not read.
+            if self.seats[client.0].connection.is_waiting() {
+                self.round();
+            }
             let seat = &mut self.seats[client.0];
+            if seat.connection.is_waiting() {
+                seat.unread.extend_from_slice(rest);
+                break;
+            }
             let outcome = self.worker.read(&mut seat.connection, &mut |room| {
                 let taken = room.len().min(rest.len());
                 room[..taken].copy_from_slice(&rest[..taken]);
@@ -184,6 +205,11 @@ impl Conversation {
         }
     }
 
+    /// While the next login is judged, this happens.
+    pub fn meanwhile(&mut self, happens: impl FnOnce(&Hub) + 'static) {
+        self.meanwhile = Some(Box::new(happens));
+    }
+
     /// Flushes, lets the desk judge and the notes arrive, until nothing is left to do.
     pub fn round(&mut self) -> usize {
         let mut stalled = self.worker.flush().count();
@@ -194,9 +220,16 @@ impl Conversation {
             if notes.is_empty() && jobs.is_empty() {
                 return stalled;
             }
-            for LoginJob { key, directory, attempt } in jobs {
+            for LoginJob { key, directory, attempt, epoch, .. } in jobs {
+                self.judged += 1;
                 let verdict = auth::authenticate(&directory, &attempt, Timestamp::EPOCH);
-                notes.push(Note::Login(key, Box::new(LoginOutcome { attempt, verdict })));
+                if let Some(happens) = self.meanwhile.take() {
+                    happens(&self.hub);
+                }
+                notes.push(Note::Login(
+                    key,
+                    Box::new(LoginOutcome { attempt, verdict, vouched: None, directory, epoch }),
+                ));
             }
             for note in notes {
                 self.note(note);
@@ -207,6 +240,14 @@ impl Conversation {
 
     fn note(&mut self, note: Note) {
         match &note {
+            Note::ReviewOf(accounts) => {
+                for place in 0..self.seats.len() {
+                    if self.seats[place].closed.is_none() {
+                        let step = self.worker.review_of(&mut self.seats[place].connection, accounts);
+                        self.step(place, step);
+                    }
+                }
+            }
             Note::Review => {
                 for place in 0..self.seats.len() {
                     if self.seats[place].closed.is_none() {
@@ -215,13 +256,15 @@ impl Conversation {
                     }
                 }
             }
-            Note::Spent(key, _) | Note::Login(key, _) | Note::Close(key, _) => {
+            Note::Spent(key, _) | Note::Login(key, _) | Note::Close(key, _) | Note::Flush(key) => {
                 let place = key.place as usize;
                 if self.seats[place].closed.is_none() {
                     let step = self.worker.told(&mut self.seats[place].connection, note);
                     self.step(place, step);
                 }
             }
+            Note::Publish(messages) => self.worker.publish_own(messages),
+            Note::Done(done) => done(),
             Note::Resume(_) | Note::Watch(_) | Note::Announce | Note::Do(..) | Note::Driver(_) => {}
         }
     }
@@ -287,6 +330,8 @@ impl Conversation {
                 let step = self.worker.deadline(&mut self.seats[place].connection);
                 self.step(place, step);
             }
+            let unread = std::mem::take(&mut self.seats[place].unread);
+            self.says(&Client(place), unread);
         }
         self.round();
     }

@@ -12,7 +12,7 @@ fn user(name: &str, permissions: Option<PermissionsSettings>) -> UserSettings {
     UserSettings {
         user: Some(name.into()),
         password: Some(secret::Secret::new(name.to_owned())),
-        permissions,
+        permissions: permissions.map(Box::new),
         ..UserSettings::default()
     }
 }

@@ -1,8 +1,12 @@
 //! A byte layer between protocol and transport: every byte turned round, in frames with a length.
 
+use std::num::NonZeroU64;
+
+use auth::WrittenLimits;
 use broker::{LayerError, Opened, Opener, Sealer, Step};
 
 use crate::conversation::Conversation;
+use crate::fixtures::tenants;
 
 const KEY: u8 = 0x5a;
 
@@ -60,7 +64,7 @@ fn a_layered_client_takes_the_same_path_and_gets_whole_batches_in_one_frame() {
     let mut broker = Conversation::open();
     let (plain, layered) = (broker.guest(), broker.connect());
     let step = broker.with_connection(&layered, |worker, connection| {
-        worker.secure(connection, Box::new(Turned), Box::new(Turned), None)
+        worker.secure(connection, Box::new(Turned), Box::new(Turned), None, None)
     });
     assert_eq!(step, Step::Continue);
     broker.says(&layered, turned("CONNECT {\"verbose\":false}\r\nSUB a 1\r\nSUB b 2\r\n"));
@@ -77,9 +81,31 @@ fn a_broken_layer_ends_the_connection_after_its_own_last_words() {
     let mut broker = Conversation::open();
     let layered = broker.connect();
     broker.with_connection(&layered, |worker, connection| {
-        worker.secure(connection, Box::new(Turned), Box::new(Turned), None)
+        worker.secure(connection, Box::new(Turned), Box::new(Turned), None, None)
     });
     broker.says(&layered, [0]);
     assert_eq!(broker.hears_bytes(&layered), [40, END]);
     assert!(broker.closed(&layered).is_some());
+}
+
+/// Under a limit less is read at once, but what a message still needs says nothing of how much a layer brings.
+#[test]
+fn a_large_message_of_a_layered_client_under_a_limit_comes_in_pieces_and_whole() {
+    let mut settings = tenants();
+    settings.accounts[0].users[0].limits =
+        WrittenLimits { messages_per_second: NonZeroU64::new(1_000), ..WrittenLimits::default() };
+    let mut broker = Conversation::with(&settings, |_| ());
+    let (reader, layered) = (broker.login("service"), broker.connect());
+    broker.says(&reader, "SUB svc.> 1\r\n");
+    let step = broker.with_connection(&layered, |worker, connection| {
+        worker.secure(connection, Box::new(Turned), Box::new(Turned), None, None)
+    });
+    assert_eq!(step, Step::Continue);
+    broker.says(&layered, turned("CONNECT {\"verbose\":false,\"user\":\"back\",\"pass\":\"back\"}\r\n"));
+    let large = "z".repeat(300_000);
+    let message = format!("PUB svc.a 300000\r\n{large}\r\n");
+    let (beginning, rest) = message.split_at(1_000);
+    broker.says(&layered, turned(beginning));
+    broker.says(&layered, turned(rest));
+    assert_eq!(broker.hears(&reader), format!("MSG svc.a 1 300000\r\n{large}\r\n"));
 }

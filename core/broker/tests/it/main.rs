@@ -7,10 +7,17 @@ extern crate bulwark_broker as broker;
 
 mod allocations;
 mod conversation;
+mod cost;
+mod explain;
 mod fixtures;
 mod flow;
+mod house;
+mod isolation;
 mod layers;
+mod limits;
 mod permissions;
 mod protocol;
 mod protocol_log;
+mod sharing;
 mod tracing;
+mod ways;

@@ -139,10 +139,66 @@ fn a_reload_takes_rights_back_and_leaves_the_rest_alone() {
 }
 
 fn reload(broker: &mut Conversation, settings: &Settings) {
-    let directory = auth::Directory::build(settings, &mut account::AccountIds::default()).unwrap();
-    let clients = broker::ClientSettings::clone(&broker.hub.settings());
-    broker.hub.reconfigure(directory, clients);
+    reconfigure(&broker.hub, settings);
     broker.round();
+}
+
+fn reconfigure(hub: &broker::Hub, settings: &Settings) {
+    let directory = auth::Directory::build(settings, &mut account::AccountIds::default()).unwrap();
+    let clients = broker::ClientSettings::clone(&hub.settings());
+    hub.reconfigure(directory, clients);
+}
+
+/// The tenants, whose passwords are hashed: every login takes more than a worker's time.
+fn hashed() -> Settings {
+    let mut settings = tenants();
+    for user in settings.accounts.iter_mut().flat_map(|account| &mut account.users) {
+        let password = user.password.take().unwrap();
+        user.password = Some(secret::Secret::new(bcrypt::hash(password.expose(), 4).unwrap()));
+    }
+    settings
+}
+
+#[test]
+fn a_login_judged_before_a_reload_is_judged_again() {
+    let settings = hashed();
+    let mut broker = Conversation::with(&settings, |_| {});
+    let mut after = settings.clone();
+    after.accounts[1].users.clear();
+    broker.meanwhile(move |hub| reconfigure(hub, &after));
+    let teller = broker.connect();
+    broker.says(&teller, "CONNECT {\"verbose\":false,\"user\":\"teller\",\"pass\":\"teller\"}\r\nSUB > 1\r\n");
+    assert_eq!(broker.hears(&teller), "-ERR 'Authorization Violation'\r\n");
+    assert!(broker.closed(&teller).is_some() && broker.judged == 2);
+}
+
+#[test]
+fn a_review_that_is_overtaken_by_a_reload_is_made_again() {
+    let settings = hashed();
+    let mut broker = Conversation::with(&settings, |_| {});
+    let teller = broker.login("teller");
+    // The first reload gives another hash of the same password, so that it has to be hashed again.
+    let mut gone = hashed();
+    gone.accounts[1].users.clear();
+    broker.meanwhile(move |hub| reconfigure(hub, &gone));
+    reload(&mut broker, &hashed());
+    assert_eq!(broker.closed(&teller), Some(CloseReason::AuthenticationExpired));
+}
+
+#[test]
+fn a_reload_hashes_no_password_that_is_the_same_and_takes_rights_back_at_once() {
+    let settings = hashed();
+    let mut broker = Conversation::with(&settings, |_| {});
+    let (clerk, back) = (broker.login("clerk"), broker.login("back"));
+    broker.says(&clerk, "SUB events.> 1\r\n");
+    let judged = broker.judged;
+    let mut after = settings;
+    after.accounts[0].users[1].permissions.as_mut().unwrap().subscribe.allow = Some(vec!["_INBOX.>".into()]);
+    after.accounts[1].users.clear();
+    reload(&mut broker, &after);
+    assert_eq!(broker.hears(&clerk), "-ERR 'Permissions Violation for Subscription to \"events.>\" (sid \"1\")'\r\n");
+    assert!(broker.closed(&back).is_none());
+    assert_eq!(broker.judged, judged, "nobody proved anything anew");
 }
 
 #[test]

@@ -1,15 +1,22 @@
 //! Delivering: what is next, whether it may go now, and to whom.
 
 use super::Consumer;
-use crate::ack::{AckSubject, reply_subject};
-use crate::log::{Found, Log, LogError, Stored};
-use crate::outbox::{After, Interest, Now, Outbox, Outgoing, status};
+use super::groups::Offer;
+use crate::ack::AckSubject;
+use crate::log::{Found, Log, LogError, View};
+use crate::outbox::{Awaited, Effect, Interest, Now, Outbox, status};
 use crate::stream::append_headers;
 use api::AckPolicy;
 use std::time::Duration;
 
 /// Messages one consumer delivers before the others get their turn.
 const BATCH: usize = 256;
+/// Messages one consumer looks at before the others get their turn: those that are delivered, that its reader must not see
+/// and that are gone.
+const LOOKS: usize = 4 * BATCH;
+
+/// Bytes of messages after which it is the others' turn.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// What came of a round of deliveries.
 #[derive(Debug, Default)]
@@ -21,14 +28,21 @@ pub(crate) struct Pumped {
 }
 
 /// The next message, and how often it will have been delivered then.
-struct Candidate<M> {
-    message: M,
+struct Candidate<'a> {
+    message: View<'a>,
     deliveries: u64,
 }
 
-enum Source<M> {
-    Candidate(Candidate<M>),
-    /// A message that was to be delivered again is gone, or was delivered often enough; look again.
+/// Where a delivery takes place.
+struct Around<'a> {
+    stream: &'a str,
+    now: Now,
+    interest: &'a dyn Interest,
+}
+
+enum Source<'a> {
+    Candidate(Candidate<'a>),
+    /// A message that is gone, or that its reader must not see; look again.
     Skipped,
     Nothing,
 }
@@ -46,17 +60,25 @@ impl Consumer {
     ) -> Result<Pumped, LogError> {
         let mut pumped = Pumped::default();
         self.deliveries.expire(now.tick);
-        self.see_interest(now, interest);
+        self.expire_pin(now);
+        self.give_up();
+        self.see_interest(stream, now, interest, out);
         self.resumes =
             self.config.pause_until.filter(|until| *until > now.wall).map(|until| now.tick + until.since(now.wall));
         if self.resumes.is_none() {
-            let mut sent = 0;
-            while sent < BATCH && self.may_deliver(now, interest, out) {
+            let around = Around { stream, now, interest };
+            let (mut sent, mut looks, before) = (0, 0, out.bytes());
+            let is_over = |sent: usize, looks: usize, bytes: usize| {
+                sent >= BATCH || looks >= LOOKS || bytes.saturating_sub(before) >= BATCH_BYTES
+            };
+            while !is_over(sent, looks, out.bytes()) && self.may_deliver(now, interest, out) {
+                looks += 1;
+                let left = self.left(log)?;
                 match self.next_message(log)? {
                     Source::Nothing => break,
                     Source::Skipped => continue,
                     Source::Candidate(candidate) => {
-                        let Some(seq) = self.deliver(stream, candidate, log, now, out)? else { break };
+                        let Some(seq) = self.deliver(&around, candidate, left, chance, out) else { break };
                         sent += 1;
                         self.ask_how_far(stream, chance, out);
                         if self.config.ack_policy == AckPolicy::None {
@@ -65,18 +87,18 @@ impl Consumer {
                     }
                 }
             }
-            pumped.has_more = sent == BATCH;
+            pumped.has_more = is_over(sent, looks, out.bytes());
         }
         if !pumped.has_more {
             let is_at_end = self.deliveries.waits_again() == 0 && self.left(log)? == 0;
             self.expire_waiting(now, is_at_end, interest, out);
         }
         self.pull_heartbeats(now, out);
-        self.push_heartbeat(now, out);
+        self.push_heartbeat(stream, now, chance, out);
         Ok(pumped)
     }
 
-    fn see_interest(&mut self, now: Now, interest: &dyn Interest) {
+    fn see_interest(&mut self, stream: &str, now: Now, interest: &dyn Interest, out: &mut Outbox) {
         if let Some(push) = &mut self.push
             && (push.is_active || push.is_due_to_look(now.tick))
         {
@@ -85,7 +107,23 @@ impl Consumer {
             if was_active || push.is_active {
                 self.last_seen = now.tick;
             }
+            if push.must_await() {
+                out.extend(self.awaited(stream).map(Effect::Await));
+            }
         }
+    }
+
+    /// Somebody is said to listen to where it delivers.
+    pub(crate) fn interest_began(&mut self, now: Now) {
+        if let Some(push) = &mut self.push {
+            push.look_now(now.tick);
+        }
+    }
+
+    /// Where it delivers, if it pushes, as what it waits for.
+    pub(crate) fn awaited(&self, stream: &str) -> Option<Awaited> {
+        let push = self.push.as_ref()?;
+        Some(Awaited { subject: push.deliver.clone(), by: format!("{stream}.{}", self.name).into_bytes() })
     }
 
     fn may_deliver(&mut self, now: Now, interest: &dyn Interest, out: &mut Outbox) -> bool {
@@ -117,7 +155,7 @@ impl Consumer {
         !self.waiting.is_empty()
     }
 
-    fn next_message<L: Log>(&mut self, log: &mut L) -> Result<Source<L::Message>, LogError> {
+    fn next_message<'a, L: Log>(&mut self, log: &'a mut L) -> Result<Source<'a>, LogError> {
         if let Some(seq) = self.deliveries.next_again() {
             return self.next_again(seq, log);
         }
@@ -128,16 +166,22 @@ impl Consumer {
             return Ok(Source::Nothing);
         }
         if let Some(&seq) = self.firsts.front() {
-            return Ok(match log.load(seq)? {
+            return Ok(match log.look_at(seq)?.filter(|message| self.sees(message.subject)) {
                 Some(message) => Source::Candidate(Candidate { message, deliveries: 1 }),
                 None => {
                     self.firsts.pop_front();
-                    self.left = None;
+                    // Each of them is counted, whatever became of it.
+                    self.left = self.left.map(|left| left.saturating_sub(1));
                     Source::Skipped
                 }
             });
         }
-        Ok(match log.next(&self.filters, self.next)? {
+        Ok(match log.look(&self.filters, self.next)? {
+            // It was not counted among what is left.
+            Found::Message(message) if !self.sees(message.subject) => {
+                self.next = message.seq + 1;
+                Source::Skipped
+            }
             Found::Message(message) => Source::Candidate(Candidate { message, deliveries: 1 }),
             Found::NothingBefore(seq) => {
                 self.next = seq;
@@ -146,10 +190,9 @@ impl Consumer {
         })
     }
 
-    fn next_again<L: Log>(&mut self, seq: u64, log: &mut L) -> Result<Source<L::Message>, LogError> {
+    fn next_again<'a, L: Log>(&mut self, seq: u64, log: &'a mut L) -> Result<Source<'a>, LogError> {
         let deliveries = self.deliveries.count(seq) + 1;
-        let is_enough = self.config.max_deliver > 0 && deliveries > self.config.max_deliver as u64;
-        match log.load(seq)?.filter(|_| !is_enough) {
+        match log.look_at(seq)? {
             Some(message) => Ok(Source::Candidate(Candidate { message, deliveries })),
             None => {
                 self.deliveries.remove(seq);
@@ -159,62 +202,59 @@ impl Consumer {
         }
     }
 
-    /// Sends one message. `None` when nobody has room for it.
-    fn deliver<L: Log>(
+    /// Sends one message, of the `left` that are still to be delivered, and gives its sequence. `None` when nobody has room
+    /// for it.
+    fn deliver(
         &mut self,
-        stream: &str,
-        candidate: Candidate<L::Message>,
-        log: &mut L,
-        now: Now,
+        &Around { stream, now, interest }: &Around<'_>,
+        Candidate { message, deliveries }: Candidate<'_>,
+        left: u64,
+        chance: &mut dyn FnMut() -> u64,
         out: &mut Outbox,
-    ) -> Result<Option<u64>, LogError> {
-        let Candidate { message, deliveries } = candidate;
-        let size = (message.subject().len() + message.headers().len() + message.payload().len()) as u64;
-        if self.is_pull() && !self.somebody_has_room(size, out) {
-            return Ok(None);
+    ) -> Option<u64> {
+        let size = (message.subject.len() + message.headers.len() + message.payload.len()) as u64;
+        let offer = Offer { subject: message.subject, size, pending: left };
+        if self.is_pull() && !self.choose(&offer, now, interest, chance, out) {
+            return None;
         }
         if self.wait_for_pace(&message, deliveries, now) {
-            return Ok(None);
+            return None;
         }
         self.advance(&message, deliveries, now);
-        let left = match &mut self.left {
-            Some(left) => {
-                *left = left.saturating_sub(u64::from(deliveries == 1));
-                *left
-            }
-            None => self.left(log)?,
-        };
+        let left = left.saturating_sub(u64::from(deliveries == 1));
+        self.left = Some(left);
         let delivery = AckSubject {
             stream,
             consumer: self.name.as_str(),
             deliveries,
-            stream_seq: message.seq(),
+            stream_seq: message.seq,
             consumer_seq: self.delivered.consumer,
         };
-        let reply = reply_subject(&delivery, message.time(), left);
-        let to = self.take_receiver(size, now);
-        let (headers, payload) = self.parts(&message);
-        let subject = Some(message.subject().to_vec());
-        out.send(Outgoing { to, subject, reply: Some(reply), headers, payload, after: After::Nothing, else_say: None });
-        Ok(Some(message.seq()))
+        let reply = |bytes: &mut Vec<u8>| delivery.write(message.time, left, bytes);
+        let changed = self.changed_headers(&message);
+        let headers = changed.as_deref().unwrap_or(message.headers);
+        let payload: &[u8] = if self.config.headers_only { b"" } else { message.payload };
+        out.deliver(self.receiver(), reply, (message.subject, headers, payload));
+        self.sent(size, now);
+        Some(message.seq)
     }
 
     /// Replays as it came: whether it is too early for this message.
-    fn wait_for_pace(&mut self, message: &impl Stored, deliveries: u64, now: Now) -> bool {
+    fn wait_for_pace(&mut self, message: &View<'_>, deliveries: u64, now: Now) -> bool {
         if !crate::consumer_config::is_paced(&self.config) || deliveries > 1 {
             return false;
         }
-        match self.pace.replace(message.time()) {
-            Some(before) if message.time().since(before) > Duration::ZERO => {
-                self.not_before = Some(now.tick + message.time().since(before));
+        match self.pace.replace(message.time) {
+            Some(before) if message.time.since(before) > Duration::ZERO => {
+                self.not_before = Some(now.tick + message.time.since(before));
                 true
             }
             _ => false,
         }
     }
 
-    fn advance(&mut self, message: &impl Stored, deliveries: u64, now: Now) {
-        let seq = message.seq();
+    fn advance(&mut self, message: &View<'_>, deliveries: u64, now: Now) {
+        let seq = message.seq;
         self.delivered.consumer += 1;
         self.last_delivered = Some(now.wall);
         self.is_dirty = true;
@@ -233,10 +273,19 @@ impl Consumer {
         }
         let wait = self.wait_of(deliveries);
         let due = (!wait.is_zero()).then(|| now.tick + wait);
-        self.deliveries.delivered(seq, self.delivered.consumer, due);
+        self.deliveries.delivered(seq, self.delivered.consumer, now.tick, due);
     }
 
-    fn take_receiver(&mut self, size: u64, now: Now) -> Vec<u8> {
+    /// Who gets the next message.
+    fn receiver(&self) -> &[u8] {
+        match &self.push {
+            Some(push) => &push.deliver,
+            None => self.waiting.front().map_or(&[], |first| &first.reply[..]),
+        }
+    }
+
+    /// It got one.
+    fn sent(&mut self, size: u64, now: Now) {
         if let Some(push) = &mut self.push {
             push.sent(now.tick);
             if let Some(flow) = &mut push.flow {
@@ -245,50 +294,57 @@ impl Consumer {
             if let Some(nanos) = push.nanos_per_byte {
                 self.not_before = Some(now.tick + Duration::from_nanos((nanos * size as f64) as u64));
             }
-            return push.deliver.clone();
+            return;
         }
-        let Some(mut first) = self.waiting.pop_front() else { return Vec::new() };
+        let Some(mut first) = self.waiting.pop_front() else { return };
         first.count(size, now.tick);
-        let reply = first.reply.clone();
         if !first.is_done() {
             // Everybody who waits gets a message in turn.
-            self.waiting.push_back(first);
+            self.enqueue(first);
         } else {
             self.last_seen = now.tick;
         }
-        reply
     }
 
-    fn parts(&self, message: &impl Stored) -> (Vec<u8>, Vec<u8>) {
-        if !self.config.headers_only {
-            return (message.headers().to_vec(), message.payload().to_vec());
+    /// The header block of a message, where it is not delivered as it is stored.
+    fn changed_headers(&self, message: &View<'_>) -> Option<Vec<u8>> {
+        let size = self.config.headers_only.then(|| message.payload.len().to_string());
+        let size = size.as_ref().map(|size| ("Nats-Msg-Size", size.as_bytes()));
+        let pin = self.pin_id().map(|pin| ("Nats-Pin-Id", pin.as_bytes()));
+        let lines: [Option<(&str, &[u8])>; 2] = [size, pin];
+        if lines.iter().all(Option::is_none) {
+            return None;
         }
-        let size = message.payload().len().to_string();
-        let mut headers = Vec::with_capacity(message.headers().len() + 40);
-        append_headers(&mut headers, message.headers(), &[("Nats-Msg-Size", size.as_bytes())]);
-        (headers, Vec::new())
+        let lines: Vec<(&str, &[u8])> = lines.into_iter().flatten().collect();
+        let mut headers = Vec::with_capacity(message.headers.len() + 40 * lines.len());
+        append_headers(&mut headers, message.headers, &lines);
+        Some(headers)
     }
 
     fn ask_how_far(&mut self, stream: &str, chance: &mut dyn FnMut() -> u64, out: &mut Outbox) {
         let name = self.name.as_str();
+        // Where the answer is the acknowledgement it is also asked for when nothing more may be on its way.
+        let is_full = self.config.ack_policy == AckPolicy::FlowControl
+            && self.deliveries.len() as i64 >= self.config.max_ack_pending;
         let Some(push) = &mut self.push else { return };
         let Some(flow) = &mut push.flow else { return };
-        let question = flow.ask(|| format!("$JS.FC.{stream}.{name}.{}", crate::random_word(chance(), 4)).into_bytes());
+        let question =
+            flow.ask(is_full, || format!("$JS.FC.{stream}.{name}.{}", crate::random_word(chance(), 4)).into_bytes());
         if let Some(question) = question {
-            out.send(Outgoing {
-                to: push.deliver.clone(),
-                subject: None,
-                reply: Some(question),
-                headers: status("100 FlowControl Request", &[]),
-                payload: Vec::new(),
-                after: After::Nothing,
-                else_say: None,
-            });
+            push.ask_how_far(&question, out);
         }
     }
 
-    fn push_heartbeat(&mut self, now: Now, out: &mut Outbox) {
+    fn push_heartbeat(&mut self, stream: &str, now: Now, chance: &mut dyn FnMut() -> u64, out: &mut Outbox) {
+        let waits = self.config.ack_policy == AckPolicy::FlowControl && !self.deliveries.is_empty();
         let Some(push) = self.push.as_mut().filter(|push| push.heartbeat_is_due(now.tick)) else { return };
+        if waits && let Some(flow) = push.flow.as_mut().filter(|flow| flow.open_question().is_none()) {
+            let (name, chance) = (self.name.as_str(), chance());
+            let question =
+                flow.ask(true, || format!("$JS.FC.{stream}.{name}.{}", crate::random_word(chance, 4)).into_bytes());
+            question.into_iter().for_each(|question| push.ask_how_far(&question, out));
+            return push.sent(now.tick);
+        }
         let mut lines = vec![
             ("Nats-Last-Consumer", self.delivered.consumer.to_string()),
             ("Nats-Last-Stream", self.delivered.stream.to_string()),
@@ -300,8 +356,15 @@ impl Consumer {
         push.sent(now.tick);
     }
 
-    /// The client answered how far it is. Whether that opens the way for more.
-    pub(crate) fn flow_answered(&mut self, subject: &[u8]) -> bool {
-        self.push.as_mut().and_then(|push| push.flow.as_mut()).is_some_and(|flow| flow.answered(subject))
+    /// The client answered how far it is. Whether that opens the way for more; what it acknowledges by that is given too.
+    pub(crate) fn flow_answered(&mut self, subject: &[u8], headers: &[u8], now: Now) -> (bool, Vec<u64>) {
+        let answered =
+            self.push.as_mut().and_then(|push| push.flow.as_mut()).is_some_and(|flow| flow.answered(subject));
+        if !answered || self.config.ack_policy != AckPolicy::FlowControl {
+            return (answered, Vec::new());
+        }
+        let seq = wire::headers::Headers::new(headers).get("Nats-Last-Stream");
+        let seq = seq.and_then(|text| std::str::from_utf8(text).ok()?.trim().parse::<u64>().ok());
+        (true, seq.map_or(Vec::new(), |seq| self.done(seq, now)))
     }
 }

@@ -10,6 +10,8 @@ pub struct Pending {
     pub consumer_seq: u64,
     /// How often it was delivered.
     pub count: u64,
+    /// When it was delivered last.
+    pub since: Instant,
     /// When it is delivered again; `None` when it already waits for that.
     pub due: Option<Instant>,
 }
@@ -48,19 +50,30 @@ impl Deliveries {
         self.pending.iter().map(|(seq, pending)| (*seq, pending))
     }
 
+    pub(crate) fn get(&self, seq: u64) -> Option<Pending> {
+        self.pending.get(&seq).copied()
+    }
+
+    /// Messages to be delivered again that were delivered so often already.
+    pub(crate) fn worn_out(&self, max: u64) -> Vec<(u64, u64)> {
+        let counts = self.again.iter().map(|&seq| (seq, self.count(seq)));
+        counts.filter(|(_, count)| *count >= max).collect()
+    }
+
     pub(crate) fn count(&self, seq: u64) -> u64 {
         self.pending.get(&seq).map_or(0, |pending| pending.count)
     }
 
     /// A message was delivered, for the first time or again.
-    pub(crate) fn delivered(&mut self, seq: u64, consumer_seq: u64, due: Option<Instant>) {
+    pub(crate) fn delivered(&mut self, seq: u64, consumer_seq: u64, now: Instant, due: Option<Instant>) {
         self.again.remove(&seq);
-        let fresh = Pending { consumer_seq, count: 0, due: None };
+        let fresh = Pending { consumer_seq, count: 0, since: now, due: None };
         let pending = self.pending.entry(seq).or_insert(fresh);
         if let Some(old) = pending.due.take() {
             self.due.remove(&(old, seq));
         }
         pending.count += 1;
+        pending.since = now;
         self.redelivered += u64::from(pending.count == 2);
         pending.due = due;
         self.due.extend(due.map(|due| (due, seq)));
@@ -166,13 +179,13 @@ mod tests {
     #[test]
     fn a_message_is_delivered_again_when_its_time_is_up() {
         let mut deliveries = Deliveries::default();
-        deliveries.delivered(1, 1, Some(at(10)));
-        deliveries.delivered(2, 2, Some(at(20)));
+        deliveries.delivered(1, 1, at(0), Some(at(10)));
+        deliveries.delivered(2, 2, at(0), Some(at(20)));
         deliveries.expire(at(9));
         assert_eq!(deliveries.next_again(), None);
         deliveries.expire(at(10));
         assert_eq!((deliveries.next_again(), deliveries.deadline()), (Some(1), Some(at(20))));
-        deliveries.delivered(1, 3, Some(at(30)));
+        deliveries.delivered(1, 3, at(10), Some(at(30)));
         assert_eq!((deliveries.next_again(), deliveries.count(1), deliveries.redelivered()), (None, 2, 1));
         assert_eq!(deliveries.first().map(|(_, pending)| pending.consumer_seq), Some(1), "the first delivery counts");
     }
@@ -180,8 +193,8 @@ mod tests {
     #[test]
     fn an_acknowledged_message_leaves_nothing_behind() {
         let mut deliveries = Deliveries::default();
-        deliveries.delivered(1, 1, Some(at(10)));
-        deliveries.delivered(1, 2, Some(at(20)));
+        deliveries.delivered(1, 1, at(0), Some(at(10)));
+        deliveries.delivered(1, 2, at(10), Some(at(20)));
         deliveries.again(1, at(0), true);
         assert!(deliveries.remove(1).is_some());
         assert_eq!((deliveries.len(), deliveries.redelivered()), (0, 0));
@@ -191,7 +204,7 @@ mod tests {
     #[test]
     fn acknowledging_all_takes_everything_before() {
         let mut deliveries = Deliveries::default();
-        (1..=5).for_each(|seq| deliveries.delivered(seq, seq, Some(at(10))));
+        (1..=5).for_each(|seq| deliveries.delivered(seq, seq, at(0), Some(at(10))));
         assert_eq!(deliveries.take_up_to(3), [1, 2, 3]);
         assert_eq!(deliveries.len(), 2);
     }
@@ -199,7 +212,7 @@ mod tests {
     #[test]
     fn more_time_moves_the_deadline_but_not_a_message_that_is_due() {
         let mut deliveries = Deliveries::default();
-        deliveries.delivered(1, 1, Some(at(10)));
+        deliveries.delivered(1, 1, at(0), Some(at(10)));
         deliveries.extend(1, at(50));
         assert_eq!(deliveries.deadline(), Some(at(50)));
         deliveries.again(1, at(0), true);

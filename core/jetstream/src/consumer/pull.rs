@@ -4,8 +4,10 @@ use super::Consumer;
 use crate::log::{Log, LogError};
 use crate::outbox::{Interest, Now, Outbox, status};
 use api::requests::Next;
+use auth::Reading;
 use moment::{GoDuration, Instant};
 use std::time::Duration;
+use subject::Subject;
 
 /// Most messages one request may ask for.
 const MAX_BATCH: i64 = 1_000_000;
@@ -21,6 +23,20 @@ pub(crate) struct Waiting {
     heartbeat: Option<Duration>,
     next_heartbeat: Option<Instant>,
     pub sent: u64,
+    pub(super) wishes: GroupWishes,
+    /// What whoever asked may read, if not everything.
+    reading: Option<Reading>,
+}
+
+/// What a request of a priority group says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct GroupWishes {
+    pub group: String,
+    /// The id by which the client was pinned.
+    pub pin: String,
+    pub min_pending: u64,
+    pub min_ack_pending: u64,
+    pub priority: i64,
 }
 
 /// Why a pull request is not taken, as its client is told.
@@ -28,11 +44,22 @@ pub(crate) struct Waiting {
 pub struct PullRefused(pub String);
 
 impl Waiting {
+    /// Whether it may have a message of this subject.
+    pub(super) fn sees(&self, subject: &[u8]) -> bool {
+        let sees = |reading: &Reading| Subject::parse(subject).is_ok_and(|subject| reading.sees(subject));
+        self.reading.as_ref().is_none_or(sees)
+    }
+
     pub(crate) fn deadline(&self) -> Option<Instant> {
         [self.expires, self.next_heartbeat].into_iter().flatten().min()
     }
 
-    fn tell_expired(&self, text: &str, out: &mut Outbox) {
+    /// Whether its time is up.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+
+    pub(super) fn tell_expired(&self, text: &str, out: &mut Outbox) {
         let pending = [
             ("Nats-Pending-Messages", self.left.to_string()),
             ("Nats-Pending-Bytes", self.bytes_left.unwrap_or(0).to_string()),
@@ -56,17 +83,18 @@ impl Waiting {
 }
 
 impl Consumer {
-    /// Takes a pull request.
+    /// Takes a pull request of somebody who may read this much.
     pub(crate) fn ask<L: Log>(
         &mut self,
         request: &Next,
         reply: &[u8],
+        by: Option<Reading>,
         log: &mut L,
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), LogError> {
         self.last_seen = now.tick;
-        match self.admit(request, reply, log, now, out)? {
+        match self.admit(request, reply, by, log, now, out)? {
             Ok(()) => {}
             Err(PullRefused(text)) => out.say(reply, status(&text, &[]), Vec::new()),
         }
@@ -77,11 +105,12 @@ impl Consumer {
         &mut self,
         request: &Next,
         reply: &[u8],
+        by: Option<Reading>,
         log: &mut L,
         now: Now,
         out: &mut Outbox,
     ) -> Result<Result<(), PullRefused>, LogError> {
-        if let Err(refused) = self.check_request(request) {
+        if let Err(refused) = self.check_request(request).and_then(|()| self.check_group_request(request, now)) {
             return Ok(Err(refused));
         }
         if request.no_wait {
@@ -102,7 +131,7 @@ impl Consumer {
                 return Ok(if silent { Ok(()) } else { Err(PullRefused("409 Exceeded MaxWaiting".into())) });
             }
         }
-        self.waiting.push_back(waiting(request, reply, now));
+        self.enqueue(Waiting { reading: by, ..waiting(request, reply, now) });
         Ok(Ok(()))
     }
 
@@ -130,9 +159,6 @@ impl Consumer {
         if request.idle_heartbeat > 0 && request.idle_heartbeat > request.expires / 2 {
             return refuse("400 Bad Request - heartbeat value too large".into());
         }
-        if !(0..=9).contains(&request.priority) {
-            return refuse("400 Bad Request - Priority must be between 0 and 9".into());
-        }
         Ok(())
     }
 
@@ -141,11 +167,11 @@ impl Consumer {
         let before = self.waiting.len();
         self.waiting.retain(|waiting| {
             let is_over = waiting.expires.is_some_and(|at| at <= now.tick);
-            if is_over || (is_at_end && waiting.no_wait && waiting.sent > 0) {
+            if is_over {
                 waiting.tell_expired("408 Request Timeout", out);
                 return false;
             }
-            if is_at_end && waiting.no_wait && waiting.expires.is_none() {
+            if is_at_end && waiting.no_wait && (waiting.expires.is_none() || waiting.sent > 0) {
                 out.say(&waiting.reply, status("404 No Messages", &[]), Vec::new());
                 return false;
             }
@@ -169,20 +195,6 @@ impl Consumer {
             }
         }
     }
-
-    /// Takes those away who have no room for a message of this size, and says whether anybody is left.
-    pub(crate) fn somebody_has_room(&mut self, size: u64, out: &mut Outbox) -> bool {
-        while let Some(first) = self.waiting.front() {
-            match first.bytes_left {
-                Some(bytes) if bytes < size => {
-                    first.tell_expired("409 Message Size Exceeds MaxBytes", out);
-                    self.waiting.pop_front();
-                }
-                _ => return true,
-            }
-        }
-        false
-    }
 }
 
 fn waiting(request: &Next, reply: &[u8], now: Now) -> Waiting {
@@ -192,11 +204,19 @@ fn waiting(request: &Next, reply: &[u8], now: Now) -> Waiting {
         reply: reply.to_vec(),
         left: request.batch.max(1) as u64,
         bytes_left: (request.max_bytes > 0).then_some(request.max_bytes as u64),
+        wishes: GroupWishes {
+            group: request.group.clone(),
+            pin: request.id.clone(),
+            min_pending: request.min_pending.max(0) as u64,
+            min_ack_pending: request.min_ack_pending.max(0) as u64,
+            priority: request.priority,
+        },
         expires: nanos(request.expires).map(|after| now.tick + after),
         no_wait: request.no_wait,
         heartbeat,
         next_heartbeat: heartbeat.map(|every| now.tick + every),
         sent: 0,
+        reading: None,
     }
 }
 

@@ -1,13 +1,15 @@
 //! Pushed delivery: interest, signs of life, and not more than the client can take.
 
+use crate::outbox::{Outbox, Outgoing, status};
 use api::ConsumerConfig;
 use moment::Instant;
 use std::time::Duration;
 
 /// Bytes on their way to a client at most; windows begin at a sixteenth of it.
 const MAX_WINDOW_BYTES: usize = 32 * 1024 * 1024;
-/// How often an idle delivery subject is looked at for somebody who listens.
-const LOOK_FOR_INTEREST: Duration = Duration::from_millis(100);
+/// How often a delivery subject is looked at for somebody who listens. Who begins to listen is told of at once; this finds
+/// who left while there was nothing to deliver.
+const LOOK_FOR_INTEREST: Duration = Duration::from_secs(1);
 
 /// How messages are pushed.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(crate) struct Push {
     pub deliver: Vec<u8>,
     /// Whether somebody listens.
     pub is_active: bool,
+    /// Whether it was asked for being told when somebody listens.
+    is_awaited: bool,
     next_look: Instant,
     heartbeat: Option<Duration>,
     next_heartbeat: Option<Instant>,
@@ -42,6 +46,7 @@ impl Push {
         Some(Push {
             deliver: config.deliver_subject.clone().into_bytes(),
             is_active: false,
+            is_awaited: false,
             next_look: now,
             heartbeat,
             next_heartbeat: None,
@@ -54,6 +59,7 @@ impl Push {
     pub(crate) fn see_interest(&mut self, is_wanted: bool, now: Instant) -> bool {
         let began = is_wanted && !self.is_active;
         self.is_active = is_wanted;
+        self.is_awaited &= !is_wanted;
         self.next_look = now + LOOK_FOR_INTEREST;
         if began {
             self.next_heartbeat = self.heartbeat.map(|every| now + every);
@@ -64,6 +70,17 @@ impl Push {
         began
     }
 
+    /// Whether to ask now for being told when somebody listens.
+    pub(crate) fn must_await(&mut self) -> bool {
+        !self.is_active && !std::mem::replace(&mut self.is_awaited, true)
+    }
+
+    /// Somebody is said to listen.
+    pub(crate) fn look_now(&mut self, now: Instant) {
+        self.next_look = now;
+        self.is_awaited = false;
+    }
+
     pub(crate) fn is_due_to_look(&self, now: Instant) -> bool {
         now >= self.next_look
     }
@@ -71,6 +88,13 @@ impl Push {
     /// A message or sign of life was sent.
     pub(crate) fn sent(&mut self, now: Instant) {
         self.next_heartbeat = self.heartbeat.map(|every| now + every);
+    }
+
+    /// Asks the client how far it is; it answers to `question`.
+    pub(crate) fn ask_how_far(&self, question: &[u8], out: &mut Outbox) {
+        let headers = status("100 FlowControl Request", &[]);
+        let (to, headers) = (self.deliver.as_slice(), headers.as_slice());
+        out.send(&Outgoing { to, reply: Some(question), headers, ..Outgoing::default() });
     }
 
     pub(crate) fn heartbeat_is_due(&self, now: Instant) -> bool {
@@ -95,9 +119,9 @@ impl Flow {
         self.on_the_way += bytes;
     }
 
-    /// Whether it is time to ask how far the client is; `subject` is where it answers.
-    pub(crate) fn ask(&mut self, subject: impl FnOnce() -> Vec<u8>) -> Option<Vec<u8>> {
-        if self.asked.is_some() || self.on_the_way <= self.window / 2 {
+    /// Whether it is time to ask how far the client is, or should be done anyway; `subject` is where it answers.
+    pub(crate) fn ask(&mut self, at_once: bool, subject: impl FnOnce() -> Vec<u8>) -> Option<Vec<u8>> {
+        if self.asked.is_some() || (!at_once && self.on_the_way <= self.window / 2) {
             return None;
         }
         let subject = subject();
@@ -127,11 +151,11 @@ mod tests {
     fn a_window_fills_is_asked_about_and_doubles() {
         let mut flow = Flow { window: 1000, on_the_way: 0, asked: None };
         flow.add(400);
-        assert_eq!(flow.ask(|| b"q1".to_vec()), None);
+        assert_eq!(flow.ask(false, || b"q1".to_vec()), None);
         flow.add(700);
         assert!(!flow.has_room());
-        assert_eq!(flow.ask(|| b"q1".to_vec()), Some(b"q1".to_vec()));
-        assert_eq!(flow.ask(|| b"q2".to_vec()), None, "one question at a time");
+        assert_eq!(flow.ask(false, || b"q1".to_vec()), Some(b"q1".to_vec()));
+        assert_eq!(flow.ask(false, || b"q2".to_vec()), None, "one question at a time");
         flow.add(50);
         assert!(!flow.answered(b"other"));
         assert!(flow.answered(b"q1"));

@@ -49,7 +49,7 @@ impl Consumer {
             let (seq, consumer_seq, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
             let wait = self.wait_of(count);
             let due = (!wait.is_zero()).then(|| now.tick + wait);
-            self.deliveries.restore(seq, Pending { consumer_seq, count, due });
+            self.deliveries.restore(seq, Pending { consumer_seq, count, since: now.tick, due });
         }
         Some(())
     }

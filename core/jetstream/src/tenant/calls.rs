@@ -4,6 +4,7 @@ use super::{Surroundings, Tenant};
 use crate::log::{LogError, Shelves};
 use crate::outbox::{After, status};
 use crate::stream::Incoming;
+use api::advisories::Event;
 use api::errors::*;
 use api::responses::{AccountInfo, ApiUse, Nothing, failure};
 use api::{API_LEVEL, ApiError, Call, CallKind, json};
@@ -17,6 +18,7 @@ pub(super) const INFOS_PAGE: u64 = 256;
 
 /// What a call came to.
 pub(super) struct Answer {
+    pub headers: Vec<u8>,
     pub body: Vec<u8>,
     pub after: After,
 }
@@ -57,17 +59,17 @@ pub(super) type Outcome = Result<Answer, Failed>;
 impl Answer {
     /// An answer that waits for nothing.
     pub(super) fn now(body: Vec<u8>) -> Outcome {
-        Ok(Answer { body, after: After::Nothing })
+        Ok(Answer { headers: Vec::new(), body, after: After::Nothing })
     }
 
     /// An answer that must not leave before the metadata is durable.
     pub(super) fn durable(body: Vec<u8>) -> Outcome {
-        Ok(Answer { body, after: After::Metadata })
+        Ok(Answer { headers: Vec::new(), body, after: After::Metadata })
     }
 }
 
-/// The body of a request, parsed.
-pub(super) struct Body<'a>(pub &'a [u8]);
+/// The body of a request, and the headers beside it.
+pub(super) struct Body<'a>(pub &'a [u8], pub &'a [u8]);
 
 impl Body<'_> {
     pub(super) fn value(&self) -> Result<Value, json::Fault> {
@@ -82,6 +84,11 @@ impl Body<'_> {
         }
     }
 
+    /// The value of a header.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        Headers::new(self.1).get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.trim_ascii().is_empty()
     }
@@ -90,14 +97,16 @@ impl Body<'_> {
 impl<S: Shelves> Tenant<S> {
     /// Answers a call.
     pub(super) fn call(&mut self, call: &Call<'_>, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
-        let Some(reply) = message.reply else { return };
+        // Who does not wait for the answer has what was asked for done all the same.
+        let reply = message.reply.unwrap_or_default();
         match call.row.kind {
+            CallKind::ConsumerNext | CallKind::DirectGet | CallKind::DirectGetLast if reply.is_empty() => return,
             CallKind::ConsumerNext => return self.next(call, message, reply, around),
             CallKind::DirectGet | CallKind::DirectGetLast => return self.direct_get(call, message, reply, around),
             _ => {}
         }
         let outcome = match self.check_level(message) {
-            Ok(()) => self.answer(call, &Body(message.payload), around),
+            Ok(()) => self.answer(call, message, around),
             Err(error) => Some(Err(error.into())),
         };
         let Some(outcome) = outcome else { return };
@@ -107,9 +116,10 @@ impl<S: Shelves> Tenant<S> {
         self.calls += u64::from(!reads || outcome.is_err());
         match outcome {
             Ok(answer) => {
+                self.audit(call, message, &answer.body, around);
                 let error = STREAM_STORE_FAILED.with("the server can not make the change durable");
                 let failed = failure(call.row.answer, &error, Nothing {});
-                around.out.answer(reply, Vec::new(), answer.body, answer.after, Some(failed));
+                around.out.answer(reply, answer.headers, answer.body, answer.after, Some(failed.into()));
             }
             Err(Failed { error, body }) => {
                 let is_absent = call.row.kind == CallKind::MessageDelete
@@ -118,9 +128,34 @@ impl<S: Shelves> Tenant<S> {
                         .any(|kind| kind.err_code == error.err_code);
                 self.errors += u64::from(!is_absent);
                 let body = body.unwrap_or_else(|| failure(call.row.answer, &error, Nothing {}));
+                self.audit(call, message, &body, around);
                 around.out.say(reply, Vec::new(), body);
             }
         }
+    }
+
+    /// Tells those who listen who asked what, and what they were told. Reading a message is nobody's business.
+    fn audit(&mut self, call: &Call<'_>, message: &Incoming<'_>, body: &[u8], around: &mut Surroundings<'_, S>) {
+        let is_told = !matches!(call.row.kind, CallKind::MessageGet | CallKind::ConsumerReset);
+        // Nothing of this is written down while nobody listens.
+        if !is_told || !around.interest.is_wanted(b"$JS.EVENT.ADVISORY.API") {
+            return;
+        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let event = Event::Audit {
+            server: self.settings.server_id.clone(),
+            client: self.client_of(message),
+            subject: text(message.subject),
+            request: text(message.payload),
+            response: text(body),
+        };
+        self.advise(&event, around);
+    }
+
+    /// Who sent a message, as the broker says.
+    pub(super) fn client_of(&self, message: &Incoming<'_>) -> String {
+        let known = Headers::new(message.headers).get("Nats-Request-Info").map(String::from_utf8_lossy);
+        known.map_or_else(|| format!("{{\"acc\":{:?}}}", self.settings.account), |info| info.into_owned())
     }
 
     fn check_level(&self, message: &Incoming<'_>) -> Result<(), ApiError> {
@@ -134,7 +169,8 @@ impl<S: Shelves> Tenant<S> {
     }
 
     /// `None` is silence.
-    fn answer(&mut self, call: &Call<'_>, body: &Body<'_>, around: &mut Surroundings<'_, S>) -> Option<Outcome> {
+    fn answer(&mut self, call: &Call<'_>, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) -> Option<Outcome> {
+        let body = &Body(message.payload, message.headers);
         Some(match call.row.kind {
             CallKind::AccountInfo => self.account_info(),
             CallKind::StreamCreate => self.create_stream(call, body, around),
@@ -144,7 +180,7 @@ impl<S: Shelves> Tenant<S> {
             CallKind::StreamInfo => self.stream_info(call, body, around),
             CallKind::StreamDelete => self.delete_stream(call, body, around),
             CallKind::StreamPurge => self.purge_stream(call, body),
-            CallKind::MessageGet => self.get_message(call, body),
+            CallKind::MessageGet => self.get_message(call, body, around.asker),
             CallKind::MessageDelete => self.delete_message(call, body),
             CallKind::ConsumerCreate | CallKind::ConsumerDurableCreate => self.create_consumer(call, body, around),
             CallKind::ConsumerNames => self.consumer_names(call, body),
@@ -152,10 +188,12 @@ impl<S: Shelves> Tenant<S> {
             CallKind::ConsumerInfo => self.consumer_info(call, body, around),
             CallKind::ConsumerDelete => self.delete_consumer(call, body, around),
             CallKind::ConsumerPause => self.pause_consumer(call, body, around),
+            // Nobody answers for a consumer that is not there.
+            CallKind::ConsumerReset if !self.has_consumer(call) => return None,
             CallKind::ConsumerReset => self.reset_consumer(call, body, around),
-            CallKind::ConsumerUnpin => Err(CONSUMER_INVALID_PRIORITY_GROUP.into()),
-            CallKind::StreamSnapshot => Err(STREAM_SNAPSHOT.with("not supported yet").into()),
-            CallKind::StreamRestore => Err(STREAM_RESTORE.with("not supported yet").into()),
+            CallKind::ConsumerUnpin => self.unpin_consumer(call, body),
+            CallKind::StreamSnapshot => self.snapshot_stream(call, body, message, around),
+            CallKind::StreamRestore => self.restore_stream(call, body, message, around),
             CallKind::StreamPeerRemove
             | CallKind::StreamPeerEvacuate
             | CallKind::StreamCancelMove
@@ -172,6 +210,10 @@ impl<S: Shelves> Tenant<S> {
             | CallKind::AccountStreamCancelMove => return None,
             CallKind::ConsumerNext | CallKind::DirectGet | CallKind::DirectGetLast => return None,
         })
+    }
+
+    fn has_consumer(&self, call: &Call<'_>) -> bool {
+        self.streams.get(call.stream).is_some_and(|stream| stream.consumers.contains_key(call.consumer))
     }
 
     fn account_info(&mut self) -> Outcome {

@@ -1,15 +1,18 @@
 //! Calls about consumers.
 
 use super::calls::{Answer, Body, Failed, INFOS_PAGE, NAMES_PAGE, Outcome, keep_metadata, page, show_metadata};
-use super::{Surroundings, Tenant, kept};
-use crate::consumer::Consumer;
+use super::{Surroundings, Tenant, kept, reading};
+use crate::consumer::{Consumer, Unpinned};
 use crate::consumer_config as check;
 use crate::log::{LogError, Shelves};
-use crate::outbox::{After, Now};
-use crate::stream::{Incoming, Stream};
+use crate::outbox::{After, Effect, Now};
+use crate::stream::{Incoming, Stream, with_header};
+use api::advisories::{ConsumerAct, Event};
 use api::errors::*;
-use api::requests::{ConsumerPause, ConsumerReset, ConsumersPage, Next};
-use api::responses::{ConsumerInfo, ConsumerWasReset, Consumers, Page, Paused, Success, answer, failure};
+use api::requests::{ConsumerPause, ConsumerReset, ConsumerUnpin, ConsumersPage, Next};
+use api::responses::{
+    ConsumerInfo, ConsumerWasReset, Consumers, Nothing, Page, Paused, Success, WasReset, answer, failure,
+};
 use api::{ApiError, Call, CallKind, ConsumerAction, ConsumerConfig, ConsumerRequest, Name, Retention};
 use subject::Filter;
 
@@ -26,20 +29,34 @@ impl<S: Shelves> Tenant<S> {
         }
         let mut config = request.config.ok_or(CONSUMER_CONFIG_REQUIRED)?;
         let name = self.name_of(call, &mut config)?;
-        let limit = self.settings.limits.max_ack_pending;
+        let limit = self.settings.max_ack_pending();
+        let max_batch = self.settings.max_request_batch;
         let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
-        check::set_defaults(&mut config, &stream.config, limit)?;
+        check::set_defaults(&mut config, &stream.config, limit, request.pedantic)?;
+        check::bound_batch(&mut config, max_batch)?;
         let level = check::required_level(&config);
         keep_metadata(&mut config.metadata, level);
         let filters = check::check(&config, &stream.config, &stream.rules.subjects, limit)?;
-        match (stream.consumers.get(&name), request.action) {
+        let identity = stream.identity();
+        let wanted = body.header("Nats-Stream-Identity").filter(|wanted| !wanted.is_empty() && *wanted != identity);
+        if wanted.is_some() {
+            return Err(CONSUMER_STREAM_IDENTITY_MISMATCH.with(identity).into());
+        }
+        stream.may_receive(&filters, around.asker)?;
+        let is_sourcing = config.sourcing;
+        let outcome = match (stream.consumers.get(&name), request.action) {
             (None, ConsumerAction::Update) => Err(CONSUMER_DOES_NOT_EXIST.into()),
             (None, _) => self.add_consumer(call.stream, name, config, filters, around),
             (Some(existing), ConsumerAction::Create) if existing.config != config => {
                 Err(CONSUMER_ALREADY_EXISTS.into())
             }
             (Some(_), _) => self.change_consumer(call.stream, name, config, filters, around),
-        }
+        };
+        // Who copies the stream finds out by this whether it is still the same.
+        outcome.map(|answer| match is_sourcing {
+            true => Answer { headers: with_header(b"", "Nats-Stream-Identity", identity.as_bytes()), ..answer },
+            false => answer,
+        })
     }
 
     /// The consumer's name, from the subject, the configuration, or chance.
@@ -84,8 +101,12 @@ impl<S: Shelves> Tenant<S> {
         let stream = self.streams.get_mut(stream_name).ok_or(STREAM_NOT_FOUND)?;
         check_count(stream, default_max, account_max)?;
         check_unique(stream, &name, &filters)?;
-        let consumer = Consumer::new(name.clone(), config, filters, &mut stream.log, around.now)?;
+        let mut consumer = Consumer::new(name.clone(), config, filters, &mut stream.log, around.now)?;
+        consumer.bind(around.asker.map(|asker| asker.reading().clone()));
         stream.consumers.insert(name.clone(), consumer);
+        stream.has_news = true;
+        let (stream, consumer) = (stream_name.to_owned(), name.to_string());
+        self.advise(&Event::Consumer { stream, consumer, action: ConsumerAct::Create }, around);
         self.keep_consumer(stream_name, &name, around)?;
         self.consumer_answer(stream_name, &name, around)
     }
@@ -108,7 +129,11 @@ impl<S: Shelves> Tenant<S> {
         if old.config != config {
             check_unique(stream, &name, &filters)?;
             if let Some(consumer) = stream.consumers.get_mut(&name) {
+                around.out.extend(consumer.awaited(stream_name).map(Effect::Forget));
                 consumer.reconfigure(config, filters, around.now);
+                // What bound it binds it until somebody who is bound himself changes it.
+                let reading = around.asker.map(|asker| asker.reading().clone());
+                consumer.bind(reading.or_else(|| consumer.reading.clone()));
             }
             stream.has_news = true;
             self.keep_consumer(stream_name, &name, around)?;
@@ -209,7 +234,7 @@ impl<S: Shelves> Tenant<S> {
         if let Some(stream) = self.streams.get_mut(stream)
             && let Some(mut gone) = stream.consumers.remove(name)
         {
-            gone.say_goodbye(around.out);
+            gone.say_goodbye(stream.name.as_str(), around.out);
             if stream.config.retention == Retention::Interest {
                 let state = stream.state();
                 for seq in state.first_seq..=state.last_seq {
@@ -217,6 +242,8 @@ impl<S: Shelves> Tenant<S> {
                 }
             }
         }
+        let (in_stream, consumer) = (stream.to_string(), name.to_string());
+        self.advise(&Event::Consumer { stream: in_stream, consumer, action: ConsumerAct::Delete }, around);
         self.forget_consumer(stream.as_str(), name, around)
     }
 
@@ -261,6 +288,9 @@ impl<S: Shelves> Tenant<S> {
         let name = consumer.name.clone();
         stream.has_news = true;
         self.keep_consumer(stream_name.as_str(), &name, around)?;
+        let (stream, consumer) = (stream_name.to_string(), name.to_string());
+        let (is_paused, pause_until) = (paused.paused, paused.pause_until);
+        self.advise(&Event::Paused { stream, consumer, paused: is_paused, pause_until }, around);
         Answer::durable(answer("consumer_pause", paused))
     }
 
@@ -270,16 +300,43 @@ impl<S: Shelves> Tenant<S> {
         body: &Body<'_>,
         around: &mut Surroundings<'_, S>,
     ) -> Outcome {
+        self.reset_or(call, body, around).map_err(|failed| {
+            let body = failure("consumer_reset", &failed.error, WasReset { reset_seq: 0 });
+            Failed { body: Some(body), ..failed }
+        })
+    }
+
+    fn reset_or(&mut self, call: &Call<'_>, body: &Body<'_>, around: &mut Surroundings<'_, S>) -> Outcome {
         let request = ConsumerReset::read(&body.value()?, self.settings.mode)?;
         let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
         let stream_name = stream.name.clone();
         let consumer = stream.consumers.get_mut(call.consumer).ok_or(CONSUMER_NOT_FOUND)?;
-        let reset_seq = consumer.reset(request.seq);
+        let outcome = consumer.reset(request.seq, &mut stream.log)?;
+        let reset_seq = outcome.map_err(|why| CONSUMER_INVALID_RESET.with(why))?;
         let name = consumer.name.clone();
         stream.has_news = true;
         self.keep_consumer(stream_name.as_str(), &name, around)?;
         let info = self.told_consumer(call.stream, call.consumer, around.now)?;
         Answer::durable(answer("consumer_reset", ConsumerWasReset { info, reset_seq }))
+    }
+
+    pub(super) fn unpin_consumer(&mut self, call: &Call<'_>, body: &Body<'_>) -> Outcome {
+        if body.is_empty() {
+            return Err(INVALID_JSON.with("unexpected end of JSON input").into());
+        }
+        let request = ConsumerUnpin::read(&body.value()?, self.settings.mode)?;
+        if request.group.is_empty() {
+            return Err(INVALID_JSON.with("consumer group not specified").into());
+        }
+        check::check_group(&request.group)?;
+        let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
+        let consumer = stream.consumers.get_mut(call.consumer).ok_or(CONSUMER_NOT_FOUND)?;
+        if !consumer.config.priority_groups.contains(&request.group) {
+            return Err(CONSUMER_INVALID_PRIORITY_GROUP.into());
+        }
+        consumer.unpin(&request.group, Unpinned::Admin);
+        stream.has_news = true;
+        Answer::now(answer("consumer_unpin", Nothing {}))
     }
 
     /// A pull request.
@@ -305,7 +362,11 @@ impl<S: Shelves> Tenant<S> {
                 return around.out.say(reply, crate::outbox::status(&line, &[]), Vec::new());
             }
         };
-        let asked = consumer.ask(&request, reply, &mut stream.log, around.now, around.out);
+        let by = match reading::may_pull(consumer, &stream.rules.subjects, around.asker) {
+            Ok(by) => by,
+            Err(status) => return around.out.say(reply, status, Vec::new()),
+        };
+        let asked = consumer.ask(&request, reply, by, &mut stream.log, around.now, around.out);
         stream.has_news = true;
         if asked.is_err() {
             around.out.answer(

@@ -1,13 +1,16 @@
 //! Direct reads: messages as messages, not as JSON.
 
 use super::messages::{find, is_subject, wanted};
+use super::reading::sees;
 use super::{Surroundings, Tenant};
+use crate::asker::Asker;
 use crate::log::{Found, Log, LogError, Shelves, Stored};
 use crate::outbox::status;
 use crate::stream::{Incoming, append_headers};
 use api::requests::MessageGet;
 use api::{API_LEVEL, Call, CallKind, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use subject::Filter;
 use wire::headers::Headers;
 
@@ -34,7 +37,8 @@ impl<S: Shelves> Tenant<S> {
         };
         let name = stream.name.clone();
         let served = read_request(call, message).and_then(|request| {
-            let serve = Serve { name: name.as_str(), log: &mut stream.log, reply, out: around.out };
+            let serve =
+                Serve { name: name.as_str(), log: &mut stream.log, reply, out: around.out, asker: around.asker };
             serve.serve(&request).unwrap_or(Err(Refused("500 the store failed")))
         });
         if let Err(Refused(line)) = served {
@@ -68,6 +72,7 @@ struct Serve<'a, L> {
     log: &'a mut L,
     reply: &'a [u8],
     out: &'a mut crate::Outbox,
+    asker: Option<&'a Arc<dyn Asker>>,
 }
 
 type Served = Result<Result<(), Refused>, LogError>;
@@ -84,7 +89,8 @@ impl<L: Log> Serve<'_, L> {
             return self.batch(request);
         }
         let Some(wanted) = wanted(request) else { return Ok(Err(Refused("408 Bad Request"))) };
-        match find(self.log, &wanted)? {
+        // What may not be seen is answered as what is not there.
+        match find(self.log, &wanted)?.filter(|message| sees(self.asker, message.subject())) {
             Some(message) => self.send(&message, request.no_hdr, &[]),
             None => return Ok(Err(Refused("404 Message Not Found"))),
         }
@@ -134,6 +140,9 @@ impl<L: Log> Serve<'_, L> {
             }
             at = message.seq() + 1;
             left = left.saturating_sub(1);
+            if !sees(self.asker, message.subject()) {
+                continue;
+            }
             self.send_of_many(&message, request.no_hdr, left, last);
             (last, sent) = (message.seq(), sent + 1);
             batch -= 1;
@@ -208,8 +217,8 @@ impl<L: Log> Serve<'_, L> {
     fn lasts_now(&mut self, filters: &[Filter]) -> Result<Vec<u64>, LogError> {
         let mut seqs = Vec::new();
         for filter in filters {
-            for (subject, _) in self.log.subjects(filter) {
-                seqs.extend(self.log.last_of(&subject)?);
+            for (subject, _) in self.log.subjects(filter).iter().filter(|(subject, _)| sees(self.asker, subject)) {
+                seqs.extend(self.log.last_of(subject)?);
             }
         }
         seqs.sort_unstable();
@@ -224,7 +233,9 @@ impl<L: Log> Serve<'_, L> {
             if message.seq() > up_to {
                 break;
             }
-            lasts.insert(message.subject().to_vec(), message.seq());
+            if sees(self.asker, message.subject()) {
+                lasts.insert(message.subject().to_vec(), message.seq());
+            }
         }
         let mut seqs: Vec<u64> = lasts.into_values().collect();
         seqs.sort_unstable();

@@ -6,6 +6,7 @@ use crate::log::{LogError, Shelves};
 use crate::outbox::Now;
 use crate::stream::Stream;
 use api::{ConsumerConfig, Mode, Name, StreamConfig, json};
+use auth::{Reading, ReadingTexts};
 use moment::Timestamp;
 use serde::Serialize;
 use subject::Filter;
@@ -32,6 +33,8 @@ pub struct KeptConsumer {
     pub created: Timestamp,
     /// Its configuration.
     pub config: ConsumerConfig,
+    /// What whoever made it may read, if not everything.
+    pub reading: Option<Reading>,
     /// Its state, as the consumer wrote it.
     pub state: Option<Vec<u8>>,
 }
@@ -47,6 +50,17 @@ struct StreamValue<'a> {
 struct ConsumerValue<'a> {
     created: i64,
     config: &'a ConsumerConfig,
+    /// What whoever made it may read, if not everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reading: Option<ReadingValue>,
+}
+
+/// Entries of permissions as written.
+#[derive(Serialize)]
+struct ReadingValue {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allow: Option<Vec<String>>,
+    deny: Vec<String>,
 }
 
 const STREAM: u8 = b's';
@@ -79,7 +93,11 @@ pub(crate) fn stream_value<L>(stream: &Stream<L>) -> Vec<u8> {
 }
 
 pub(crate) fn consumer_value(consumer: &Consumer) -> Vec<u8> {
-    json::to_vec(&ConsumerValue { created: consumer.created.as_nanos(), config: &consumer.config })
+    let reading = consumer.reading.as_ref().map(|reading| {
+        let ReadingTexts { allow, deny } = reading.texts();
+        ReadingValue { allow, deny }
+    });
+    json::to_vec(&ConsumerValue { created: consumer.created.as_nanos(), config: &consumer.config, reading })
 }
 
 impl KeptStream {
@@ -138,8 +156,17 @@ fn read_consumer(name: &str, value: &[u8]) -> Option<KeptConsumer> {
         name: name.to_owned(),
         created: Timestamp::from_nanos(value.get("created")?.as_i64()?),
         config: ConsumerConfig::read(value.get("config")?, Mode::Lenient).ok()?,
+        reading: value.get("reading").map(|value| read_reading(value).ok_or(())).transpose().ok()?,
         state: None,
     })
+}
+
+fn read_reading(value: &serde_json::Value) -> Option<Reading> {
+    let texts = |value: &serde_json::Value| -> Option<Vec<String>> {
+        value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
+    };
+    let allow = value.get("allow").map(|allow| texts(allow).ok_or(())).transpose().ok()?;
+    Reading::of_texts(&ReadingTexts { allow, deny: texts(value.get("deny")?)? }).ok()
 }
 
 impl<S: Shelves> Tenant<S> {
@@ -161,6 +188,7 @@ impl<S: Shelves> Tenant<S> {
             consumer = Consumer::new(name.clone(), kept.config, filters, &mut stream.log, now)?;
             consumer.created = kept.created;
         }
+        consumer.bind(kept.reading);
         stream.consumers.insert(name, consumer);
         Ok(())
     }

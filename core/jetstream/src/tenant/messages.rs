@@ -2,12 +2,15 @@
 
 use super::Tenant;
 use super::calls::{Answer, Body, Outcome};
+use super::reading::sees;
+use crate::asker::Asker;
 use crate::log::{Found, Log, LogError, Shelves, Stored};
 use crate::outbox::After;
 use api::Call;
 use api::errors::*;
 use api::requests::{MessageDelete, MessageGet};
 use api::responses::{GotMessage, StoredMessage, Success, answer};
+use std::sync::Arc;
 use subject::{Filter, Subject};
 
 /// Which one message a request means.
@@ -68,14 +71,16 @@ fn last_of<L: Log>(log: &mut L, filter: &Filter) -> Result<Option<u64>, LogError
 }
 
 impl<S: Shelves> Tenant<S> {
-    pub(super) fn get_message(&mut self, call: &Call<'_>, body: &Body<'_>) -> Outcome {
+    pub(super) fn get_message(&mut self, call: &Call<'_>, body: &Body<'_>, asker: Option<&Arc<dyn Asker>>) -> Outcome {
         if body.is_empty() {
             return Err(BAD_REQUEST.into());
         }
         let request = MessageGet::read(&body.value()?, self.settings.mode)?;
         let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
         let wanted = wanted(&request).ok_or(BAD_REQUEST)?;
-        let message = find(&mut stream.log, &wanted)?.ok_or(NO_MESSAGE_FOUND)?;
+        // What may not be seen is answered as what is not there.
+        let message = find(&mut stream.log, &wanted)?.filter(|message| sees(asker, message.subject()));
+        let message = message.ok_or(NO_MESSAGE_FOUND)?;
         let base64 = |bytes: &[u8]| data_encoding::BASE64.encode(bytes);
         let message = StoredMessage {
             subject: String::from_utf8_lossy(message.subject()).into_owned(),
@@ -116,7 +121,8 @@ impl<S: Shelves> Tenant<S> {
         if removed {
             stream.consumers.values_mut().for_each(|consumer| consumer.note_removed(request.seq));
         }
-        Ok(Answer { body: answer("stream_msg_delete", Success { success: true }), after: After::Log(stream.id) })
+        let body = answer("stream_msg_delete", Success { success: true });
+        Ok(Answer { headers: Vec::new(), body, after: After::Log(stream.id) })
     }
 }
 

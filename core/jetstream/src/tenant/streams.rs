@@ -1,12 +1,14 @@
 //! Calls about streams.
 
 use super::calls::{Answer, Body, Failed, INFOS_PAGE, NAMES_PAGE, Outcome, keep_metadata, page, show_metadata};
+use super::reading::sees;
 use super::{Surroundings, Tenant, kept};
 use crate::log::Log;
 use crate::log::{LogError, LogState, Shelves, Stored};
 use crate::outbox::Now;
 use crate::stream::Stream;
 use crate::stream_config::{self, StreamRules};
+use api::advisories::{Event, StreamAction};
 use api::errors::*;
 use api::requests::{Purge, StreamInfo as InfoRequest, StreamsPage};
 use api::responses::{
@@ -49,20 +51,24 @@ impl<S: Shelves> Tenant<S> {
             };
         }
         self.check_overlap(&config.name, &rules)?;
-        self.check_account(&config)?;
+        self.check_account(&config, around.shelves)?;
+        self.may_order(&config, None, around)?;
         self.add_stream(config, rules, around)
     }
 
-    fn check(&self, request: StreamRequest) -> Result<(StreamConfig, StreamRules), ApiError> {
+    pub(super) fn check(&self, request: StreamRequest) -> Result<(StreamConfig, StreamRules), ApiError> {
         let StreamRequest { config, pedantic } = request;
-        let mut config = stream_config::check(config, pedantic, self.settings.max_duplicate_window)?;
+        let find = |name: &str| self.streams.get(name).map(|stream| &stream.config).filter(|_| name != config.name);
+        let max_window = self.settings.max_duplicate_window;
+        let neighbours = stream_config::Neighbours { max_window, find: &find };
+        let mut config = stream_config::check(config.clone(), pedantic, &neighbours)?;
         let level = stream_config::required_level(&config);
         keep_metadata(&mut config.metadata, level);
         let rules = stream_config::compile(&config)?;
         Ok((config, rules))
     }
 
-    fn check_overlap(&self, name: &str, rules: &StreamRules) -> Result<(), ApiError> {
+    pub(super) fn check_overlap(&self, name: &str, rules: &StreamRules) -> Result<(), ApiError> {
         let others = self.streams.values().filter(|other| other.name.as_str() != name);
         match others.into_iter().any(|other| stream_config::overlap(&rules.subjects, &other.rules.subjects)) {
             true => Err(STREAM_SUBJECT_OVERLAP.into()),
@@ -71,9 +77,10 @@ impl<S: Shelves> Tenant<S> {
     }
 
     /// Whether the account has room for one more stream like this.
-    fn check_account(&self, config: &StreamConfig) -> Result<(), ApiError> {
+    pub(super) fn check_account(&self, config: &StreamConfig, shelves: &S) -> Result<(), ApiError> {
         let limits = &self.settings.limits;
-        if limits.max_streams > 0 && self.streams.len() as i64 >= limits.max_streams {
+        let own = self.streams.get(config.name.as_str());
+        if own.is_none() && limits.max_streams > 0 && self.streams.len() as i64 >= limits.max_streams {
             return Err(MAXIMUM_STREAMS_LIMIT.into());
         }
         let on_disk = stream_config::is_on_disk(config);
@@ -87,23 +94,35 @@ impl<S: Shelves> Tenant<S> {
         if each > 0 && config.max_bytes > each {
             return Err(STREAM_MAX_STREAM_BYTES_EXCEEDED.into());
         }
-        let others = self.streams.values().filter(|other| stream_config::is_on_disk(&other.config) == on_disk);
-        let reserved: i64 = others.map(|other| other.config.max_bytes.max(0)).sum();
-        if total >= 0 && reserved.saturating_add(config.max_bytes.max(0)) > total {
+        let of_kind = self.streams.values().filter(|other| stream_config::is_on_disk(&other.config) == on_disk);
+        let reserved: i64 = of_kind.map(|other| other.config.max_bytes.max(0)).sum();
+        let more = config.max_bytes.max(0) - own.map_or(0, |own| own.config.max_bytes.max(0));
+        let exceeds_account = total >= 0 && reserved.saturating_add(more) > total;
+        if more > 0 && (exceeds_account || more > shelves.reservable(on_disk)) {
             return Err(if on_disk { STORAGE_RESOURCES_EXCEEDED } else { MEMORY_RESOURCES_EXCEEDED }.into());
         }
         Ok(())
+    }
+
+    /// Bytes that a new stream of this kind may hold before the account is full.
+    pub(super) fn room_for(&self, config: &StreamConfig) -> u64 {
+        let on_disk = stream_config::is_on_disk(config);
+        let limit = if on_disk { self.settings.limits.max_storage } else { self.settings.limits.max_memory };
+        let Ok(limit) = u64::try_from(limit) else { return u64::MAX };
+        let others = self.streams.values().filter(|other| stream_config::is_on_disk(&other.config) == on_disk);
+        limit.saturating_sub(others.map(|other| other.state().bytes).sum())
     }
 
     fn add_stream(&mut self, config: StreamConfig, rules: StreamRules, around: &mut Surroundings<'_, S>) -> Outcome {
         let id = around.shelves.new_id()?;
         let log = around.shelves.create(id, &config)?;
         let name = config.name.clone();
-        let stream = Stream::new(id, config, rules, around.now.wall, log, &self.settings.domain);
+        let stream = Stream::new(id, config, rules, around.now.wall, log, &self.settings);
         let key = kept::stream_key(&self.settings.account, &name);
         around.shelves.put(&key, &kept::stream_value(&stream))?;
         self.enlist(&stream, around.out);
         self.streams.insert(stream.name.clone(), stream);
+        self.advise(&Event::Stream { stream: name.clone(), action: StreamAction::Create }, around);
         self.created(&name, around.now)
     }
 
@@ -113,12 +132,13 @@ impl<S: Shelves> Tenant<S> {
     }
 
     /// A stream, told as to whoever asks for it alone.
-    fn info(&mut self, name: &str, now: Now) -> Result<StreamInfo, Failed> {
+    pub(super) fn info(&mut self, name: &str, now: Now) -> Result<StreamInfo, Failed> {
         let version = self.settings.version.clone();
         let domain = self.settings.domain.clone();
         let stream = self.streams.get_mut(name).ok_or(STREAM_NOT_FOUND)?;
         let mut info = plain_info(stream, &domain, now)?;
         show_metadata(&mut info.config.metadata, &version);
+        (info.mirror, info.sources) = self.origins(name, now);
         Ok(info)
     }
 
@@ -139,7 +159,10 @@ impl<S: Shelves> Tenant<S> {
         let new = stream_config::check_update(&old, new)?;
         let rules = stream_config::compile(&new)?;
         self.check_overlap(&new.name, &rules)?;
+        self.check_account(&new, around.shelves)?;
+        self.may_order(&new, Some(&old), around)?;
         self.change_stream(call.stream, new, rules, around)?;
+        self.advise(&Event::Stream { stream: call.stream.to_owned(), action: StreamAction::Modify }, around);
         let info = self.info(call.stream, around.now)?;
         Answer::durable(answer("stream_update", info))
     }
@@ -153,6 +176,7 @@ impl<S: Shelves> Tenant<S> {
     ) -> Result<(), Failed> {
         let mut stream = self.streams.remove(name).ok_or(STREAM_NOT_FOUND)?;
         self.delist(&stream.name.clone(), &stream.rules.subjects, around.out);
+        self.forget_copier(&stream.name);
         let changed = around
             .shelves
             .reconfigure(stream.id, &mut stream.log, &config)
@@ -174,12 +198,14 @@ impl<S: Shelves> Tenant<S> {
         let Some(mut stream) = self.streams.remove(call.stream) else { return Err(STREAM_NOT_FOUND.into()) };
         let name = stream.name.clone();
         self.delist(&name, &stream.rules.subjects, around.out);
+        self.forget_copier(&name);
         for (consumer, mut gone) in std::mem::take(&mut stream.consumers) {
-            gone.say_goodbye(around.out);
+            gone.say_goodbye(stream.name.as_str(), around.out);
             self.forget_consumer(name.as_str(), &consumer, around)?;
         }
         around.shelves.remove(&kept::stream_key(&self.settings.account, name.as_str()))?;
         around.shelves.discard(stream.id, stream.log);
+        self.advise(&Event::Stream { stream: name.to_string(), action: StreamAction::Delete }, around);
         Answer::durable(answer("stream_delete", Success { success: true }))
     }
 
@@ -198,7 +224,9 @@ impl<S: Shelves> Tenant<S> {
         let mut streams = Vec::with_capacity(names.len());
         for name in names {
             if let Some(stream) = self.streams.get_mut(&name) {
-                streams.push(plain_info(stream, &domain, around.now)?);
+                let mut info = plain_info(stream, &domain, around.now)?;
+                (info.mirror, info.sources) = self.origins(name.as_str(), around.now);
+                streams.push(info);
             }
         }
         Answer::now(answer("stream_list", Streams { page, streams: Some(streams) }))
@@ -234,9 +262,10 @@ impl<S: Shelves> Tenant<S> {
             info.state.deleted = stream.log.deleted(MAX_DELETED_LISTED);
         }
         let mut page = Page::default();
-        if !request.subjects_filter.is_empty() {
+        if !request.subjects_filter.is_empty() && info.state.messages > 0 {
             let filter = Filter::parse(request.subjects_filter.as_bytes()).map_err(|_| BAD_REQUEST)?;
             let mut subjects = stream.log.subjects(&filter);
+            subjects.retain(|(subject, _)| sees(around.asker, subject));
             subjects.sort_unstable();
             page = Page { total: subjects.len() as u64, offset: 0, limit: SUBJECTS_PAGE as u64 };
             page.offset = u64::try_from(request.offset).unwrap_or(0).min(page.total);
@@ -268,7 +297,7 @@ impl<S: Shelves> Tenant<S> {
         }
         let purged = stream.purge(&request)?;
         let body = answer("stream_purge", Purged { success: true, purged });
-        Ok(Answer { body, after: crate::outbox::After::Log(stream.id) })
+        Ok(Answer { headers: Vec::new(), body, after: crate::outbox::After::Log(stream.id) })
     }
 }
 
@@ -283,7 +312,7 @@ fn plain_info<L: Log>(stream: &mut Stream<L>, domain: &str, now: Now) -> Result<
     Ok(StreamInfo {
         config: stream.config.clone(),
         created: Some(stream.created),
-        state: told(&state, first, stream.consumers.len() as u64),
+        state: told(&state, first, (stream.consumers.len() + stream.copiers.len()) as u64),
         domain: domain.to_owned(),
         cluster: None,
         mirror: None,

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
@@ -38,6 +39,8 @@ pub enum Origin {
         key: PublicKey,
         /// The scope's name.
         role: String,
+        /// Entries that were filled in, each with its template.
+        templates: BTreeMap<String, String>,
     },
     /// In the account's default permissions.
     AccountDefault,
@@ -190,10 +193,11 @@ pub fn rights_of(trust: &OperatorTrust, account: &TrustedAccount, user: &UserCla
         None => (user.rights.clone(), Origin::User),
         Some(_) if !user.rights.is_empty() => return Err(UserRefusal::ScopedWithRights(issuer)),
         Some(scope) => {
-            let permissions = template::fill_in(&scope.template.permissions, &names(account, user));
-            let permissions = permissions.map_err(UserRefusal::Template)?;
+            let (written, names) = (&scope.template.permissions, names(account, user));
+            let permissions = template::fill_in(written, &names).map_err(UserRefusal::Template)?;
+            let templates = template::sources(written, &names);
             let rights = UserRights { permissions, ..scope.template.clone() };
-            (rights, Origin::Scope { key: issuer, role: scope.role.clone() })
+            (rights, Origin::Scope { key: issuer, role: scope.role.clone(), templates })
         }
     };
     with_rules(account, rights, origin)

@@ -3,7 +3,7 @@
 use bulwark_jwt::bounds::MAX_TOKEN_BYTES;
 use bulwark_jwt::fuzz::{fuzz_claims, fuzz_token};
 use bulwark_jwt::testing::{Chain, key, resign, resign_v1};
-use bulwark_jwt::{AccountClaims, Claims, DecodeError, GenericClaims, Problem, UserClaims};
+use bulwark_jwt::{AccountClaims, Claims, DecodeError, EncodeError, GenericClaims, Problem, Unsigned, UserClaims};
 use data_encoding::BASE64URL_NOPAD;
 use nkeys::{KeyPair, Role};
 use proptest::prelude::*;
@@ -344,5 +344,42 @@ proptest! {
     fn strangers_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         fuzz_token(&bytes);
         fuzz_claims(&bytes);
+    }
+}
+
+#[test]
+fn what_is_to_be_signed_elsewhere_is_read_before_it_is_signed() {
+    let (account, now) = (account_key(), 1_700_000_000);
+    let claims = UserClaims::new(key(Role::User, "odd").public(), account.public());
+    let unsigned = claims.unsigned(account.public(), now).expect("unsigned claims");
+    let text = String::from_utf8(unsigned.bytes().to_vec()).expect("text");
+    let (read, seen) = Unsigned::read(&text).expect("unsigned claims");
+    assert_eq!(read, unsigned);
+    assert!(matches!(&seen, Claims::User(user) if user.common.issued_at == now));
+    let token = read.clone().finish(&account.sign(text.as_bytes())).expect("signed");
+    assert_eq!(token, claims.encode(&account, now).expect("signed"));
+    assert_eq!(read.finish(&key(Role::Account, "other").sign(text.as_bytes())), Err(EncodeError::Signature));
+}
+
+#[test]
+fn an_odd_text_is_not_offered_for_a_signature() {
+    let account = account_key();
+    let header = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
+    let body = |issuer: &KeyPair| {
+        let user = key(Role::User, "odd").public();
+        header(&format!(
+            r#"{{"iat":1,"iss":"{}","sub":"{user}","nats":{{"type":"user","version":2}}}}"#,
+            issuer.public()
+        ))
+    };
+    let usual = header(r#"{"typ":"JWT","alg":"ed25519-nkey"}"#);
+    assert!(Unsigned::read(&format!("{usual}.{}", body(&account))).is_ok());
+    let old = header(r#"{"typ":"jwt","alg":"ed25519"}"#);
+    assert!(Unsigned::read(&format!("{old}.{}", body(&account))).is_err(), "a header nobody writes today");
+    let operator = key(Role::Operator, "odd");
+    let refused = Unsigned::read(&format!("{usual}.{}", body(&operator)));
+    assert!(matches!(refused, Err(DecodeError::IssuerRole { .. })), "an operator signs no users: {refused:?}");
+    for odd in ["", ".", "a.b", &usual, &format!("{usual}.{}.x", body(&account))] {
+        assert!(Unsigned::read(odd).is_err(), "{odd:?}");
     }
 }

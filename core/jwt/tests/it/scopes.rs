@@ -41,7 +41,15 @@ fn the_scope_speaks_for_its_users() {
     assert_eq!(allowed(&rights), ["u.joe.>", "t.blue", "t.red", "a.shop"]);
     assert_eq!(rights.rights.limits.payload, 100);
     assert_eq!(rights.rights.allowed_connection_types, ["WEBSOCKET"]);
-    assert_eq!(rights.origin, Origin::Scope { key: clerk.public(), role: "clerk".into() });
+    let template = |filled: &str, template: &str| (filled.to_owned(), template.to_owned());
+    let templates = [
+        template("a.shop", "a.{{account-name()}}"),
+        template("t.blue", "t.{{tag(team)}}"),
+        template("t.red", "t.{{tag(team)}}"),
+        template("u.joe.>", "u.{{name()}}.>"),
+    ];
+    let origin = Origin::Scope { key: clerk.public(), role: "clerk".into(), templates: templates.into() };
+    assert_eq!(rights.origin, origin);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Rewriting blocks: after an erase, to give back space, to seal anew, to wrap keys again.
 //!
 //! A rewritten block is a new generation under a new key. It counts from the moment a `Replaced` record in the tail is
-//! durable; only then the old file goes. Whatever a crash leaves in between is told apart when the stream is opened.
+//! durable; only then the old file goes, and damaged stretches of it are kept aside. Whatever a crash leaves in between is
+//! told apart when the stream is opened.
 
 use super::{Block, FileStream};
 use crate::deleted::Deleted;
@@ -9,7 +10,7 @@ use crate::disk::join;
 use crate::error::StoreError;
 use crate::frame::FRAME_OVERHEAD;
 use crate::header::DATA_START;
-use crate::index::Entry;
+use crate::index::{BlockFile, Entry};
 use crate::record::{Draft, MESSAGE_FIXED, Message, Record};
 use crate::seal::{Cipher, KeyId};
 use crate::tail::{Tail, Unsynced, block_name};
@@ -83,9 +84,9 @@ impl FileStream {
         let old: Vec<u64> = self.blocks[at..at + count].iter().map(|block| block.generation).collect();
         let new = self.write_copy(at, count, &old)?;
         let facts = new.facts();
-        self.blocks.splice(at..at + count, [new]);
+        let rewritten = self.blocks.splice(at..at + count, [new]).collect();
         // Before the tail is begun: should it be new, its manifest names them as leaving.
-        self.dead.extend(&old);
+        self.doom(rewritten);
         self.ready_tail()?;
         if let Some(tail) = &mut self.tail {
             tail.record(&Record::Replaced { old, new: facts });
@@ -131,7 +132,7 @@ impl FileStream {
         self.index(at)?;
         let (first, last) = (self.blocks[at].first, self.blocks[at].last);
         for seq in first..=last {
-            let Some(message) = self.load(seq)? else { continue };
+            let Some(message) = self.load_stored(seq)? else { continue };
             if let Some(subject) = self.subjects.find(message.subject()) {
                 new.entries.get_or_insert_default().push(copy_message(tail, new.first, subject, &message));
                 new.bytes += message.size();
@@ -143,18 +144,27 @@ impl FileStream {
         Ok(())
     }
 
-    /// Blocks that are not sealed by the present cipher and key, the tail included.
+    /// Closed blocks that are not sealed by the present cipher and key, or of which a copy of the head is not.
     pub fn blocks_to_reseal(&mut self) -> Result<Vec<u64>, StoreError> {
-        let (cipher, key) = (self.context.vault.cipher(), self.context.vault.key_id());
         let mut found = Vec::new();
         for at in 0..self.closed().len() {
+            let was_open = self.blocks[at].file.is_some();
             self.open_block(at)?;
-            let wrapped = self.blocks[at].file.as_ref().map(|file| file.header.wrapped);
-            if wrapped.is_some_and(|wrapped| wrapped.cipher != cipher || wrapped.key != key) {
+            let file = self.blocks[at].file.as_ref();
+            if file.is_some_and(|file| !self.is_sealed_as_it_should(file)) {
                 found.push(self.blocks[at].generation);
+            }
+            if !was_open {
+                // A stream may have more blocks than a process may have files.
+                self.blocks[at].file = None;
             }
         }
         Ok(found)
+    }
+
+    fn is_sealed_as_it_should(&self, file: &BlockFile) -> bool {
+        let (wrapped, vault) = (file.header.wrapped, &self.context.vault);
+        file.stray.is_none() && wrapped.cipher == vault.cipher() && wrapped.key == vault.key_id()
     }
 
     /// Seals one block by the present cipher and key: where only the key changed, its block key is wrapped again; where
@@ -164,9 +174,17 @@ impl FileStream {
         self.open_block(at)?;
         let path = join(&self.dir, &block_name(generation));
         let (cipher, key) = (self.context.vault.cipher(), self.context.vault.key_id());
+        let is_done = self.blocks[at].file.as_ref().is_none_or(|file| self.is_sealed_as_it_should(file));
+        if is_done {
+            return Ok(false);
+        }
+        // It bears the old key, too.
+        self.drop_summary();
         let Some(file) = &mut self.blocks[at].file else { return Ok(false) };
         match file.header.wrapped {
-            wrapped if wrapped.cipher == cipher && wrapped.key == key => Ok(false),
+            wrapped if wrapped.cipher == cipher && wrapped.key == key => {
+                file.mend().map_err(StoreError::disk("writing", &path)).map(|()| true)
+            }
             wrapped if wrapped.cipher == cipher && cipher != Cipher::None && key != KeyId::default() => {
                 let wrapped =
                     self.context.vault.wrap(&file.seal, &*self.context.entropy).map_err(|_| StoreError::NoKey)?;
@@ -185,7 +203,7 @@ fn copy_message(tail: &mut Tail, first: u64, subject: u32, message: &Message) ->
         payload: message.payload(),
         time: message.time(),
     };
-    let offset = tail.message(message.seq(), &draft);
+    let offset = tail.message(message.seq(), &draft, message.is_packed());
     let parts = draft.subject.len() + draft.headers.len() + draft.payload.len();
     let frame_len = FRAME_OVERHEAD + MESSAGE_FIXED + parts;
     Entry::new(message.seq() - first, offset, subject, frame_len, !draft.headers.is_empty())

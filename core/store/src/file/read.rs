@@ -5,7 +5,7 @@ use crate::deleted::Deleted;
 use crate::disk::join;
 use crate::error::{Damage, Finding, StoreError};
 use crate::index::{BlockError, BlockFile, Entry, Scanned};
-use crate::record::Message;
+use crate::record::{Draft, Message, MessageView, is_packed, put_message};
 use crate::subjects::{SubjectTotals, matches};
 use crate::tail::block_name;
 use moment::Timestamp;
@@ -14,6 +14,9 @@ use subject::Filter;
 
 /// Block indexes kept in memory for each stream, besides the tail's.
 const MAX_LOADED: usize = 16;
+
+/// Memory for a lent message that is kept for the next.
+const OPENED_KEPT: usize = 1024 * 1024;
 
 /// What a search for the next message gave.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,21 +39,92 @@ impl FileStream {
         self.read_entry(at, seq, entry)
     }
 
+    /// The same as it lies in the file, its payload perhaps compressed.
+    pub(super) fn load_stored(&mut self, seq: u64) -> Result<Option<Message>, StoreError> {
+        let Some(at) = self.block_of(seq).filter(|&at| self.blocks[at].is_live(seq)) else { return Ok(None) };
+        self.index(at)?;
+        let Some(entry) = self.blocks[at].entry(seq) else { return Ok(None) };
+        self.read_stored(at, seq, entry)
+    }
+
     fn read_entry(&mut self, at: usize, seq: u64, entry: Entry) -> Result<Option<Message>, StoreError> {
+        let Some(stored) = self.read_stored(at, seq, entry)? else { return Ok(None) };
+        let unpacked = stored.unpacked();
+        if unpacked.is_none() {
+            self.lose(at, seq..seq + 1, Some(entry.place()), Damage::Altered);
+        }
+        Ok(unpacked)
+    }
+
+    /// Reads a message and lends it.
+    pub fn look_at(&mut self, seq: u64) -> Result<Option<MessageView<'_>>, StoreError> {
+        if seq > self.readable {
+            return Ok(None);
+        }
+        let Some(at) = self.block_of(seq).filter(|&at| self.blocks[at].is_live(seq)) else { return Ok(None) };
+        self.index(at)?;
+        let Some(entry) = self.blocks[at].entry(seq) else { return Ok(None) };
+        let opened = self.open_entry(at, seq, entry)?;
+        Ok(opened.and_then(|()| MessageView::decode(&self.opened)))
+    }
+
+    /// As [`FileStream::next`], lent; the sequence to go on with when there is none.
+    pub fn look(&mut self, filters: &[Filter], from: u64) -> Result<Result<MessageView<'_>, u64>, StoreError> {
+        Ok(match self.find_next(filters, from, Self::open_entry)? {
+            Ok(()) => MessageView::decode(&self.opened).ok_or(from),
+            Err(seq) => Err(seq),
+        })
+    }
+
+    /// Reads a message and leaves its record, with the payload as it was published, where it can be lent.
+    fn open_entry(&mut self, at: usize, seq: u64, entry: Entry) -> Result<Option<()>, StoreError> {
+        self.open_block(at)?;
+        let block = &mut self.blocks[at];
+        let Some(file) = &mut block.file else { return Ok(None) };
+        if self.opened.capacity() > OPENED_KEPT {
+            self.opened = Vec::new();
+        }
+        let path = || join(&self.dir, &block_name(block.generation));
+        let loaded = file.load_into(seq, entry, &mut self.opened);
+        if !loaded.map_err(|source| StoreError::disk("reading", &path())(source))? {
+            let (from, size) = (u64::from(entry.offset), entry.size());
+            self.lose(at, seq..seq + 1, Some((from, from + size)), Damage::Altered);
+            return Ok(None);
+        }
+        if is_packed(&self.opened) {
+            let Some(message) = self.read_entry(at, seq, entry)? else { return Ok(None) };
+            let (subject, headers, payload, time) =
+                (message.subject(), message.headers(), message.payload(), message.time());
+            self.opened.clear();
+            put_message(&mut self.opened, 0, seq, &Draft { subject, headers, payload, time });
+        }
+        Ok(Some(()))
+    }
+
+    fn read_stored(&mut self, at: usize, seq: u64, entry: Entry) -> Result<Option<Message>, StoreError> {
         self.open_block(at)?;
         let block = &mut self.blocks[at];
         let Some(file) = &mut block.file else { return Ok(None) };
         let path = || join(&self.dir, &block_name(block.generation));
         let loaded = file.load(seq, entry).map_err(|source| StoreError::disk("reading", &path())(source))?;
         if loaded.is_none() {
-            let (from, size) = (u64::from(entry.offset), entry.size());
-            self.lose(at, seq..seq + 1, Some((from, from + size)), Damage::Altered);
+            self.lose(at, seq..seq + 1, Some(entry.place()), Damage::Altered);
         }
         Ok(loaded)
     }
 
     /// The next message from `from` on that one of the filters takes; without filters, the next.
     pub fn next(&mut self, filters: &[Filter], from: u64) -> Result<Next, StoreError> {
+        Ok(self.find_next(filters, from, Self::read_entry)?.map_or_else(Next::NotBefore, Next::Message))
+    }
+
+    /// What `read` makes of the next message that it can read; the sequence to go on with when there is none.
+    fn find_next<T>(
+        &mut self,
+        filters: &[Filter],
+        from: u64,
+        read: impl Fn(&mut Self, usize, u64, Entry) -> Result<Option<T>, StoreError>,
+    ) -> Result<Result<T, u64>, StoreError> {
         let mut seq = from.max(self.state.first_seq);
         while seq <= self.readable {
             let at = self.blocks.partition_point(|block| block.last < seq);
@@ -60,14 +134,14 @@ impl FileStream {
                 break;
             }
             match self.next_in(at, filters, seq)? {
-                Some((found, entry)) => match self.read_entry(at, found, entry)? {
-                    Some(message) => return Ok(Next::Message(message)),
+                Some((found, entry)) => match read(self, at, found, entry)? {
+                    Some(message) => return Ok(Ok(message)),
                     None => seq = found + 1,
                 },
                 None => seq = self.blocks.get(at).map_or(seq + 1, |block| block.last + 1),
             }
         }
-        Ok(Next::NotBefore(seq.max(from).min(self.readable + 1).max(from)))
+        Ok(Err(seq.max(from).min(self.readable + 1).max(from)))
     }
 
     /// The next live message within one block.
@@ -205,6 +279,15 @@ impl FileStream {
     /// The first live sequence stored at or after a moment; one more than the last when there is none.
     pub fn seq_at(&mut self, time: Timestamp) -> Result<u64, StoreError> {
         let (mut low, mut high) = (self.state.first_seq, self.state.last_seq + 1);
+        if time > self.state.last_time || self.state.messages == 0 {
+            return Ok(high);
+        }
+        // Who asks mostly asks for what was stored a short while ago: the newest block is looked at first.
+        if let Some(seq) = self.blocks.last().map(|block| self.next_live(block.first)).filter(|&seq| seq < high)
+            && self.load(seq)?.is_some_and(|message| message.time() < time)
+        {
+            low = seq + 1;
+        }
         while low < high {
             let middle = low + (high - low) / 2;
             let seq = self.next_live(middle);
@@ -225,6 +308,23 @@ impl FileStream {
     /// Whether a message with this sequence is stored, staged ones included.
     pub fn is_live(&self, seq: u64) -> bool {
         self.block_of(seq).is_some_and(|at| self.blocks[at].is_live(seq))
+    }
+
+    /// Opens and reads everything there is, a second time if it was read before. Damage is among the findings afterwards;
+    /// given is what can not be read at all, a block at most once.
+    pub fn examine(&mut self) -> Vec<StoreError> {
+        let generations: Vec<u64> = self.blocks.iter().map(|block| block.generation).collect();
+        let examined = generations.into_iter().map(|generation| self.examine_block(generation));
+        examined.filter_map(Result::err).collect()
+    }
+
+    fn examine_block(&mut self, generation: u64) -> Result<(), StoreError> {
+        let Some(at) = self.blocks.iter().position(|block| block.generation == generation) else { return Ok(()) };
+        if self.tail.as_ref().is_none_or(|tail| tail.generation != generation) {
+            self.blocks[at].entries = None;
+        }
+        self.index(at)?;
+        (self.blocks[at].first..=self.blocks[at].last).try_for_each(|seq| self.load(seq).map(drop))
     }
 
     /// Opens the file of a block for reading.
@@ -268,6 +368,11 @@ impl FileStream {
     /// Builds the index from what a scan found. Live messages it did not find are lost.
     fn take_index(&mut self, at: usize, scanned: &Scanned) {
         let block = &mut self.blocks[at];
+        let name = block_name(block.generation);
+        for Range { start, end } in scanned.damaged().filter(|stretch| block.note_hole(stretch.clone())) {
+            let (stream, file, bytes) = (self.id, name.clone(), Some((start, end)));
+            self.findings.push(Finding { stream, file, what: Damage::Altered, bytes, lost: None });
+        }
         let mut entries = Vec::new();
         for found in scanned.messages().filter(|found| block.is_live(found.seq)) {
             if let Some(subject) = self.subjects.find(scanned.subject(found)) {
@@ -291,6 +396,10 @@ impl FileStream {
             .map(|seq| (seq, self.blocks[at].entry(seq)))
             .collect();
         let file = block_name(self.blocks[at].generation);
+        if let Some((from, to)) = bytes {
+            // The finding names it already.
+            let _ = self.blocks[at].note_hole(from..to);
+        }
         self.findings.push(Finding { stream: self.id, file, what, bytes, lost: Some(seqs.start..=seqs.end - 1) });
         for (seq, entry) in known {
             let average = self.state.bytes / self.state.messages.max(1);
@@ -342,7 +451,7 @@ pub(crate) fn unusable(error: BlockError, path: &str) -> StoreError {
         BlockError::Seal(SealError::UnknownKey(needed)) => StoreError::WrongKey { needed, path },
         BlockError::Seal(SealError::NoKey) => StoreError::NoKey,
         BlockError::Seal(SealError::Altered) => StoreError::Unusable { path, why: "the head of the file was altered" },
-        BlockError::NoHead => StoreError::Unusable { path, why: "the head of the file is damaged" },
+        BlockError::NoHead { .. } => StoreError::Unusable { path, why: "the head of the file is damaged" },
         BlockError::Foreign => StoreError::Unusable { path, why: "the file belongs to another stream" },
     }
 }

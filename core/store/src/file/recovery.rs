@@ -12,32 +12,36 @@
 //! | good | the base or newer, without a live message | any | keep it until a newer manifest is durable |
 //! | good | holds no live message any more, or was rewritten | any | finish the removal |
 //! | good | a rewrite that was never completed, its originals are there | any | remove it |
-//! | good | newer than the base | any | replay it; what does not open at its end is a torn write |
+//! | good | newer than the base | any | replay it; what was cut off at its end is a torn write |
+//! | good, but for one of its two copies | any | any | as above; the copy is made again and named |
 //! | good | newer than the base, repeats sequences, its first record does not open | any | a torn rewrite; keep it aside |
 //! | good | not known, older than the base | any | stale: it was put back; keep it aside |
 //! | of another stream or place | any | any | keep it aside; if it was listed, its messages are lost and named |
 //! | damaged | holds live messages | any | keep it aside; its messages are lost and named |
-//! | damaged | newer than any tail that can be read | any | a torn creation; keep it aside unless it is blank |
+//! | never written | newer than any tail that can be read | any | a torn creation; keep it aside unless it is blank |
+//! | damaged | without live messages | any | keep it aside |
 //! | – | holds live messages | not there | its messages are lost and named |
 //!
 //! Nothing is ever appended to a block found here: the next message begins a new generation under a new key. A deletion
-//! that stands behind a torn place of the last write is not applied: what caused it may be in the torn part.
+//! that stands behind a torn place of the last write is not applied: what caused it may be in the torn part. Records at the
+//! very end that were written and do not open may have been acknowledged messages: their sequences are not given out again.
+//!
+//! Before a file goes that has damaged stretches, these are copied aside.
 
-use super::read::{restore_deleted, unusable};
+use super::heads::File;
+use super::read::restore_deleted;
 use super::{Block, FileSettings, FileStream};
+use crate::aside;
 use crate::deleted::{MAX_SPAN, ranges_of};
 use crate::disk::{join, read_all};
 use crate::error::{Damage, Finding, StoreError};
-use crate::index::{BlockError, BlockFile, Entry, MAX_BLOCK_FILE, Scanned, Step};
+use crate::header::DATA_START;
+use crate::index::{Entry, MAX_BLOCK_FILE, Scanned, Step};
 use crate::record::{BlockFacts, Manifest};
-use crate::seal::{SealError, StreamId};
-use crate::tail::{Context, block_name, generation_of};
+use crate::seal::StreamId;
+use crate::tail::{Context, block_name};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::ops::Range;
-
-/// Directory, within a stream's, for files that must not be used and must not be lost.
-pub(super) const ASIDE: &str = "aside";
 
 /// A stream that was opened, and what was found on the way.
 pub struct Opened {
@@ -58,18 +62,14 @@ impl FileStream {
     ) -> Result<Opened, StoreError> {
         let mut stream = FileStream::empty(context, dir, id, settings, first_seq.max(1));
         let mut recovery = Recovery::survey(&mut stream)?;
-        recovery.replay()?;
-        recovery.settle_files()?;
+        if !recovery.resume()? {
+            recovery.find_base()?;
+            recovery.replay()?;
+            recovery.settle_files()?;
+        }
         let findings = recovery.finish()?;
         Ok(Opened { stream, findings })
     }
-}
-
-/// What the head of a file told.
-enum File {
-    Good(Box<BlockFile>),
-    Foreign,
-    NoHead,
 }
 
 /// What the first record of a block makes it.
@@ -80,13 +80,15 @@ enum Role {
     Unknown,
 }
 
-struct Recovery<'a> {
-    stream: &'a mut FileStream,
-    files: BTreeMap<u64, File>,
+pub(super) struct Recovery<'a> {
+    pub(super) stream: &'a mut FileStream,
+    pub(super) files: BTreeMap<u64, File>,
+    /// Summaries, ascending.
+    pub(super) summaries: Vec<u64>,
     /// Scans of the base and of everything newer.
     scans: BTreeMap<u64, Scanned>,
     rewrites: BTreeMap<u64, Vec<u64>>,
-    blocks: BTreeMap<u64, Block>,
+    pub(super) blocks: BTreeMap<u64, Block>,
     base: Option<Manifest>,
     base_generation: u64,
     replaced: BTreeSet<u64>,
@@ -94,15 +96,16 @@ struct Recovery<'a> {
     originals: BTreeSet<u64>,
     /// Messages after this one, in this block, were in the last write, part of which does not open.
     torn_after: Option<(u64, u64)>,
-    findings: Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
 }
 
 impl<'a> Recovery<'a> {
-    /// Reads all heads, then blocks from the newest down to the base. Changes nothing.
+    /// Reads all heads. Changes nothing.
     fn survey(stream: &'a mut FileStream) -> Result<Self, StoreError> {
         let mut recovery = Recovery {
             stream,
             files: BTreeMap::new(),
+            summaries: Vec::new(),
             scans: BTreeMap::new(),
             rewrites: BTreeMap::new(),
             blocks: BTreeMap::new(),
@@ -114,56 +117,21 @@ impl<'a> Recovery<'a> {
             findings: Vec::new(),
         };
         recovery.read_heads()?;
-        recovery.find_base()?;
         Ok(recovery)
     }
 
-    fn path(&self, generation: u64) -> String {
+    pub(super) fn path(&self, generation: u64) -> String {
         join(&self.stream.dir, &block_name(generation))
     }
 
-    fn read_heads(&mut self) -> Result<(), StoreError> {
-        let dir = &self.stream.dir;
-        let names = match self.stream.context.disk.list(dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.stream.context.disk.create_dir(dir).map_err(StoreError::disk("making directory", dir))?;
-                self.find(0, Damage::Missing, None);
-                Vec::new()
-            }
-            listed => listed.map_err(StoreError::disk("listing", dir))?,
-        };
-        for name in names.into_iter().filter(|name| name != ASIDE) {
-            match generation_of(&name) {
-                Some(generation) => {
-                    let file = self.read_head(generation)?;
-                    self.files.insert(generation, file);
-                }
-                None => {
-                    let stream = self.stream.id;
-                    self.findings.push(Finding { stream, file: name, what: Damage::Unknown, bytes: None, lost: None });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn read_head(&self, generation: u64) -> Result<File, StoreError> {
-        let path = self.path(generation);
-        let context = &self.stream.context;
-        let file = context.disk.open(&path).map_err(StoreError::disk("opening", &path))?;
-        match BlockFile::open(file, &context.vault, context.place(self.stream.id, generation)) {
-            Ok(file) => Ok(File::Good(Box::new(file))),
-            Err(BlockError::NoHead) => Ok(File::NoHead),
-            Err(BlockError::Foreign | BlockError::Seal(SealError::Altered)) => Ok(File::Foreign),
-            Err(error) => Err(unusable(error, &path)),
-        }
-    }
-
+    /// Reads blocks from the newest down to the base.
     fn find_base(&mut self) -> Result<(), StoreError> {
         let generations: Vec<u64> = self.files.keys().rev().copied().collect();
         for generation in generations {
-            let Some(File::Good(file)) = self.files.get(&generation) else { continue };
-            let mut scanned = file.scan().map_err(StoreError::disk("reading", &self.path(generation)))?;
+            if !matches!(self.files.get(&generation), Some(File::Good { .. })) {
+                continue;
+            }
+            let mut scanned = self.scan(generation)?;
             match role(&mut scanned) {
                 Role::Rewrite(old) => {
                     self.rewrites.insert(generation, old);
@@ -191,7 +159,9 @@ impl<'a> Recovery<'a> {
             state.last_time = base.last_time;
             state.lost_messages = base.lost_messages;
             state.lost_bytes = base.lost_bytes;
-            base.blocks.into_iter().for_each(|facts| self.know(facts));
+            for facts in base.blocks {
+                let _ = self.know(facts);
+            }
         }
         let newest = self.scans.iter().rev().find(|(_, scanned)| speaks(scanned)).map(|(&generation, _)| generation);
         for generation in self.scans.keys().copied().collect::<Vec<_>>() {
@@ -204,19 +174,22 @@ impl<'a> Recovery<'a> {
         Ok(())
     }
 
-    fn know(&mut self, facts: BlockFacts) {
-        let plausible = facts.first >= 1 && facts.last >= facts.first && facts.last - facts.first <= MAX_SPAN;
-        if plausible {
-            let mut block = Block::new(facts.generation, facts.first);
-            block.last = facts.last;
-            block.len = facts.len;
-            let span = facts.first..facts.last + 1;
-            let within: Vec<Range<u64>> = facts.deleted.iter().filter_map(|range| overlap(range, &span)).collect();
-            block.deleted = restore_deleted(facts.first, &within);
-            block.holes = facts.holes;
-            block.entries = None;
-            self.blocks.insert(facts.generation, block);
+    /// Takes what a manifest, a rewrite or a summary says of a block, if that may be. A block of a summary may be empty.
+    pub(super) fn know(&mut self, facts: BlockFacts) -> Option<&mut Block> {
+        let (first, last) = (facts.first, facts.last);
+        let plausible = first >= 1 && last >= first - 1 && last < u64::MAX && last + 1 - first <= MAX_SPAN + 1;
+        if !plausible {
+            return None;
         }
+        let mut block = Block::new(facts.generation, facts.first);
+        block.last = facts.last;
+        block.len = facts.len;
+        let span = facts.first..facts.last + 1;
+        let within: Vec<Range<u64>> = facts.deleted.iter().filter_map(|range| overlap(range, &span)).collect();
+        block.deleted = restore_deleted(facts.first, &within);
+        block.holes = facts.holes;
+        block.entries = None;
+        Some(self.blocks.entry(facts.generation).insert_entry(block).into_mut())
     }
 
     fn replay_block(&mut self, generation: u64, scanned: &Scanned, is_newest: bool) {
@@ -229,13 +202,20 @@ impl<'a> Recovery<'a> {
         block.len = scanned.end;
         block.entries = None;
         self.blocks.insert(generation, block);
-        let mut is_torn = false;
+        let (mut is_torn, mut is_sound, mut unread) = (false, true, 0);
         for step in &scanned.steps {
             match step {
-                Step::Message(found) => self.replay_message(generation, found.seq, found.time),
-                Step::Damaged { from, to, certain } => {
+                Step::Message(found) => {
+                    self.replay_message(generation, found.seq, found.time, is_sound);
+                    (is_sound, unread) = (true, 0);
+                }
+                Step::Damaged { from, to, records, certain } => {
                     let torn = is_newest && !certain;
+                    // The first record of a block is never a message.
+                    let messages = if *from == DATA_START { records.saturating_sub(1) } else { *records };
+                    unread += if is_newest && *certain { u64::from(messages) } else { 0 };
                     is_torn |= torn;
+                    is_sound = false;
                     if torn && self.torn_after.is_none() {
                         self.torn_after = Some((generation, self.stream.state.last_seq));
                     }
@@ -249,22 +229,40 @@ impl<'a> Recovery<'a> {
                     let state = &mut self.stream.state;
                     state.first_seq = state.first_seq.max(*first);
                     state.last_seq = state.last_seq.max(*last);
+                    unread = 0;
                 }
                 Step::Replaced { old, new } if !is_torn => {
                     old.iter().for_each(|generation| {
                         self.blocks.remove(generation);
                         self.replaced.insert(*generation);
                     });
-                    self.know(new.clone());
+                    let _ = self.know(new.clone());
                 }
                 _ => {}
             }
         }
+        self.reserve(generation, unread);
     }
 
-    fn replay_message(&mut self, generation: u64, seq: u64, time: moment::Timestamp) {
+    /// So many records at the end of the newest block were written and do not open: each may have been a message.
+    fn reserve(&mut self, generation: u64, records: u64) {
+        let Some(block) = self.blocks.get_mut(&generation).filter(|_| records > 0) else { return };
+        let first = self.stream.state.last_seq + 1;
+        let last = self.stream.state.last_seq + records;
+        if last.saturating_sub(block.first) <= MAX_SPAN {
+            block.pass_over_to(first);
+            block.last = last;
+        }
+        self.stream.state.last_seq = last;
+    }
+
+    /// `is_sound`: nothing was damaged since the message before, so sequences between the two were skipped.
+    fn replay_message(&mut self, generation: u64, seq: u64, time: moment::Timestamp, is_sound: bool) {
         let Some(block) = self.blocks.get_mut(&generation) else { return };
         if seq > block.last && seq - block.first <= MAX_SPAN {
+            if is_sound {
+                block.pass_over_to(seq);
+            }
             block.last = seq;
         }
         let state = &mut self.stream.state;
@@ -303,24 +301,26 @@ impl<'a> Recovery<'a> {
                 self.settle_unneeded(generation, generation > newest_tail)?;
             }
         }
+        self.mend_heads(newest_tail)?;
         let newest = generations.last().copied().unwrap_or(0);
-        self.stream.next_generation = newest.max(self.blocks.keys().next_back().copied().unwrap_or(0)) + 1;
+        let newest = newest.max(self.blocks.keys().next_back().copied().unwrap_or(0));
+        self.stream.next_generation = self.stream.next_generation.max(newest + 1);
         Ok(())
     }
 
     /// A block with live messages: is its file usable?
     fn settle_known(&mut self, generation: u64) -> Result<(), StoreError> {
         let what = match self.files.get(&generation) {
-            Some(File::Good(file)) => {
-                let len = file.file.len().map_err(StoreError::disk("reading", &self.path(generation)))?;
+            Some(File::Good { len, .. }) => {
+                let len = *len;
                 let expected = self.blocks.get(&generation).map_or(0, |block| block.len);
                 if len < expected {
                     self.find(generation, Damage::Cut, Some((len, expected)));
                 }
                 return Ok(());
             }
-            Some(File::Foreign) => Damage::Foreign,
-            Some(File::NoHead) => Damage::NoHead,
+            Some(File::Foreign { .. }) => Damage::Foreign,
+            Some(File::NoHead { .. }) => Damage::NoHead,
             None => Damage::Missing,
         };
         let Some(block) = self.blocks.remove(&generation) else { return Ok(()) };
@@ -344,21 +344,27 @@ impl<'a> Recovery<'a> {
         let unfinished = |old: &Vec<u64>| old.iter().all(|old| self.originals.contains(old));
         let what = match self.files.get(&generation) {
             None => return Ok(()),
-            Some(File::Good(_)) if self.replaced.contains(&generation) || self.originals.contains(&generation) => {
+            Some(File::Good { .. }) if self.replaced.contains(&generation) || self.originals.contains(&generation) => {
                 return self.finish_removal(generation);
             }
-            Some(File::Good(_)) if self.rewrites.get(&generation).is_some_and(unfinished) => {
-                return self.finish_removal(generation);
+            // Its originals are there: what is damaged in the copy is no evidence of anything.
+            Some(File::Good { .. }) if self.rewrites.get(&generation).is_some_and(unfinished) => {
+                return self.remove(generation);
             }
-            // Begun after the base and yet neither a tail nor a rewrite that can be read: its making was cut short.
-            Some(File::Good(_)) if generation > self.base_generation && self.scans.contains_key(&generation) => {
-                Damage::TornTail
+            // Begun after the base and yet neither a tail nor a rewrite that can be read: its making was cut short, unless
+            // all of it was written.
+            Some(File::Good { .. }) if generation > self.base_generation && self.scans.contains_key(&generation) => {
+                if self.was_written_whole(generation) {
+                    Damage::Altered
+                } else {
+                    Damage::TornTail
+                }
             }
-            Some(File::Good(_)) => Damage::Stale,
-            Some(File::NoHead) if may_be_torn && self.is_blank(generation)? => return self.finish_removal(generation),
-            Some(File::NoHead) if may_be_torn => Damage::TornTail,
-            Some(File::NoHead) => Damage::NoHead,
-            Some(File::Foreign) => Damage::Foreign,
+            Some(File::Good { .. }) => Damage::Stale,
+            Some(File::NoHead { .. }) if may_be_torn && self.is_blank(generation)? => return self.remove(generation),
+            Some(File::NoHead { unwritten: true, .. }) if may_be_torn => Damage::TornTail,
+            Some(File::NoHead { .. }) => Damage::NoHead,
+            Some(File::Foreign { .. }) => Damage::Foreign,
         };
         // The manifest may have listed it, with nothing live in it: then it is only a removal that was cut short.
         if what == Damage::Stale && self.was_listed(generation) {
@@ -392,7 +398,22 @@ impl<'a> Recovery<'a> {
         Ok(bytes.iter().all(|&byte| byte == 0))
     }
 
+    fn was_written_whole(&self, generation: u64) -> bool {
+        let cut = |step: &Step| matches!(step, Step::Damaged { certain: false, .. });
+        self.scans.get(&generation).is_some_and(|scanned| !scanned.steps.iter().any(cut))
+    }
+
+    /// Removes a file whose removal was cut short. What is damaged in it is kept aside.
     fn finish_removal(&mut self, generation: u64) -> Result<(), StoreError> {
+        if let Some(File::Good { .. }) = self.files.get(&generation) {
+            let damaged: Vec<Range<u64>> = self.scan(generation)?.damaged().collect();
+            let disk = &*self.stream.context.disk;
+            aside::keep_stretches(disk, &self.stream.dir, &block_name(generation), &damaged)?;
+        }
+        self.remove(generation)
+    }
+
+    fn remove(&mut self, generation: u64) -> Result<(), StoreError> {
         let path = self.path(generation);
         self.files.remove(&generation);
         self.stream.unsynced_removals = true;
@@ -400,20 +421,8 @@ impl<'a> Recovery<'a> {
     }
 
     fn keep_aside(&mut self, generation: u64) -> Result<(), StoreError> {
-        let disk = self.stream.context.disk.clone();
-        let aside = join(&self.stream.dir, ASIDE);
-        disk.create_dir(&aside).map_err(StoreError::disk("making directory", &aside))?;
-        let taken = disk.list(&aside).map_err(StoreError::disk("listing", &aside))?;
-        let name = (0_u64..)
-            .map(|n| format!("{}.{n}", block_name(generation)))
-            .find(|name| !taken.contains(name))
-            .unwrap_or_else(|| block_name(generation));
-        let from = self.path(generation);
-        disk.rename(&from, &join(&aside, &name)).map_err(StoreError::disk("moving aside", &from))?;
         self.files.remove(&generation);
-        [aside.as_str(), &self.stream.dir]
-            .into_iter()
-            .try_for_each(|dir| disk.sync_dir(dir).map_err(StoreError::disk("syncing directory", dir)))
+        aside::keep_file(&*self.stream.context.disk, &self.stream.dir, &block_name(generation))
     }
 
     /// Counts what is live and hands the blocks over.
@@ -437,14 +446,16 @@ impl<'a> Recovery<'a> {
 
     fn admit(&mut self, mut block: Block) -> Result<(), StoreError> {
         let generation = block.generation;
-        let Some(File::Good(file)) = self.files.remove(&generation) else { return Ok(()) };
+        if !matches!(self.files.remove(&generation), Some(File::Good { .. })) {
+            return Ok(());
+        }
         if self.stream.blocks.last().is_some_and(|before| before.last >= block.first) {
             self.find(generation, Damage::Stale, None);
             return self.keep_aside(generation);
         }
         let scanned = match self.scans.remove(&generation) {
             Some(scanned) => scanned,
-            None => file.scan().map_err(StoreError::disk("reading", &self.path(generation)))?,
+            None => self.scan(generation)?,
         };
         let replayed = generation >= self.base_generation;
         if !replayed {
@@ -464,7 +475,6 @@ impl<'a> Recovery<'a> {
         self.stream.state.lost_messages += lost.len() as u64;
         ranges_of(lost).into_iter().for_each(|lost| self.find_lost(generation, Damage::Altered, lost));
         ranges_of(torn).into_iter().for_each(|torn| self.find_lost(generation, Damage::TornTail, torn));
-        block.file = Some(*file);
         block.entries = Some(entries);
         self.stream.blocks.push(block);
         self.stream.unload_all_but_the_newest();
@@ -473,14 +483,9 @@ impl<'a> Recovery<'a> {
 
     /// Names damage that no manifest knew of. What lies behind the end of the block was torn when it was written.
     fn report_damage(&mut self, block: &mut Block, scanned: &Scanned) {
-        for step in &scanned.steps {
-            let Step::Damaged { from, to, .. } = step else { continue };
-            let is_known = block.holes.iter().any(|hole| hole.start <= *from && *to <= hole.end) || *from >= block.len;
-            if !is_known {
-                block.holes.push(*from..*to);
-                block.holes.sort_by_key(|hole| hole.start);
-                self.find(block.generation, Damage::Altered, Some((*from, *to)));
-            }
+        let generation = block.generation;
+        for Range { start, end } in scanned.damaged().filter(|stretch| block.note_hole(stretch.clone())) {
+            self.find(generation, Damage::Altered, Some((start, end)));
         }
     }
 
@@ -505,7 +510,7 @@ impl<'a> Recovery<'a> {
         entries
     }
 
-    fn find(&mut self, generation: u64, what: Damage, bytes: Option<(u64, u64)>) {
+    pub(super) fn find(&mut self, generation: u64, what: Damage, bytes: Option<(u64, u64)>) {
         let (stream, file) = (self.stream.id, block_name(generation));
         self.findings.push(Finding { stream, file, what, bytes, lost: None });
     }

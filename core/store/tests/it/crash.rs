@@ -118,6 +118,10 @@ fn step(stream: &mut FileStream, model: &mut Model, dice: &mut Dice) -> Result<(
                 model.staged_removals.remove(&seq);
             }
         }
+        16 if dice.below(3) == 0 => {
+            stream.close()?;
+            model.acknowledge(stream.state().last_seq);
+        }
         16 => {
             stream.tidy()?;
         }

@@ -21,7 +21,7 @@ pub(crate) fn open_root(disk: &CrashDisk, sealing: &Sealing, seed: u64) -> Resul
 }
 
 pub(crate) fn small() -> FileSettings {
-    FileSettings { block_bytes: 12 * 1024, sync: SyncMode::Always }
+    FileSettings { block_bytes: 12 * 1024, ..FileSettings::default() }
 }
 
 pub(crate) fn create(disk: &CrashDisk, cipher: Cipher) -> FileStream {

@@ -82,3 +82,61 @@ fn changing_the_cipher_rewrites_the_blocks() {
         assert_eq!(live(&mut open_with(&disk, &sealing(to)).expect("opens").1).len(), 150);
     }
 }
+
+#[test]
+fn a_change_of_keys_that_stops_anywhere_leaves_both_keys_usable() {
+    for (stop, old_sealing) in (0..12).flat_map(|stop| [(stop, sealing(Cipher::Aes)), (stop, Sealing::default())]) {
+        let disk = CrashDisk::new(stop);
+        let mut root = open_root(&disk, &old_sealing, 1).expect("opens");
+        let mut stream = FileStream::create(root.context(), DIR, StreamId(1), small(), 1).expect("fresh");
+        fill(&mut stream, 20);
+        drop(stream);
+        let both = key(Cipher::Aes, "new", Some("the server key"));
+        disk.power_off_after(stop);
+        let _ = root.rekey(&both);
+        for sealing in [&old_sealing, &both] {
+            let disk = disk.crash_with(stop);
+            let (_, mut stream) = open_with(&disk, sealing).unwrap_or_else(|error| panic!("after {stop}: {error}"));
+            assert_eq!(live(&mut stream).len(), 20, "stopped after {stop}");
+        }
+    }
+}
+
+#[test]
+fn a_change_of_keys_that_the_disk_refuses_goes_on_with_the_old_one() {
+    for stop in 0..8 {
+        let disk = CrashDisk::new(stop);
+        let mut root = root(&disk, Cipher::Aes, 1);
+        let (vault, keys) = (root.context().vault, root.keys().to_vec());
+        disk.power_off_after(stop);
+        let both = key(Cipher::Aes, "new", Some("the server key"));
+        match root.rekey(&both) {
+            Ok(()) => assert_ne!(root.context().vault.key_id(), vault.key_id(), "{stop}"),
+            Err(_) => {
+                assert_eq!((root.context().vault.key_id(), root.keys()), (vault.key_id(), &keys[..]), "{stop}");
+                // What is sealed now is sealed by the key that the identity file has named all along.
+                disk.power_off_after(10_000);
+                let mut stream = FileStream::create(root.context(), DIR, StreamId(1), small(), 1).expect("fresh");
+                fill(&mut stream, 20);
+                drop(stream);
+                assert_eq!(live(&mut open_with(&disk.kill(), &sealing(Cipher::Aes)).expect("opens").1).len(), 20);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_identity_names_a_new_key_before_it_seals_anything() {
+    let disk = CrashDisk::new(1);
+    let mut root = root(&disk, Cipher::Aes, 1);
+    root.rekey(&key(Cipher::Aes, "new", Some("the server key"))).expect("works");
+    let mut stream = FileStream::create(root.context(), DIR, StreamId(1), small(), 1).expect("fresh");
+    fill(&mut stream, 20);
+    drop(stream);
+    let disk = disk.crash();
+    assert!(matches!(open_with(&disk, &sealing(Cipher::Aes)).map(drop), Err(StoreError::WrongKey { .. })));
+    assert_eq!(
+        live(&mut open_with(&disk, &key(Cipher::Aes, "new", None)).expect("the old one seals nothing").1).len(),
+        20
+    );
+}

@@ -264,6 +264,29 @@ fn skipped_sequences_are_never_given_out() {
 }
 
 #[test]
+fn gaps_cost_no_block_and_are_known_after_reopening() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::Aes);
+    let wanted: Vec<u64> = (1..=20).map(|n| n * 3).collect();
+    for seq in &wanted {
+        stream.skip_to(seq - 1).expect("works");
+        assert_eq!(stage(&mut stream, "a", b"x"), *seq);
+        stream.commit().expect("works");
+    }
+    stream.skip_to(100).expect("works");
+    stream.commit().expect("works");
+    assert_eq!(blocks(&disk).len(), 1);
+    let state = stream.state();
+    assert_eq!((state.messages, state.first_seq, state.last_seq), (20, 3, 100));
+    drop(stream);
+    let mut stream = open_clean(&disk, Cipher::Aes);
+    assert_eq!(stream.state(), state);
+    assert_eq!(live(&mut stream), wanted);
+    assert_eq!(stream.deleted(5), [4, 5, 7, 8, 10]);
+    assert_eq!(stage(&mut stream, "a", b"x"), 101);
+}
+
+#[test]
 fn small_and_hollow_blocks_are_rewritten_and_nothing_is_lost() {
     for cipher in Cipher::ALL {
         let disk = CrashDisk::new(1);
@@ -402,4 +425,218 @@ fn a_memory_stream_answers_like_a_file_stream() {
         let moment = Timestamp::from_secs(dice.below(step + 2) as i64);
         assert_eq!(file.seq_at(moment).expect("works"), memory.seq_at(moment), "step {step}");
     }
+}
+
+#[test]
+fn compressed_payloads_take_less_room_and_come_back_as_they_were() {
+    let disk = CrashDisk::new(1);
+    let payload = |n: u64| format!("{n} {}", "the same words again and again ".repeat(20)).into_bytes();
+    let bytes = |disk: &CrashDisk| disk.files().iter().map(|path| disk.bytes(path).len()).sum::<usize>();
+    let mut stream = create(&disk, Cipher::Aes);
+    stage(&mut stream, "a", &payload(1));
+    stream.commit().expect("works");
+    stream.set_compression(true);
+    for n in 2..=200 {
+        stage(&mut stream, "a", &payload(n));
+    }
+    stage(&mut stream, "a", b"short");
+    stream.commit().expect("works");
+    assert!(bytes(&disk) < 60_000, "{} bytes", bytes(&disk));
+    assert!(stream.state().bytes < 30_000, "{} counted", stream.state().bytes);
+    // Deletions, a rewrite and another cipher change nothing in what stays.
+    (2..=100).for_each(|n| assert!(stream.remove(n).expect("works")));
+    assert!(stream.erase(150).expect("works"));
+    while stream.tidy().expect("works") {}
+    let state = stream.state();
+    drop(stream);
+    let mut stream = open(&disk, Cipher::Aes).stream;
+    assert_eq!(stream.state(), State { last_time: stream.state().last_time, ..state });
+    for n in (1..=1).chain(101..=149).chain(151..=200) {
+        assert_eq!(stream.load(n).expect("reads").expect("is there").payload(), payload(n), "{n}");
+    }
+    assert_eq!(stream.load(201).expect("reads").expect("is there").payload(), b"short");
+    stage(&mut stream, "a", &payload(9));
+    stream.commit().expect("works");
+    assert_eq!(stream.load(202).expect("reads").expect("not compressed any more").payload(), payload(9));
+}
+
+#[test]
+fn a_closed_stream_opens_as_what_it_was() {
+    for cipher in Cipher::ALL {
+        let disk = CrashDisk::new(1);
+        let mut stream = create(&disk, cipher);
+        fill(&mut stream, 300);
+        (10..40).for_each(|seq| assert!(stream.remove(seq).expect("works")));
+        stream.remove_below(5).expect("works");
+        stream.close().expect("works");
+        let (state, before) = (stream.state(), contents(&mut stream));
+        drop(stream);
+        let disk = disk.crash();
+        let mut read = open_clean(&disk, cipher);
+        assert_eq!(read.state(), state);
+        assert_eq!(contents(&mut read), before);
+        for subject in 0..7 {
+            let subject = format!("s.{subject}");
+            let (first, last) = (read.first_of(subject.as_bytes()), read.last_of(subject.as_bytes()));
+            let of: Vec<u64> = before.iter().filter(|(_, text)| *text == subject).map(|(seq, _)| *seq).collect();
+            assert_eq!((first.expect("reads"), last.expect("reads")), (of.first().copied(), of.last().copied()));
+            assert_eq!(read.subject(subject.as_bytes()).map(|totals| totals.messages), Some(of.len() as u64));
+        }
+        // It goes on, is closed and opened again, and reading all blocks gives the same.
+        fill(&mut read, 50);
+        assert!(read.erase(100).expect("works"));
+        read.close().expect("works");
+        let (state, before) = (read.state(), contents(&mut read));
+        drop(read);
+        let (with, without) = (disk.kill(), disk.kill());
+        summaries(&without).iter().for_each(|path| without.lose(path));
+        for disk in [with, without] {
+            let mut again = open_clean(&disk, cipher);
+            assert_eq!((again.state(), contents(&mut again)), (state, before.clone()));
+        }
+    }
+}
+
+/// Sequences with their subjects.
+fn contents(stream: &mut FileStream) -> Vec<(u64, String)> {
+    let messages = live(stream).into_iter().filter_map(|seq| stream.load(seq).expect("reads"));
+    messages.map(|message| (message.seq(), String::from_utf8_lossy(message.subject()).into_owned())).collect()
+}
+
+fn summaries(disk: &CrashDisk) -> Vec<String> {
+    disk.files().into_iter().filter(|path| path.ends_with(".sum")).collect()
+}
+
+#[test]
+fn a_summary_goes_before_anything_is_written_and_one_that_comes_back_is_not_believed() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::Aes);
+    fill(&mut stream, 100);
+    stream.close().expect("works");
+    let old: Vec<(String, Vec<u8>)> =
+        summaries(&disk).into_iter().map(|path| (path.clone(), disk.bytes(&path))).collect();
+    assert_eq!(old.len(), 1);
+    stage(&mut stream, "s", b"later");
+    assert_eq!(summaries(&disk), Vec::<String>::new());
+    stream.commit().expect("works");
+    drop(stream);
+    disk.plant(&old[0].0, &old[0].1);
+    let mut stream = open_clean(&disk, Cipher::Aes);
+    assert_eq!((stream.state().messages, live(&mut stream).len()), (101, 101));
+    assert_eq!(summaries(&disk), Vec::<String>::new());
+}
+
+#[test]
+fn what_was_cut_from_a_closed_stream_is_no_torn_write() {
+    for way in 0..2 {
+        let disk = CrashDisk::new(1);
+        let mut stream = create(&disk, Cipher::Aes);
+        fill(&mut stream, 100);
+        stream.close().expect("works");
+        drop(stream);
+        let newest = blocks(&disk).pop().expect("several");
+        let len = disk.bytes(&newest).len();
+        if way == 0 {
+            disk.cut(&newest, len - 30)
+        } else {
+            disk.lose(&newest)
+        }
+        let found: Vec<Damage> = open(&disk, Cipher::Aes).findings.iter().map(|finding| finding.what).collect();
+        assert!(found.contains(if way == 0 { &Damage::Cut } else { &Damage::Missing }), "{found:?}");
+    }
+}
+
+#[test]
+fn an_altered_summary_is_named_and_kept_aside_and_costs_nothing() {
+    for cipher in Cipher::ALL {
+        let clean = CrashDisk::new(1);
+        let mut stream = create(&clean, cipher);
+        fill(&mut stream, 100);
+        stream.close().expect("works");
+        drop(stream);
+        let path = summaries(&clean)[0].clone();
+        let len = clean.bytes(&path).len();
+        for at in (8192..len - 1).step_by(5) {
+            let disk = clean.kill();
+            disk.flip(&path, at, 1);
+            let opened = open(&disk, cipher);
+            assert_eq!(opened.findings.iter().map(|finding| finding.what).collect::<Vec<_>>(), [Damage::Altered]);
+            assert_eq!(opened.stream.state().messages, 100);
+            assert!(disk.files().iter().any(|path| path.contains("/aside/") && path.contains(".sum")));
+        }
+        for keep in [0, 100, 8192, 8200, len - 1] {
+            let disk = clean.kill();
+            disk.cut(&path, keep);
+            assert_eq!(open_clean(&disk, cipher).state().messages, 100, "cut to {keep}");
+        }
+    }
+}
+
+#[test]
+fn a_summary_is_sealed_and_follows_a_change_of_keys() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::None);
+    fill(&mut stream, 100);
+    stream.close().expect("works");
+    drop(stream);
+    let plain = |disk: &CrashDisk| disk.bytes(&summaries(disk)[0]).windows(3).any(|window| window == b"s.3");
+    assert!(plain(&disk), "the search below could find nothing");
+    let mut stream = open_clean(&disk, Cipher::Aes);
+    assert_eq!(summaries(&disk), Vec::<String>::new(), "what lay open goes at once");
+    for block in stream.blocks_to_reseal().expect("reads") {
+        stream.reseal(block).expect("works");
+    }
+    stream.close().expect("works");
+    assert!(!plain(&disk));
+}
+
+#[test]
+fn a_closed_stream_opens_without_its_blocks_being_read() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::Aes);
+    fill(&mut stream, 100);
+    stream.close().expect("works");
+    drop(stream);
+    let path = blocks(&disk)[0].clone();
+    disk.flip(&path, 8192 + 1500, 1);
+    let mut opened = open(&disk, Cipher::Aes);
+    assert_eq!((opened.findings, opened.stream.state().messages), (vec![], 100), "it was not looked at");
+    // Whoever reads it finds it, and so does who looks for it.
+    assert_eq!(opened.stream.examine().len(), 0);
+    assert!(opened.stream.take_findings().iter().any(|finding| finding.lost.is_some()));
+    assert_eq!(opened.stream.state().messages, 99);
+}
+
+#[test]
+fn a_moment_is_found_without_reading_what_is_older() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::Aes);
+    fill(&mut stream, 300);
+    stream.close().expect("works");
+    drop(stream);
+    // What is older is damaged, and whoever reads it says so.
+    let old = blocks(&disk);
+    old[..old.len() - 1].iter().for_each(|path| disk.flip(path, 8192 + 1500, 1));
+    let mut stream = open_clean(&disk, Cipher::Aes);
+    assert_eq!(stream.seq_at(Timestamp::from_secs(1_000)).expect("reads"), 301);
+    assert_eq!(stream.seq_at(Timestamp::from_secs(299)).expect("reads"), 300);
+    assert_eq!(stream.seq_at(Timestamp::from_secs(297)).expect("reads"), 298);
+    assert_eq!(stream.take_findings(), []);
+    for seq in [1, 2, 150, 299, 300] {
+        assert_eq!(stream.seq_at(Timestamp::from_secs(seq - 1)).expect("reads"), seq as u64);
+    }
+}
+
+#[test]
+fn a_summary_that_does_not_fit_on_the_disk_is_done_without() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::Aes);
+    fill(&mut stream, 100);
+    let used: usize = disk.files().iter().map(|path| disk.bytes(path).len()).sum();
+    disk.limit_space(Some(used));
+    stream.close().expect("everything is durable without");
+    assert_eq!(summaries(&disk), Vec::<String>::new());
+    drop(stream);
+    disk.limit_space(None);
+    assert_eq!(open_clean(&disk, Cipher::Aes).state().messages, 100);
 }

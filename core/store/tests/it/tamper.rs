@@ -53,12 +53,192 @@ fn a_flipped_bit_costs_the_message_it_hits_and_is_named() {
 }
 
 #[test]
-fn a_flipped_bit_in_one_copy_of_the_head_costs_nothing() {
-    let disk = filled(Cipher::Aes);
-    for path in blocks(&disk) {
-        disk.flip(&path, 60, 4);
+fn a_flipped_bit_in_the_newest_records_is_no_torn_write_and_their_sequences_are_not_given_out_again() {
+    for cipher in Cipher::ALL {
+        let clean = filled(cipher);
+        let path = blocks(&clean).pop().expect("several");
+        let bytes = clean.bytes(&path);
+        let starts = record_starts(&bytes);
+        // The last five were one write.
+        let last_write = starts[starts.len() - 6];
+        for at in (last_write..bytes.len() - 1).step_by(7) {
+            let disk = clean.kill();
+            disk.flip(&path, at, 1 << (at % 8));
+            let mut opened = open(&disk, cipher);
+            let found: Vec<Damage> = opened.findings.iter().map(|finding| finding.what).collect();
+            assert!(!found.is_empty() && found.iter().all(|what| *what == Damage::Altered), "{cipher} {at}: {found:?}");
+            assert_eq!(lost(&opened.findings).len(), 1, "{cipher} at {at}");
+            assert_eq!(opened.stream.state().last_seq, 200, "{cipher} at {at}");
+            assert_eq!(opened.stream.state().lost_messages, 1);
+            assert_eq!(stage(&mut opened.stream, "s", b"next"), 201);
+        }
+        let disk = clean.kill();
+        (last_write + 30..bytes.len()).step_by(100).for_each(|at| disk.flip(&path, at, 1));
+        let opened = open(&disk, cipher);
+        assert_eq!((lost(&opened.findings).len(), opened.stream.state().last_seq), (5, 200), "{cipher}");
     }
-    assert_eq!(reread(&disk, Cipher::Aes).0.len(), 200);
+}
+
+#[test]
+fn what_was_cut_off_at_the_end_looks_like_a_torn_write() {
+    let clean = filled(Cipher::Aes);
+    let path = blocks(&clean).pop().expect("several");
+    let len = clean.bytes(&path).len();
+    for keep in [len - 1, len - 100, len - 500] {
+        let disk = clean.kill();
+        disk.cut(&path, keep);
+        let (_, findings) = reread(&disk, Cipher::Aes);
+        assert!(!findings.is_empty() && findings.iter().all(|finding| finding.what == Damage::TornTail), "{keep}");
+    }
+}
+
+#[test]
+fn a_damaged_copy_of_the_head_costs_nothing_is_named_and_made_again() {
+    for cipher in Cipher::ALL {
+        for slot in [0, 4096] {
+            let disk = filled(cipher);
+            let whole: Vec<_> = blocks(&disk).iter().map(|path| disk.bytes(path)).collect();
+            blocks(&disk).iter().for_each(|path| disk.flip(path, slot + 60, 4));
+            let (live, findings) = reread(&disk, cipher);
+            assert_eq!(live.len(), 200);
+            assert_eq!(findings.len(), whole.len(), "{findings:?}");
+            assert!(findings.iter().all(|finding| finding.what == Damage::HalfHead));
+            assert!(findings.iter().all(|finding| finding.bytes == Some((slot as u64, slot as u64 + 124))));
+            assert_eq!(blocks(&disk).iter().map(|path| disk.bytes(path)).collect::<Vec<_>>(), whole);
+            assert_eq!(reread(&disk, cipher), (live, vec![]));
+        }
+    }
+}
+
+#[test]
+fn a_damaged_copy_of_the_head_is_made_again_while_the_stream_is_open() {
+    let disk = filled(Cipher::Aes);
+    let mut stream = open_clean(&disk, Cipher::Aes);
+    let path = blocks(&disk)[0].clone();
+    let whole = disk.bytes(&path);
+    drop(stream.blocks());
+    disk.flip(&path, 60, 4);
+    // It is opened again, as after many others.
+    drop(stream);
+    stream = open(&disk, Cipher::Aes).stream;
+    assert_eq!(stream.blocks_to_reseal().expect("reads"), Vec::<u64>::new());
+    assert_eq!(disk.bytes(&path), whole);
+}
+
+/// Everything that lies aside.
+fn aside(disk: &CrashDisk) -> Vec<(String, Vec<u8>)> {
+    let files = disk.files().into_iter().filter(|path| path.contains("/aside/"));
+    files.map(|path| (path.clone(), disk.bytes(&path))).collect()
+}
+
+/// A stream in whose first block two messages are damaged; where they lie, and the bytes of the block.
+fn damaged(cipher: Cipher) -> (CrashDisk, String, Vec<std::ops::Range<usize>>, Vec<u8>) {
+    let disk = filled(cipher);
+    let path = blocks(&disk)[0].clone();
+    let starts = record_starts(&disk.bytes(&path));
+    let places = vec![starts[3]..starts[4], starts[9]..starts[10]];
+    places.iter().for_each(|place| disk.flip(&path, place.start + 30, 8));
+    let bytes = disk.bytes(&path);
+    (disk, path, places, bytes)
+}
+
+fn assert_kept(disk: &CrashDisk, path: &str, places: &[std::ops::Range<usize>], bytes: &[u8]) {
+    assert!(!disk.files().contains(&path.to_owned()), "the block is gone, or there is nothing to keep");
+    let aside = aside(disk);
+    let name = path.rsplit('/').next().expect("a name");
+    let (_, kept) = aside.iter().find(|(path, _)| path.contains(name)).expect("damage is kept aside");
+    assert_eq!(kept[..HEAD], bytes[..HEAD], "with its head, so that who has the key can look");
+    places.iter().for_each(|place| assert_eq!(kept[place.clone()], bytes[place.clone()]));
+    let sound: Vec<u8> = kept[HEAD..places[0].start].to_vec();
+    assert!(sound.iter().all(|&byte| byte == 0), "what is sound is not kept twice");
+}
+
+#[test]
+fn sealing_anew_keeps_damaged_stretches_aside() {
+    for cipher in Cipher::ALL {
+        let (disk, path, places, bytes) = damaged(cipher);
+        let other = if cipher == Cipher::Aes { Cipher::ChaChaPoly } else { Cipher::Aes };
+        let mut opened = open(&disk, other);
+        assert_eq!(lost(&opened.findings).len(), 2);
+        for block in opened.stream.blocks_to_reseal().expect("reads") {
+            opened.stream.reseal(block).expect("works");
+        }
+        assert_kept(&disk, &path, &places, &bytes);
+        drop(opened);
+        let opened = open(&disk, other);
+        assert_eq!((opened.findings, opened.stream.state().messages), (vec![], 198));
+        assert_kept(&disk, &path, &places, &bytes);
+    }
+}
+
+#[test]
+fn damage_found_while_a_block_is_rewritten_is_kept_aside() {
+    let disk = filled(Cipher::Aes);
+    let path = blocks(&disk)[0].clone();
+    let mut stream = open_clean(&disk, Cipher::Aes);
+    let starts = record_starts(&disk.bytes(&path));
+    let place = starts[3]..starts[4];
+    disk.flip(&path, place.start + 30, 8);
+    let bytes = disk.bytes(&path);
+    assert!(stream.erase(1).expect("works"));
+    assert_eq!(lost(&stream.take_findings()), [3]);
+    assert_kept(&disk, &path, std::slice::from_ref(&place), &bytes);
+}
+
+#[test]
+fn a_block_of_which_nothing_is_left_keeps_its_damage_aside_whatever_removes_it() {
+    for way in 0..3 {
+        let (disk, path, places, bytes) = damaged(Cipher::Aes);
+        let mut stream = open(&disk, Cipher::Aes).stream;
+        let last = 100;
+        match way {
+            0 => assert!(stream.remove_below(last).expect("works") > 50),
+            1 => assert!((1..last).filter(|&seq| stream.remove(seq).expect("works")).count() > 50),
+            _ => {
+                assert!((10..60).filter(|&seq| stream.remove(seq).expect("works")).count() > 40);
+                stream.commit().expect("works");
+                while stream.tidy().expect("works") {}
+            }
+        }
+        stream.commit().expect("works");
+        assert_kept(&disk, &path, &places, &bytes);
+    }
+}
+
+#[test]
+fn a_power_cut_at_any_point_of_a_rewrite_keeps_damage_in_the_block_or_aside() {
+    for stop in 0..40 {
+        let (disk, path, places, bytes) = damaged(Cipher::Aes);
+        let mut stream = open(&disk, Cipher::ChaChaPoly).stream;
+        let first = stream.blocks_to_reseal().expect("reads")[0];
+        disk.power_off_after(stop);
+        let _ = stream.reseal(first).and_then(|_| stream.commit());
+        drop(stream);
+        let disk = disk.crash();
+        let opened = open(&disk, Cipher::ChaChaPoly);
+        assert_eq!(opened.stream.state().messages, 198, "stopped after {stop}");
+        let is_there = disk.files().contains(&path);
+        assert!(!is_there || disk.bytes(&path) == bytes, "stopped after {stop}");
+        if !is_there {
+            assert_kept(&disk, &path, &places, &bytes);
+        }
+    }
+}
+
+#[test]
+fn nothing_aside_is_ever_read_or_changed() {
+    let (disk, ..) = damaged(Cipher::Aes);
+    let mut stream = open(&disk, Cipher::Aes).stream;
+    stream.remove_below(150).expect("works");
+    stream.commit().expect("works");
+    let kept = aside(&disk);
+    assert!(!kept.is_empty());
+    for _ in 0..3 {
+        let mut stream = open_clean(&disk, Cipher::Aes);
+        fill(&mut stream, 20);
+        while stream.tidy().expect("works") {}
+        assert_eq!(aside(&disk), kept);
+    }
 }
 
 #[test]

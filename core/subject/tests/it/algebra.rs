@@ -68,6 +68,10 @@ fn covers_and_overlaps_are_exact() {
             let overlaps = theirs.iter().zip(ours).any(|(theirs, ours)| *theirs && *ours);
             assert_eq!(one.covers(other), covers, "{one} covers {other}");
             assert_eq!(one.overlaps(other), overlaps, "{one} overlaps {other}");
+            let both: Vec<bool> = theirs.iter().zip(ours).map(|(theirs, ours)| *theirs && *ours).collect();
+            let intersection = one.intersection(other).map(|filter| reach(&filter));
+            assert_eq!(intersection.is_some(), overlaps, "{one} and {other}");
+            assert_eq!(intersection.unwrap_or(vec![false; both.len()]), both, "{one} and {other}");
         }
     }
 }

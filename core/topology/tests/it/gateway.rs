@@ -102,9 +102,11 @@ fn ghsa_38x3_nothing_but_connect_comes_first_on_a_gateway() {
     let own = rules("C1", "RA");
     let mut out = Vec::new();
     let inbound = GatewayHandshake::inbound(&own, &mut out);
-    for op in [Op::Ping, Op::Info(b"{}"), Op::AccountInterest(b"A"), Op::AccountDisinterest(b"A"), Op::Err(b"x")] {
+    for op in [Op::Ping, Op::Info(b"{}"), Op::AccountInterest(b"A"), Op::AccountDisinterest(b"A"), Op::Ok] {
         assert_eq!(inbound.may_come(&op), Err(LinkError::Violation), "{op:?}");
     }
+    let refused = inbound.may_come(&Op::Err(b"Connection rejected")).unwrap_err();
+    assert_eq!((refused.wire_text(), refused.close_reason()), (None, CloseReason::ClientClosed), "it is no violation");
     let outbound = GatewayHandshake::outbound("C2".into(), connect(&own));
     assert_eq!(outbound.may_come(&Op::Connect(b"{}")), Err(LinkError::OutOfTurn));
     assert_eq!(outbound.may_come(&Op::AccountInterest(b"A")), Err(LinkError::OutOfTurn));

@@ -212,7 +212,8 @@ fn cve_2026_29785_nothing_about_subjects_comes_before_connect() {
         let mut out = Vec::new();
         let mut acceptor = LeafHandshake::accept(1, String::new(), &rules, &mut out);
         for op in too_early() {
-            assert_eq!(acceptor.may_come(&op), Err(LinkError::Violation), "{compression:?} {op:?}");
+            let refused = if matches!(op, Op::Err(_)) { LinkError::TurnedAway } else { LinkError::Violation };
+            assert_eq!(acceptor.may_come(&op), Err(refused), "{compression:?} {op:?}");
         }
         acceptor.on_connect(b"{}", &rules, &mut out);
         for op in too_early() {
@@ -227,7 +228,7 @@ fn cve_2026_33218_an_error_before_connect_moves_nothing() {
     let mut out = Vec::new();
     let acceptor = LeafHandshake::accept(1, String::new(), &rules, &mut out);
     for text in [&b"'Loop detected'"[..], b"'remote leafnode has same cluster name'", b""] {
-        assert_eq!(acceptor.may_come(&Op::Err(text)), Err(LinkError::Violation));
+        assert_eq!(acceptor.may_come(&Op::Err(text)), Err(LinkError::TurnedAway));
     }
 }
 

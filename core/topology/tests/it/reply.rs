@@ -1,5 +1,6 @@
-use bulwark_topology::{MappedReply, ReplyMapper, ReplyRoute};
+use bulwark_topology::{ReplyMapper, ReplyRoute};
 use proptest::prelude::*;
+use subject::MappedReply;
 
 fn mapped(mapper: &ReplyMapper, reply: &str, old: bool) -> String {
     let mut out = Vec::new();

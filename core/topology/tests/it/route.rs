@@ -239,12 +239,12 @@ fn ghsa_38x3_nothing_but_connect_comes_first_on_a_route() {
         Op::Pong,
         Op::Info(b"{}"),
         Op::Ok,
-        Op::Err(b"x"),
         Op::Account(b"A"),
         Op::Subscribe { scope: Default::default(), interest: line },
     ] {
         assert_eq!(acceptor.may_come(&op), Err(LinkError::Violation), "{op:?}");
     }
+    assert_eq!(acceptor.may_come(&Op::Err(b"x")), Err(LinkError::TurnedAway), "it is no violation");
     out.clear();
     acceptor.on_info(Info::default(), &rules, Duration::ZERO, &mut out);
     assert!(matches!(out.as_slice(), [RouteEffect::Close(LinkError::OutOfTurn)]));

@@ -32,32 +32,39 @@ async fn streams_and_consumers() -> Outcome {
     let dir = tempfile::tempdir()?;
     {
         let front = front(dir.path());
-        let js = context(&front).await;
-        let stream = js.create_stream(orders()).await?;
-        for n in 0..100 {
-            let ack = js.publish(format!("orders.{}", n % 3), format!("order {n}").into()).await?.await?;
-            assert_eq!((ack.stream.as_str(), ack.sequence, ack.duplicate), ("ORDERS", n + 1, false));
-        }
-        let config = consumer::pull::Config { durable_name: Some("work".into()), ..Default::default() };
-        let consumer = stream.create_consumer(config).await?;
-        let mut batch = consumer.fetch().max_messages(40).messages().await?;
-        let mut seen = 0;
-        while let Some(message) = batch.next().await {
-            let message = message?;
-            seen += 1;
-            assert_eq!(message.payload, format!("order {}", seen - 1));
-            message.double_ack().await?;
-        }
-        assert_eq!(seen, 40);
-        let raw = stream.get_raw_message(7).await?;
-        assert_eq!(raw.payload, "order 6");
-        let direct = stream.direct_get_last_for_subject("orders.1").await?;
-        assert_eq!(direct.payload, "order 97");
-        stream.delete_message(50).await?;
-        stream.purge().filter("orders.2").await?;
+        front.play(fill_and_consume(context(&front).await)).await?;
     }
     let front = front(dir.path());
-    let js = context(&front).await;
+    front.play(go_on_after_a_restart(context(&front).await)).await
+}
+
+async fn fill_and_consume(js: jetstream::Context) -> Outcome {
+    let stream = js.create_stream(orders()).await?;
+    for n in 0..100 {
+        let ack = js.publish(format!("orders.{}", n % 3), format!("order {n}").into()).await?.await?;
+        assert_eq!((ack.stream.as_str(), ack.sequence, ack.duplicate), ("ORDERS", n + 1, false));
+    }
+    let config = consumer::pull::Config { durable_name: Some("work".into()), ..Default::default() };
+    let consumer = stream.create_consumer(config).await?;
+    let mut batch = consumer.fetch().max_messages(40).messages().await?;
+    let mut seen = 0;
+    while let Some(message) = batch.next().await {
+        let message = message?;
+        seen += 1;
+        assert_eq!(message.payload, format!("order {}", seen - 1));
+        message.double_ack().await?;
+    }
+    assert_eq!(seen, 40);
+    let raw = stream.get_raw_message(7).await?;
+    assert_eq!(raw.payload, "order 6");
+    let direct = stream.direct_get_last_for_subject("orders.1").await?;
+    assert_eq!(direct.payload, "order 97");
+    stream.delete_message(50).await?;
+    stream.purge().filter("orders.2").await?;
+    Ok(())
+}
+
+async fn go_on_after_a_restart(js: jetstream::Context) -> Outcome {
     let mut stream = js.get_stream("ORDERS").await?;
     let state = stream.info().await?.state.clone();
     assert_eq!((state.messages, state.last_sequence), (66, 100), "33 purged, 1 deleted");
@@ -72,7 +79,10 @@ async fn streams_and_consumers() -> Outcome {
 async fn ordered_and_pushed_consumers() -> Outcome {
     let dir = tempfile::tempdir()?;
     let front = front(dir.path());
-    let js = context(&front).await;
+    front.play(play_ordered_and_pushed_consumers(context(&front).await)).await
+}
+
+async fn play_ordered_and_pushed_consumers(js: jetstream::Context) -> Outcome {
     let stream = js.create_stream(orders()).await?;
     let acks: Vec<_> =
         futures::future::try_join_all((0..2000).map(|n| js.publish("orders.x", format!("{n}").into()))).await?;
@@ -111,7 +121,10 @@ async fn ordered_and_pushed_consumers() -> Outcome {
 async fn key_value_buckets() -> Outcome {
     let dir = tempfile::tempdir()?;
     let front = front(dir.path());
-    let js = context(&front).await;
+    front.play(play_key_value_buckets(context(&front).await)).await
+}
+
+async fn play_key_value_buckets(js: jetstream::Context) -> Outcome {
     let bucket = js.create_key_value(kv::Config { bucket: "b".into(), history: 5, ..Default::default() }).await?;
     let mut watch = bucket.watch("a.>").await?;
     assert_eq!(bucket.put("a.one", "1".into()).await?, 1);
@@ -152,7 +165,10 @@ async fn key_value_buckets() -> Outcome {
 async fn object_stores() -> Outcome {
     let dir = tempfile::tempdir()?;
     let front = front(dir.path());
-    let js = context(&front).await;
+    front.play(play_object_stores(context(&front).await)).await
+}
+
+async fn play_object_stores(js: jetstream::Context) -> Outcome {
     let config = object_store::Config { bucket: "files".into(), ..Default::default() };
     let bucket = js.create_object_store(config).await?;
     let body: Vec<u8> = (0..500_000_u32).map(|n| (n % 251) as u8).collect();
@@ -176,7 +192,10 @@ async fn object_stores() -> Outcome {
 async fn duplicates_and_expectations() -> Outcome {
     let dir = tempfile::tempdir()?;
     let front = front(dir.path());
-    let js = context(&front).await;
+    front.play(play_duplicates_and_expectations(context(&front).await)).await
+}
+
+async fn play_duplicates_and_expectations(js: jetstream::Context) -> Outcome {
     js.create_stream(orders()).await?;
     let publish = |id: &str| jetstream::message::PublishMessage::build().message_id(id).payload("x".into());
     assert!(!js.send_publish("orders.a", publish("1")).await?.await?.duplicate);

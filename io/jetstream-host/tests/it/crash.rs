@@ -1,12 +1,12 @@
 //! Power cuts under load, through the whole desk.
 
-use crate::house::Room;
-use std::collections::BTreeMap;
+use crate::house::{Parcel, Room};
+use std::collections::{BTreeMap, BTreeSet};
 use testkit::Dice;
 
 #[allow(clippy::disallowed_methods, reason = "a test is told from outside how long to run")]
 fn seeds() -> u64 {
-    std::env::var("CRASH_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(30)
+    std::env::var("CRASH_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(50)
 }
 
 /// `{"stream":"S","seq":N}` to N.
@@ -15,39 +15,81 @@ fn acked(payload: &[u8]) -> Option<u64> {
     text.strip_prefix("{\"stream\":\"S\",\"seq\":")?.strip_suffix('}')?.parse().ok()
 }
 
+/// What was promised in the life of one store.
+#[derive(Default)]
+struct Promises {
+    /// Bodies by sequence, of acknowledged messages.
+    acks: BTreeMap<u64, String>,
+    /// Messages that the consumer was told are done for good.
+    done: BTreeSet<u64>,
+    number: u64,
+}
+
+impl Promises {
+    /// New messages, and a pull.
+    fn messages(&mut self, room: &Room, dice: &mut Dice) -> Vec<Parcel> {
+        let pull = br#"{"batch":8,"no_wait":true}"#;
+        let mut messages = vec![room.message("$JS.API.CONSUMER.MSG.NEXT.S.c", Some("_I.pull"), b"", pull)];
+        for _ in 0..1 + dice.below(20) {
+            self.number += 1;
+            let body = format!("{} {}", self.number, "x".repeat(dice.below(300) as usize));
+            messages.push(room.message("s", Some(&format!("_I.{}", self.number)), b"", body.as_bytes()));
+        }
+        messages
+    }
+
+    /// Notes what is promised, and gives acknowledgements of what was delivered.
+    fn hear(&mut self, room: &mut Room, sent: &[Parcel], first: u64, seed: u64) -> Vec<Parcel> {
+        let mut answers = Vec::new();
+        for outgoing in room.heard() {
+            let to = String::from_utf8_lossy(&outgoing.to).into_owned();
+            if let Some(seq) = to.strip_prefix("_I.done.") {
+                self.done.insert(seq.parse().expect("an inbox of this scene"));
+            } else if to == "_I.pull" {
+                let reply =
+                    outgoing.reply.map(|reply| String::from_utf8_lossy(&reply).into_owned()).unwrap_or_default();
+                let Some(seq) = reply.split('.').nth(5).and_then(|seq| seq.parse().ok()) else { continue };
+                assert!(!self.done.contains(&seq), "seed {seed}: {seq} came again after it was confirmed");
+                answers.push(room.message(&reply, Some(&format!("_I.done.{seq}")), b"", b"+ACK"));
+            } else if let Some(seq) = acked(&outgoing.payload) {
+                let of: u64 = to[3..].parse().expect("an inbox of this scene");
+                let body = sent[(of - first) as usize].payload.clone();
+                let before = self.acks.insert(seq, String::from_utf8(body).expect("text"));
+                assert_eq!(before, None, "seed {seed}: sequence {seq} was given out twice");
+            }
+        }
+        answers
+    }
+}
+
 #[test]
-fn every_acknowledged_message_is_there_once_and_in_order() {
+fn every_acknowledged_message_is_there_once_and_in_order_and_what_is_done_stays_done() {
+    let (mut stored, mut done) = (0, 0);
     for seed in 0..seeds() {
         let mut dice = Dice(seed);
         let mut room = Room::new();
         room.ask("$JS.API.STREAM.CREATE.S", r#"{"name":"S","subjects":["s"]}"#);
-        let mut acks: BTreeMap<u64, String> = BTreeMap::new();
-        let mut number = 0;
+        let consumer = r#"{"stream_name":"S","config":{"durable_name":"c","ack_policy":"explicit"}}"#;
+        assert!(room.ask("$JS.API.CONSUMER.DURABLE.CREATE.S.c", consumer).contains("\"name\":\"c\""));
+        let mut promises = Promises::default();
         for _ in 0..3 {
-            room.disk.power_off_after(dice.below(60));
+            room.disk.power_off_after(dice.below(90));
+            let mut answers = Vec::new();
             for _ in 0..40 {
-                let first = number;
-                let messages: Vec<_> = (0..1 + dice.below(20))
-                    .map(|_| {
-                        number += 1;
-                        let body = format!("{number} {}", "x".repeat(dice.below(300) as usize));
-                        room.message("s", Some(&format!("_I.{number}")), b"", body.as_bytes())
-                    })
-                    .collect();
+                let first = promises.number;
+                let mut messages = promises.messages(&room, &mut dice);
+                messages.append(&mut answers);
                 room.round(&messages);
-                for outgoing in room.heard() {
-                    let of: u64 = String::from_utf8_lossy(&outgoing.to)[3..].parse().expect("an inbox of this scene");
-                    if let Some(seq) = acked(&outgoing.payload) {
-                        let body = messages[(of - first - 1) as usize].incoming().payload.to_vec();
-                        let before = acks.insert(seq, String::from_utf8(body).expect("text"));
-                        assert_eq!(before, None, "seed {seed}: sequence {seq} was given out twice");
-                    }
-                }
+                answers = promises.hear(&mut room, &messages, first, seed);
             }
             room = room.again(room.disk.crash_with(dice.next()));
-            check(&mut room, &acks, seed);
+            check(&mut room, &promises.acks, seed);
         }
+        stored += promises.acks.len();
+        done += promises.done.len();
     }
+    assert!(stored > 20 * seeds() as usize && done > 5 * seeds() as usize, "{stored} stored, {done} done");
+    println!("{} seeds: {stored} acknowledged messages and {done} confirmed acknowledgements, all kept", seeds());
 }
 
 fn check(room: &mut Room, acks: &BTreeMap<u64, String>, seed: u64) {

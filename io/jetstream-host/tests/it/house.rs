@@ -1,7 +1,9 @@
 //! A desk with a port that writes everything down, and a clock that the scene moves.
 
-use bulwark_jetstream_host::{AccountSettings, Desk, DeskSettings, Message, Outgoing, Port, Report};
-use jetstream::Now;
+use bulwark_jetstream_host::{
+    AccountSettings, Arrival, Asker, Awaited, Desk, DeskSettings, Door, Outgoing, Port, Report,
+};
+use jetstream::{Incoming, Now};
 use moment::{Instant, Timestamp};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,12 +11,37 @@ use store::StoreError;
 use subject::{Filter, Subject};
 use testkit::{CrashDisk, SeededEntropy};
 
+/// A message that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Letter {
+    pub to: Vec<u8>,
+    pub subject: Option<Vec<u8>>,
+    pub reply: Option<Vec<u8>>,
+    pub headers: Vec<u8>,
+    pub payload: Vec<u8>,
+}
+
+impl From<Outgoing<'_>> for Letter {
+    fn from(outgoing: Outgoing<'_>) -> Letter {
+        Letter {
+            to: outgoing.to.to_vec(),
+            subject: outgoing.subject.map(<[u8]>::to_vec),
+            reply: outgoing.reply.map(<[u8]>::to_vec),
+            headers: outgoing.headers.to_vec(),
+            payload: outgoing.payload.to_vec(),
+        }
+    }
+}
+
 /// What the port saw.
 #[derive(Default)]
 pub(crate) struct Notebook {
-    pub sent: Vec<Outgoing>,
+    pub sent: Vec<Letter>,
     pub wanted: Vec<Filter>,
     pub listens: Vec<Filter>,
+    /// What consumers wait for.
+    pub awaited: Vec<Awaited>,
+    /// What is not in order.
     pub reports: Vec<Report>,
 }
 
@@ -22,24 +49,58 @@ pub(crate) struct Notebook {
 pub(crate) struct TestPort(pub Mutex<Notebook>);
 
 impl Port for TestPort {
-    fn publish(&self, _: &str, messages: Vec<Outgoing>) {
-        self.0.lock().expect("no scene panics in here").sent.extend(messages);
+    fn publish<'a>(&self, _: &str, messages: &mut dyn Iterator<Item = Outgoing<'a>>) {
+        self.0.lock().expect("no scene panics in here").sent.extend(messages.map(Letter::from));
     }
     fn is_wanted(&self, _: &str, subject: &[u8]) -> bool {
         let Ok(subject) = Subject::parse(subject) else { return false };
         self.0.lock().expect("no scene panics in here").wanted.iter().any(|filter| filter.matches(subject))
     }
-    fn listen(&self, _: &str, filter: &Filter) {
+    fn listen(&self, _: &str, _: Door, filter: &Filter) {
         self.0.lock().expect("no scene panics in here").listens.push(filter.clone());
     }
-    fn unlisten(&self, _: &str, filter: &Filter) {
+    fn unlisten(&self, _: &str, _: Door, filter: &Filter) {
         let mut book = self.0.lock().expect("no scene panics in here");
         if let Some(at) = book.listens.iter().position(|other| other == filter) {
             book.listens.remove(at);
         }
     }
+    fn await_interest(&self, _: &str, awaited: Awaited) {
+        self.0.lock().expect("no scene panics in here").awaited.push(awaited);
+    }
+    fn no_longer_awaits(&self, _: &str, awaited: &Awaited) {
+        self.0.lock().expect("no scene panics in here").awaited.retain(|other| other != awaited);
+    }
     fn report(&self, report: Report) {
+        if matches!(report, Report::Restored { .. }) {
+            return;
+        }
         self.0.lock().expect("no scene panics in here").reports.push(report);
+    }
+}
+
+/// A message that a scene hands in.
+pub(crate) struct Parcel {
+    account: Arc<str>,
+    subject: Vec<u8>,
+    reply: Option<Vec<u8>>,
+    headers: Vec<u8>,
+    pub payload: Vec<u8>,
+    /// Whose it is, if somebody's who may not read everything.
+    pub asker: Option<Arc<dyn Asker>>,
+}
+
+impl Parcel {
+    /// It comes by the door that its subject belongs to.
+    fn arrival(&self) -> Arrival<'_> {
+        let door = match std::str::from_utf8(&self.subject).unwrap_or_default() {
+            subject if ["$JS.ACK.", "$JS.FC.", "$JS.SNAPSHOT."].iter().any(|p| subject.starts_with(p)) => Door::Answers,
+            subject if subject.starts_with("$JS.") && subject.contains("API.") => Door::Requests,
+            _ => Door::Streams,
+        };
+        let (subject, reply) = (&self.subject[..], self.reply.as_deref());
+        let message = Incoming { subject, reply, headers: &self.headers, payload: &self.payload };
+        Arrival { account: &self.account, door, message, asker: self.asker.as_ref() }
     }
 }
 
@@ -64,6 +125,9 @@ pub(crate) fn account(name: &str) -> AccountSettings {
         mode: api::Mode::Strict,
         max_duplicate_window: 0,
         default_max_consumers: 1000,
+        max_ack_pending: 0,
+        max_request_batch: 0,
+        batches: jetstream::BatchLimits::default(),
     }
 }
 
@@ -96,19 +160,35 @@ impl Room {
         Room::try_on(disk, self.settings.clone(), self.now).expect("the store opens")
     }
 
-    /// Somebody listens.
-    pub(crate) fn listen(&self, filter: &str) {
+    /// Somebody listens, and the host is told as the broker tells it.
+    pub(crate) fn listen(&mut self, filter: &str) {
         let filter = Filter::parse(filter.as_bytes()).expect("a filter");
-        self.port.0.lock().expect("no scene panics in here").wanted.push(filter);
+        let told: Vec<Awaited> = {
+            let mut book = self.port.0.lock().expect("no scene panics in here");
+            book.wanted.push(filter.clone());
+            let matches = |awaited: &mut Awaited| Subject::parse(&awaited.subject).is_ok_and(|s| filter.matches(s));
+            book.awaited.extract_if(.., matches).collect()
+        };
+        for Awaited { by, .. } in told {
+            let message = Incoming { subject: &by, reply: None, headers: b"", payload: b"" };
+            self.desk.round([Arrival { account: &self.account, door: Door::Interest, message, asker: None }], self.now);
+        }
     }
 
     /// Everything sent since the last time.
-    pub(crate) fn heard(&self) -> Vec<Outgoing> {
+    pub(crate) fn heard(&self) -> Vec<Letter> {
         std::mem::take(&mut self.port.0.lock().expect("no scene panics in here").sent)
     }
 
-    pub(crate) fn message(&self, subject: &str, reply: Option<&str>, headers: &[u8], body: &[u8]) -> Message {
-        Message::new(&self.account, subject.as_bytes(), reply.map(str::as_bytes), headers, body)
+    pub(crate) fn message(&self, subject: &str, reply: Option<&str>, headers: &[u8], body: &[u8]) -> Parcel {
+        Parcel {
+            account: self.account.clone(),
+            subject: subject.into(),
+            reply: reply.map(Into::into),
+            headers: headers.to_vec(),
+            payload: body.to_vec(),
+            asker: None,
+        }
     }
 
     pub(crate) fn publish(&mut self, subject: &str, headers: &[u8], body: &[u8]) {
@@ -116,9 +196,9 @@ impl Room {
         self.round(&[message]);
     }
 
-    pub(crate) fn round(&mut self, messages: &[Message]) {
+    pub(crate) fn round(&mut self, messages: &[Parcel]) {
         self.pass(Duration::from_micros(100));
-        self.desk.round(messages, self.now);
+        self.desk.round(messages.iter().map(Parcel::arrival), self.now);
     }
 
     pub(crate) fn inbox(&mut self) -> String {
@@ -142,7 +222,7 @@ impl Room {
         while self.now.tick < end {
             let rest = self.desk.rest(self.now).max(Duration::from_millis(1)).min(end.since(self.now.tick));
             self.pass(rest);
-            self.desk.round(&[], self.now);
+            self.desk.round([], self.now);
         }
     }
 

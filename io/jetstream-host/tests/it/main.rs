@@ -1,8 +1,14 @@
 //! JetStream on a disk that forgets, driven by hand.
 
+mod backups;
 mod clients;
 mod crash;
+mod features;
 mod front;
 mod house;
+mod odd;
+mod readers;
 mod scenes;
+mod script;
 mod transcript;
+mod upkeep;

@@ -1,7 +1,6 @@
 //! Streams and consumers at work.
 
-use crate::house::Room;
-use bulwark_jetstream_host::Outgoing;
+use crate::house::{Letter, Room};
 use std::time::Duration;
 use testkit::CrashDisk;
 
@@ -26,13 +25,13 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Deliveries among what was heard, as `body via reply-subject`.
-fn deliveries(heard: &[Outgoing]) -> Vec<(String, String)> {
-    let is_delivery = |outgoing: &&Outgoing| outgoing.reply.as_ref().is_some_and(|reply| reply.starts_with(b"$JS.ACK"));
-    let parts = |outgoing: &Outgoing| (text(&outgoing.payload), text(outgoing.reply.as_deref().unwrap_or_default()));
+fn deliveries(heard: &[Letter]) -> Vec<(String, String)> {
+    let is_delivery = |outgoing: &&Letter| outgoing.reply.as_ref().is_some_and(|reply| reply.starts_with(b"$JS.ACK"));
+    let parts = |outgoing: &Letter| (text(&outgoing.payload), text(outgoing.reply.as_deref().unwrap_or_default()));
     heard.iter().filter(is_delivery).map(parts).collect()
 }
 
-fn bodies(heard: &[Outgoing]) -> Vec<String> {
+fn bodies(heard: &[Letter]) -> Vec<String> {
     deliveries(heard).into_iter().map(|(body, _)| body).collect()
 }
 
@@ -245,7 +244,6 @@ fn what_is_pushed_flows_while_somebody_listens() {
     room.publish("s.a", b"", b"one");
     assert!(room.heard().is_empty(), "nobody listens");
     room.listen("push.>");
-    room.advance(Duration::from_millis(150));
     let heard = room.heard();
     assert_eq!(bodies(&heard), ["one"]);
     assert_eq!((text(&heard[0].to), heard[0].subject.as_deref().map(text)), ("push.me".into(), Some("s.a".into())));
@@ -255,6 +253,36 @@ fn what_is_pushed_flows_while_somebody_listens() {
         text(&beat.headers),
         "NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 1\r\nNats-Last-Stream: 1\r\n\r\n"
     );
+}
+
+#[test]
+fn whoever_begins_to_listen_misses_nothing_that_goes_soon_after() {
+    let mut room = Room::new();
+    stream(&mut room, "S", "");
+    consumer(&mut room, "S", "p", ",\"ack_policy\":\"none\",\"deliver_subject\":\"push.me\"");
+    assert_eq!(room.port.0.lock().expect("unharmed").awaited.len(), 1, "it is asked for once");
+    room.listen("push.me");
+    room.publish("s.a", b"", b"one");
+    let heard = room.heard();
+    assert!(room.ask("$JS.API.STREAM.PURGE.S", "").contains("\"purged\":1"));
+    assert_eq!(bodies(&heard), ["one"]);
+    room.ask("$JS.API.CONSUMER.DELETE.S.p", "");
+    assert!(room.port.0.lock().expect("unharmed").awaited.is_empty());
+}
+
+#[test]
+fn who_goes_waits_for_nobody() {
+    let mut room = Room::new();
+    stream(&mut room, "S", "");
+    for name in ["p", "q"] {
+        let config = format!(",\"ack_policy\":\"none\",\"deliver_subject\":\"push.{name}\"");
+        consumer(&mut room, "S", name, &config);
+    }
+    room.ask("$JS.API.CONSUMER.DELETE.S.p", "");
+    let awaited = |room: &Room| room.port.0.lock().expect("unharmed").awaited.len();
+    assert_eq!(awaited(&room), 1);
+    room.ask("$JS.API.STREAM.DELETE.S", "");
+    assert_eq!(awaited(&room), 0);
 }
 
 #[test]
@@ -270,8 +298,7 @@ fn flow_control_stops_and_goes_on() {
     let heard = room.heard();
     let delivered = bodies(&heard).len();
     assert!((20..40).contains(&delivered), "the window closed after {delivered}");
-    let questions: Vec<&Outgoing> =
-        heard.iter().filter(|o| o.headers.starts_with(b"NATS/1.0 100 FlowControl")).collect();
+    let questions: Vec<&Letter> = heard.iter().filter(|o| o.headers.starts_with(b"NATS/1.0 100 FlowControl")).collect();
     assert_eq!(questions.len(), 1);
     let answer_to = text(questions[0].reply.as_deref().expect("where to answer"));
     assert!(answer_to.starts_with("$JS.FC.S.f."));
@@ -409,7 +436,7 @@ fn a_deleted_stream_takes_its_files_and_its_name_can_be_used_again() {
     stream(&mut room, "S", "");
     assert!(room.ask("s.a", "y").contains("\"seq\":1"));
     let listens: Vec<String> = room.port.0.lock().expect("unharmed").listens.iter().map(ToString::to_string).collect();
-    assert_eq!(listens, ["$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "s.>"]);
+    assert_eq!(listens, ["$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$JS.SNAPSHOT.>", "s.>"]);
 }
 
 #[test]
@@ -458,6 +485,43 @@ fn a_key_value_bucket_works_as_clients_use_it() {
     let purge = b"NATS/1.0\r\nKV-Operation: PURGE\r\nNats-Rollup: sub\r\n\r\n";
     assert!(put(&mut room, "k", "", purge).contains("\"seq\":6"));
     assert_eq!(field(&room.ask("$JS.API.STREAM.INFO.KV_b", ""), "messages"), 2);
+}
+
+#[test]
+fn what_happens_is_told_to_those_who_listen() {
+    let mut room = Room::new();
+    room.listen("$JS.EVENT.>");
+    stream(&mut room, "S", "");
+    let heard = room.ask("$JS.API.STREAM.UPDATE.S", r#"{"name":"S","subjects":["s.>"],"max_msgs":10}"#);
+    assert!(heard.contains("\"max_msgs\":10"), "{heard}");
+    consumer(
+        &mut room,
+        "S",
+        "c",
+        ",\"ack_policy\":\"explicit\",\"max_deliver\":1,\"ack_wait\":1000000000,\"sample_freq\":\"100%\"",
+    );
+    (0..4).for_each(|_| room.publish("s.a", b"", b"x"));
+    let got = pull(&mut room, "S", "c", 4);
+    room.publish(&got[0].1, b"", b"+ACK");
+    room.publish(&got[1].1, b"", b"-NAK");
+    room.publish(&got[2].1, b"", b"+TERM no good");
+    room.advance(2 * SECOND);
+    room.publish("$JS.API.CONSUMER.DELETE.S.c", b"", b"");
+    let told: Vec<String> =
+        room.heard().iter().filter(|o| o.to.starts_with(b"$JS.EVENT")).map(|o| text(&o.to)).collect();
+    assert_eq!(
+        told,
+        [
+            "$JS.EVENT.METRIC.CONSUMER.ACK.S.c",
+            "$JS.EVENT.ADVISORY.CONSUMER.MSG_NAKED.S.c",
+            "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.S.c",
+            "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.S.c",
+            "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.S.c",
+            "$JS.EVENT.ADVISORY.CONSUMER.DELETED.S.c",
+            "$JS.EVENT.ADVISORY.API",
+        ],
+        "who asks without waiting has done what was asked for"
+    );
 }
 
 #[test]

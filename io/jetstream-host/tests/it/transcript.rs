@@ -3,8 +3,7 @@
 //! `transcripts/reference.txt` was recorded from release 2.15.1: `>` a request, `<` its answer, `+` a message without
 //! reply. Times, the server's name and random names are replaced by fixed words on both sides.
 
-use crate::house::Room;
-use bulwark_jetstream_host::Outgoing;
+use crate::house::{Letter, Room};
 use std::time::Duration;
 
 const REFERENCE: &str = include_str!("transcripts/reference.txt");
@@ -55,7 +54,7 @@ fn ask(room: &mut Room, subject: &str, headers: &[u8], body: &str) -> String {
     room.heard();
     let message = room.message(&subject, Some(&inbox), headers, body.as_bytes());
     room.round(&[message]);
-    let is_answer = |outgoing: &Outgoing| {
+    let is_answer = |outgoing: &Letter| {
         let is_delivery = outgoing.reply.as_ref().is_some_and(|reply| reply.starts_with(b"$JS.ACK"));
         outgoing.to == inbox.as_bytes() || (outgoing.to.starts_with(b"_I.") && is_delivery)
     };
@@ -67,7 +66,7 @@ fn ask(room: &mut Room, subject: &str, headers: &[u8], body: &str) -> String {
     normal(&answer.map_or("< -".to_owned(), |answer| written(&answer)))
 }
 
-fn written(answer: &Outgoing) -> String {
+fn written(answer: &Letter) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let reply = answer.reply.as_ref().map_or(String::new(), |reply| format!("({}) ", text(reply)));
     let headers = text(&answer.headers);

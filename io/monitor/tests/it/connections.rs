@@ -103,13 +103,28 @@ fn the_gone_are_remembered_with_the_reason() {
 }
 
 #[test]
-fn a_refused_login_is_remembered_without_a_user() {
+fn a_refused_login_is_remembered_with_the_name_that_was_tried() {
     let house = House::with(tenants(), ClientSettings::default(), MonitorSettings::default());
-    let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| house.client(r#"{"user":"eve"}"#)));
-    assert!(refused.is_err());
-    let closed = house.json_when("/connz?state=closed&auth=1", |connz| connz["total"] == 1);
-    assert_eq!(closed["connections"][0]["reason"], "Authentication Failure");
-    assert!(closed["connections"][0].get("authorized_user").is_none());
+    for connect in [r#"{"user":"eve","pass":"MARKER"}"#, r#"{"nkey":"SUMARKER"}"#, r#"{"auth_token":"MARKER"}"#] {
+        let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| house.client(connect)));
+        assert!(refused.is_err());
+    }
+    let closed = house.json_when("/connz?state=closed&auth=1", |connz| connz["total"] == 3);
+    let rows = closed["connections"].as_array().unwrap();
+    assert!(rows.iter().all(|row| row["reason"] == "Authentication Failure"));
+    assert_eq!(rows[0]["authorized_user"], "eve");
+    assert!(rows[1].get("authorized_user").is_none());
+    assert_eq!(rows[2]["authorized_user"], "[REDACTED]");
+    assert!(!closed.to_string().contains("MARKER"));
+}
+
+#[test]
+fn whoever_has_not_logged_in_yet_is_a_connection_too() {
+    let house = House::with(tenants(), ClientSettings::default(), MonitorSettings::default());
+    let _stranger = house.stranger();
+    let connz = house.json_when("/connz?auth=1", |connz| connz["total"] == 1);
+    assert!(connz["connections"][0].get("account").is_none());
+    assert_eq!(house.json("/connz?acc=SHOP")["total"], 0);
 }
 
 #[test]

@@ -10,8 +10,8 @@ use auth::Directory;
 use auth::settings::{AccountSettings, Settings, UserSettings};
 use broker::{ClientSettings, Hub, NobodyWatches, Secure};
 use moment::Timestamp;
-use monitor::{Monitor, MonitorSettings, Portrait, ServerFacts};
-use net::{AcceptGate, Listener, LoginPool, LoginPoolLimits, Refused, Running, SharedSecurity, Workers};
+use monitor::{Monitor, MonitorSettings, Observatory, Portrait, ServerFacts};
+use net::{AcceptGate, DoorKind, Listener, LoginPool, LoginPoolLimits, Refused, Running, SharedSecurity, Workers};
 use secret::Secret;
 use serde_json::Value;
 
@@ -94,17 +94,18 @@ impl House {
         clients.handshake.auth_required = directory.requires_auth();
         clients.greeting.server_id = "NSERVER".into();
         let workers = Workers::prepare(2, Instant::now()).unwrap();
-        let no_others = Arc::new(net::NoAccounts);
-        let pool = Arc::new(LoginPool::start(LoginPoolLimits::default(), workers.mailboxes(), no_others).unwrap());
+        let (limits, no_others) = (LoginPoolLimits::default(), Arc::new(net::NoCounsel));
+        let pool = LoginPool::start(limits, workers.mailboxes(), no_others, Arc::new(Counting));
+        let pool = Arc::new(pool.unwrap());
         let watcher = Arc::new(NobodyWatches);
         let hub = Hub::new(workers.mailboxes(), directory, clients, watcher, pool.clone(), Arc::new(Counting), 7);
         let gate = Arc::new(Everybody(OnceLock::from(hub.clone())));
-        let listener = Listener::bind("127.0.0.1", 0, gate, SharedSecurity::default()).unwrap();
+        let listener = Listener::bind(DoorKind::Client, "127.0.0.1", 0, gate, SharedSecurity::default()).unwrap();
         let clients = listener.address().unwrap();
-        let running = workers.start(&hub, Some(listener), &pool, 7).unwrap();
+        let running = workers.start(&hub, vec![listener], &pool, 7).unwrap();
         let facts = Arc::new(Facts::default());
         let monitor = MonitorSettings { port: 0, ..monitor };
-        let monitor = Monitor::start(monitor, hub.clone(), facts.clone()).unwrap();
+        let monitor = Monitor::start(monitor, Observatory::new(hub.clone(), facts.clone()), None).unwrap();
         Self { hub, monitor, facts, clients, running: Some(running), _pool: pool }
     }
 
@@ -124,6 +125,11 @@ impl House {
         client.say(&format!("CONNECT {connect}\r\n"));
         client.settle();
         client
+    }
+
+    /// A connection that says nothing.
+    pub(crate) fn stranger(&self) -> TcpStream {
+        TcpStream::connect(self.clients).unwrap()
     }
 
     /// The raw answer to a path.

@@ -5,6 +5,7 @@ extern crate bulwark_monitor as monitor;
 
 mod bounds;
 mod connections;
+mod dashboard;
 mod documents;
 mod house;
 mod secrets;

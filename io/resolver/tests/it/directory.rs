@@ -1,7 +1,7 @@
 use std::fs;
 use std::time::Duration;
 
-use bulwark_resolver::{Answer, DeleteMode, Effect, Request, Resolver, ResolverError, Settings};
+use bulwark_resolver::{Answer, DeleteMode, Effect, Request, Resolver, Settings};
 use jwt::testing::{Chain, NOW, TestAccount};
 use jwt::{Export, Revoked, Sharing};
 use moment::Timestamp;
@@ -445,8 +445,6 @@ fn a_directory_that_cannot_be_one_is_an_error_at_the_start() {
     assert_eq!(open("".as_ref()).as_deref(), Some("dir has no value and needs to point to a directory"));
     let refused = open(&file).expect("refused");
     assert!(refused.starts_with("dir needs to point to an accessible directory"), "{refused}");
-    let url = Resolver::open(&Settings::Url("http://x".into()), NOW).err();
-    assert!(matches!(url, Some(ResolverError::UrlNotSupported(_))));
 }
 
 #[test]

@@ -56,6 +56,8 @@ impl Status {
 pub enum OcspError {
     /// One of the certificates in question cannot be read.
     BadCertificate,
+    /// Nobody is known who issued one of them.
+    NoIssuer,
     /// The bytes are not an answer.
     Malformed,
     /// Longer than [`MAX_ANSWER`].
@@ -80,6 +82,7 @@ impl fmt::Display for OcspError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadCertificate => f.write_str("ocsp: malformed certificate"),
+            Self::NoIssuer => f.write_str("ocsp: the issuer of the certificate is not known"),
             Self::Malformed => f.write_str("ocsp: malformed response"),
             Self::TooLong => f.write_str("ocsp: response too long"),
             Self::NoAnswer(code) => write!(f, "ocsp: error from server: {}", error_text(*code)),

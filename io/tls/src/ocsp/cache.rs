@@ -33,6 +33,11 @@ impl Cache {
         self.answers.get(fingerprint).filter(|answer| answer.is_current(now, skew, unset_ttl))
     }
 
+    /// The last that was heard about a certificate, current or not.
+    pub fn get(&self, fingerprint: &str) -> Option<&Answer> {
+        self.answers.get(fingerprint)
+    }
+
     /// Whether the last that was heard about a certificate, current or not, is that it was revoked.
     pub fn was_revoked(&self, fingerprint: &str) -> bool {
         self.answers.get(fingerprint).is_some_and(|answer| matches!(answer.status, Status::Revoked { .. }))

@@ -7,12 +7,14 @@
 
 mod answer;
 mod cache;
+mod check;
 mod policy;
 mod request;
 
 pub use answer::{Answer, MAX_ANSWER, OcspError, Status};
 pub use cache::{Cache, MAX_CACHED, fingerprint};
-pub use policy::{Finding, Judgement, judge, refresh_at};
+pub use check::PeerAsking;
+pub use policy::{Finding, Judgement, advisory_reason, judge, refresh_at};
 pub use request::{Link, MAX_LINKS, get_url, links, request};
 
 pub(crate) use request::{find_issuer, responders};

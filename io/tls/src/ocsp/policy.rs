@@ -47,6 +47,19 @@ pub fn judge(finding: &Finding, policy: &OcspPeer, now: i64) -> Judgement {
     if policy.warn_only { Judgement::Tolerated(problem) } else { Judgement::Invalid(problem) }
 }
 
+/// Why a link is invalid, in the words that the advisories of the reference server have.
+pub fn advisory_reason(finding: &Finding, policy: &OcspPeer, now: i64) -> String {
+    let (skew, ttl) = (seconds(policy.allowed_clockskew), seconds(policy.cache_ttl_when_next_update_unset));
+    match finding {
+        Finding::Unreachable { .. } => "Failed OCSP response fetch".to_owned(),
+        Finding::Unusable(_) => "Failed OCSP response parse".to_owned(),
+        Finding::Answered(answer) if !answer.is_current(now, skew, ttl) => {
+            "OCSP response not in effectivity window".to_owned()
+        }
+        Finding::Answered(answer) => format!("Invalid OCSP response status: {}", answer.status.name()),
+    }
+}
+
 fn problem_of(answer: &Answer, policy: &OcspPeer, now: i64) -> Option<String> {
     let (skew, ttl) = (seconds(policy.allowed_clockskew), seconds(policy.cache_ttl_when_next_update_unset));
     if !answer.is_current(now, skew, ttl) {

@@ -25,20 +25,32 @@ pub struct Link {
 
 /// The links of a peer's chain that name a responder. A root is nobody's link, and a chain without such links is beyond
 /// reproach: its issuers chose not to answer.
-pub fn links<'a>(chain: &'a [Vec<u8>], roots: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<Link> {
+///
+/// # Errors
+/// If a certificate names a responder and its issuer is neither in the chain nor among the roots: then nobody's answer
+/// could be judged. Likewise if the chain has more than [`MAX_LINKS`].
+pub fn links<'a>(chain: &'a [Vec<u8>], roots: impl Iterator<Item = &'a [u8]> + Clone) -> Result<Vec<Link>, OcspError> {
     let mut found = Vec::new();
     let mut current = chain.first().map(Vec::as_slice);
     for _ in 0..MAX_LINKS {
-        let Some(certificate) = current else { break };
-        let issuer = find_issuer(certificate, chain.iter().map(Vec::as_slice).chain(roots.clone()));
-        let Some(issuer) = issuer.filter(|issuer| *issuer != certificate) else { break };
-        let responders = X509Certificate::from_der(certificate).map(|(_, parsed)| responders(&parsed));
-        if let Some(responders) = responders.ok().filter(|responders| !responders.is_empty()) {
-            found.push(Link { certificate: certificate.to_vec(), issuer: issuer.to_vec(), responders });
+        let Some(certificate) = current else { return Ok(found) };
+        // A root that a peer shows by itself is the end of its chain.
+        if roots.clone().any(|root| root == certificate) {
+            return Ok(found);
         }
-        current = Some(issuer);
+        let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| OcspError::BadCertificate)?;
+        let responders = responders(&parsed);
+        let issuer = find_issuer(certificate, chain.iter().map(Vec::as_slice).chain(roots.clone()));
+        current = issuer.filter(|issuer| *issuer != certificate);
+        match current {
+            Some(issuer) if !responders.is_empty() => {
+                found.push(Link { certificate: certificate.to_vec(), issuer: issuer.to_vec(), responders });
+            }
+            None if !responders.is_empty() => return Err(OcspError::NoIssuer),
+            _ => {}
+        }
     }
-    found
+    Err(OcspError::TooLong)
 }
 
 /// The certificate among `candidates` that signed `certificate`.

@@ -9,3 +9,4 @@ mod pair;
 mod refusals;
 mod reload;
 mod stock;
+mod stream;

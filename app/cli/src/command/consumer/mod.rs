@@ -6,6 +6,7 @@ mod config;
 mod copy;
 mod edit;
 mod find;
+mod graph;
 pub(crate) mod info;
 mod ls;
 mod next;
@@ -50,6 +51,8 @@ enum Command {
     /// Find consumers
     #[command(visible_alias = "query")]
     Find(find::Find),
+    /// Draw what a consumer does
+    Graph(graph::Graph),
     /// Show a consumer
     #[command(visible_alias = "nfo")]
     Info(info::Info),
@@ -87,6 +90,7 @@ impl Consumers {
             Command::Copy(command) => command.run(&desk).await,
             Command::Edit(command) => command.run(&desk).await,
             Command::Find(command) => command.run(&desk).await,
+            Command::Graph(command) => command.run(&desk).await,
             Command::Info(command) => command.run(&desk).await,
             Command::Ls(command) => command.run(&desk).await,
             Command::Next(command) => command.run(&desk).await,

@@ -3,6 +3,7 @@
 mod account;
 mod check;
 mod config;
+mod graph;
 mod info;
 mod list;
 pub(crate) use list::compacted;
@@ -34,6 +35,8 @@ enum Command {
     Check(check::Check),
     /// Look after the configuration of servers
     Config(config::Config),
+    /// Draw what a server does
+    Graph(graph::Graph),
     /// Show a server: its process, connections, limits and figures
     #[command(visible_alias = "i")]
     Info(info::Info),
@@ -62,6 +65,7 @@ impl Server {
             Command::Account(command) => command.run(invocation).await,
             Command::Check(command) => command.run(invocation).await,
             Command::Config(command) => command.run(invocation).await,
+            Command::Graph(command) => command.run(invocation).await,
             Command::Info(command) => command.run(invocation).await,
             Command::List(command) => command.run(invocation).await,
             Command::Mappings(command) => command.run(),

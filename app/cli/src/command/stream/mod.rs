@@ -10,6 +10,7 @@ mod find;
 mod frames;
 mod gaps;
 mod get;
+mod graph;
 pub(crate) mod info;
 mod ls;
 mod purge;
@@ -63,6 +64,8 @@ enum Command {
     Gaps(gaps::Gaps),
     /// Show a message
     Get(get::Get),
+    /// Draw what happens in a stream
+    Graph(graph::Graph),
     /// Show a stream
     #[command(visible_aliases = ["nfo", "i"])]
     Info(info::Info),
@@ -103,6 +106,7 @@ impl Streams {
             Command::Find(command) => command.run(&api, self.all).await,
             Command::Gaps(command) => command.run(&api, self.all).await,
             Command::Get(command) => command.run(&api, self.all).await,
+            Command::Graph(command) => command.run(&api, self.all).await,
             Command::Info(command) => command.run(&api, self.all).await,
             Command::Ls(command) => command.run(&api, self.all).await,
             Command::Purge(command) => command.run(&api, self.all).await,

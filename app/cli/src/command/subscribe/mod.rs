@@ -1,7 +1,9 @@
 //! `nats subscribe`: shows the messages of subjects as they come.
 
 mod dump;
+mod graph;
 mod report;
+mod stream;
 mod view;
 
 use std::collections::HashMap;
@@ -14,7 +16,9 @@ use futures::StreamExt;
 use futures::stream::{BoxStream, SelectAll, select_all};
 use tokio::time::{Instant as Deadline, sleep_until};
 
+use crate::command::api::Api;
 use crate::command::subscribe::report::Report;
+use crate::command::subscribe::stream::{FromStream, Opening};
 use crate::command::subscribe::view::View;
 use crate::command::wait::interrupted;
 use crate::failure::Ended;
@@ -61,17 +65,34 @@ pub(crate) struct Subscribe {
     view: View,
     #[command(flatten)]
     report: Report,
+    #[command(flatten)]
+    from_stream: FromStream,
+    /// Draw how many messages come in a second
+    #[arg(long)]
+    graph: bool,
 }
 
 impl Subscribe {
     pub(crate) async fn run(mut self, invocation: &Invocation) -> Result<()> {
-        if self.subjects.is_empty() && !self.inbox {
+        if self.subjects.is_empty() && !self.inbox && self.from_stream.stream.is_none() {
             outln!("No subjects or --stream flag provided.");
             return Err(Ended(1).into());
         }
         let stop = interrupted();
         self.view.check(self.inbox)?;
         self.report.check()?;
+        self.from_stream.check(&self.subjects)?;
+        if self.from_stream.is_given() {
+            self.check_with_stream()?;
+            let api = Api::open(invocation).await?;
+            return tokio::select! {
+                ended = self.watch_stream(&api) => ended,
+                () = stop => Ok(()),
+            };
+        }
+        if self.graph {
+            return graph::run(&self.subjects, self.queue.as_deref(), invocation).await;
+        }
         let link = invocation.connect().await?;
         if self.subjects.is_empty() {
             self.subjects = vec![link.client.new_inbox()];
@@ -81,6 +102,60 @@ impl Subscribe {
             ended = link.unless_fault(watch) => ended,
             () = stop => Ok(()),
         }
+    }
+
+    fn check_with_stream(&self) -> Result<()> {
+        if self.inbox {
+            bail!("generating inboxes is not compatible with JetStream subscriptions");
+        }
+        if self.queue.as_ref().is_some_and(|queue| !queue.is_empty()) {
+            bail!("queue group subscriptions are not supported with JetStream");
+        }
+        if self.match_replies {
+            bail!("cannot enable --match-replies for JetStream streams");
+        }
+        if self.graph {
+            bail!("--graph draws what is published and cannot be used with JetStream flags");
+        }
+        Ok(())
+    }
+
+    /// Messages of a stream instead of those that are published now.
+    async fn watch_stream(&self, api: &Api<'_>) -> Result<()> {
+        let ignored = split_subjects(&self.ignore_subjects);
+        let opening = Opening {
+            subject: self.subjects.first().map(String::as_str),
+            is_without_bodies: self.view.is_without_bodies(),
+            is_quiet: self.view.is_bare(),
+            ignored: &ignored,
+            count: self.count,
+        };
+        let mut source = self.from_stream.open(api, &opening).await?;
+        let report = self.report.start(&self.subjects);
+        let (mut seen, mut deadline) = (0, self.deadline());
+        while self.count.is_none_or(|limit| limit == 0 || seen < limit) {
+            let arrived = tokio::select! {
+                biased;
+                arrived = source.next() => arrived?,
+                () = sleep_until(deadline) => None,
+            };
+            let Some(arrived) = arrived else { break };
+            deadline = self.deadline();
+            if ignored.iter().any(|filter| covers(filter, &arrived.message.subject)) {
+                continue;
+            }
+            seen += 1;
+            match &report {
+                Some(report) => report.count(0, &arrived.message),
+                None => self.view.show_stored(api.invocation, &arrived, seen).await,
+            }
+            if let Some(reply) = arrived.message.reply.clone().filter(|_| arrived.wants_ack) {
+                api.link.client.publish(reply, "".into()).await?;
+            }
+        }
+        api.link.client.flush().await?;
+        source.close().await;
+        Ok(())
     }
 
     async fn watch(&self, invocation: &Invocation, link: &Link) -> Result<()> {

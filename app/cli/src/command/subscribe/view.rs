@@ -1,15 +1,17 @@
 //! How a received message looks: as a page, as its bare body, or as JSON in a file.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use async_nats::{HeaderMap, Message};
 use clap::Args;
-use jiff::ZonedDateTime;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ZonedDateTime};
 
 use crate::command::body::{Translator, header_lines};
 use crate::command::subscribe::dump::dump;
+use crate::command::subscribe::stream::Arrived;
 use crate::invocation::Invocation;
 use crate::show::{go_duration, outln};
 
@@ -87,6 +89,38 @@ impl View {
         if let Some(reply) = reply {
             outln!("[#{number}]{time} Matched reply on {:?}", reply.subject.as_str());
             self.page(reply.headers.as_ref(), &reply.payload, &reply.subject).await;
+        }
+    }
+
+    /// Whether bodies are never looked at.
+    pub(crate) const fn is_without_bodies(&self) -> bool {
+        self.headers_only || self.subjects_only
+    }
+
+    /// Shows a message of a stream.
+    pub(crate) async fn show_stored(&self, invocation: &Invocation, arrived: &Arrived, number: u64) {
+        let message = &arrived.message;
+        if let Some(reply) = message.reply.as_ref().filter(|_| invocation.is_traced()) {
+            outln!("<<< Reply Subject: {reply}");
+        }
+        if let Some(folder) = &self.dump {
+            return self.dump_both(folder, message, None, arrived.sequence).await;
+        }
+        if self.raw {
+            self.translator().print_compact(&message.payload, "", "").await;
+            return;
+        }
+        let time = if self.timestamp {
+            arrived.at.to_zoned_datetime(TimeZone::system()).strftime(" @ %b %e %H:%M:%S%.6f").to_string()
+        } else if self.delta_time {
+            let age = Timestamp::now().duration_since(arrived.at);
+            format!(" @ {}", go_duration(Duration::try_from(age).unwrap_or_default()))
+        } else {
+            String::new()
+        };
+        outln!("[#{number}]{time} {}", arrived.headline);
+        if !self.subjects_only {
+            self.page(message.headers.as_ref(), &message.payload, &message.subject).await;
         }
     }
 

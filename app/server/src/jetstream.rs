@@ -1,0 +1,338 @@
+//! Streams in this server: which accounts have them, where they lie, and how they are joined to the broker.
+//!
+//! The rooms behind decide and do; here they are started, told of accounts, asked, and stopped.
+
+mod accounts;
+mod port;
+pub(crate) mod store;
+mod totals;
+mod without;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use ::store::StoreError;
+use account::Account;
+use auth::{Directory, ReadRule};
+use broker::Hub;
+use config::{Settings, Sync, friendly_bytes};
+use disk::{OsEntropy, RealDisk};
+use jetstream_host::{AccountSettings, BatchLimits, Host, Inlet, OpenBatches, RealClock};
+use session::Greeting;
+
+use crate::audit::Auditor;
+use crate::identity::REFERENCE_VERSION;
+use crate::log::Log;
+
+use self::port::BrokerPort;
+use self::store::Place;
+use self::without::Refusing;
+
+/// JetStream of a server, on or off.
+pub struct JetStream {
+    hub: Arc<Hub>,
+    log: Arc<Log>,
+    audit: Arc<Auditor>,
+    start: Instant,
+    server_id: String,
+    /// Of all accounts.
+    open_batches: OpenBatches,
+    state: Mutex<Option<Running>>,
+}
+
+/// JetStream, while it is on.
+struct Running {
+    host: Host,
+    port: Arc<BrokerPort>,
+    refusing: Refusing,
+    settings: Settings,
+    /// The accounts that have streams.
+    admitted: BTreeSet<String>,
+}
+
+/// What the greeting says of JetStream.
+pub fn introduce(greeting: &mut Greeting, settings: &Settings) {
+    greeting.jetstream = settings.jetstream.enabled;
+    greeting.domain = settings.jetstream.domain.clone().filter(|_| settings.jetstream.enabled);
+}
+
+impl JetStream {
+    /// Starts it, if the configuration says so. `start` is when the broker's clock began.
+    ///
+    /// # Errors
+    /// With the text for the user: why the store can not be opened.
+    pub fn start(
+        settings: &Settings,
+        hub: &Arc<Hub>,
+        log: &Arc<Log>,
+        audit: &Arc<Auditor>,
+        server_id: &str,
+        start: Instant,
+    ) -> Result<Arc<Self>, String> {
+        let (log, audit, server_id) = (log.clone(), audit.clone(), server_id.to_owned());
+        let open_batches = OpenBatches::default();
+        let jetstream = Self { hub: hub.clone(), log, audit, start, server_id, open_batches, state: Mutex::default() };
+        jetstream.begin(settings, &hub.directory())?;
+        Ok(Arc::new(jetstream))
+    }
+
+    /// Starts, if another configuration switches it on. `directory` is that configuration's. What it says differently
+    /// otherwise was checked to be something that can change.
+    ///
+    /// # Errors
+    /// With the text for the user: why it can not be. Nothing has changed then.
+    pub fn begin(&self, settings: &Settings, directory: &Directory) -> Result<(), String> {
+        let mut state = self.state();
+        if state.is_none() && settings.jetstream.enabled {
+            *state = Some(self.launch(settings, directory)?);
+        }
+        Ok(())
+    }
+
+    /// Goes on with another configuration, for which it has begun.
+    pub fn reload(&self, settings: &Settings) {
+        let mut state = self.state();
+        match &mut *state {
+            Some(running) if settings.jetstream.enabled => self.change(running, settings),
+            running => {
+                if let Some(running) = running.take() {
+                    self.end(running);
+                }
+            }
+        }
+    }
+
+    /// Takes over other keys or another cipher, if there are any: what is written from now on is sealed by them, and what lies
+    /// there follows in the background.
+    ///
+    /// # Errors
+    /// With the text for the user, if the store needs a key that is not there. Nothing has changed then.
+    pub fn rekey(&self, settings: &Settings) -> Result<(), String> {
+        let mut state = self.state();
+        let Some(running) = state.as_mut().filter(|_| settings.jetstream.enabled) else { return Ok(()) };
+        let keys = |settings: &Settings| {
+            let jetstream = &settings.jetstream;
+            (jetstream.key.clone(), jetstream.previous_key.clone(), jetstream.cipher)
+        };
+        if keys(&running.settings) == keys(settings) {
+            return Ok(());
+        }
+        let sealing = store::sealing(&settings.jetstream);
+        match running.host.ask(move |desk, now| desk.rekey(sealing, now)) {
+            Some(Ok(())) => {
+                let jetstream = &mut running.settings.jetstream;
+                jetstream.key.clone_from(&settings.jetstream.key);
+                jetstream.previous_key.clone_from(&settings.jetstream.previous_key);
+                jetstream.cipher = settings.jetstream.cipher;
+                Ok(())
+            }
+            Some(Err(error)) => Err(format!("JetStream keeps its keys: {error}")),
+            None => Err("JetStream does not answer, so its keys stay".to_owned()),
+        }
+    }
+
+    fn launch(&self, settings: &Settings, directory: &Directory) -> Result<Running, String> {
+        let began = Instant::now();
+        let place = Place::of(&settings.jetstream);
+        self.log.notice("Starting JetStream");
+        self.announce(settings, &place);
+        if place.is_of_reference() {
+            return Err(format!(
+                "the store directory {:?} holds streams in the format of another server, which would not be served: \
+                 bring them over by backup and restore, and name an empty store_dir",
+                place.folder
+            ));
+        }
+        let disk = RealDisk::open(&place.folder).map_err(|error| format!("JetStream: {error}"))?;
+        let inlet = Inlet::new(store::inlet(settings));
+        let port = Arc::new(BrokerPort::new(&self.hub, &self.log, &self.audit, inlet.clone(), self.start));
+        port.rule.set(settings.jetstream.reading);
+        let enabled = accounts::enabled(settings, directory);
+        enabled.iter().for_each(|(account, _)| port.introduce(account));
+        let admitted = enabled.iter().map(|(account, _)| account.name.to_string()).collect();
+        let tenants = enabled.iter().map(|(account, limits)| self.tenant(settings, account, limits.clone())).collect();
+        let host = Host::start(
+            Arc::new(disk),
+            Arc::new(OsEntropy),
+            store::desk(&settings.jetstream, &place),
+            tenants,
+            (port.clone(), inlet),
+            Arc::new(RealClock::default()),
+        );
+        let host = host.map_err(|error| refused(&error, &place))?;
+        let refusing = Refusing::new(&self.hub, settings.jetstream.domain.as_deref().unwrap_or_default());
+        let running = Running { host, port, refusing, settings: settings.clone(), admitted };
+        running.refuse_others(directory);
+        self.log.notice(&format!("Took {} to start JetStream", port::shown(began.elapsed())));
+        Ok(running)
+    }
+
+    fn change(&self, running: &mut Running, settings: &Settings) {
+        let directory = self.hub.directory();
+        running.settings = settings.clone();
+        running.port.rule.set(settings.jetstream.reading);
+        let enabled = accounts::enabled(settings, &directory);
+        let is_enabled = |name: &String| enabled.iter().any(|(account, _)| account.name.as_str() == name);
+        let gone: Vec<String> = running.admitted.iter().filter(|name| !is_enabled(name)).cloned().collect();
+        gone.iter().for_each(|name| running.dismiss(name));
+        for (account, limits) in &enabled {
+            self.admit(running, account, limits.clone());
+        }
+        running.refuse_others(&directory);
+    }
+
+    /// Accounts become known one by one in operator mode. Returns when the account has its streams.
+    pub fn account_came(&self, directory: &Directory, name: &str) {
+        let mut state = self.state();
+        let (Some(running), Some(account)) = (&mut *state, directory.account(name)) else { return };
+        match accounts::of(account, &running.settings, directory) {
+            Some((account, limits)) => self.admit(running, &account, limits),
+            None => running.refusing.refuse(account),
+        }
+    }
+
+    /// Accounts changed or went in operator mode.
+    pub fn accounts_changed(&self) {
+        let mut state = self.state();
+        if let Some(running) = &mut *state {
+            let settings = running.settings.clone();
+            self.change(running, &settings);
+        }
+    }
+
+    fn admit(&self, running: &mut Running, account: &Arc<Account>, limits: api::responses::AccountLimits) {
+        running.refusing.release(account.name.as_str());
+        running.admitted.insert(account.name.to_string());
+        running.port.introduce(account);
+        let tenant = self.tenant(&running.settings, account, limits);
+        let opened = running.host.ask(move |desk, now| desk.set_account(tenant, now));
+        match opened {
+            Some(Ok(())) => {}
+            Some(Err(error)) => self.log.error(&format!("JetStream of account {:?}: {error}", account.name.as_str())),
+            None => self.log.error(&format!("JetStream of account {:?} does not answer", account.name.as_str())),
+        }
+    }
+
+    fn tenant(
+        &self,
+        settings: &Settings,
+        account: &Arc<Account>,
+        limits: api::responses::AccountLimits,
+    ) -> AccountSettings {
+        let jetstream = &settings.jetstream;
+        let nanos = |window: std::time::Duration| i64::try_from(window.as_nanos()).unwrap_or(i64::MAX);
+        let name = account.name.as_str();
+        self.log.debug(&format!("Enabled JetStream for account {name:?}"));
+        AccountSettings {
+            account: name.to_owned(),
+            domain: jetstream.domain.clone().unwrap_or_default(),
+            server_id: self.server_id.clone(),
+            version: REFERENCE_VERSION.to_owned(),
+            limits,
+            mode: if jetstream.strict { api::Mode::Strict } else { api::Mode::Lenient },
+            max_duplicate_window: jetstream.limits.duplicate_window.map_or(0, nanos),
+            default_max_consumers: i64::try_from(jetstream.limits.default_max_consumers).unwrap_or(i64::MAX),
+            max_ack_pending: count(jetstream.limits.max_ack_pending),
+            max_request_batch: count(jetstream.limits.max_request_batch),
+            batches: BatchLimits {
+                per_stream: jetstream.limits.max_batch_inflight_per_stream,
+                total: jetstream.limits.max_batch_inflight_total,
+                messages: jetstream.limits.max_batch_msgs,
+                timeout: jetstream.limits.max_batch_timeout,
+                open: self.open_batches.clone(),
+            },
+        }
+    }
+
+    /// The lines that operators know, and what an acknowledgement means here.
+    fn announce(&self, settings: &Settings, place: &Place) {
+        let (log, jetstream) = (&self.log, &settings.jetstream);
+        log.notice("---------------- JETSTREAM ----------------");
+        log.notice(&format!("  Strict:          {}", jetstream.strict));
+        log.notice(&format!("  Max Memory:      {}", friendly_bytes(place.max_memory)));
+        log.notice(&format!("  Max Storage:     {}", friendly_bytes(place.max_store)));
+        log.notice(&format!("  Store Directory: {:?}", place.folder));
+        if let Some(domain) = &jetstream.domain {
+            log.notice(&format!("  Domain:          {domain}"));
+        }
+        if jetstream.key.is_some() {
+            let cipher = match jetstream.cipher {
+                config::Cipher::Aes => "AES-GCM",
+                config::Cipher::ChaChaPoly => "ChaCha20-Poly1305",
+            };
+            log.notice(&format!("  Encryption:      {cipher}"));
+        }
+        log.notice(&format!("  API Level:       {}", api::API_LEVEL));
+        log.notice(match jetstream.reading {
+            ReadRule::Denied => {
+                "  Reading:         what a user is denied to subscribe to is not read from streams either"
+            }
+            ReadRule::Allowed => "  Reading:         only what a user may subscribe to is read from streams",
+            ReadRule::Free => "  Reading:         whoever may call the API reads every stream of the account",
+        });
+        match jetstream.sync {
+            Sync::Always => log.notice("  Sync Interval:   always; what is acknowledged is on the disk"),
+            Sync::Every(interval) => {
+                let interval = port::shown(interval);
+                log.notice(&format!(
+                    "  Sync Interval:   {interval}; a loss of power loses what was acknowledged since"
+                ));
+            }
+        }
+        log.notice("-------------------------------------------");
+        if place.is_temporary {
+            log.warn("Temporary storage directory used, data could be lost on system reboot");
+        }
+    }
+
+    /// Works off what waits, makes everything durable, and ends.
+    pub fn stop(&self) {
+        let running = self.state().take();
+        if let Some(running) = running {
+            self.end(running);
+        }
+    }
+
+    fn end(&self, running: Running) {
+        self.log.notice("Initiating JetStream Shutdown...");
+        running.refusing.release_all();
+        if let Err(error) = running.host.stop() {
+            self.log.error(&format!("JetStream Shutdown: the last changes may not be on the disk: {error}"));
+        }
+        self.log.notice("JetStream Shutdown");
+    }
+
+    /// A panic elsewhere must not keep the streams from being closed.
+    fn state(&self) -> MutexGuard<'_, Option<Running>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Running {
+    /// Returns when nobody is heard in the account any more.
+    fn dismiss(&mut self, account: &str) {
+        self.admitted.remove(account);
+        let account = account.to_owned();
+        self.host.ask(move |desk, now| desk.remove_account(&account, now));
+    }
+
+    /// Accounts without streams are told so.
+    fn refuse_others(&self, directory: &Directory) {
+        for account in directory.accounts().iter() {
+            if accounts::of(account, &self.settings, directory).is_none() {
+                self.refusing.refuse(account);
+            }
+        }
+    }
+}
+
+/// A limit as the machines take it: zero is none.
+fn count(limit: Option<std::num::NonZeroUsize>) -> i64 {
+    limit.map_or(0, |limit| i64::try_from(limit.get()).unwrap_or(i64::MAX))
+}
+
+/// Why the store does not open. Nothing in it was touched.
+fn refused(error: &StoreError, place: &Place) -> String {
+    format!("JetStream can not open its store in {:?}: {error}", place.folder)
+}

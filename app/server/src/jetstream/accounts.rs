@@ -1,0 +1,81 @@
+//! Which accounts have streams, and how many.
+
+use std::sync::Arc;
+
+use account::{Account, GLOBAL};
+use api::responses::AccountLimits;
+use auth::Directory;
+use config::{AccountJetStream, Settings};
+use jwt::JetStreamLimits;
+
+/// The tier of a server that replicates nothing.
+const TIER: &str = "R1";
+
+/// The accounts that may have streams, with their limits.
+pub(super) fn enabled(settings: &Settings, directory: &Directory) -> Vec<(Arc<Account>, AccountLimits)> {
+    let accounts = directory.accounts().iter();
+    let mut enabled: Vec<_> = accounts.filter_map(|account| of(account, settings, directory)).collect();
+    enabled.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+    enabled
+}
+
+/// What this account may have, if it may have streams at all.
+pub(super) fn of(
+    account: &Arc<Account>,
+    settings: &Settings,
+    directory: &Directory,
+) -> Option<(Arc<Account>, AccountLimits)> {
+    if account.system {
+        return None;
+    }
+    let limits = if settings.operator.is_on() {
+        let claims = directory.claims_of(&account.nkey?)?.claims();
+        claimed(&claims.limits.tiers, &claims.limits.jetstream)?
+    } else if account.name.as_str() == GLOBAL {
+        // With accounts of one's own, who may have streams is said there.
+        is_global_only(settings).then(AccountLimits::default)?
+    } else {
+        let sharing = settings.sharing.iter().find(|sharing| sharing.name == account.name.as_str())?;
+        configured(sharing.jetstream.as_ref()?)
+    };
+    Some((account.clone(), limits))
+}
+
+fn is_global_only(settings: &Settings) -> bool {
+    let system = settings.system_account();
+    settings.sharing.iter().all(|account| Some(account.name.as_str()) == system)
+}
+
+fn claimed(
+    tiers: &std::collections::BTreeMap<String, JetStreamLimits>,
+    plain: &JetStreamLimits,
+) -> Option<AccountLimits> {
+    let limits = if tiers.is_empty() { plain } else { tiers.get(TIER)? };
+    if !limits.is_enabled() {
+        return None;
+    }
+    Some(AccountLimits {
+        max_memory: limits.mem_storage,
+        max_storage: limits.disk_storage,
+        max_streams: limits.streams,
+        max_consumers: limits.consumer,
+        max_ack_pending: limits.max_ack_pending,
+        memory_max_stream_bytes: limits.mem_max_stream_bytes,
+        storage_max_stream_bytes: limits.disk_max_stream_bytes,
+        max_bytes_required: limits.max_bytes_required,
+    })
+}
+
+fn configured(limits: &AccountJetStream) -> AccountLimits {
+    let number = |limit: Option<u64>| limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+    AccountLimits {
+        max_memory: number(limits.max_memory_bytes),
+        max_storage: number(limits.max_store_bytes),
+        max_streams: number(limits.max_streams),
+        max_consumers: number(limits.max_consumers),
+        max_ack_pending: number(limits.max_ack_pending),
+        memory_max_stream_bytes: number(limits.memory_max_stream_bytes),
+        storage_max_stream_bytes: number(limits.store_max_stream_bytes),
+        max_bytes_required: limits.max_bytes_required,
+    }
+}

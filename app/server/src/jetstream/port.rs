@@ -1,0 +1,279 @@
+//! The joint between streams and broker.
+//!
+//! In: one [`Ear`] per account and door hears on the workers what the host listens for and puts it into the inlet. Out:
+//! the host's thread publishes through a [`House`] of its own, straight to the receivers' transports.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
+
+use account::Account;
+use api::ApiError;
+use api::errors::STREAM_TOO_MANY_REQUESTS;
+use audit::{Class, Outcome, Record};
+use auth::{Denial, ReadRule, Reading};
+use broker::{
+    AccountState, House, HouseMessage, Hub, InternalSubscriber, Message, OwnMessage, Reader, Sender, Subscription,
+};
+use jetstream_host::{Arrival, Asker, Awaited, Door, Full, Incoming, Inlet, Outgoing, Port, Report};
+use moment::GoDuration;
+use subject::Filter;
+
+use crate::audit::Auditor;
+use crate::log::Log;
+use crate::system;
+
+/// What the host needs of the broker.
+pub(super) struct BrokerPort {
+    hub: Arc<Hub>,
+    log: Arc<Log>,
+    audit: Arc<Auditor>,
+    inlet: Inlet,
+    /// Where the broker's clock began.
+    start: Instant,
+    rooms: RwLock<HashMap<String, Room>>,
+    pub(super) rule: Arc<Rule>,
+}
+
+/// An account in which streams are heard.
+struct Room {
+    state: Arc<AccountState>,
+    name: Arc<str>,
+    /// Filters may be listened to more than once while a stream's subjects change.
+    ears: HashMap<(Door, Filter), Vec<Arc<Subscription>>>,
+}
+
+/// Hears what is published in an account.
+struct Ear {
+    account: Arc<str>,
+    door: Door,
+    inlet: Inlet,
+    hub: Arc<Hub>,
+    rule: Arc<Rule>,
+}
+
+/// Which permissions bind readers. It follows the configuration.
+#[derive(Default)]
+pub(super) struct Rule(AtomicU8);
+
+impl Rule {
+    pub(super) fn set(&self, rule: ReadRule) {
+        self.0.store(rule as u8, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> ReadRule {
+        let is = |rule: ReadRule| rule as u8 == self.0.load(Ordering::Relaxed);
+        [ReadRule::Allowed, ReadRule::Free].into_iter().find(|rule| is(*rule)).unwrap_or(ReadRule::Denied)
+    }
+}
+
+thread_local! {
+    /// The publisher of the host's thread. It belongs to one thread, and the port to all.
+    static HOUSE: RefCell<Option<House>> = const { RefCell::new(None) };
+}
+
+impl BrokerPort {
+    pub(super) fn new(hub: &Arc<Hub>, log: &Arc<Log>, audit: &Arc<Auditor>, inlet: Inlet, start: Instant) -> Self {
+        let (hub, log, audit) = (hub.clone(), log.clone(), audit.clone());
+        let woken = inlet.clone();
+        hub.on_batch_end(Box::new(move || woken.wake()));
+        Self { hub, log, audit, inlet, start, rooms: RwLock::default(), rule: Arc::default() }
+    }
+
+    /// An account that the host will be told of.
+    pub(super) fn introduce(&self, account: &Arc<Account>) {
+        let name = account.name.as_str();
+        let state = self.hub.account(account);
+        let room = Room { state, name: name.into(), ears: HashMap::new() };
+        self.rooms_mut().entry(name.to_owned()).or_insert(room);
+    }
+
+    fn rooms(&self) -> RwLockReadGuard<'_, HashMap<String, Room>> {
+        // Each change is whole, so a panic elsewhere leaves nothing half done.
+        self.rooms.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rooms_mut(&self) -> RwLockWriteGuard<'_, HashMap<String, Room>> {
+        self.rooms.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self, account: &str) -> Option<Arc<AccountState>> {
+        self.rooms().get(account).map(|room| room.state.clone())
+    }
+}
+
+impl Port for BrokerPort {
+    fn publish<'a>(&self, account: &str, messages: &mut dyn Iterator<Item = Outgoing<'a>>) {
+        let Some(state) = self.state(account) else { return };
+        HOUSE.with_borrow_mut(|house| {
+            let house = house.get_or_insert_with(|| House::new(&self.hub, system::random_u64()));
+            let now = moment::Instant::from_nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            house.begin_round(now, system::wall());
+            for Outgoing { to, subject: shown, reply, headers, payload } in messages {
+                house.publish(&state, &HouseMessage { to, shown, reply, headers, payload });
+            }
+            house.flush();
+        });
+    }
+
+    fn is_wanted(&self, account: &str, subject: &[u8]) -> bool {
+        self.rooms().get(account).is_some_and(|room| self.hub.is_wanted(&room.state, subject))
+    }
+
+    fn listen(&self, account: &str, door: Door, filter: &Filter) {
+        let mut rooms = self.rooms_mut();
+        let Some(room) = rooms.get_mut(account) else { return };
+        let (inlet, hub) = (self.inlet.clone(), self.hub.clone());
+        let rule = self.rule.clone();
+        let ear = Ear { account: room.name.clone(), door, inlet, hub, rule };
+        let subscription = self.hub.listen(&room.state, filter.clone(), None, Arc::new(ear));
+        room.ears.entry((door, filter.clone())).or_default().push(subscription);
+    }
+
+    fn unlisten(&self, account: &str, door: Door, filter: &Filter) {
+        let mut rooms = self.rooms_mut();
+        let Some(room) = rooms.get_mut(account) else { return };
+        let key = (door, filter.clone());
+        let Some(ears) = room.ears.get_mut(&key) else { return };
+        if let Some(subscription) = ears.pop() {
+            self.hub.unlisten(&room.state, &subscription);
+        }
+        if ears.is_empty() {
+            room.ears.remove(&key);
+        }
+    }
+
+    fn await_interest(&self, account: &str, awaited: Awaited) {
+        let (name, state) = match self.rooms().get(account) {
+            Some(room) => (room.name.clone(), room.state.clone()),
+            None => return,
+        };
+        let (inlet, by) = (self.inlet.clone(), awaited.by.clone());
+        let tell = move || {
+            let message = Incoming { subject: &by, reply: None, headers: b"", payload: b"" };
+            // If there is no room the host looks for itself within a second.
+            let _ = inlet.deliver(&Arrival { account: &name, door: Door::Interest, message, asker: None });
+        };
+        self.hub.await_interest(&state, &awaited.subject, &awaited.by, Box::new(tell));
+    }
+
+    fn no_longer_awaits(&self, account: &str, awaited: &Awaited) {
+        if let Some(state) = self.state(account) {
+            self.hub.no_longer_awaits(&state, &awaited.subject, &awaited.by);
+        }
+    }
+
+    fn report(&self, report: Report) {
+        let log = &self.log;
+        if let Some(record) = record_of(&report) {
+            self.audit.note(record);
+        }
+        match report {
+            Report::Restored { account, stream, messages, consumers } => {
+                log.notice(&format!("  Restored {messages} messages for stream '{account} > {stream}'"));
+                if consumers > 0 {
+                    log.notice(&format!("  Recovered {consumers} consumers for stream - '{account} > {stream}'"));
+                }
+            }
+            Report::Finding(text) => log.warn(&format!("JetStream store: {text}")),
+            Report::OutOfRoom { on_disk } => {
+                let kind = if on_disk { "file" } else { "memory" };
+                log.error(&format!("JetStream {kind} resource limits exceeded for server"));
+            }
+            Report::StoreFailed(why) => {
+                log.error(&format!("JetStream store failed, nothing is acknowledged until it works again: {why}"));
+            }
+            Report::StoreRecovered => log.notice("JetStream store works again"),
+            Report::Resealing { done, all } => {
+                log.notice(&format!("JetStream store: sealed anew {done} of {all} blocks"))
+            }
+            Report::Resealed { blocks } => log.notice(&format!(
+                "JetStream store: everything is sealed by the present key, {blocks} blocks anew; the previous key is not needed any more"
+            )),
+        }
+    }
+}
+
+/// What belongs into the trail: what was found damaged, and when the last of an old key is gone.
+fn record_of(report: &Report) -> Option<Record> {
+    let record = |class, outcome, what: String| Some(Record { what, ..Record::new(class, outcome) });
+    match report {
+        Report::Finding(text) => record(Class::Store, Outcome::Refused, text.clone()),
+        Report::StoreFailed(why) => record(Class::Store, Outcome::Refused, format!("the store failed: {why}")),
+        Report::StoreRecovered => record(Class::Store, Outcome::Done, "the store works again".to_owned()),
+        Report::Resealed { blocks } => record(
+            Class::Key,
+            Outcome::Done,
+            format!("all streams are sealed by the present key, {blocks} blocks anew"),
+        ),
+        Report::Restored { .. } | Report::OutOfRoom { .. } | Report::Resealing { .. } => None,
+    }
+}
+
+/// Somebody who may not read everything.
+struct Bound {
+    reader: Reader,
+    hub: Arc<Hub>,
+}
+
+impl Asker for Bound {
+    fn reading(&self) -> &Reading {
+        &self.reader.reading
+    }
+
+    fn refused(&self, denial: &Denial) {
+        self.reader.refused(&self.hub, denial);
+    }
+}
+
+/// By this header a message that is published has the server read.
+const READS_BY: &[u8] = b"Nats-Schedule-Source";
+
+/// In this header an import says who asks.
+const WHO_ASKS: &str = "Nats-Request-Info";
+
+impl Ear {
+    /// Who asks, where that binds what is read. Most of what is published to streams reads nothing.
+    fn asker(&self, headers: &[u8], sender: &Sender<'_>) -> Option<Arc<dyn Asker>> {
+        let is_reading = self.door != Door::Streams
+            || headers.windows(READS_BY.len()).any(|window| window.eq_ignore_ascii_case(READS_BY));
+        let reader = is_reading.then(|| sender.reader(self.rule.get())).flatten()?;
+        Some(Arc::new(Bound { reader, hub: self.hub.clone() }))
+    }
+
+    /// The headers of a request without what its sender says of who asks: advisories repeat it, and only an import may write it.
+    fn without_forgery<'a>(&self, headers: &'a [u8], sender: &Sender<'_>, kept: &'a mut Vec<u8>) -> &'a [u8] {
+        if self.door != Door::Requests || headers.is_empty() || !sender.speaks_for_itself() {
+            return headers;
+        }
+        wire::headers::remove(kept, headers, WHO_ASKS);
+        kept
+    }
+}
+
+impl InternalSubscriber for Ear {
+    fn deliver(&self, message: &Message<'_>, sender: &Sender<'_>) {
+        let Message { subject, reply, headers, payload } = *message;
+        let mut kept = Vec::new();
+        let headers = self.without_forgery(headers, sender, &mut kept);
+        let incoming = Incoming { subject, reply, headers, payload };
+        let asker = self.asker(headers, sender);
+        let asker = asker.as_ref();
+        let taken = self.inlet.put(&Arrival { account: &self.account, door: self.door, message: incoming, asker });
+        if let (Err(Full), Door::Streams, Some(reply)) = (taken, self.door, reply) {
+            // A publisher that waits for an acknowledgement must learn that there is none; an API request is silence.
+            self.hub.publish(vec![OwnMessage::new(sender.account.clone(), reply, too_many())]);
+        }
+    }
+}
+
+fn too_many() -> Vec<u8> {
+    api::responses::pub_refused("", &ApiError::from(STREAM_TOO_MANY_REQUESTS))
+}
+
+/// A duration as the log shows it.
+pub(super) fn shown(duration: std::time::Duration) -> GoDuration {
+    GoDuration(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
+}

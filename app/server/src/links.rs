@@ -1,0 +1,423 @@
+//! Links to other servers: their listeners, and the connections that this server makes and makes again.
+
+mod gateways;
+mod leafs;
+mod papers;
+mod remotes;
+mod routes;
+mod ways;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use account::AccountIds;
+use auth::Directory;
+use auth::settings::AuthorizationSettings;
+use broker::{Domain, Hub, LinkSettings};
+use config::{HostPort, Port, Settings, SingleLogin, Url};
+use net::{CameBy, DialerThreads, DoorKind, Listener, PeerCheck, Peers, Running, Security, SharedSecurity};
+use session::Greeting;
+use topology::{Compression, Info, Levels};
+
+use crate::gate::ServerGate;
+use crate::log::Log;
+use crate::serve::security_of;
+
+use papers::{Papers, PreparedPapers};
+use remotes::{PreparedRemotes, Remotes};
+
+/// The protocol level that servers tell each other.
+const SERVER_PROTO: i64 = 3;
+
+/// Everything about links.
+pub struct Links {
+    log: Arc<Log>,
+    greeting: Greeting,
+    /// Asks the issuers of other servers' certificates.
+    check: Arc<dyn PeerCheck>,
+    remotes: Arc<Remotes>,
+    papers: Papers,
+    leafs: Option<Place>,
+    routes: Option<Place>,
+    gateways: Option<Place>,
+    /// The cluster's name where none is configured.
+    made_up_name: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    ids: AccountIds,
+    dialing: Option<DialerThreads>,
+}
+
+/// The links of another configuration, before it counts.
+pub struct PreparedLinks {
+    papers: PreparedPapers,
+    securities: Vec<(SharedSecurity, Option<Security>)>,
+    settings: LinkSettings,
+    remotes: PreparedRemotes,
+}
+
+/// Where something listens.
+struct Place {
+    address: SocketAddr,
+    security: SharedSecurity,
+    gate: Arc<ServerGate>,
+}
+
+impl Links {
+    /// Binds the listeners.
+    ///
+    /// # Errors
+    /// With the text for the user.
+    pub fn bind(
+        settings: &Settings,
+        greeting: &Greeting,
+        check: Arc<dyn PeerCheck>,
+        peers: Arc<Peers>,
+        log: &Arc<Log>,
+    ) -> Result<(Self, Vec<Listener>), String> {
+        let papers = Papers::new(log.clone(), peers);
+        papers.install(Papers::prepare(settings));
+        let mut listeners = Vec::new();
+        let mut leafs = None;
+        if let Some(block) = &settings.leafnodes
+            && let Some(port) = block.listen.port
+        {
+            let security = security_of(block.tls.as_ref(), &check)?;
+            leafs = Some(listen("leafnode", DoorKind::Leaf, &block.listen.host, port, security, &mut listeners)?);
+        }
+        let mut routes = None;
+        if let Some(port) = settings.cluster.listen.port {
+            let security = routes::security(settings, &check)?;
+            routes =
+                Some(listen("route", DoorKind::Route, &settings.cluster.listen.host, port, security, &mut listeners)?);
+        }
+        let mut gateways = None;
+        if let Some(block) = &settings.gateway
+            && let Some(port) = block.listen.port
+        {
+            let security = gateways::security(block, &check)?;
+            gateways = Some(listen("gateway", DoorKind::Gateway, &block.listen.host, port, security, &mut listeners)?);
+        }
+        let links = Self {
+            log: log.clone(),
+            greeting: greeting.clone(),
+            remotes: Arc::new(Remotes::new(log.clone(), greeting.clone(), check.clone())),
+            papers,
+            check,
+            leafs,
+            routes,
+            gateways,
+            made_up_name: routes::made_up_name(),
+            state: Mutex::default(),
+        };
+        Ok((links, listeners))
+    }
+
+    /// Goes to the remotes, and lets those in who come.
+    ///
+    /// # Errors
+    /// With the text for the user.
+    pub fn start(&self, settings: &Settings, hub: &Arc<Hub>, running: &Running) -> Result<(), String> {
+        hub.set_links(self.link_settings(settings, hub)?);
+        hub.set_link_desk(self.remotes.clone());
+        let dialer = running.dialer();
+        let destinations: Arc<dyn net::Destinations> = self.remotes.clone();
+        let threads = dialer.start(&destinations).map_err(|error| format!("cannot start the dialer: {error}"))?;
+        self.state().dialing = Some(threads);
+        self.remotes.start(settings, hub, dialer)?;
+        for place in self.leafs.iter().chain(&self.routes).chain(&self.gateways) {
+            place.gate.open(hub);
+        }
+        Ok(())
+    }
+
+    /// What the configuration says of links.
+    fn link_settings(&self, settings: &Settings, hub: &Hub) -> Result<LinkSettings, String> {
+        let mut state = self.state();
+        let listening = match (&settings.leafnodes, &self.leafs) {
+            (Some(block), Some(place)) => {
+                let directory = leafs::directory(settings, &block.authorization, &mut state.ids)?;
+                Some(Arc::new(leafs::listening(settings, block, &self.greeting, place.address, directory)?))
+            }
+            _ => None,
+        };
+        let routes = match &self.routes {
+            Some(place) => {
+                let directory = single_login(&settings.cluster.login, &mut state.ids)?;
+                let name = settings.cluster.name.clone();
+                let (name, is_made_up) = (name.clone().unwrap_or_else(|| self.made_up_name.clone()), name.is_none());
+                let hub = hub.settings();
+                let name = routes::Name { name, is_made_up };
+                Some(Arc::new(routes::settings(
+                    settings,
+                    &self.greeting,
+                    &hub.greeting,
+                    place.address,
+                    name,
+                    directory,
+                    self.gateway_url(settings),
+                )?))
+            }
+            None => None,
+        };
+        let gateways = match (&settings.gateway, &self.gateways) {
+            (Some(block), Some(place)) => {
+                let directory = single_login(&block.login, &mut state.ids)?;
+                Some(Arc::new(gateways::settings(settings, block, &self.greeting, place.address, directory)))
+            }
+            _ => None,
+        };
+        let domain = domain(settings);
+        Ok(LinkSettings { leafs: listening, routes, gateways, domain, ..LinkSettings::default() })
+    }
+
+    /// What another configuration makes of links. Changes nothing.
+    ///
+    /// # Errors
+    /// With the text for the user.
+    pub fn prepare(&self, settings: &Settings, hub: &Hub) -> Result<PreparedLinks, String> {
+        let papers = Papers::prepare(settings);
+        let securities = self.securities(settings)?;
+        let remotes = self.remotes.prepare(settings)?;
+        Ok(PreparedLinks { papers, securities, settings: self.link_settings(settings, hub)?, remotes })
+    }
+
+    /// What the listeners ask for in TLS.
+    fn securities(&self, settings: &Settings) -> Result<Vec<(SharedSecurity, Option<Security>)>, String> {
+        let mut securities = Vec::new();
+        if let (Some(block), Some(place)) = (&settings.leafnodes, &self.leafs) {
+            securities.push((place.security.clone(), security_of(block.tls.as_ref(), &self.check)?));
+        }
+        if let Some(place) = &self.routes {
+            securities.push((place.security.clone(), routes::security(settings, &self.check)?));
+        }
+        if let (Some(block), Some(place)) = (&settings.gateway, &self.gateways) {
+            securities.push((place.security.clone(), gateways::security(block, &self.check)?));
+        }
+        Ok(securities)
+    }
+
+    /// The configuration was read again, and this is what it makes of links.
+    pub fn reload(&self, before: &Settings, settings: &Settings, prepared: PreparedLinks, hub: &Arc<Hub>) {
+        self.papers.install(prepared.papers);
+        for (place, security) in prepared.securities {
+            *place.write() = security;
+        }
+        hub.set_links(prepared.settings);
+        self.remotes.reload(settings, prepared.remotes);
+        let routes = |settings: &Settings| config::Cluster { routes: Vec::new(), ..settings.cluster.clone() };
+        if routes(before) != routes(settings) {
+            // What was agreed no longer holds: all of them are made again.
+            hub.end_links(broker::LinkKind::Route);
+        }
+        if before.gateway != settings.gateway {
+            // Only encryption may have changed: who is there shows whether it still may be.
+            hub.end_links(broker::LinkKind::Gateway);
+        }
+        self.judge_peers(hub);
+    }
+
+    /// A look at the files of certificates. New ones come into use, and everybody is judged by them.
+    pub fn look(&self, settings: &Settings, hub: &Hub) {
+        if self.papers.have_changed() {
+            let renewed = self.renew(settings);
+            let is_new = renewed.is_ok();
+            self.papers.renewed(renewed);
+            if is_new {
+                self.judge_peers(hub);
+            }
+        }
+    }
+
+    /// Reads the files of certificates again: all are good, or nothing changes.
+    fn renew(&self, settings: &Settings) -> Result<(), String> {
+        let securities = self.securities(settings)?;
+        let remotes = self.remotes.prepare(settings)?;
+        for (place, security) in securities {
+            let mut place = place.write();
+            // A limit counts on, whoever renews what.
+            let rate = place.as_ref().and_then(|current| current.rate.clone());
+            *place = security.map(|security| Security { rate, ..security });
+        }
+        self.remotes.reload(settings, remotes);
+        Ok(())
+    }
+
+    fn judge_peers(&self, hub: &Hub) {
+        let now = crate::ocsp::now();
+        self.papers.judge(hub, |by, chain| match by {
+            CameBy::Listener(kind) => {
+                let place = match kind {
+                    DoorKind::Client => None,
+                    DoorKind::Leaf => self.leafs.as_ref(),
+                    DoorKind::Route => self.routes.as_ref(),
+                    DoorKind::Gateway => self.gateways.as_ref(),
+                };
+                let security = place?.security.read().clone()?;
+                Some(security.tls.recheck(chain, now))
+            }
+            CameBy::Remote(remote, host) => Some(self.remotes.tls_to(*remote)?.recheck(chain, host, now)),
+        });
+    }
+
+    /// Lines for the log about what listens.
+    pub fn announce(&self, settings: &Settings) {
+        if let (Some(block), Some(place)) = (&settings.leafnodes, &self.leafs) {
+            let address = format!("{}:{}", block.listen.host, place.address.port());
+            self.log.notice(&format!("Listening for leafnode connections on {address}"));
+        }
+        if let Some(place) = &self.routes {
+            let name = settings.cluster.name.as_deref().unwrap_or(&self.made_up_name);
+            self.log.notice(&format!("Cluster name is {name}"));
+            if settings.cluster.name.is_none() {
+                self.log.warn("Cluster name was dynamically generated, consider setting one");
+            }
+            let address = format!("{}:{}", settings.cluster.listen.host, place.address.port());
+            self.log.notice(&format!("Listening for route connections on {address}"));
+        }
+        if let (Some(block), Some(place)) = (&settings.gateway, &self.gateways) {
+            self.log.notice(&format!("Gateway name is {}", block.name));
+            let address = format!("{}:{}", block.listen.host, place.address.port());
+            self.log.notice(&format!("Listening for gateways connections on {address}"));
+        }
+    }
+
+    /// Where other clusters are told to come, if they may.
+    fn gateway_url(&self, settings: &Settings) -> Option<String> {
+        let (block, place) = (settings.gateway.as_ref()?, self.gateways.as_ref()?);
+        Some(advertised(block.advertise.as_ref(), &block.listen.host, place.address.port()).1)
+    }
+
+    /// Where leaf nodes come in, for the ports file.
+    pub fn leaf_ports(&self) -> Vec<(&'static str, SocketAddr)> {
+        self.leafs.iter().map(|place| ("nats-leaf", place.address)).collect()
+    }
+
+    /// Where routes come in, for the ports file.
+    pub fn route_ports(&self) -> Vec<(&'static str, SocketAddr)> {
+        self.routes.iter().map(|place| ("nats-route", place.address)).collect()
+    }
+
+    /// Makes no connection any more.
+    pub fn stop(&self) {
+        self.remotes.stop();
+        let threads = self.state().dialing.take();
+        if let Some(threads) = threads {
+            threads.stop();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn listen(
+    name: &str,
+    kind: DoorKind,
+    host: &str,
+    port: Port,
+    security: Option<Security>,
+    listeners: &mut Vec<Listener>,
+) -> Result<Place, String> {
+    let (shared, gate) = (SharedSecurity::default(), Arc::new(ServerGate::default()));
+    *shared.write() = security;
+    let listener = Listener::bind(kind, host, port.number(), gate.clone(), shared.clone());
+    let listener = listener.map_err(|error| format!("Error listening on {name} port: {host}:{port} - {error}"))?;
+    let address = listener.address().map_err(|error| error.to_string())?;
+    listeners.push(listener);
+    Ok(Place { address, security: shared, gate })
+}
+
+/// Where others are told to come: host and port, and both as one.
+fn advertised(advertise: Option<&HostPort>, host: &str, port: u16) -> ((String, u16), String) {
+    let host = advertise.map_or_else(|| host.to_owned(), |advertise| advertise.host.clone());
+    let port = advertise.and_then(|advertise| advertise.port).map_or(port, std::num::NonZero::get);
+    let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    ((host, port), address)
+}
+
+/// Who may come in where there is one user at most; everybody if there is none.
+fn single_login(login: &SingleLogin, ids: &mut AccountIds) -> Result<Option<Directory>, String> {
+    if login.user.is_none() && login.password.is_none() {
+        return Ok(None);
+    }
+    let authorization = AuthorizationSettings {
+        defined: true,
+        user: login.user.clone(),
+        password: login.password.clone(),
+        ..AuthorizationSettings::default()
+    };
+    build(&auth::Settings { authorization, ..auth::Settings::default() }, ids).map(Some)
+}
+
+/// What every INFO to another server says.
+fn info(settings: &Settings, greeting: &Greeting, host: String, port: u16) -> Info {
+    Info {
+        server_id: greeting.server_id.clone(),
+        server_name: greeting.server_name.clone(),
+        version: greeting.version.clone(),
+        proto: SERVER_PROTO,
+        git_commit: greeting.git_commit.clone(),
+        go: greeting.go.clone(),
+        host,
+        port,
+        headers: !settings.clients.no_header_support,
+        max_payload: settings.limits.max_payload_bytes.map_or(-1, |bytes| bytes as i64),
+        cluster: settings.cluster.name.clone().unwrap_or_default(),
+        ..Info::default()
+    }
+}
+
+fn domain(settings: &Settings) -> Domain {
+    let jetstream = &settings.jetstream;
+    Domain {
+        name: jetstream.domain.clone().unwrap_or_default(),
+        has_jetstream: jetstream.enabled,
+        will_extend: jetstream.extension_hint.as_deref() == Some("will_extend"),
+        empty_defaults: jetstream
+            .default_domains
+            .iter()
+            .filter(|(_, domain)| domain.is_empty())
+            .map(|(account, _)| account.clone())
+            .collect(),
+    }
+}
+
+/// The room of links knows the levels apart from the mode.
+fn compression(configured: &config::Compression) -> (Compression, Levels) {
+    let mode = match configured {
+        config::Compression::NotSupported => Compression::NotSupported,
+        config::Compression::Off => Compression::Off,
+        config::Compression::Accept => Compression::Accept,
+        config::Compression::Auto(thresholds) => {
+            return (Compression::S2Auto, Levels::new(thresholds.clone()).unwrap_or_default());
+        }
+        config::Compression::Fast => Compression::S2Fast,
+        config::Compression::Better => Compression::S2Better,
+        config::Compression::Best => Compression::S2Best,
+    };
+    (mode, Levels::default())
+}
+
+/// In another order each time, so that not all go to the same server first.
+fn shuffle(urls: &mut [Url]) {
+    for last in (1..urls.len()).rev() {
+        urls.swap(last, (crate::system::random_u64() % (last as u64 + 1)) as usize);
+    }
+}
+
+/// A delay with chance added, so that many who lost a server do not all come back at once.
+fn jittered(delay: Duration) -> Duration {
+    topology::jittered(delay, crate::system::random_u64())
+}
+
+/// A directory for one kind of link.
+fn build(settings: &auth::Settings, ids: &mut AccountIds) -> Result<Directory, String> {
+    Directory::build(settings, ids)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}

@@ -1,0 +1,63 @@
+//! The listener for other clusters: what this server says there, and whom it takes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::Directory;
+use broker::GatewaySettings;
+use config::{Gateway, MAX_GATEWAY_PING_INTERVAL, Settings};
+use net::{PeerCheck, Security};
+use session::{Greeting, PingRules};
+use tls::HandshakeFirst;
+use topology::{GatewayRules, Info, ReplyMapper};
+
+use crate::links::{advertised, info};
+use crate::serve::security_of;
+
+/// How long a server may take to log in where nothing is configured.
+const AUTH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The handshake comes before the first line, in both directions.
+pub fn security(block: &Gateway, check: &Arc<dyn PeerCheck>) -> Result<Option<Security>, String> {
+    let security = security_of(block.tls.as_ref(), check)?;
+    Ok(security.map(|security| Security { first: HandshakeFirst::On, ..security }))
+}
+
+/// What the broker has to know about gateways.
+pub fn settings(
+    settings: &Settings,
+    block: &Gateway,
+    greeting: &Greeting,
+    at: SocketAddr,
+    directory: Option<Directory>,
+) -> GatewaySettings {
+    let ((host, port), address) = advertised(block.advertise.as_ref(), &block.listen.host, at.port());
+    let info = Info {
+        auth_required: directory.is_some(),
+        tls_required: block.tls.is_some(),
+        tls_verify: block.tls.is_some(),
+        cluster: String::new(),
+        gateway: block.name.clone(),
+        gateway_urls: vec![address.clone()],
+        gateway_url: address,
+        gateway_nrp: true,
+        gateway_iom: true,
+        ..info(settings, greeting, host, port)
+    };
+    let limits = &settings.limits;
+    let interval = limits.ping_interval.min(MAX_GATEWAY_PING_INTERVAL);
+    let max_out = u32::try_from(limits.ping_max).unwrap_or(u32::MAX);
+    GatewaySettings {
+        mapper: ReplyMapper::new(&block.name, &greeting.server_id),
+        rules: GatewayRules {
+            server_names: vec![info.server_name.clone()],
+            reject_unknown: block.reject_unknown,
+            known: block.remotes.iter().map(|remote| remote.name.clone()).collect(),
+            info,
+        },
+        directory: directory.map(Arc::new),
+        auth_timeout: block.login.timeout.unwrap_or(AUTH_TIMEOUT),
+        ping: PingRules { interval, max_out },
+    }
+}

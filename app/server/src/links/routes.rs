@@ -1,0 +1,106 @@
+//! The cluster: what this server says on its routes, and whom it takes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::{Directory, LinkRights};
+use broker::RouteSettings;
+use config::{MAX_ROUTE_PING_INTERVAL, Settings};
+use net::{PeerCheck, Security};
+use session::{Greeting, PingRules};
+use tls::HandshakeFirst;
+use topology::{Info, RouteRules, SubjectRules};
+
+use crate::links::{advertised, compression, info};
+use crate::serve::security_of;
+use crate::system;
+
+/// How long a server may take to log in where nothing is configured.
+const AUTH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the cluster is called.
+pub struct Name {
+    pub name: String,
+    pub is_made_up: bool,
+}
+
+/// A name nobody else has.
+pub fn made_up_name() -> String {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    (0..22).map(|_| char::from(DIGITS[(system::random_u64() % 62) as usize])).collect()
+}
+
+/// The handshake comes before the first line, in both directions.
+pub fn security(settings: &Settings, check: &Arc<dyn PeerCheck>) -> Result<Option<Security>, String> {
+    let security = security_of(settings.cluster.tls.as_ref(), check)?;
+    Ok(security.map(|security| Security { first: HandshakeFirst::On, ..security }))
+}
+
+/// What the broker has to know about routes.
+pub fn settings(
+    settings: &Settings,
+    greeting: &Greeting,
+    clients: &Greeting,
+    at: SocketAddr,
+    name: Name,
+    directory: Option<Directory>,
+    gateway_url: Option<String>,
+) -> Result<RouteSettings, String> {
+    let cluster = &settings.cluster;
+    let ((host, port), address) = advertised(cluster.advertise.as_ref(), &cluster.listen.host, at.port());
+    let (compression, levels) = compression(&cluster.compression);
+    let nothing = auth::settings::SideSettings::default();
+    let permissions = cluster.permissions.as_ref();
+    let (import, export) = permissions.map_or((&nothing, &nothing), |both| (&both.import, &both.export));
+    let rights = LinkRights::compile(import, export).map_err(|error| format!("cluster permissions: {error}"))?;
+    let connect_urls = connect_urls(settings, clients);
+    let pool_size = cluster.pool_size.map(std::num::NonZero::get);
+    let info = Info {
+        auth_required: directory.is_some(),
+        tls_required: cluster.tls.is_some(),
+        tls_verify: cluster.tls.is_some(),
+        ip: cluster.advertise.as_ref().map(|_| format!("nats-route://{address}/")).unwrap_or_default(),
+        cluster: name.name,
+        cluster_dynamic: name.is_made_up,
+        domain: settings.jetstream.domain.clone().unwrap_or_default(),
+        connect_urls: if cluster.no_advertise { Vec::new() } else { connect_urls.clone() },
+        import: permissions.map(|both| rules(&both.import)),
+        export: permissions.map(|both| rules(&both.export)),
+        lnoc: true,
+        lnocu: true,
+        gateway_url: gateway_url.unwrap_or_default(),
+        ln: true,
+        route_pool_size: pool_size.map_or(0, i64::from),
+        ..info(settings, greeting, host, port)
+    };
+    let limits = &settings.limits;
+    let interval = cluster.ping_interval.unwrap_or(limits.ping_interval).min(MAX_ROUTE_PING_INTERVAL);
+    let max_out = u32::try_from(cluster.ping_max.unwrap_or(limits.ping_max)).unwrap_or(u32::MAX);
+    let dedicated = if pool_size.is_some() { cluster.pinned_accounts.clone() } else { Vec::new() };
+    Ok(RouteSettings {
+        rules: RouteRules { info, pool_size, compression, levels, dedicated },
+        directory: directory.map(Arc::new),
+        auth_timeout: cluster.login.timeout.unwrap_or(AUTH_TIMEOUT),
+        rights: Arc::new(rights),
+        ping: PingRules { interval, max_out },
+        no_advertise: cluster.no_advertise,
+        connect_urls,
+    })
+}
+
+/// Where clients reach this server. A listener on every address says none: which of them clients can reach is not known
+/// here.
+fn connect_urls(settings: &Settings, clients: &Greeting) -> Vec<String> {
+    let (host, port) = (&clients.host, clients.port);
+    if settings.clients.advertise.is_none() && matches!(host.as_str(), config::ANY_HOST | "" | "::") {
+        return Vec::new();
+    }
+    vec![if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }]
+}
+
+fn rules(side: &auth::settings::SideSettings) -> SubjectRules {
+    let texts =
+        |texts: &Option<Vec<auth::settings::RuleText>>| texts.iter().flatten().map(|rule| rule.text.clone()).collect();
+    SubjectRules { allow: texts(&side.allow), deny: texts(&side.deny) }
+}

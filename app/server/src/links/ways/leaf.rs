@@ -1,0 +1,177 @@
+//! Hubs to which this server goes, and leaf nodes to which it is the hub.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::settings::RuleText;
+use broker::{Arrival, LeafSolicit, LinkCredentials, RemoteId, Signer};
+use config::{LeafRemote, Leafnodes, Settings, Url};
+use data_encoding::BASE64URL_NOPAD;
+use net::{Dial, DialTls};
+use nkeys::{Creds, KeyPair};
+use secret::Secret;
+use session::Greeting;
+use topology::LeafConnect;
+
+use crate::links::{compression, shuffle};
+
+/// A hub, or a leaf node to which this server is the hub.
+pub struct LeafWay {
+    pub config: LeafRemote,
+    pub facts: Facts,
+    pub credentials: LinkCredentials,
+    pub tls: Option<Arc<tls::ClientTls>>,
+    /// Which of its URLs comes next.
+    pub at: usize,
+}
+
+/// What all remotes share of the configuration.
+#[derive(Clone)]
+pub struct Facts {
+    pub cluster: String,
+    pub domain: String,
+    pub jetstream: bool,
+    pub headers: bool,
+    pub reconnect: Duration,
+    pub dial_timeout: Duration,
+    /// Failures are told at error level at the first attempt and then every so many.
+    pub report_every: u32,
+    /// The same once the connection had been there.
+    pub report_again_every: u32,
+}
+
+struct SeedSigner(KeyPair);
+
+impl Signer for SeedSigner {
+    fn sign(&self, nonce: &[u8]) -> Secret<String> {
+        Secret::new(BASE64URL_NOPAD.encode(self.0.sign(nonce).as_ref()))
+    }
+}
+
+impl LeafWay {
+    pub fn new(
+        settings: &Settings,
+        block: &Leafnodes,
+        config: &LeafRemote,
+        greeting: &Greeting,
+    ) -> Result<Self, String> {
+        let tls_wanted = config.urls.iter().any(|url| url.scheme == "tls") || config.tls.is_some();
+        let plain = tls::Settings::default();
+        let read = |path: &std::path::Path| std::fs::read(path);
+        let tls = tls_wanted
+            .then(|| tls::ClientTls::build(config.tls.as_ref().unwrap_or(&plain), &read))
+            .transpose()
+            .map_err(|error| format!("leafnode remote: {error}"))?;
+        let mut config = config.clone();
+        if !config.no_randomize {
+            shuffle(&mut config.urls);
+        }
+        Ok(Self {
+            credentials: credentials(&config)?,
+            tls: tls.map(Arc::new),
+            facts: Facts {
+                cluster: settings.cluster.name.clone().unwrap_or_else(|| greeting.server_name.clone()),
+                domain: settings.jetstream.domain.clone().unwrap_or_default(),
+                jetstream: settings.jetstream.enabled,
+                headers: !settings.clients.no_header_support,
+                reconnect: block.reconnect_interval,
+                dial_timeout: config.dial_timeout.unwrap_or(block.dial_timeout),
+                report_every: u32::try_from(settings.limits.connect_error_reports).unwrap_or(u32::MAX),
+                report_again_every: u32::try_from(settings.limits.reconnect_error_reports).unwrap_or(u32::MAX),
+            },
+            config,
+            at: 0,
+        })
+    }
+
+    /// Whether the configuration still says the same of it. Its URLs have been shuffled.
+    pub fn is_still(&self, wanted: &LeafRemote) -> bool {
+        self.config.says_the_same(wanted)
+    }
+
+    /// It stays, and from the next connection on goes there with what the files of the configuration hold now.
+    pub fn renew(&mut self, wanted: Self) {
+        let at = self.at;
+        *self = Self { at, ..wanted };
+    }
+
+    /// The connection to the next of its URLs.
+    pub fn dial(&mut self, id: RemoteId, greeting: &Greeting, account: Arc<account::Account>) -> Option<Dial> {
+        let url = self.config.urls.get(self.at % self.config.urls.len().max(1))?.clone();
+        self.at = self.at.wrapping_add(1);
+        let first = self.config.tls.as_ref().is_some_and(|tls| tls.handshake_first != tls::HandshakeFirst::Off);
+        let tls = self.tls.clone().map(|tls| DialTls { remote: id, tls, host: url.host.clone(), first, check: None });
+        let (compression, levels) = compression(&self.config.compression);
+        let facts = &self.facts;
+        let texts = |rules: &[RuleText]| rules.iter().map(|rule| rule.text.clone()).collect();
+        let connect = LeafConnect {
+            version: greeting.version.clone(),
+            server_id: greeting.server_id.clone(),
+            name: greeting.server_name.clone(),
+            cluster: facts.cluster.clone(),
+            domain: facts.domain.clone(),
+            is_hub: self.config.hub,
+            headers: facts.headers,
+            jetstream: facts.jetstream,
+            deny_pub: texts(&self.config.deny_imports),
+            isolate: self.config.request_isolation,
+            remote_account: account.name.to_string(),
+            protocol: crate::links::SERVER_PROTO,
+            ..LeafConnect::default()
+        };
+        let remote = topology::LeafRemote {
+            connect,
+            compression,
+            levels,
+            tls: tls.is_some(),
+            tls_done: first,
+            headers: facts.headers,
+        };
+        let solicit = LeafSolicit {
+            id,
+            remote,
+            account,
+            credentials: with_url(&self.credentials, &url),
+            deny_imports: self.config.deny_imports.clone(),
+            deny_exports: self.config.deny_exports.clone(),
+            isolate: self.config.isolate_interest,
+            first_info_timeout: self.config.first_info_timeout,
+        };
+        let arrival = Arrival::LeafSolicited(Arc::new(solicit));
+        let port = url.port.map_or(config::DEFAULT_LEAFNODE_PORT, std::num::NonZero::get);
+        Some(Dial { host: url.host, port, timeout: facts.dial_timeout, tls, arrival })
+    }
+}
+
+/// What a remote shows besides what its URL says.
+fn credentials(config: &LeafRemote) -> Result<LinkCredentials, String> {
+    if let Some(path) = &config.credentials {
+        let refused = |why: String| format!("leafnode remote: credentials {}: {why}", path.display());
+        let text = std::fs::read(path).map(Secret::new).map_err(|error| refused(error.to_string()))?;
+        let creds = Creds::parse(text.expose()).map_err(|error| refused(error.to_string()))?;
+        return Ok(LinkCredentials {
+            jwt: Some(Secret::new(creds.jwt)),
+            signer: Some(Arc::new(SeedSigner(creds.key))),
+            ..LinkCredentials::default()
+        });
+    }
+    if let Some(seed) = &config.seed {
+        let key = KeyPair::from_seed(seed.expose()).map_err(|error| format!("leafnode remote: nkey: {error}"))?;
+        let nkey = Some(key.public().to_string());
+        return Ok(LinkCredentials { nkey, signer: Some(Arc::new(SeedSigner(key))), ..LinkCredentials::default() });
+    }
+    Ok(LinkCredentials::default())
+}
+
+/// A user of the URL that has no password may be a token as well.
+fn with_url(credentials: &LinkCredentials, url: &Url) -> LinkCredentials {
+    if credentials.signer.is_some() {
+        return credentials.clone();
+    }
+    LinkCredentials {
+        user: url.user.as_ref().map(|user| user.expose().clone()),
+        password: url.password.clone(),
+        token: url.user.clone().filter(|_| url.password.is_none()),
+        ..credentials.clone()
+    }
+}

@@ -1,0 +1,177 @@
+//! A flood of refusals: what it leaves on the disk, and what it costs those who behave.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::running::{Running, user};
+
+/// Rounds of the measurement; `BULWARK_FLOOD_ROUNDS` sets it, where the machine does nothing else and the build is one that is
+/// released. It says something about those only.
+fn rounds() -> Option<usize> {
+    std::env::var("BULWARK_FLOOD_ROUNDS").ok().and_then(|text| text.parse().ok())
+}
+
+const USERS: &str = r#"accounts { SHOP { users [
+  { user: clerk, password: c, permissions: { publish: "orders.>" } }
+  { user: owner, password: o }
+] } }
+authorization { timeout: 20 }
+"#;
+
+/// The largest line of a trail, and there are some for each file: how it goes on, a checkpoint, what was removed.
+const LINES_OF_A_FILE_BYTES: u64 = 4 * 16 * 1024;
+
+fn flood(subjects: usize) -> Vec<u8> {
+    (0..subjects).flat_map(|number| format!("PUB no.{number} 1\r\nx\r\n").into_bytes()).collect()
+}
+
+/// Publishes what is denied as fast as it is taken, until told to stop; somebody reads the refusals.
+fn flooder(server: &Running, stop: &Arc<AtomicBool>) -> impl FnOnce() + use<> {
+    let mut stream = server.admitted(&user("clerk", "c")).handle();
+    let mut answers = stream.try_clone().unwrap();
+    let (stop, bytes) = (stop.clone(), flood(10_000));
+    let reader = std::thread::spawn(move || {
+        let mut room = vec![0; 1 << 16];
+        while answers.read(&mut room).is_ok_and(|read| read > 0) {}
+    });
+    let writer = std::thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) && stream.write_all(&bytes).is_ok() {}
+        let _ = stream.shutdown(Shutdown::Both);
+    });
+    move || {
+        writer.join().unwrap();
+        reader.join().unwrap();
+    }
+}
+
+fn files(folder: &Path) -> Vec<(String, u64)> {
+    let files = std::fs::read_dir(folder).unwrap().flatten();
+    let named = files.map(|file| (file.file_name().to_string_lossy().into_owned(), file.metadata().unwrap().len()));
+    named.filter(|(name, _)| name.starts_with("audit.jsonl")).collect()
+}
+
+#[test]
+fn a_flood_of_refusals_leaves_a_trail_of_bounded_size_that_is_whole_and_says_what_went() {
+    let folder = TempDir::new().unwrap();
+    let audit = format!(
+        "audit {{ file: '{}', size_limit: 24KB, max_files: 3, window: 1s }}",
+        folder.path().join("audit.jsonl").display()
+    );
+    let mut server = Running::start_in(folder, &(USERS.to_owned() + &audit));
+    let stop = Arc::new(AtomicBool::new(false));
+    let flooder = flooder(&server, &stop);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(5) {
+        // Who behaves is served meanwhile.
+        server.admitted(&user("owner", "o")).settle();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    stop.store(true, Ordering::Relaxed);
+    flooder();
+    server.stop();
+    let found = files(server.path("").as_path());
+    let (count, bytes) = (found.len(), found.iter().map(|(_, bytes)| bytes).sum::<u64>());
+    assert!(count == 3 && bytes <= 3 * (24 * 1024 + LINES_OF_A_FILE_BYTES), "{found:?}");
+    let file = server.path("audit.jsonl");
+    let tool = |words: &[&str]| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_nats-server")).arg("audit").args(words).arg(&file).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(tool(&["verify"]).contains("whole"), "{}", tool(&["verify"]));
+    let all: String = found.iter().map(|(name, _)| std::fs::read_to_string(server.path(name)).unwrap()).collect();
+    assert!(all.contains("and others like it") && all.contains("was removed: there are as many files"), "{all}");
+}
+
+#[test]
+fn without_a_word_about_it_a_trail_is_bounded_too() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("audit.jsonl");
+    for number in 0..40 {
+        // Put aside by earlier servers.
+        std::fs::write(folder.path().join(format!("audit.jsonl.{number:020}")), "x").unwrap();
+    }
+    let audit = format!("audit {{ file: '{}', size_limit: 1KB }}", file.display());
+    let mut server = Running::start_in(folder, &(USERS.to_owned() + &audit));
+    let mut clerk = server.admitted(&user("clerk", "c"));
+    for number in 0..10 {
+        clerk.publish(&format!("no.{number}"), None, b"x");
+        assert!(clerk.answer().starts_with("-ERR"));
+    }
+    server.stop();
+    assert_eq!(files(server.path("").as_path()).len(), 10);
+}
+
+/// Messages a second that an owner gets through while somebody floods with what is denied.
+fn honest(server: &Running, time: Duration) -> f64 {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flooder = flooder(server, &stop);
+    let mut reader = server.admitted(&user("owner", "o"));
+    reader.subscribe("orders.>", "1");
+    let mut writer = server.admitted(&user("owner", "o")).handle();
+    writer.set_nonblocking(true).unwrap();
+    let mut bytes = b"PUB orders.new 16\r\n0123456789abcdef\r\n".repeat(400);
+    let going = stop.clone();
+    let writing = std::thread::spawn(move || {
+        while !going.load(Ordering::Relaxed) {
+            match writer.write(&bytes) {
+                // Go on in the middle of a message, if that is where the socket was full.
+                Ok(written) => bytes.rotate_left(written),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(Duration::from_micros(200)),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    let counted = count(&reader.handle(), time);
+    stop.store(true, Ordering::Relaxed);
+    writing.join().unwrap();
+    flooder();
+    counted
+}
+
+fn count(stream: &TcpStream, time: Duration) -> f64 {
+    let mut lines = BufReader::with_capacity(1 << 18, stream);
+    let (mut line, mut messages) = (Vec::new(), 0_u64);
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        line.clear();
+        lines.read_until(b'\n', &mut line).unwrap();
+        messages += u64::from(line.starts_with(b"MSG "));
+    }
+    messages as f64 / begun.elapsed().as_secs_f64()
+}
+
+#[test]
+fn a_flood_of_refusals_costs_others_hardly_more_with_a_trail_than_without() {
+    let Some(rounds) = rounds() else { return println!("not measured: BULWARK_FLOOD_ROUNDS says how often") };
+    let folder = TempDir::new().unwrap();
+    let audit = format!("audit {{ file: '{}' }}", folder.path().join("audit.jsonl").display());
+    let (with, without) = (Running::start_in(folder, &(USERS.to_owned() + &audit)), Running::start(USERS));
+    let time = Duration::from_secs(3);
+    let mut shares: Vec<f64> = Vec::new();
+    for round in 0..rounds {
+        // Who comes first takes turns: the machine is not the same all the time.
+        let (of_with, of_without) = match round % 2 {
+            0 => (honest(&with, time), honest(&without, time)),
+            _ => {
+                let of_without = honest(&without, time);
+                (honest(&with, time), of_without)
+            }
+        };
+        shares.push(of_with / of_without);
+    }
+    shares.sort_by(f64::total_cmp);
+    let middle = shares[shares.len() / 2];
+    println!(
+        "measured: under a flood of refusals others publish {:.1} % of what they do without a trail (median of {rounds} rounds)",
+        middle * 100.0
+    );
+    assert!(middle >= 0.95, "{shares:?}");
+}

@@ -1,0 +1,9 @@
+//! Streams, as clients and operators meet them.
+
+mod crash;
+mod house;
+mod limits;
+mod reading;
+mod sealing;
+mod streams;
+mod tools;

@@ -1,0 +1,182 @@
+//! What users read from streams is what they may subscribe to.
+
+use super::house::{House, Peer};
+
+const STREAM: &str = r#"{"name":"S","subjects":["open.>","secret.>"],"allow_direct":true,"allow_msg_schedules":true}"#;
+
+/// `boss` may everything, `clerk` must not have `secret.>`, `inbox` has inboxes only, as is common.
+fn accounts() -> String {
+    let users = r#"users: [
+        { user: boss, password: boss }
+        { user: clerk, password: clerk, permissions: { subscribe: { deny: ["secret.>"] } } }
+        { user: inbox, password: inbox, permissions: { publish: ["$JS.API.>", "$JS.ACK.>"], subscribe: ["_I.>"] } }
+    ]"#;
+    format!("accounts {{ A {{ jetstream: enabled\n{users} }} }}")
+}
+
+fn login(name: &str) -> String {
+    format!(",\"user\":\"{name}\",\"pass\":\"{name}\"")
+}
+
+/// A house with one open and two secret messages, in this order: secret, open, secret.
+fn furnished(block: &str) -> (House, super::house::Server) {
+    let house = House::new(block, &accounts());
+    let server = house.start();
+    let mut boss = server.peer(&login("boss"));
+    boss.call("STREAM.CREATE.S", STREAM);
+    for (seq, subject) in (1..).zip(["secret.a", "open.a", "secret.b"]) {
+        assert_eq!(boss.store(subject, &format!("body of {subject}")), seq);
+    }
+    (house, server)
+}
+
+fn consumer(name: &str, more: &str) -> String {
+    format!(r#"{{"stream_name":"S","config":{{"durable_name":"{name}","ack_policy":"explicit"{more}}}}}"#)
+}
+
+/// The answer to a direct read.
+fn direct(peer: &mut Peer, body: &str) -> String {
+    let heard = peer.ask("$JS.API.DIRECT.GET.S", body);
+    format!("{}{}", heard.headers.lines().next().unwrap_or_default(), heard.body)
+}
+
+#[test]
+fn a_consumer_never_reads_what_its_user_is_denied() {
+    let (_house, mut server) = furnished("");
+    let mut clerk = server.peer(&login("clerk"));
+    assert_eq!(clerk.refused("CONSUMER.CREATE.S.c", &consumer("c", r#","filter_subject":"secret.a""#)), 19_001);
+    let line = server.logged("Subscription Violation - Subject \"secret.a\"");
+    assert!(line.contains("\"A/user:clerk\"") && line.contains("deny \"secret.>\""), "{line}");
+    assert_eq!(
+        clerk.refused("CONSUMER.CREATE.S.c", &consumer("c", r#","filter_subjects":["open.a","secret.*"]"#)),
+        19_001
+    );
+
+    let made = clerk.call("CONSUMER.CREATE.S.c", &consumer("c", ""));
+    assert_eq!(made["num_pending"], 1, "what is withheld is not counted");
+    let message = clerk.pull("S", "c");
+    assert_eq!((message.subject.as_str(), message.body.as_str()), ("open.a", "body of open.a"));
+    assert!(message.reply.ends_with(".0"), "it is the last one: {}", message.reply);
+    let nothing = clerk.pull("S", "c");
+    assert!(nothing.headers.starts_with("NATS/1.0 404"), "{nothing:?}");
+}
+
+#[test]
+fn what_bound_a_consumer_binds_it_after_a_restart_and_for_everybody() {
+    let (house, server) = furnished("");
+    let mut clerk = server.peer(&login("clerk"));
+    clerk.call("CONSUMER.CREATE.S.c", &consumer("c", ""));
+    drop(clerk);
+    server.stop();
+    let server = house.start();
+    let mut boss = server.peer(&login("boss"));
+    assert_eq!(boss.pull("S", "c").subject, "open.a");
+    assert!(boss.pull("S", "c").headers.starts_with("NATS/1.0 404"));
+    boss.call("CONSUMER.CREATE.S.c", &consumer("c", r#","max_deliver":9"#));
+    assert!(boss.pull("S", "c").headers.starts_with("NATS/1.0 404"), "a change by somebody else does not unbind it");
+}
+
+#[test]
+fn a_pull_is_bound_by_what_the_puller_may_read() {
+    let (_house, server) = furnished("");
+    let mut boss = server.peer(&login("boss"));
+    boss.call("CONSUMER.CREATE.S.all", &consumer("all", ""));
+    boss.call("CONSUMER.CREATE.S.secret", &consumer("secret", r#","filter_subject":"secret.>""#));
+    let mut clerk = server.peer(&login("clerk"));
+    for name in ["all", "secret"] {
+        let refused = clerk.pull("S", name);
+        assert!(refused.headers.starts_with("NATS/1.0 409 Permissions Violation"), "{name}: {refused:?}");
+    }
+    let first = boss.pull("S", "all");
+    assert_eq!(first.subject, "secret.a", "it was not lost");
+    assert_eq!(clerk.pull("S", "all").subject, "open.a");
+    let refused = clerk.ask(&first.reply, "+NXT");
+    assert!(refused.headers.starts_with("NATS/1.0 409 Permissions Violation"), "{refused:?}");
+}
+
+#[test]
+fn single_messages_that_are_denied_are_as_if_they_were_not_there() {
+    let (_house, server) = furnished("");
+    let mut clerk = server.peer(&login("clerk"));
+    for body in [r#"{"seq":1}"#, r#"{"last_by_subj":"secret.b"}"#] {
+        assert_eq!(clerk.refused("STREAM.MSG.GET.S", body), 10037);
+        assert_eq!(direct(&mut clerk, body), "NATS/1.0 404 Message Not Found");
+    }
+    assert!(clerk.ask("$JS.API.DIRECT.GET.S.secret.b", "").headers.starts_with("NATS/1.0 404"));
+    assert!(direct(&mut clerk, r#"{"seq":2}"#).ends_with("body of open.a"));
+    let lasts = clerk.ask("$JS.API.DIRECT.GET.S", r#"{"multi_last":[">"]}"#);
+    assert_eq!(lasts.body, "body of open.a");
+    assert!(clerk.heard().unwrap().headers.starts_with("NATS/1.0 204 EOB"));
+    let batch = clerk.ask("$JS.API.DIRECT.GET.S", r#"{"seq":1,"batch":10}"#);
+    assert_eq!(batch.body, "body of open.a");
+    assert!(clerk.heard().unwrap().headers.starts_with("NATS/1.0 204 EOB"));
+    let info = clerk.call("STREAM.INFO.S", r#"{"subjects_filter":">"}"#);
+    assert_eq!(info["state"]["subjects"], serde_json::json!({"open.a": 1}));
+}
+
+#[test]
+fn no_copy_leads_around_it() {
+    let (_house, server) = furnished("");
+    let mut clerk = server.peer(&login("clerk"));
+    let copies = [
+        r#"{"name":"T","mirror":{"name":"S"}}"#,
+        r#"{"name":"T","mirror":{"name":"S","filter_subject":"secret.a"}}"#,
+        r#"{"name":"T","sources":[{"name":"S","subject_transforms":[{"src":"secret.>","dest":"plain.>"}]}]}"#,
+        r#"{"name":"T","sources":[{"name":"not-there-yet"}]}"#,
+        r#"{"name":"T","subjects":["secretly.>"],"republish":{"src":"secret.>","dest":"plain.>"}}"#,
+        r#"{"name":"T","subjects":["x.>"],"subject_transform":{"src":"secret.>","dest":"plain.>"}}"#,
+    ];
+    for config in copies {
+        assert_eq!(clerk.refused("STREAM.CREATE.T", config), 19_001, "{config}");
+    }
+    assert_eq!(clerk.refused("STREAM.SNAPSHOT.S", r#"{"deliver_subject":"_I.x"}"#), 19_001);
+    clerk.call("STREAM.CREATE.T", r#"{"name":"T","sources":[{"name":"S","filter_subject":"open.>"}]}"#);
+    let headers = "NATS/1.0\r\nNats-Schedule: @every 1s\r\nNats-Schedule-Target: open.b\r\nNats-Schedule-Source: secret.a\r\n\r\n";
+    let inbox = clerk.inbox();
+    let len = headers.len();
+    clerk.send(&format!("HPUB open.schedule {inbox} {len} {len}\r\n{headers}\r\n"));
+    assert!(clerk.heard().unwrap().body.contains("19001"));
+}
+
+#[test]
+fn users_with_inboxes_only_go_on_reading_unless_the_operator_wants_it_otherwise() {
+    let (_house, server) = furnished("");
+    let mut inbox = server.peer(&login("inbox"));
+    inbox.call("CONSUMER.CREATE.S.c", &consumer("c", ""));
+    assert_eq!(inbox.pull("S", "c").subject, "secret.a");
+    assert!(direct(&mut inbox, r#"{"seq":1}"#).ends_with("body of secret.a"));
+
+    let (_house, server) = furnished("subscribe_permissions: all");
+    let mut inbox = server.peer(&login("inbox"));
+    assert_eq!(inbox.refused("CONSUMER.CREATE.S.c", &consumer("c", "")), 19_001);
+    assert_eq!(direct(&mut inbox, r#"{"seq":2}"#), "NATS/1.0 404 Message Not Found");
+    let mut boss = server.peer(&login("boss"));
+    boss.call("CONSUMER.CREATE.S.c", &consumer("c", ""));
+    assert_eq!(boss.pull("S", "c").subject, "secret.a");
+}
+
+#[test]
+fn a_reload_changes_which_permissions_bind() {
+    let (mut house, mut server) = furnished("subscribe_permissions: \"off\"");
+    let mut clerk = server.peer(&login("clerk"));
+    assert!(direct(&mut clerk, r#"{"seq":1}"#).ends_with("body of secret.a"));
+    house.configure("", &accounts());
+    house.reload(&mut server);
+    assert_eq!(direct(&mut clerk, r#"{"seq":1}"#), "NATS/1.0 404 Message Not Found");
+}
+
+/// Advisories name who asked. Who calls the API in its own account has no say in that.
+#[test]
+fn who_asks_cannot_be_forged_in_advisories() {
+    let (_house, server) = furnished("");
+    let mut boss = server.peer(&login("boss"));
+    boss.send("SUB $JS.EVENT.ADVISORY.API 77\r\n");
+    let headers =
+        "NATS/1.0\r\nnats-request-info: {\"user\":\"mallory\"}\r\nNats-Request-Info: {\"user\":\"mallory\"}\r\n\r\n";
+    let inbox = boss.inbox();
+    boss.send(&format!("HPUB $JS.API.STREAM.NAMES {inbox} {0} {0}\r\n{headers}\r\n", headers.len()));
+    let both = [boss.heard().unwrap(), boss.heard().unwrap()];
+    let event = both.iter().find(|heard| heard.subject == "$JS.EVENT.ADVISORY.API").unwrap();
+    let event: serde_json::Value = serde_json::from_str(&event.body).unwrap();
+    assert_eq!(event["client"], serde_json::json!({ "acc": "A" }));
+}

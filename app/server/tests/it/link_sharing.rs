@@ -1,0 +1,216 @@
+//! Imports and exports across links: the importer at one server, the exporter at another, with the reference in every
+//! position; how long services take; and limits of accounts that count connections at all servers.
+
+use serde_json::Value;
+
+use crate::fleet::{Client, Make, Server, mixtures, settle, until, until_linked};
+
+const ACCOUNTS: &str = r#"accounts {
+    A {
+        users: [{user: a, password: a}]
+        imports: [
+            {stream: {account: B, subject: "news.>"}, prefix: from.b}
+            {service: {account: B, subject: "svc.*"}, to: "ask.*"}
+        ]
+    }
+    B {
+        users: [{user: b, password: b}]
+        exports: [{stream: "news.>"}, {service: "svc.*", latency: {sampling: 100, subject: "took"}}]
+    }
+    SYS { users: [{user: s, password: s}] }
+}
+system_account: SYS"#;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Route,
+    Gateway,
+    Leaf,
+}
+
+const KINDS: [Kind; 3] = [Kind::Route, Kind::Gateway, Kind::Leaf];
+
+fn with(make: Make, name: &str, more: &str) -> Server {
+    Server::start(make, &format!("server_name: {name}\n{ACCOUNTS}\n{more}"))
+}
+
+/// Two servers. A leaf connection joins the account that exports; who imports does so on either side.
+fn joined(kind: Kind, [one, other]: [Make; 2]) -> [Server; 2] {
+    let listen = "listen: \"127.0.0.1:-1\"";
+    match kind {
+        Kind::Route => {
+            let first = with(one, "ONE", &format!("cluster {{ name: C, {listen} }}"));
+            let route = first.route_url("");
+            let second = with(other, "TWO", &format!("cluster {{ name: C, {listen}, routes: [\"{route}\"] }}"));
+            [first, second]
+        }
+        Kind::Gateway => {
+            let first = with(one, "ONE", &format!("gateway {{ name: C1, {listen} }}"));
+            let remote = format!("gateways: [{{ name: C1, url: \"{}\" }}]", first.gateway_url(""));
+            let second = with(other, "TWO", &format!("gateway {{ name: C2, {listen}, {remote} }}"));
+            [first, second]
+        }
+        Kind::Leaf => {
+            let first = with(one, "ONE", &format!("leafnodes {{ {listen} }}"));
+            let remote = format!("{{ url: \"{}\", account: B }}", first.leaf_url("b:b"));
+            let second = with(other, "TWO", &format!("leafnodes {{ remotes: [{remote}] }}"));
+            [first, second]
+        }
+    }
+}
+
+#[test]
+fn streams_are_imported_from_the_other_server() {
+    for kind in KINDS {
+        for mix in mixtures() {
+            let servers = joined(kind, mix);
+            for (here, there) in [(0, 1), (1, 0)] {
+                let (mut reads, mut writes) = (servers[here].log_in("a"), servers[there].log_in("b"));
+                reads.subscribe("from.b.news.*", "1");
+                reads.join("from.b.news.*", "group", "2");
+                until_linked(&mut writes, &mut reads, "news.x");
+                writes.publish_with_headers("news.y", "Number: 1", "once");
+                writes.flush();
+                let mut came: Vec<_> = [reads.next(), reads.next()].into();
+                came.sort_by(|one, other| one.sid.cmp(&other.sid));
+                for (message, sid) in came.iter().zip(["1", "2"]) {
+                    assert_eq!((&*message.subject, &*message.sid), ("from.b.news.y", sid), "{kind:?} {mix:?}");
+                    assert_eq!(message.headers, "NATS/1.0\r\nNumber: 1\r\n\r\n");
+                }
+                settle(&mut reads);
+                assert!(reads.drain().is_empty(), "{kind:?} {mix:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn services_are_asked_at_the_other_server_and_answers_come_back() {
+    for kind in KINDS {
+        for mix in mixtures() {
+            let servers = joined(kind, mix);
+            for (here, there) in [(0, 1), (1, 0)] {
+                let (mut asks, mut answers) = (servers[here].log_in("a"), servers[there].log_in("b"));
+                answers.subscribe("svc.*", "1");
+                until_linked(&mut asks, &mut answers, "ask.x");
+                for number in 0..5 {
+                    let inbox = format!("inbox.{number}");
+                    asks.send(&format!("SUB {inbox} {number}\r\n"));
+                    asks.ask("ask.y", &inbox, "?");
+                    let question = answers.next();
+                    assert_eq!(question.subject, "svc.y", "{kind:?} {mix:?}");
+                    let (reply, told) = (question.reply.unwrap(), question.headers);
+                    assert!(reply.starts_with("_R_."), "{kind:?} {mix:?}: {reply}");
+                    assert!(told.contains("Nats-Request-Info") && told.contains("\"acc\":\"A\""), "{mix:?}: {told}");
+                    answers.publish(&reply, "!");
+                    let answer = asks.next();
+                    assert_eq!((&*answer.subject, &*answer.payload), (&*inbox, "!"), "{kind:?} {mix:?}");
+                }
+                settle(&mut asks);
+                assert!(asks.drain().is_empty(), "one answer each, {kind:?} {mix:?}");
+                answers.send("UNSUB 1\r\n");
+                answers.flush();
+            }
+        }
+    }
+}
+
+fn metric(hears: &mut Client) -> Value {
+    serde_json::from_str(&hears.next().payload).unwrap()
+}
+
+#[test]
+fn how_long_a_service_took_is_told_wherever_it_is() {
+    for kind in KINDS {
+        // Two makes do not tell each other yet who answered.
+        for mix in mixtures().into_iter().take(1) {
+            let servers = joined(kind, mix);
+            let (mut asks, mut answers) = (servers[0].log_in("a"), servers[1].log_in("b"));
+            let mut hears = servers[0].log_in("b");
+            hears.subscribe("took", "9");
+            answers.subscribe("svc.*", "1");
+            until_linked(&mut asks, &mut answers, "ask.x");
+            settle(&mut hears);
+            asks.send("SUB inbox 1\r\n");
+            asks.ask("ask.y", "inbox", "?");
+            let reply = answers.next().reply.unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            answers.publish(&reply, "!");
+            assert_eq!(asks.next().payload, "!", "{kind:?} {mix:?}");
+            let told = metric(&mut hears);
+            assert_eq!(told["status"], 200, "{kind:?} {mix:?} {told}");
+            assert_eq!(told["requestor"]["acc"], "A", "{kind:?} {mix:?} {told}");
+            assert_eq!(told["responder"]["acc"], "B", "{kind:?} {mix:?} {told}");
+            let (service, total) = (told["service"].as_u64().unwrap(), told["total"].as_u64().unwrap());
+            assert!(service >= 45_000_000 && total >= service, "{kind:?} {mix:?} {told}");
+        }
+    }
+}
+
+#[test]
+fn connections_at_all_servers_count_towards_the_limit_of_an_account() {
+    let limited = r#"accounts {
+        A { users: [{user: a, password: a}], limits: {max_connections: 3} }
+        SYS { users: [{user: s, password: s}] }
+    }
+    system_account: SYS"#;
+    for mix in mixtures::<2>() {
+        let listen = "listen: \"127.0.0.1:-1\"";
+        let first = Server::start(mix[0], &format!("server_name: ONE\n{limited}\ncluster {{ name: C, {listen} }}"));
+        let route = first.route_url("");
+        let second = Server::start(
+            mix[1],
+            &format!("server_name: TWO\n{limited}\ncluster {{ name: C, {listen}, routes: [\"{route}\"] }}"),
+        );
+        let mut watchers = [Watcher::at(&first), Watcher::at(&second)];
+        let mut hear = |one: u64, two: u64| watchers.iter_mut().for_each(|watcher| watcher.until(one, two));
+        let (_one, _two) = (first.log_in("a"), second.log_in("a"));
+        let third = first.log_in("a");
+        hear(2, 1);
+        assert!(refuses(&first) && refuses(&second), "a fourth one is refused {mix:?}");
+        drop(third);
+        hear(1, 1);
+        assert!(!refuses(&first), "there is room for one again {mix:?}");
+        until(&format!("there is room at the other server too {mix:?}"), || !refuses(&second));
+    }
+}
+
+/// Hears at a server how many connections of the account each has.
+struct Watcher {
+    client: Client,
+    heard: std::collections::HashMap<String, u64>,
+}
+
+impl Watcher {
+    fn at(server: &Server) -> Self {
+        let mut client = server.log_in("s");
+        client.subscribe("$SYS.ACCOUNT.A.SERVER.CONNS", "1");
+        Self { client, heard: std::collections::HashMap::new() }
+    }
+
+    /// Until the servers have so many.
+    fn until(&mut self, one: u64, two: u64) {
+        until(&format!("they tell of {one} and {two}"), || {
+            for message in self.client.drain() {
+                let told: Value = serde_json::from_str(&message.payload).unwrap();
+                let (server, conns) = (told["server"]["name"].as_str().unwrap(), told["conns"].as_u64().unwrap());
+                self.heard.insert(server.to_owned(), conns);
+            }
+            let of = |name: &str| self.heard.get(name).copied().unwrap_or(0);
+            (of("ONE"), of("TWO")) == (one, two)
+        });
+        settle(&mut self.client);
+    }
+}
+
+/// Whether a server takes no further client of the account.
+fn refuses(server: &Server) -> bool {
+    use std::io::{BufRead, BufReader, Write};
+    let stream = std::net::TcpStream::connect(server.client).unwrap();
+    stream.set_read_timeout(Some(crate::fleet::PATIENCE)).unwrap();
+    (&stream).write_all(b"CONNECT {\"verbose\":false,\"user\":\"a\",\"pass\":\"a\"}\r\nPING\r\n").unwrap();
+    let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+    lines
+        .find(|line| line.starts_with("PONG") || line.starts_with("-ERR"))
+        .is_none_or(|line| line.contains("maximum account active connections exceeded"))
+}

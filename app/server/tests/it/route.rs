@@ -1,0 +1,235 @@
+//! Clusters: servers of either make, joined by routes.
+
+use crate::fleet::{Client, Make, Server, accounts_stay_apart, all_hear_all, mixtures, settle, until, until_linked};
+
+const ACCOUNTS: &str = r#"accounts {
+    A { users: [{user: a, password: a}] }
+    B { users: [{user: b, password: b}] }
+}"#;
+
+fn server(make: Make, name: &str, cluster: &str) -> Server {
+    let cluster = format!("name: C, listen: \"127.0.0.1:-1\" {cluster}");
+    Server::start(make, &format!("server_name: {name}\n{ACCOUNTS}\ncluster {{ {cluster} }}"))
+}
+
+fn routes(to: &[&Server]) -> String {
+    let urls: Vec<String> = to.iter().map(|server| format!("\"{}\"", server.route_url(""))).collect();
+    format!(", routes: [{}]", urls.join(", "))
+}
+
+/// Three servers; the last two know only the first.
+fn three([one, two, three]: [Make; 3], more: &str) -> [Server; 3] {
+    let first = server(one, "ONE", more);
+    let second = server(two, "TWO", &format!("{more} {}", routes(&[&first])));
+    let third = server(three, "THREE", &format!("{more} {}", routes(&[&first])));
+    [first, second, third]
+}
+
+#[test]
+fn a_cluster_of_three_becomes_a_full_mesh_by_hearsay() {
+    for mix in mixtures() {
+        let servers = three(mix, "");
+        all_hear_all(&servers.each_ref(), &format!("{mix:?}"));
+    }
+}
+
+#[test]
+fn one_connection_serves_where_pooling_is_off_at_either_end() {
+    for [one, two] in mixtures() {
+        let first = server(one, "ONE", ", pool_size: -1");
+        let second = server(two, "TWO", &routes(&[&first]));
+        all_hear_all(&[&first, &second], &format!("{one:?} {two:?}"));
+    }
+}
+
+#[test]
+fn an_account_may_have_a_route_of_its_own() {
+    for [one, two] in mixtures() {
+        let first = server(one, "ONE", ", accounts: [A]");
+        let second = server(two, "TWO", &format!(", accounts: [A] {}", routes(&[&first])));
+        all_hear_all(&[&first, &second], &format!("{one:?} {two:?}"));
+    }
+}
+
+#[test]
+fn routes_may_be_compressed() {
+    for mode in ["s2_fast", "s2_best", "s2_auto"] {
+        for [one, two] in mixtures() {
+            let first = server(one, "ONE", &format!(", compression: {mode}"));
+            let second = server(two, "TWO", &routes(&[&first]));
+            let (mut near, mut far) = (first.log_in("a"), second.log_in("a"));
+            far.subscribe("far", "1");
+            near.subscribe("near", "1");
+            until_linked(&mut near, &mut far, "far");
+            until_linked(&mut far, &mut near, "near");
+            let large = "0123456789abcdef".repeat(40_000);
+            near.publish("far", &large);
+            assert!(far.next().payload == large, "{mode} {one:?} {two:?}");
+            far.publish("near", &large);
+            assert!(near.next().payload == large, "{mode} {one:?} {two:?}");
+        }
+    }
+}
+
+#[test]
+fn requests_find_their_way_back_and_headers_cross() {
+    for [one, two] in mixtures() {
+        let first = server(one, "ONE", "");
+        let second = server(two, "TWO", &routes(&[&first]));
+        let (mut asks, mut answers) = (first.log_in("a"), second.log_in("a"));
+        answers.subscribe("service", "1");
+        until_linked(&mut asks, &mut answers, "service");
+        for number in 0..50 {
+            // The inbox is new each time: its interest goes ahead of the request.
+            asks.send(&format!("SUB inbox.{number} {number}\r\n"));
+            asks.ask("service", &format!("inbox.{number}"), "?");
+            let question = answers.next();
+            answers.publish_with_headers(question.reply.as_deref().unwrap(), "Number: 1", "!");
+            let answer = asks.next();
+            assert_eq!((&*answer.headers, &*answer.payload), ("NATS/1.0\r\nNumber: 1\r\n\r\n", "!"), "{one:?} {two:?}");
+        }
+    }
+}
+
+#[test]
+fn each_message_reaches_one_member_of_a_queue_group_in_the_whole_cluster() {
+    for mix in mixtures() {
+        let servers = three(mix, "");
+        all_hear_all(&servers.each_ref(), &format!("{mix:?}"));
+        let mut members: Vec<Client> = servers.iter().map(|server| server.log_in("a")).collect();
+        for member in &mut members {
+            member.subscribe("ready", "9");
+            member.join("jobs", "workers", "1");
+        }
+        let mut publisher = servers[0].log_in("a");
+        for member in &mut members {
+            until_linked(&mut publisher, member, "ready");
+        }
+        members.iter_mut().for_each(settle);
+        for number in 0..300 {
+            publisher.publish("jobs", &number.to_string());
+        }
+        publisher.flush();
+        let mut got = vec![0; members.len()];
+        let mut numbers = Vec::new();
+        until("every job is done", || {
+            for (count, member) in got.iter_mut().zip(&mut members) {
+                let came = member.drain();
+                *count += came.len();
+                numbers.extend(came.into_iter().map(|message| message.payload.parse::<u32>().unwrap()));
+            }
+            numbers.len() >= 300
+        });
+        members.iter_mut().for_each(|member| assert!(member.drain().is_empty()));
+        numbers.sort_unstable();
+        assert!(numbers.iter().copied().eq(0..300), "each once, {mix:?}");
+        assert!(got.iter().all(|count| *count > 40), "all share the work, {mix:?}: {got:?}");
+    }
+}
+
+#[test]
+fn accounts_stay_apart_on_routes() {
+    for [one, two] in mixtures() {
+        let first = server(one, "ONE", "");
+        let second = server(two, "TWO", &routes(&[&first]));
+        accounts_stay_apart(&first, &second, &format!("{one:?} {two:?}"));
+    }
+}
+
+#[test]
+fn a_server_with_a_wrong_password_is_no_part_of_the_cluster() {
+    for [one, two] in mixtures() {
+        let login = ", authorization { user: r, password: right }";
+        let mut first = server(one, "ONE", login);
+        let url = first.route_url("r:wrong");
+        let mut second = server(two, "TWO", &format!(", routes: [\"{url}\"]"));
+        first.logged("authentication error");
+        second.logged("Authorization Violation");
+        let url = first.route_url("r:right");
+        let third = server(two, "THREE", &format!("{login}, routes: [\"{url}\"]"));
+        all_hear_all(&[&first, &third], &format!("{one:?} {two:?}"));
+    }
+}
+
+#[test]
+fn clusters_of_different_names_do_not_mix() {
+    for [one, two] in mixtures() {
+        let mut first = server(one, "ONE", "");
+        let url = first.route_url("");
+        let cluster = format!("name: OTHER, listen: \"127.0.0.1:-1\", routes: [\"{url}\"]");
+        let _second = Server::start(two, &format!("server_name: TWO\n{ACCOUNTS}\ncluster {{ {cluster} }}"));
+        first.logged("does not match");
+    }
+}
+
+#[test]
+fn what_the_cluster_may_not_share_stays_where_it_is() {
+    for [one, two] in mixtures() {
+        let permissions = ", permissions { import: {deny: \"private.>\"}, export: {deny: \"private.>\"} }";
+        let first = server(one, "ONE", permissions);
+        let second = server(two, "TWO", &format!("{permissions} {}", routes(&[&first])));
+        let (mut from, mut to) = (first.log_in("a"), second.log_in("a"));
+        to.subscribe("private.plan", "1");
+        to.subscribe("open.plan", "2");
+        until_linked(&mut from, &mut to, "open.plan");
+        from.publish("private.plan", "hidden");
+        from.publish("open.plan", "shown");
+        assert_eq!(to.next().payload, "shown", "{one:?} {two:?}");
+    }
+}
+
+#[test]
+fn clients_hear_of_the_other_servers() {
+    for [one, two] in mixtures() {
+        let first = server(one, "ONE", "");
+        let second = server(two, "TWO", &routes(&[&first]));
+        let mut client = first.log_in("a");
+        let wanted = second.client.to_string();
+        until("the other server is told of", || {
+            client.flush();
+            client.infos.iter().any(|info| info.contains(&wanted))
+        });
+    }
+}
+
+#[test]
+fn a_server_that_was_away_comes_back() {
+    for [one, two] in mixtures() {
+        let first = server(one, "ONE", "");
+        let port = first.route.unwrap().port();
+        let second = server(two, "TWO", &routes(&[&first]));
+        all_hear_all(&[&first, &second], &format!("{one:?} {two:?}"));
+        drop(first);
+        let again = format!("name: C, listen: \"127.0.0.1:{port}\"");
+        let first = Server::start(one, &format!("server_name: ONE\n{ACCOUNTS}\ncluster {{ {again} }}"));
+        all_hear_all(&[&first, &second], &format!("again, {one:?} {two:?}"));
+    }
+}
+
+#[test]
+fn a_leaf_node_is_heard_in_the_whole_cluster_of_its_hub() {
+    for [one, two, three] in mixtures() {
+        let first = server(one, "ONE", "");
+        let url = first.route_url("");
+        let leafs = "leafnodes { listen: \"127.0.0.1:-1\", authorization { user: l, password: l, account: A } }";
+        let cluster = format!("name: C, listen: \"127.0.0.1:-1\", routes: [\"{url}\"]");
+        let second = Server::start(two, &format!("server_name: TWO\n{ACCOUNTS}\ncluster {{ {cluster} }}\n{leafs}"));
+        let hub = second.leaf_url("l:l");
+        let spoke =
+            Server::start(three, &format!("server_name: LEAF\nleafnodes {{ remotes: [{{ url: \"{hub}\" }}] }}"));
+        let (mut up, mut down) = (first.log_in("a"), spoke.connect());
+        up.subscribe("up", "1");
+        down.subscribe("down", "1");
+        down.join("jobs", "workers", "2");
+        until_linked(&mut down, &mut up, "up");
+        until_linked(&mut up, &mut down, "down");
+        down.publish("up", "from the leaf");
+        assert_eq!(up.next().payload, "from the leaf", "{one:?} {two:?} {three:?}");
+        up.publish("down", "to the leaf");
+        assert_eq!(down.next().payload, "to the leaf");
+        up.publish("jobs", "for the leaf");
+        assert_eq!(down.next().payload, "for the leaf");
+        settle(&mut down);
+        settle(&mut up);
+    }
+}

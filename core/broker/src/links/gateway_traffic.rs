@@ -1,0 +1,120 @@
+//! What crosses a registered gateway: interest one way, messages the other.
+
+use std::sync::Arc;
+
+use topology::{LinkError, Peer as Place};
+use wire::ProtocolError;
+use wire::client::Limits;
+use wire::gateway::{Op, parse};
+use wire::server::{Message, Parsed};
+
+use crate::connection::{Connection, Phase};
+use crate::engine::Engine;
+use crate::link::Link;
+use crate::links::gateway::{Gateway, Inbound, Outbound, Stage};
+use crate::links::lines::Dialect;
+use crate::links::wants::{INTEREST_MAX, Incoming};
+use crate::links::{Said, ServerLink};
+use crate::publish::Source;
+
+/// Servers of different clusters.
+pub(crate) struct GatewayDialect;
+
+impl Dialect for GatewayDialect {
+    type Op<'a> = Op<'a>;
+
+    fn parse<'a>(_: &ServerLink, bytes: &'a [u8], limits: &Limits) -> Result<Parsed<Op<'a>>, ProtocolError> {
+        parse(bytes, limits)
+    }
+
+    fn heard(server: &mut ServerLink, engine: &Engine) {
+        if let ServerLink::Gateway(gateway) = server
+            && let Some(alive) = gateway.alive()
+        {
+            alive.session.heard(engine.now);
+        }
+    }
+
+    fn message(engine: &mut Engine, connection: &mut Connection, op: &Op<'_>, source: Source<'_>) -> Option<Said> {
+        let Op::Message { account, message } = op else { return None };
+        let Phase::Server(server) = &mut connection.phase else { return None };
+        let ServerLink::Gateway(Gateway { stage: Stage::Inbound(inbound), .. }) = &mut **server else { return None };
+        engine.gateway_message(&connection.link, inbound, account, message, source);
+        Some(Said::Done)
+    }
+
+    fn other(engine: &mut Engine, connection: &mut Connection, server: &mut ServerLink, op: &Op<'_>) -> Said {
+        let ServerLink::Gateway(gateway) = server else { return Said::Done };
+        match &mut gateway.stage {
+            Stage::Outbound(outbound) => engine.outbound_operation(connection, outbound, op),
+            Stage::Inbound(inbound) => engine.inbound_operation(connection, inbound, op),
+            Stage::Silent | Stage::Greeting(_) | Stage::Judging(_) | Stage::Over => {
+                engine.gateway_greeting(connection, gateway, op)
+            }
+        }
+    }
+}
+
+impl Engine {
+    fn outbound_operation(&mut self, connection: &Connection, outbound: &mut Outbound, op: &Op<'_>) -> Said {
+        let hub = self.hub.clone();
+        match op {
+            Op::Subscribe { account, interest } => {
+                if let Some(wants) = outbound.wants.of(account, &hub) {
+                    // What is too much is not remembered.
+                    let far = (&outbound.peer, &outbound.rights);
+                    let _ = self.link_wants(wants, far, None, interest, INTEREST_MAX);
+                }
+            }
+            Op::Unsubscribe { account, disinterest } => {
+                if let Some(wants) = outbound.wants.of(account, &hub) {
+                    self.link_wants_no_more(wants, None, disinterest);
+                }
+            }
+            Op::Ping => self.say(&connection.link, wire::encode::PONG),
+            Op::Pong => outbound.alive.session.on_pong(self.now),
+            Op::Info(json) => return self.gateway_told(connection, &outbound.peer.cluster, json),
+            Op::Err(text) => return self.gateway_error(connection, text),
+            // Nothing is sent that was not asked for, so there is nothing to take back.
+            Op::AccountInterest(_) | Op::AccountDisinterest(_) | Op::Ok => {}
+            Op::Connect(_) | Op::Message { .. } => return self.refuse_link(connection, &LinkError::OutOfTurn),
+        }
+        Said::Done
+    }
+
+    fn inbound_operation(&mut self, connection: &Connection, inbound: &mut Inbound, op: &Op<'_>) -> Said {
+        match op {
+            Op::Ping => self.say(&connection.link, wire::encode::PONG),
+            Op::Pong => inbound.alive.session.on_pong(self.now),
+            Op::Err(text) => return self.gateway_error(connection, text),
+            Op::Subscribe { .. } | Op::Unsubscribe { .. } | Op::AccountInterest(_) | Op::AccountDisinterest(_) => {
+                return self.refuse_link(connection, &LinkError::WrongDirection);
+            }
+            // A second login changes nothing, and who the far end is was said.
+            Op::Info(_) | Op::Connect(_) | Op::Ok | Op::Message { .. } => {}
+        }
+        Said::Done
+    }
+
+    /// One message of another cluster.
+    fn gateway_message(
+        &mut self,
+        link: &Arc<Link>,
+        inbound: &mut Inbound,
+        account: &[u8],
+        message: &Message<'_>,
+        source: Source<'_>,
+    ) {
+        inbound.alive.count(message.body.len());
+        let hub = self.hub.clone();
+        let Inbound { accounts, rights, server, .. } = inbound;
+        let Some(wants) = accounts.of(account, &hub) else { return };
+        if self.take_returned(link, wants, Place::Gateway, message, source) {
+            return;
+        }
+        let settings = wants.state.settings();
+        let incoming = Incoming::from_server(Place::Gateway, link, b"", &settings.name, server);
+        // Everything may be taken in; bytes that are no subject reach nobody.
+        let _ = self.link_message(link, wants, rights, &incoming, message, source);
+    }
+}

@@ -1,0 +1,202 @@
+//! What the far end of a link wants of one account, and what it publishes there.
+
+use std::sync::Arc;
+
+use auth::{Denial, LinkRights};
+use hashbrown::HashMap;
+use subject::{Filter, Queue, Subject};
+use wire::client::Publish;
+use wire::server::{Disinterest, Interest, Message};
+
+use crate::account_state::AccountState;
+use crate::delivery::Nobody;
+use crate::engine::Engine;
+use crate::hub::Hub;
+use crate::internal::Rights;
+use crate::link::Link;
+use crate::links::crossing::{Arrived, Whence};
+use crate::links::remote::{RemotePeer, RemoteTarget};
+use crate::plan::{Entered, Route as PlanRoute};
+use crate::publish::{Sending, Source, asks_for_trace};
+use crate::sharing::doors::Journey;
+use crate::sharing::requester::Requester;
+use crate::subscription::{Subscription, Target};
+
+/// Filters of one account that one far end may want at once, where no limit of the account is lower.
+pub(crate) const INTEREST_MAX: usize = 8 << 20;
+
+/// The leaf cluster it is for, the filter and the queue group, as the far end named them.
+type Key = (Option<Box<[u8]>>, Box<[u8]>, Option<Box<[u8]>>);
+
+/// What the far end of a link has of one account.
+pub(crate) struct Wants {
+    pub(crate) state: Arc<AccountState>,
+    /// Plans of what the far end publishes.
+    pub(crate) plan: PlanRoute,
+    /// The same for answers that come back to this cluster.
+    pub(crate) returned: PlanRoute,
+    interest: HashMap<Key, Arc<Subscription>>,
+}
+
+/// Why the far end does not get what it wants.
+pub(crate) enum Unmet {
+    /// It may not have it.
+    Denied(Denial),
+    /// It wants too much.
+    TooMuch,
+}
+
+/// How a message came over a link.
+#[derive(Clone, Copy)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) whence: Whence<'a>,
+    /// The leaf cluster in which it was published.
+    pub(crate) origin: &'a [u8],
+    /// Who asks, if it is a request into another account.
+    pub(crate) requester: Requester<'a>,
+    /// By what rights it was published.
+    pub(crate) rights: Rights<'a>,
+    /// What the far end calls itself.
+    pub(crate) server: &'a str,
+}
+
+impl<'a> Incoming<'a> {
+    /// From a server whose mappings have applied.
+    pub(crate) fn from_server(
+        place: topology::Peer,
+        link: &Link,
+        origin: &'a [u8],
+        name: &'a account::AccountName,
+        server: &'a str,
+    ) -> Self {
+        let whence = Whence { place, slot: link.slot, cluster: "", entered: Entered::Moved };
+        Self { whence, origin, requester: Requester::Server(name), rights: Rights::Granted, server }
+    }
+}
+
+impl Wants {
+    pub(crate) fn new(state: Arc<AccountState>, hub: &Hub) -> Self {
+        let next = || PlanRoute::of(&state, hub.next_route());
+        Self { plan: next(), returned: next(), state, interest: HashMap::new() }
+    }
+
+    /// How many filters it wants.
+    pub(crate) fn len(&self) -> usize {
+        self.interest.len()
+    }
+}
+
+/// What one link has of many accounts, by name.
+#[derive(Default)]
+pub(crate) struct WantsByAccount(HashMap<Box<[u8]>, Wants>);
+
+impl WantsByAccount {
+    /// What the link has of this account; nothing if there is none of this name.
+    pub(crate) fn of(&mut self, name: &[u8], hub: &Hub) -> Option<&mut Wants> {
+        if !self.0.contains_key(name) {
+            let state = hub.account_named(std::str::from_utf8(name).ok()?)?;
+            self.0.insert(name.into(), Wants::new(state, hub));
+        }
+        self.0.get_mut(name)
+    }
+
+    /// Filters in all accounts.
+    pub(crate) fn len(&self) -> usize {
+        self.0.values().map(Wants::len).sum()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Wants> {
+        self.0.values()
+    }
+}
+
+impl Engine {
+    /// The far end wants something. `most` is how much it may want.
+    pub(crate) fn link_wants(
+        &mut self,
+        wants: &mut Wants,
+        (peer, rights): (&Arc<RemotePeer>, &Arc<LinkRights>),
+        origin: Option<&[u8]>,
+        interest: &Interest<'_>,
+        most: usize,
+    ) -> Result<(), Unmet> {
+        let weight = interest.queue.map_or(1, |queue| queue.weight);
+        let key: Key = (origin.map(Into::into), interest.subject.into(), interest.queue.map(|queue| queue.name.into()));
+        if let Some(known) = wants.interest.get(&key) {
+            if interest.queue.is_some() {
+                let Self { stages, .. } = self;
+                wants.state.weigh(known, weight, &mut |link| stages.touch(link));
+            }
+            return Ok(());
+        }
+        if wants.interest.len() >= most {
+            return Err(Unmet::TooMuch);
+        }
+        let Ok(filter) = Filter::parse(interest.subject) else { return Ok(()) };
+        let Ok(queue) = interest.queue.map(|queue| Queue::parse(queue.name)).transpose() else { return Ok(()) };
+        let grant = rights.give(filter, queue.as_ref()).map_err(Unmet::Denied)?;
+        let origin = origin.and_then(|origin| std::str::from_utf8(origin).ok()).map(Into::into);
+        let target = Target::Remote(RemoteTarget::new(peer.clone(), origin, weight));
+        let subscription = self.enter(&wants.state, grant, target);
+        wants.interest.insert(key, subscription);
+        Ok(())
+    }
+
+    /// The far end wants it no more.
+    pub(crate) fn link_wants_no_more(&mut self, wants: &mut Wants, origin: Option<&[u8]>, gone: &Disinterest<'_>) {
+        let key: Key = (origin.map(Into::into), gone.subject.into(), gone.queue.map(Into::into));
+        if let Some(subscription) = wants.interest.remove(&key) {
+            self.withdraw(&wants.state, &subscription);
+        }
+    }
+
+    /// The far end is gone, and with it what it wanted.
+    pub(crate) fn link_wants_nothing(&mut self, wants: &Wants) {
+        for subscription in wants.interest.values() {
+            self.withdraw(&wants.state, subscription);
+        }
+    }
+
+    /// One message of the far end.
+    ///
+    /// # Errors
+    /// It may not be taken in.
+    pub(crate) fn link_message(
+        &mut self,
+        link: &Arc<Link>,
+        wants: &Wants,
+        rights: &LinkRights,
+        incoming: &Incoming<'_>,
+        message: &Message<'_>,
+        source: Source<'_>,
+    ) -> Result<(), Denial> {
+        let plan = self.plans.get(wants.plan, &wants.state, incoming.whence, message.subject, |subject| {
+            // Bytes that are no subject reach nobody.
+            Subject::parse(subject).map_or(Ok(None), |subject| rights.take(subject).map(Some))
+        });
+        if let Some(denial) = &plan.denial {
+            return Err(denial.clone());
+        }
+        let Message { subject, reply, header_len, .. } = *message;
+        let publish = Publish { subject, reply, header_len, body: message.body.clone() };
+        let arrived = Arrived { place: incoming.whence.place, origin: incoming.origin, queues: message.queues };
+        let sending = Sending {
+            link,
+            account: &wants.state,
+            no_echo: true,
+            shown: None,
+            arrived: Some(&arrived),
+            publish: &publish,
+            source,
+            rights: incoming.rights,
+        };
+        if header_len > 0 && asks_for_trace(&publish, source) {
+            self.link_message_asking(&sending, &plan, incoming);
+        } else if plan.is_special() {
+            self.send_far(&sending, &plan, &Journey::of(incoming.requester), None);
+        } else {
+            self.send(&sending, &plan, &mut Nobody);
+        }
+        Ok(())
+    }
+}

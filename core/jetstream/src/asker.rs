@@ -1,0 +1,11 @@
+//! Who asks, where that binds what may be read.
+
+use auth::{Denial, Reading};
+
+/// Somebody who may not read everything that is stored. The host knows who it is; this room only asks and tells.
+pub trait Asker: Send + Sync {
+    /// What may be read.
+    fn reading(&self) -> &Reading;
+    /// Something was refused for this reason: the operator is to know.
+    fn refused(&self, denial: &Denial);
+}

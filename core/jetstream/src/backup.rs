@@ -1,0 +1,24 @@
+//! Streams on their way out of a server and into one.
+//!
+//! A stream travels as an [`archive`]: its state, its consumers, its messages, one entry each. The archive is compressed in
+//! [`frames`] and cut into pieces, which a client acknowledges.
+
+pub(crate) mod archive;
+pub(crate) mod consumer_state;
+pub(crate) mod frames;
+pub(crate) mod restoring;
+pub(crate) mod sending;
+
+/// Any bytes as the pieces of an archive: for the fuzzer. What comes out is bounded by what went in, times what a block may
+/// grow.
+pub fn fuzz_restore(bytes: &[u8]) {
+    let (mut frames, mut archive) = (frames::Decoder::default(), archive::Reader::default());
+    for piece in bytes.chunks(bytes.len() / 3 + 1) {
+        let Ok(plain) = frames.push(piece) else { return };
+        archive.push(&plain);
+        while let Ok(Some(entry)) = archive.next() {
+            let _ = consumer_state::read(&entry.payload);
+            let _ = restoring::read_state(&entry.payload);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! A stream on its way in.
+
+use super::archive::{CONSUMERS, Entry, Fault, Reader, STATE};
+use super::consumer_state::{self, Progress};
+use super::frames::Decoder;
+use crate::log::{Draft, Log, LogError, MAX_FIRST_SEQUENCE};
+use crate::outbox::Now;
+use crate::publish::{Lifetime, Wishes};
+use crate::stream::Stream;
+use api::errors::*;
+use api::{ApiError, ConsumerConfig, json};
+use moment::{Instant, Timestamp};
+use std::time::Duration;
+use subject::Subject;
+
+/// A restore that nothing comes for is given up after this.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest message that is restored.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
+/// Consumers of one archive.
+const MAX_CONSUMERS: u64 = 100_000;
+
+/// A stream that is being restored.
+pub(crate) struct Restoring<L> {
+    pub stream: Stream<L>,
+    pub client: String,
+    pub start: Timestamp,
+    /// Bytes that came.
+    pub bytes: u64,
+    /// Consumers that the archive had.
+    pub consumers: Vec<(String, ConsumerConfig, Progress)>,
+    /// What the stream may hold at most: the account has no room for more.
+    max_bytes: u64,
+    frames: Decoder,
+    archive: Reader,
+    stage: Stage,
+    deadline: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    State,
+    /// So many consumers are still to come, then messages behind this sequence; the last sequence there ever was.
+    Consumers(u64, State),
+    Messages(u64, State),
+    Complete,
+}
+
+/// What the archive says about the stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    pub first_seq: u64,
+    pub last_seq: u64,
+    pub bytes: u64,
+    pub consumers: u64,
+}
+
+/// Reads the first entry.
+pub(crate) fn read_state(bytes: &[u8]) -> Option<State> {
+    let value = json::parse(bytes).ok()?;
+    let number = |name: &str| value.get(name).map_or(Some(0), serde_json::Value::as_u64);
+    Some(State {
+        first_seq: number("first_seq")?,
+        last_seq: number("last_seq")?,
+        bytes: number("bytes")?,
+        consumers: number("consumer_count")?,
+    })
+}
+
+fn failed(why: impl std::fmt::Display) -> ApiError {
+    STREAM_RESTORE.with(why)
+}
+
+impl<L: Log> Restoring<L> {
+    pub(crate) fn new(stream: Stream<L>, max_bytes: u64, client: String, now: Now) -> Restoring<L> {
+        Restoring {
+            stream,
+            client,
+            start: now.wall,
+            bytes: 0,
+            consumers: Vec::new(),
+            max_bytes,
+            frames: Decoder::default(),
+            archive: Reader::default(),
+            stage: Stage::State,
+            deadline: now.tick + PATIENCE,
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Takes a piece.
+    pub(crate) fn push(&mut self, piece: &[u8], now: Now) -> Result<(), ApiError> {
+        self.deadline = now.tick + PATIENCE;
+        self.bytes += piece.len() as u64;
+        let plain = self.frames.push(piece).map_err(|_| failed("s2: corrupt input"))?;
+        self.archive.push(&plain);
+        loop {
+            match self.archive.next() {
+                Ok(Some(entry)) => self.take(entry, now)?,
+                Ok(None) => return Ok(()),
+                Err(Fault::Magic) => {
+                    return Err(failed("the archive is none, or of version 1, which is not supported"));
+                }
+                Err(Fault::Entry) => return Err(failed("archive: invalid archive stream")),
+            }
+        }
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn finish(&mut self) -> Result<(), ApiError> {
+        match self.stage {
+            Stage::Complete => Ok(()),
+            Stage::State => Err(failed("expected state.json first")),
+            Stage::Consumers(..) | Stage::Messages(..) => Err(failed("backup was truncated")),
+        }
+    }
+
+    fn take(&mut self, entry: Entry, now: Now) -> Result<(), ApiError> {
+        match self.stage {
+            Stage::State => {
+                if entry.name != STATE.as_bytes() {
+                    return Err(failed("expected state.json first"));
+                }
+                let state = read_state(&entry.payload).ok_or_else(|| failed("error in state.json"))?;
+                if state.consumers > MAX_CONSUMERS || state.first_seq.max(state.last_seq) > MAX_FIRST_SEQUENCE {
+                    return Err(failed("error in state.json"));
+                }
+                self.check_bytes(state.bytes)?;
+                self.stage = Stage::Consumers(state.consumers, state);
+                self.begin_messages();
+                Ok(())
+            }
+            Stage::Consumers(left, state) => {
+                let name = std::str::from_utf8(&entry.name).ok().and_then(|name| name.strip_prefix(CONSUMERS));
+                let Some(name) = name else {
+                    let found = String::from_utf8_lossy(&entry.name).into_owned();
+                    return Err(failed(format!("expected consumer, found {found:?}")));
+                };
+                let read = consumer_state::read(&entry.payload);
+                let (config, progress) =
+                    read.ok_or_else(|| failed(format!("failed to decode consumer {name:?} state")))?;
+                self.consumers.push((name.to_owned(), config, progress));
+                self.stage = Stage::Consumers(left - 1, state);
+                self.begin_messages();
+                Ok(())
+            }
+            Stage::Messages(before, state) => self.take_message(entry, before, state, now),
+            Stage::Complete => Err(failed("archive: invalid archive stream")),
+        }
+    }
+
+    fn begin_messages(&mut self) {
+        if let Stage::Consumers(0, state) = self.stage {
+            self.stage = Stage::Messages(state.first_seq.saturating_sub(1), state);
+        }
+    }
+
+    fn check_bytes(&self, bytes: u64) -> Result<(), ApiError> {
+        if bytes <= self.max_bytes {
+            return Ok(());
+        }
+        let is_on_disk = crate::stream_config::is_on_disk(&self.stream.config);
+        Err(if is_on_disk { STORAGE_RESOURCES_EXCEEDED } else { MEMORY_RESOURCES_EXCEEDED }.into())
+    }
+
+    fn take_message(&mut self, entry: Entry, before: u64, state: State, now: Now) -> Result<(), ApiError> {
+        let log_failed = |_: LogError| failed("the store failed");
+        if entry.is_end() {
+            let last = state.last_seq.max(before);
+            if last > self.stream.state().last_seq {
+                self.stream.log.skip_to(last).map_err(log_failed)?;
+            }
+            self.stage = Stage::Complete;
+            return Ok(());
+        }
+        let seq = entry.seq;
+        if seq == 0 {
+            return Err(failed("expected message sequence"));
+        }
+        let size = entry.headers.len() + entry.payload.len();
+        let allowed = usize::try_from(self.stream.config.max_msg_size).unwrap_or(usize::MAX);
+        if size > MAX_MESSAGE_BYTES || entry.headers.len() > crate::publish::MAX_HEADER_BYTES {
+            return Err(failed(format!("message sequence {seq} exceeds maximum payload size")));
+        }
+        if size > allowed {
+            return Err(failed(format!("message sequence {seq} exceeds maximum message size")));
+        }
+        if seq <= before || seq <= self.stream.state().last_seq || seq > MAX_FIRST_SEQUENCE {
+            return Err(failed(format!("message sequence {seq} out of order")));
+        }
+        if !Subject::parse(&entry.name).is_ok_and(Subject::is_literal) {
+            return Err(failed(format!("message sequence {seq} has an invalid subject")));
+        }
+        if seq > self.stream.state().last_seq + 1 {
+            self.stream.log.skip_to(seq - 1).map_err(log_failed)?;
+        }
+        let time = Timestamp::from_nanos(entry.nanos);
+        let life = Wishes::read(&entry.headers).lifetime();
+        let life = life.map_err(|error| failed(format!("failed to parse message TTL: {}", error.description)))?;
+        let is_over = matches!(life, Some(Lifetime::For(life)) if time + life < now.wall);
+        if is_over {
+            self.stream.log.skip_to(seq).map_err(log_failed)?;
+        } else {
+            let Entry { name: subject, headers, payload, .. } = &entry;
+            self.stream.log.stage(&Draft { subject, headers, payload, time }).map_err(log_failed)?;
+            self.check_bytes(self.stream.state().bytes)?;
+        }
+        self.stage = Stage::Messages(seq, state);
+        Ok(())
+    }
+}

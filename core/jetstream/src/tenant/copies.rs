@@ -1,0 +1,78 @@
+//! Streams that copy from each other.
+
+use super::{Surroundings, Tenant};
+use crate::log::{LogError, Shelves};
+use crate::outbox::Now;
+use crate::stream::Wanted;
+use api::responses::SourceInfo;
+use api::{Name, Retention};
+use std::collections::BTreeSet;
+
+impl<S: Shelves> Tenant<S> {
+    /// Copies what became readable. Whether there is more.
+    pub(super) fn copy(&mut self, around: &mut Surroundings<'_, S>) -> bool {
+        if self.copiers.is_empty() {
+            return false;
+        }
+        let mut targets = BTreeSet::new();
+        for stream in self.streams.values().filter(|stream| stream.has_news || stream.has_unsettled_copies()) {
+            targets.extend(self.copiers.get(stream.name.as_str()).into_iter().flatten().cloned());
+            targets.extend((!stream.copies.is_empty()).then(|| stream.name.clone()));
+        }
+        let mut has_more = false;
+        for target in targets {
+            // The log has said what is wrong where it happened; copying goes on at the next occasion.
+            has_more |= self.copy_into(&target, around).unwrap_or(false);
+        }
+        has_more
+    }
+
+    fn copy_into(&mut self, target: &Name, around: &mut Surroundings<'_, S>) -> Result<bool, LogError> {
+        let Some(stream) = self.streams.get_mut(target) else { return Ok(false) };
+        let (settled, wanted) = (stream.settled_copies(), stream.wanted_copies(around.now)?);
+        for (origin, seqs) in settled {
+            if let Some(origin) = self.streams.get_mut(&origin) {
+                origin.settle_copies(target, &seqs)?;
+            }
+        }
+        let mut has_more = false;
+        for (at, wanted) in wanted {
+            let chance = self.chance.roll() as u32;
+            let copies = match self.streams.get_mut(&wanted.stream) {
+                Some(origin) => {
+                    if origin.config.retention != Retention::Limits {
+                        origin.note_copier(target.clone(), &wanted);
+                    }
+                    Some(origin.read_copies(&wanted)?)
+                }
+                None => None,
+            };
+            let Some(stream) = self.streams.get_mut(target) else { break };
+            match copies {
+                Some(copies) => has_more |= stream.store_copies(at, copies, around.now, chance, around.out),
+                None => stream.note_missing_origin(at),
+            }
+        }
+        Ok(has_more)
+    }
+
+    /// How copying into a stream goes.
+    pub(super) fn origins(&mut self, name: &str, now: Now) -> (Option<SourceInfo>, Vec<SourceInfo>) {
+        let Some((name, stream)) = self.streams.remove_entry(name) else { return (None, Vec::new()) };
+        let lag = |wanted: &Wanted| self.streams.get_mut(&wanted.stream).map_or(0, |origin| origin.lag_of(wanted));
+        let told = stream.origins_told(now, lag);
+        self.streams.insert(name, stream);
+        told
+    }
+
+    /// A stream does not copy any more, or something else.
+    pub(super) fn forget_copier(&mut self, name: &Name) {
+        for targets in self.copiers.values_mut() {
+            targets.remove(name);
+        }
+        self.copiers.retain(|_, targets| !targets.is_empty());
+        for origin in self.streams.values_mut() {
+            origin.copiers.remove(name);
+        }
+    }
+}

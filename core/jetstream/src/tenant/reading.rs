@@ -1,0 +1,162 @@
+//! Who may read what: the one place where handlers ask.
+//!
+//! Whoever may not read everything is named by [`Surroundings::asker`]. A consumer made on behalf of somebody is bound by
+//! what that somebody may read as long as it lives, and a pull by what the puller may read. Copies are judged when they are
+//! ordered: what is copied loses its name, so nothing of the origin may be withheld.
+
+use super::{Surroundings, Tenant};
+use crate::asker::Asker;
+use crate::consumer::Consumer;
+use crate::log::{Log, Shelves};
+use crate::outbox::status;
+use crate::publish::Wishes;
+use crate::stream::{Incoming, Stream};
+use api::errors::READ_NOT_PERMITTED;
+use api::stream::StreamSource;
+use api::{ApiError, StreamConfig};
+use auth::{Because, Denial, Reading};
+use std::sync::Arc;
+use subject::{Filter, Subject};
+
+/// Streams that copy from each other are followed this far when it is asked what a copy would hold.
+const ORIGINS_FOLLOWED: usize = 8;
+
+/// A refusal as the one who asked sees it.
+fn refuse(asker: &dyn Asker, denial: &Denial) -> ApiError {
+    asker.refused(denial);
+    READ_NOT_PERMITTED.with(denial.wire_text())
+}
+
+/// Whether somebody sees a stored message.
+pub(crate) fn sees(asker: Option<&Arc<dyn Asker>>, subject: &[u8]) -> bool {
+    asker.is_none_or(|asker| Subject::parse(subject).is_ok_and(|subject| asker.reading().sees(subject)))
+}
+
+/// Whether messages may be received by filters that a stream of these subjects has; without filters everything of it is
+/// meant, and it is enough if some of it may be read.
+fn granted(reading: &Reading, filters: &[Filter], subjects: &[Filter]) -> Result<(), Denial> {
+    for filter in filters {
+        reading.read(filter)?;
+    }
+    if !filters.is_empty() || subjects.is_empty() {
+        return Ok(());
+    }
+    let mut denied = None;
+    let mut is_open = false;
+    for subject in subjects {
+        match reading.read(subject) {
+            Ok(()) => is_open = true,
+            Err(denial) if matches!(denial.because, Because::Denied(_)) => denied = Some(denial),
+            Err(denial) => return Err(denial),
+        }
+    }
+    denied.filter(|_| !is_open).map_or(Ok(()), Err)
+}
+
+/// What binds a pull of this consumer, or what the one who pulls hears.
+pub(crate) fn may_pull(
+    consumer: &Consumer,
+    subjects: &[Filter],
+    asker: Option<&Arc<dyn Asker>>,
+) -> Result<Option<Reading>, Vec<u8>> {
+    let Some(asker) = asker else { return Ok(None) };
+    match granted(asker.reading(), &consumer.filters, subjects) {
+        Ok(()) => Ok(Some(asker.reading().clone())),
+        Err(denial) => {
+            asker.refused(&denial);
+            Err(status("409 Permissions Violation", &[]))
+        }
+    }
+}
+
+/// Whether a message that is a schedule may have the server read what it produces from.
+pub(crate) fn may_schedule(message: &Incoming<'_>, asker: Option<&Arc<dyn Asker>>) -> Result<(), ApiError> {
+    let Some(asker) = asker else { return Ok(()) };
+    let wishes = Wishes::read(message.headers);
+    let Some(filter) = wishes.schedule_source().and_then(|source| Filter::parse(source).ok()) else { return Ok(()) };
+    asker.reading().read_all(&filter).map_err(|denial| refuse(&**asker, &denial))
+}
+
+impl<L: Log> Stream<L> {
+    /// Whether whoever asks may receive messages of this stream by these filters.
+    pub(crate) fn may_receive(&self, filters: &[Filter], asker: Option<&Arc<dyn Asker>>) -> Result<(), ApiError> {
+        let Some(asker) = asker else { return Ok(()) };
+        granted(asker.reading(), filters, &self.rules.subjects).map_err(|denial| refuse(&**asker, &denial))
+    }
+
+    /// Whether whoever asks sees every message that is stored.
+    pub(super) fn may_read_whole(&self, asker: Option<&Arc<dyn Asker>>) -> Result<(), ApiError> {
+        let Some(asker) = asker else { return Ok(()) };
+        let stored = self.log.subjects(&Filter::everything());
+        let filters = stored.iter().filter_map(|(subject, _)| Filter::parse(subject).ok());
+        for filter in filters.chain(self.rules.subjects.iter().cloned()) {
+            asker.reading().read_all(&filter).map_err(|denial| refuse(&**asker, &denial))?;
+        }
+        Ok(())
+    }
+}
+
+impl<S: Shelves> Tenant<S> {
+    /// Whether whoever asks may have done what a configuration has the server do: copy, rewrite and repeat messages. What
+    /// was so before is not asked again.
+    pub(super) fn may_order(
+        &self,
+        config: &StreamConfig,
+        before: Option<&StreamConfig>,
+        around: &Surroundings<'_, S>,
+    ) -> Result<(), ApiError> {
+        let Some(asker) = around.asker else { return Ok(()) };
+        for filter in self.ordered(config, before) {
+            asker.reading().read_all(&filter).map_err(|denial| refuse(&**asker, &denial))?;
+        }
+        Ok(())
+    }
+
+    /// What is read on behalf of whoever wants the configuration.
+    fn ordered(&self, config: &StreamConfig, before: Option<&StreamConfig>) -> Vec<Filter> {
+        let mut read = Vec::new();
+        let known = |source: &StreamSource| {
+            before.is_some_and(|before| before.mirror.as_ref() == Some(source) || before.sources.contains(source))
+        };
+        let origins = config.mirror.iter().chain(&config.sources).filter(|source| !known(source));
+        origins.for_each(|source| self.read_of(source, ORIGINS_FOLLOWED, &mut read));
+        if before.is_none_or(|before| before.subject_transform != config.subject_transform)
+            && let Some(transform) = &config.subject_transform
+        {
+            read.extend(filters([transform.src.as_str()]));
+        }
+        if before.is_none_or(|before| before.republish != config.republish)
+            && let Some(republish) = &config.republish
+        {
+            match republish.src.as_str() {
+                "" | ">" => read.extend(filters(config.subjects.iter().map(String::as_str))),
+                src => read.extend(filters([src])),
+            }
+        }
+        read
+    }
+
+    /// What is read of an origin: its filters, or everything that the stream may hold.
+    fn read_of(&self, source: &StreamSource, follow: usize, read: &mut Vec<Filter>) {
+        let transforms = source.subject_transforms.iter().map(|transform| transform.src.as_str());
+        let own = std::iter::once(source.filter_subject.as_str()).filter(|text| !text.is_empty());
+        let wanted: Vec<&str> = own.chain(transforms).collect();
+        if !wanted.is_empty() {
+            return read.extend(filters(wanted));
+        }
+        match self.streams.get(source.name.as_str()) {
+            Some(origin) if follow > 0 => {
+                read.extend(origin.rules.subjects.iter().cloned());
+                let further = origin.config.mirror.iter().chain(&origin.config.sources);
+                further.for_each(|source| self.read_of(source, follow - 1, read));
+            }
+            _ => read.push(Filter::everything()),
+        }
+    }
+}
+
+/// Subjects as filters; nothing is everything.
+fn filters<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Filter> {
+    let parse = |text: &str| Filter::parse(if text.is_empty() { b">" } else { text.as_bytes() }).ok();
+    texts.into_iter().filter_map(parse).collect()
+}

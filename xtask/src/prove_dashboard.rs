@@ -1,0 +1,27 @@
+//! The dashboard in a real browser. Wants node, npm, openssl and Chromium (`CHROMIUM`, or `/usr/bin/chromium`). The
+//! screenshots in `docs/images` are made anew.
+
+use std::process::Command;
+
+use crate::Failure;
+use crate::shell::{root, said, text};
+
+/// Where the script is, and what it needs.
+const FOLDER: &str = "test/browser";
+
+/// Runs the script and gives the checks that held.
+pub(crate) fn checks() -> Result<String, Failure> {
+    let done = |command: &mut Command, what: &str| -> Result<String, Failure> {
+        let output = command.current_dir(root()).output().map_err(|error| format!("{what}: {error}"))?;
+        let out = text(&output.stdout).to_owned();
+        if output.status.success() { Ok(out) } else { Err(format!("{what}: {}\n{}", out, said(&output))) }
+    };
+    done(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--prefix", FOLDER]), "npm ci")?;
+    let script = format!("{FOLDER}/dashboard.mjs");
+    let out = done(
+        Command::new("node").arg(script).env("SERVER", "target/debug/nats-server").env("IMAGES", "docs/images"),
+        "the browser",
+    )?;
+    let checks: Vec<&str> = out.lines().filter(|line| line.starts_with("ok ")).collect();
+    Ok(format!("{}\n{} checks", checks.join("\n"), checks.len()))
+}
