@@ -75,8 +75,14 @@ pub struct Asked {
     pub(super) user: PublicKey,
 }
 
+/// Claims count in seconds. Rounded down, a question of a login that ends in 1.98 s would be dead on arrival now and then.
+const fn first_second_from(end: Timestamp) -> i64 {
+    let seconds = end.as_secs();
+    if end.as_nanos() > Timestamp::from_secs(seconds).as_nanos() { seconds.saturating_add(1) } else { seconds }
+}
+
 impl CalloutQuestion {
-    /// Writes the request. It expires when the login does.
+    /// Writes the request. It expires when the login does, in the first whole second from there on.
     pub fn ask(
         &self,
         attempt: &Attempt,
@@ -88,8 +94,7 @@ impl CalloutQuestion {
     ) -> Result<CalloutRequest, EncodeError> {
         let user = KeyPair::from_raw_seed(Role::User, chance.user).public();
         let mut request = AuthorizationRequest::new(&self.authority.to_string(), server.key.public(), user);
-        let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
-        request.common.expires = now.as_secs().saturating_add(seconds);
+        request.common.expires = first_second_from(now + timeout);
         request.server = ServerIdentity {
             id: server.key.public().to_string(),
             xkey: self.xkey.map(|_| server.xkey.public().to_string()).unwrap_or_default(),

@@ -332,6 +332,26 @@ fn an_answer_fits_one_question_only() {
     assert!(matches!(conclude(&second.asked), Verdict::Refuse(Refusal::Callout(CalloutRefusal::OtherUser))));
 }
 
+/// What is left of a login is rarely whole seconds, and neither is the time of day.
+#[test]
+fn a_question_lives_as_long_as_its_login() {
+    let directory = compiled(&house(|_| {}));
+    let (server, shown) = (server(), attempt("bob", "x"));
+    let expires = |passed: u64, left: u64| {
+        let question = question(&directory, &shown).unwrap();
+        let chance = Chance { user: Secret::new([1; 32]), nonce: [0; 24] };
+        let (now, left) = (NOW + Duration::from_millis(passed), Duration::from_millis(left));
+        let request = question.ask(&shown, &server, &ClientFacts::default(), chance, now, left).unwrap();
+        let claims = AuthorizationRequest::decode(std::str::from_utf8(&request.payload).unwrap()).unwrap();
+        claims.common.expires - NOW.as_secs()
+    };
+    assert_eq!(expires(0, 2000), 2);
+    assert_eq!(expires(0, 1999), 2);
+    assert_eq!(expires(985, 1999), 3);
+    assert_eq!(expires(1, 1999), 2);
+    assert_eq!(expires(2, 1999), 3);
+}
+
 #[test]
 fn callout_settings_that_make_no_sense_are_refused() {
     let fault = |change: fn(&mut CalloutSettings)| {
