@@ -19,10 +19,14 @@ struct Area {
     then: Option<fn() -> Result<String, Failure>>,
 }
 
-/// What cargo runs, and the environment that makes it long.
+/// Tests of a release build, and the environment that makes them long.
 struct Run {
     environment: &'static [(&'static str, &'static str)],
-    arguments: &'static [&'static str],
+    packages: &'static [&'static str],
+    /// One of their test programs; otherwise all of them.
+    suite: Option<&'static str>,
+    /// Which tests, and how.
+    words: &'static [&'static str],
 }
 
 const AREAS: &[Area] = &[
@@ -32,7 +36,9 @@ const AREAS: &[Area] = &[
         needs: &[],
         runs: &[Run {
             environment: &[("PROPTEST_CASES", "200000")],
-            arguments: &["test", "--release", "--locked", "-p", "bulwark-subject"],
+            packages: &["bulwark-subject"],
+            suite: None,
+            words: &[],
         }],
         then: None,
     },
@@ -42,7 +48,9 @@ const AREAS: &[Area] = &[
         needs: &[],
         runs: &[Run {
             environment: &[("BULWARK_RULE_SETS", "100000"), ("PROPTEST_CASES", "100000")],
-            arguments: &["test", "--release", "--locked", "-p", "bulwark-auth"],
+            packages: &["bulwark-auth"],
+            suite: None,
+            words: &[],
         }],
         then: None,
     },
@@ -52,7 +60,9 @@ const AREAS: &[Area] = &[
         needs: &[],
         runs: &[Run {
             environment: &[("CRASH_SEEDS", "20000")],
-            arguments: &["test", "--release", "--locked", "-p", "bulwark-store"],
+            packages: &["bulwark-store"],
+            suite: None,
+            words: &[],
         }],
         then: None,
     },
@@ -63,7 +73,9 @@ const AREAS: &[Area] = &[
         needs: &[],
         runs: &[Run {
             environment: &[("SIM_SEEDS", "1000")],
-            arguments: &["test", "--release", "--locked", "-p", "bulwark-sim", "--", "--nocapture"],
+            packages: &["bulwark-sim"],
+            suite: None,
+            words: &["--nocapture"],
         }],
         then: None,
     },
@@ -75,18 +87,9 @@ const AREAS: &[Area] = &[
         needs: &[],
         runs: &[Run {
             environment: &[("BULWARK_GRAPHS", "100000"), ("PROPTEST_CASES", "20000")],
-            arguments: &[
-                "test",
-                "--release",
-                "--locked",
-                "-p",
-                "bulwark-broker",
-                "-p",
-                "bulwark-account",
-                "--",
-                "isolation",
-                "sharing",
-            ],
+            packages: &["bulwark-broker", "bulwark-account"],
+            suite: None,
+            words: &["isolation", "sharing"],
         }],
         then: None,
     },
@@ -97,7 +100,9 @@ const AREAS: &[Area] = &[
         needs: &[],
         runs: &[Run {
             environment: &[("BULWARK_RELOADS", "1000")],
-            arguments: &["test", "--locked", "-p", "bulwark-server", "--test", "it", "--", "reload::", "--nocapture"],
+            packages: &["bulwark-server"],
+            suite: Some("it"),
+            words: &["reload::", "--nocapture"],
         }],
         then: None,
     },
@@ -109,7 +114,9 @@ const AREAS: &[Area] = &[
         needs: &[],
         runs: &[Run {
             environment: &[("BULWARK_ROTATIONS", "50"), ("BULWARK_CROWD", "5000")],
-            arguments: &["test", "--locked", "-p", "bulwark-server", "--test", "it", "--", "attack", "renewal"],
+            packages: &["bulwark-server"],
+            suite: Some("it"),
+            words: &["attack", "renewal"],
         }],
         then: Some(tls_matrix),
     },
@@ -120,7 +127,9 @@ const AREAS: &[Area] = &[
         needs: &["bulwark-server", "bulwark-cli"],
         runs: &[Run {
             environment: &[("BULWARK_ALL_PROVIDERS", "1")],
-            arguments: &["test", "--locked", "-p", "bulwark-callout"],
+            packages: &["bulwark-callout"],
+            suite: None,
+            words: &[],
         }],
         then: None,
     },
@@ -137,22 +146,9 @@ const AREAS: &[Area] = &[
                 ("BULWARK_LIMITED_SECONDS", "10"),
                 ("BULWARK_FLOOD_ROUNDS", "9"),
             ],
-            arguments: &[
-                "test",
-                "--release",
-                "--locked",
-                "-p",
-                "bulwark-server",
-                "--test",
-                "it",
-                "--",
-                "limits::",
-                "audit_flood::",
-                "--skip",
-                "jetstream",
-                "--nocapture",
-                "--test-threads=1",
-            ],
+            packages: &["bulwark-server"],
+            suite: Some("it"),
+            words: &["limits::", "audit_flood::", "--skip", "jetstream", "--nocapture", "--test-threads=1"],
         }],
         then: None,
     },
@@ -167,51 +163,21 @@ const AREAS: &[Area] = &[
         runs: &[
             Run {
                 environment: &[("CRASH_SEEDS", "10000")],
-                arguments: &[
-                    "test",
-                    "--release",
-                    "--locked",
-                    "-p",
-                    "bulwark-jetstream-host",
-                    "--test",
-                    "it",
-                    "--",
-                    "crash::",
-                    "--nocapture",
-                ],
+                packages: &["bulwark-jetstream-host"],
+                suite: Some("it"),
+                words: &["crash::", "--nocapture"],
             },
             Run {
                 environment: &[("BULWARK_KILL_ROUNDS", "200")],
-                arguments: &[
-                    "test",
-                    "--release",
-                    "--locked",
-                    "-p",
-                    "bulwark-server",
-                    "--test",
-                    "it",
-                    "--",
-                    "jetstream::crash",
-                    "jetstream::sealing",
-                    "jetstream::tools",
-                    "--nocapture",
-                ],
+                packages: &["bulwark-server"],
+                suite: Some("it"),
+                words: &["jetstream::crash", "jetstream::sealing", "jetstream::tools", "--nocapture"],
             },
             Run {
                 environment: &[],
-                arguments: &[
-                    "test",
-                    "--release",
-                    "--locked",
-                    "-p",
-                    "bulwark-store",
-                    "--test",
-                    "it",
-                    "--",
-                    "tamper::",
-                    "rotation::",
-                    "meta::",
-                ],
+                packages: &["bulwark-store"],
+                suite: Some("it"),
+                words: &["tamper::", "rotation::", "meta::"],
             },
         ],
         then: None,
@@ -222,7 +188,9 @@ const AREAS: &[Area] = &[
         needs: &[],
         runs: &[Run {
             environment: &[("PROPTEST_CASES", "200000")],
-            arguments: &["test", "--release", "--locked", "-p", "bulwark-wire"],
+            packages: &["bulwark-wire"],
+            suite: None,
+            words: &[],
         }],
         then: None,
     },
@@ -248,7 +216,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), Failure> {
 
 fn prove(area: &Area) -> Result<(), Failure> {
     for package in area.needs {
-        shell::cargo(&["build", "--locked", "--package", package])?;
+        shell::cargo(&["build", "--release", "--locked", "--package", package])?;
     }
     println!("== proving {}: {}", area.name, area.shows);
     let begin = Instant::now();
@@ -266,13 +234,24 @@ fn prove(area: &Area) -> Result<(), Failure> {
 impl Run {
     fn line(&self) -> String {
         let settings: String = self.environment.iter().map(|(name, value)| format!("{name}={value} ")).collect();
-        format!("{settings}cargo {}", self.arguments.join(" "))
+        format!("{settings}cargo {}", self.arguments().join(" "))
+    }
+
+    fn arguments(&self) -> Vec<&'static str> {
+        let mut arguments = vec!["test", "--release", "--locked"];
+        arguments.extend(self.packages.iter().flat_map(|package| ["-p", *package]));
+        arguments.extend(self.suite.iter().flat_map(|suite| ["--test", *suite]));
+        if !self.words.is_empty() {
+            arguments.push("--");
+            arguments.extend(self.words);
+        }
+        arguments
     }
 
     /// The lines that say how much was done.
     fn results(&self) -> Result<Vec<String>, Failure> {
         let mut command = Command::new(cargo_program());
-        let output = command.args(self.arguments).envs(self.environment.iter().copied()).current_dir(root()).output();
+        let output = command.args(self.arguments()).envs(self.environment.iter().copied()).current_dir(root()).output();
         let output = output.map_err(|error| error.to_string())?;
         match output.status.success() {
             true => Ok(text(&output.stdout).lines().filter(|line| counts(line)).map(str::to_owned).collect()),
@@ -283,8 +262,9 @@ impl Run {
 
 /// Runs the whole matrix, which writes `test/tls-matrix/matrix.txt`. `PYTHON` names a Python with nats-py.
 fn tls_matrix() -> Result<String, Failure> {
-    shell::cargo(&["build", "--locked", "--package", "bulwark-tls-matrix", "--package", "bulwark-server", "--bins"])?;
-    let folder = shell::target().join("debug");
+    let packages = ["--package", "bulwark-tls-matrix", "--package", "bulwark-server"];
+    shell::cargo(&[&["build", "--release", "--locked", "--bins"], packages.as_slice()].concat())?;
+    let folder = shell::target().join("release");
     let mut command = Command::new(folder.join("tls-matrix"));
     let line = shell::read(command.arg(folder.join("nats-server")).arg(reference::server()?))?;
     Ok(line.trim().to_owned())

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use crate::Failure;
-use crate::shell::{root, said, text};
+use crate::shell::{self, root, said, text};
 
 /// Where the script is, and what it needs.
 const FOLDER: &str = "test/browser";
@@ -19,7 +19,10 @@ pub(crate) fn checks() -> Result<String, Failure> {
     done(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--prefix", FOLDER]), "npm ci")?;
     let script = format!("{FOLDER}/dashboard.mjs");
     let out = done(
-        Command::new("node").arg(script).env("SERVER", "target/debug/nats-server").env("IMAGES", "docs/images"),
+        Command::new("node")
+            .arg(script)
+            .env("SERVER", shell::target().join("release/nats-server"))
+            .env("IMAGES", "docs/images"),
         "the browser",
     )?;
     let checks: Vec<&str> = out.lines().filter(|line| line.starts_with("ok ")).collect();
