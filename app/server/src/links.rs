@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use account::AccountIds;
-use auth::Directory;
 use auth::settings::AuthorizationSettings;
+use auth::{Directory, KnownPeers};
 use broker::{Domain, Hub, LinkSettings};
 use config::{HostPort, Port, Settings, SingleLogin, Url};
 use net::{CameBy, DialerThreads, DoorKind, Listener, PeerCheck, Peers, Running, Security, SharedSecurity};
@@ -147,7 +147,8 @@ impl Links {
         };
         let routes = match &self.routes {
             Some(place) => {
-                let directory = single_login(&settings.cluster.login, &mut state.ids)?;
+                let cluster = &settings.cluster;
+                let directory = server_login(&cluster.login, cluster.tls.as_ref(), &cluster.routes, &mut state.ids)?;
                 let name = settings.cluster.name.clone();
                 let (name, is_made_up) = (name.clone().unwrap_or_else(|| self.made_up_name.clone()), name.is_none());
                 let hub = hub.settings();
@@ -166,7 +167,8 @@ impl Links {
         };
         let gateways = match (&settings.gateway, &self.gateways) {
             (Some(block), Some(place)) => {
-                let directory = single_login(&block.login, &mut state.ids)?;
+                let urls = block.remotes.iter().flat_map(|remote| &remote.urls);
+                let directory = server_login(&block.login, block.tls.as_ref(), urls, &mut state.ids)?;
                 Some(Arc::new(gateways::settings(settings, block, &self.greeting, place.address, directory)))
             }
             _ => None,
@@ -341,8 +343,18 @@ fn advertised(advertise: Option<&HostPort>, host: &str, port: u16) -> ((String, 
     ((host, port), address)
 }
 
-/// Who may come in where there is one user at most; everybody if there is none.
-fn single_login(login: &SingleLogin, ids: &mut AccountIds) -> Result<Option<Directory>, String> {
+/// Which servers may come in: those whose certificates are known if that is what TLS is told to ask, else those that log in
+/// as the one user, else all.
+fn server_login<'a>(
+    login: &SingleLogin,
+    tls: Option<&tls::Settings>,
+    urls: impl IntoIterator<Item = &'a Url>,
+    ids: &mut AccountIds,
+) -> Result<Option<Directory>, String> {
+    let known_peers = known_peers(login, tls, urls);
+    if known_peers.is_some() {
+        return build(&auth::Settings { known_peers, ..auth::Settings::default() }, ids).map(Some);
+    }
     if login.user.is_none() && login.password.is_none() {
         return Ok(None);
     }
@@ -353,6 +365,17 @@ fn single_login(login: &SingleLogin, ids: &mut AccountIds) -> Result<Option<Dire
         ..AuthorizationSettings::default()
     };
     build(&auth::Settings { authorization, ..auth::Settings::default() }, ids).map(Some)
+}
+
+/// Whose certificates are known; nothing if certificates need not be.
+fn known_peers<'a>(
+    login: &SingleLogin,
+    tls: Option<&tls::Settings>,
+    urls: impl IntoIterator<Item = &'a Url>,
+) -> Option<KnownPeers> {
+    let tls = tls.filter(|tls| tls.verify_and_map || tls.verify_cert_and_check_known_urls)?;
+    let hosts = urls.into_iter().filter(|_| tls.verify_cert_and_check_known_urls).map(|url| url.host.clone());
+    Some(KnownPeers { hosts: hosts.collect(), user: login.user.clone().filter(|_| tls.verify_and_map) })
 }
 
 /// What every INFO to another server says.

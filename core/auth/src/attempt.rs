@@ -70,6 +70,16 @@ pub enum CertificateName {
     Subject(String),
 }
 
+impl CertificateName {
+    /// The name as it is written.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Distinguished(subject) => subject.ordered.clone(),
+            Self::Email(text) | Self::Dns(text) | Self::Uri(text) | Self::Subject(text) => text.clone(),
+        }
+    }
+}
+
 /// One attempt to log in. A peer that says nothing is an attempt without credentials.
 #[derive(Debug, Clone)]
 pub struct Attempt {

@@ -10,6 +10,7 @@ use crate::attempt::{Attempt, CertificateName, UserLabel};
 use crate::callout::{self, CalloutQuestion};
 use crate::claims::by_claims;
 use crate::directory::{Anonymous, Common, Directory, Single, User};
+use crate::known_peers::by_known_peer;
 use crate::settings::Distinguished;
 use crate::verdict::{Admission, Proof, Refusal, Verdict};
 
@@ -81,6 +82,9 @@ fn nobody_is_asked(directory: &Directory, attempt: &Attempt) -> Admission {
 
 /// By nkey, else by certificate or user, else by the one token or the one user.
 fn required(directory: &Directory, attempt: &Attempt, proxied: bool) -> Result<Admission, Refusal> {
+    if let Some(peers) = &directory.known_peers {
+        return by_known_peer(directory, peers, attempt);
+    }
     let said = &attempt.credentials;
     if !directory.nkeys.is_empty() {
         if let Some(nkey) = &said.nkey {
@@ -194,7 +198,7 @@ fn by_certificate(directory: &Directory, attempt: &Attempt, proxied: bool) -> Re
         | CertificateName::Uri(text)
         | CertificateName::Subject(text) => directory.users.get(text).filter(|user| eligible(user)),
     });
-    let user = found.ok_or_else(|| Refusal::CertificateUnknown(names.iter().map(written).collect()))?;
+    let user = found.ok_or_else(|| Refusal::CertificateUnknown(names.iter().map(CertificateName::text).collect()))?;
     let label = User::label(user.name());
     may_connect(&user.common, &label, attempt, proxied)?;
     Ok(admit(&user.common, label, Proof::Certificate))
@@ -208,16 +212,6 @@ fn by_distinguished<'a>(
 ) -> Option<&'a User> {
     let mut named = directory.distinguished.matching(subject).filter_map(|name| directory.users.get(name));
     named.find(|user| eligible(user))
-}
-
-fn written(name: &CertificateName) -> String {
-    match name {
-        CertificateName::Distinguished(subject) => subject.ordered.clone(),
-        CertificateName::Email(text)
-        | CertificateName::Dns(text)
-        | CertificateName::Uri(text)
-        | CertificateName::Subject(text) => text.clone(),
-    }
 }
 
 /// What every user must satisfy, however it proved who it is.

@@ -21,7 +21,7 @@ use crate::claims;
 use crate::kind::ConnectionKind;
 use crate::password::{Stored, Toll};
 use crate::permissions::{Binding, Permissions};
-use crate::settings::{AuthChain, Distinguished, Place};
+use crate::settings::{AuthChain, Distinguished, KnownPeers, Place};
 use crate::verdict::Refusal;
 
 pub use build::{MAX_USERS, SettingsError, SettingsFault};
@@ -39,6 +39,7 @@ pub struct Directory {
     pub(crate) proxies: Vec<PublicKey>,
     pub(crate) proxy_required: bool,
     certificate_kinds: Vec<ConnectionKind>,
+    pub(crate) known_peers: Option<KnownPeers>,
     pub(crate) toll: Toll,
     /// Users by their distinguished name.
     pub(crate) distinguished: Names,

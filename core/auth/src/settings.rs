@@ -318,4 +318,15 @@ pub struct Settings {
     pub certificate_kinds: Vec<ConnectionKind>,
     /// Public keys of proxies whose word counts.
     pub trusted_proxies: Vec<String>,
+    /// Servers are known by their certificates, and by nothing else.
+    pub known_peers: Option<KnownPeers>,
+}
+
+/// Which certificates a listener for other servers takes (`verify_and_map`, `verify_cert_and_check_known_urls`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KnownPeers {
+    /// Those with a DNS name that is one of these hosts: the configured routes, or those of remote gateways.
+    pub hosts: Vec<String>,
+    /// Those with a name that is this user.
+    pub user: Option<String>,
 }

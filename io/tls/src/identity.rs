@@ -96,16 +96,6 @@ impl PeerFacts {
     }
 }
 
-/// Whether a DNS name of a certificate is this host: `verify_cert_and_check_known_urls` asks it about each configured
-/// peer. A star stands for the first label, one label exactly.
-pub fn covers_host(dns_name: &str, host: &str) -> bool {
-    let (name, host): (Vec<&str>, Vec<&str>) = (dns_name.split('.').collect(), host.split('.').collect());
-    let same = |(at, (label, wanted)): (usize, (&&str, &&str))| {
-        (at == 0 && *label == "*") || label.eq_ignore_ascii_case(wanted)
-    };
-    name.len() == host.len() && name.iter().zip(&host).enumerate().all(same)
-}
-
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let digest = digest(&SHA256, bytes);
     digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
@@ -208,16 +198,6 @@ mod tests {
         assert_eq!(escaped(" a,b#c "), r"\ a\,b#c\ ");
         assert_eq!(escaped("#x"), r"\#x");
         assert_eq!(escaped(""), "");
-    }
-
-    #[test]
-    fn a_known_host_is_covered_label_by_label() {
-        for (name, host) in [("a.b.c", "a.b.c"), ("A.b.C", "a.B.c"), ("*.b.c", "x.b.c"), ("localhost", "localhost")] {
-            assert!(covers_host(name, host), "{name} {host}");
-        }
-        for (name, host) in [("*.b.c", "b.c"), ("*.b.c", "x.y.b.c"), ("a.*.c", "a.b.c"), ("a.b", "a.b.c"), ("", "a")] {
-            assert!(!covers_host(name, host), "{name} {host}");
-        }
     }
 
     proptest::proptest! {

@@ -25,7 +25,7 @@
 //! Both sides of a worker's link are led by the same [`Handshake`]: the one that connects has work at once
 //! ([`Handshake::has_work`]), the one that accepts when the peer's first record is there. Either way the worker only moves
 //! bytes, and a thread of the login pool does the arithmetic. What comes out, [`Established`], holds the names for
-//! `verify_and_map` ([`PeerFacts::candidates`]), for known URLs ([`covers_host`]), and the chain that a reload judges again
+//! `verify_and_map` ([`PeerFacts::candidates`]), for known URLs, and the chain that a reload judges again
 //! ([`ServerTls::recheck`], [`ClientTls::recheck`]).
 //!
 //! **Trust.** Chains are webpki's. A certificate that is itself a configured root is accepted from the peer that holds
@@ -97,7 +97,7 @@ pub use dn::{Dn, DnError, MAX_DN_TEXT};
 pub use fault::Fault;
 pub use files::{MAX_FILE, ReadFile};
 pub use handshake::{Established, FIRST_BYTE, Handshake, MAX_HANDSHAKE_BYTES, Session, Step};
-pub use identity::{Candidate, PeerFacts, covers_host};
+pub use identity::{Candidate, PeerFacts};
 pub use layer::{Answer, Layer, Opened, Opener, Sealer};
 pub use names::NameError;
 pub use pin::{PinnedCerts, SpkiHash};

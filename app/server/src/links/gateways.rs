@@ -34,7 +34,7 @@ pub fn settings(
 ) -> GatewaySettings {
     let ((host, port), address) = advertised(block.advertise.as_ref(), &block.listen.host, at.port());
     let info = Info {
-        auth_required: directory.is_some(),
+        auth_required: block.login.user.is_some(),
         tls_required: block.tls.is_some(),
         tls_verify: block.tls.is_some(),
         cluster: String::new(),

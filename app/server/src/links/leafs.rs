@@ -89,7 +89,13 @@ pub fn directory(
         .iter()
         .map(|account| AccountSettings { users: of(Some(&account.name)), ..account.clone() });
     let global = [of(None), of(Some(account::GLOBAL))].concat();
+    let mut certificate_kinds = settings.auth.certificate_kinds.clone();
+    if single {
+        // The one user logs in with what it knows, whatever its certificate says.
+        certificate_kinds.retain(|kind| *kind != auth::ConnectionKind::Leaf);
+    }
     let own = auth::Settings {
+        certificate_kinds,
         authorization: AuthorizationSettings { defined: true, users: Some(global), ..AuthorizationSettings::default() },
         accounts: accounts.collect(),
         ..settings.auth.clone()

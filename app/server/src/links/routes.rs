@@ -57,7 +57,7 @@ pub fn settings(
     let connect_urls = connect_urls(settings, clients);
     let pool_size = cluster.pool_size.map(std::num::NonZero::get);
     let info = Info {
-        auth_required: directory.is_some(),
+        auth_required: cluster.login.user.is_some(),
         tls_required: cluster.tls.is_some(),
         tls_verify: cluster.tls.is_some(),
         ip: cluster.advertise.as_ref().map(|_| format!("nats-route://{address}/")).unwrap_or_default(),

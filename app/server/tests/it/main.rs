@@ -20,6 +20,7 @@ mod leaf;
 mod leaf_logins;
 mod limits;
 mod link_monitoring;
+mod link_names;
 mod link_probes;
 mod link_refusals;
 mod link_sharing;

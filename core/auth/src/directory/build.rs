@@ -404,7 +404,10 @@ impl<'a> Builder<'a> {
         let passwords = self.users.iter().map(User::password);
         Ok(Directory {
             toll: Toll::of(passwords.chain(self.single.iter().map(Single::stored))),
-            required: self.has_users() || self.single.is_some() || anonymous.is_some(),
+            required: self.has_users()
+                || self.single.is_some()
+                || anonymous.is_some()
+                || self.settings.known_peers.is_some(),
             plain: self.unrestricted(self.binding(self.accounts.global())),
             accounts: self.accounts,
             distinguished: self.distinguished,
@@ -415,6 +418,7 @@ impl<'a> Builder<'a> {
             proxies: self.proxies,
             proxy_required: self.settings.authorization.proxy_required,
             certificate_kinds: self.settings.certificate_kinds.clone(),
+            known_peers: self.settings.known_peers.clone(),
             operators: None,
             callout: self.callout,
             chain: self.settings.authorization.chain(),

@@ -420,6 +420,7 @@ pub(crate) fn attempt_of_server(connection: &Connection, connect: &ServerConnect
     Attempt {
         credentials: Credentials { user, password: connect.pass.clone(), ..Credentials::default() }.tidy(),
         address: Some(connection.link.address.ip().to_canonical()),
+        certificate: connection.certificate.clone(),
         ..Attempt::silent(ConnectionKind::Standard)
     }
 }
