@@ -78,10 +78,14 @@ pub fn client_settings(
             tags: settings.identity.tags.clone(),
             metadata: settings.identity.metadata.clone(),
             feature_flags: settings.identity.feature_flags.clone(),
-            capabilities: 0,
+            capabilities: if settings.jetstream.enabled { OF_STREAMS } else { 0 },
         },
     }
 }
+
+/// What a server with streams tells others that it can do: streams, backups of the present form, and traffic of replicas in
+/// the accounts they belong to. Other servers ask about the last only where they share replicas, which they never do here.
+const OF_STREAMS: u64 = 7;
 
 /// Where clients are told to connect.
 fn advertised(settings: &Settings, at: SocketAddr) -> (String, u16) {

@@ -3,6 +3,7 @@
 //! The rooms behind decide and do; here they are started, told of accounts, asked, and stopped.
 
 mod accounts;
+mod health;
 mod port;
 pub(crate) mod store;
 mod totals;
@@ -18,6 +19,7 @@ use auth::{Directory, ReadRule};
 use broker::Hub;
 use config::{Settings, Sync, friendly_bytes};
 use disk::{OsEntropy, RealDisk};
+use jetstream::Limits;
 use jetstream_host::{AccountSettings, BatchLimits, Host, Inlet, OpenBatches, RealClock};
 use session::Greeting;
 
@@ -27,7 +29,7 @@ use crate::log::Log;
 
 use self::port::BrokerPort;
 use self::store::Place;
-use self::without::Refusing;
+use self::without::{Purging, Refusing};
 
 /// JetStream of a server, on or off.
 pub struct JetStream {
@@ -35,7 +37,7 @@ pub struct JetStream {
     log: Arc<Log>,
     audit: Arc<Auditor>,
     start: Instant,
-    server_id: String,
+    server_name: String,
     /// Of all accounts.
     open_batches: OpenBatches,
     state: Mutex<Option<Running>>,
@@ -67,12 +69,13 @@ impl JetStream {
         hub: &Arc<Hub>,
         log: &Arc<Log>,
         audit: &Arc<Auditor>,
-        server_id: &str,
+        server_name: &str,
         start: Instant,
     ) -> Result<Arc<Self>, String> {
-        let (log, audit, server_id) = (log.clone(), audit.clone(), server_id.to_owned());
+        let (log, audit, server_name) = (log.clone(), audit.clone(), server_name.to_owned());
         let open_batches = OpenBatches::default();
-        let jetstream = Self { hub: hub.clone(), log, audit, start, server_id, open_batches, state: Mutex::default() };
+        let jetstream =
+            Self { hub: hub.clone(), log, audit, start, server_name, open_batches, state: Mutex::default() };
         jetstream.begin(settings, &hub.directory())?;
         Ok(Arc::new(jetstream))
     }
@@ -161,7 +164,8 @@ impl JetStream {
             Arc::new(RealClock::default()),
         );
         let host = host.map_err(|error| refused(&error, &place))?;
-        let refusing = Refusing::new(&self.hub, settings.jetstream.domain.as_deref().unwrap_or_default());
+        let purging = Purging { hand: host.hand(), audit: self.audit.clone(), log: self.log.clone() };
+        let refusing = Refusing::new(&self.hub, settings.jetstream.domain.as_deref().unwrap_or_default(), purging);
         let running = Running { host, port, refusing, settings: settings.clone(), admitted };
         running.refuse_others(directory);
         self.log.notice(&format!("Took {} to start JetStream", port::shown(began.elapsed())));
@@ -201,7 +205,7 @@ impl JetStream {
         }
     }
 
-    fn admit(&self, running: &mut Running, account: &Arc<Account>, limits: api::responses::AccountLimits) {
+    fn admit(&self, running: &mut Running, account: &Arc<Account>, limits: Limits) {
         running.refusing.release(account.name.as_str());
         running.admitted.insert(account.name.to_string());
         running.port.introduce(account);
@@ -214,12 +218,7 @@ impl JetStream {
         }
     }
 
-    fn tenant(
-        &self,
-        settings: &Settings,
-        account: &Arc<Account>,
-        limits: api::responses::AccountLimits,
-    ) -> AccountSettings {
+    fn tenant(&self, settings: &Settings, account: &Arc<Account>, limits: Limits) -> AccountSettings {
         let jetstream = &settings.jetstream;
         let nanos = |window: std::time::Duration| i64::try_from(window.as_nanos()).unwrap_or(i64::MAX);
         let name = account.name.as_str();
@@ -227,7 +226,7 @@ impl JetStream {
         AccountSettings {
             account: name.to_owned(),
             domain: jetstream.domain.clone().unwrap_or_default(),
-            server_id: self.server_id.clone(),
+            server_name: self.server_name.clone(),
             version: REFERENCE_VERSION.to_owned(),
             limits,
             mode: if jetstream.strict { api::Mode::Strict } else { api::Mode::Lenient },

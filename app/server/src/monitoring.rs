@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use api::monitoring::Trustz;
+use api::monitoring::healthz::HealthError;
+use api::monitoring::options::{HealthzOptions, JszOptions};
+use api::monitoring::{Jsz, JszAccount, Trustz};
 use auth::{Admission, Attempt, ConnectionKind};
 use broker::Hub;
 use config::{Loaded, WriteTimeout};
 use moment::Timestamp;
-use monitor::{Monitor, MonitorSettings, Observatory, Portrait, ServerFacts, SharedTls};
+use monitor::{Busy, Monitor, MonitorSettings, Observatory, Portrait, ServerFacts, SharedTls};
 use secret::Secret;
 
 use crate::certificates::Certificates;
@@ -67,8 +69,20 @@ impl ServerFacts for Facts {
         self.trust.document(self.certificates.details(), ban_details(&self.hub.bans(), now()))
     }
 
-    fn streams(&self) -> Option<api::monitoring::Jsz> {
-        self.jetstream.get()?.totals()
+    fn streams(&self, wish: &JszOptions) -> Result<Option<Jsz>, Busy> {
+        self.jetstream.get().map_or(Ok(None), |jetstream| jetstream.shown(wish))
+    }
+
+    fn streams_of(&self, account: &str, wish: &JszOptions) -> Result<Option<JszAccount>, Busy> {
+        self.jetstream.get().map_or(Ok(None), |jetstream| jetstream.shown_account(account, wish))
+    }
+
+    fn has_streams(&self, account: &str) -> Option<bool> {
+        self.jetstream.get()?.serves(account)
+    }
+
+    fn stream_troubles(&self, wish: &HealthzOptions) -> Vec<(u16, HealthError)> {
+        self.jetstream.get().map_or_else(Vec::new, |jetstream| jetstream.troubles(wish))
     }
 
     fn warn(&self, text: &str) {

@@ -131,7 +131,7 @@ impl Server {
         accounts.join(&hub, &pool)?;
         audit.publish_through(&hub);
         let monitoring = Monitoring::start(&loaded, &hub, &certificates, &trust, &log)?;
-        let jetstream = JetStream::start(settings, &hub, &log, &audit, &greeting.server_id, start)?;
+        let jetstream = JetStream::start(settings, &hub, &log, &audit, &greeting.server_name, start)?;
         accounts.tell(&jetstream);
         monitoring.tell(&jetstream);
         gate.open(&hub);

@@ -6,6 +6,7 @@
 pub mod accountz;
 pub mod connz;
 pub mod healthz;
+pub mod jsz;
 pub mod links;
 pub mod options;
 pub mod subsz;
@@ -20,10 +21,8 @@ pub use accountz::{
 };
 pub use connz::{ConnectionInfo, Connz, PeerCertificate, Proxy, SubscriptionDetail};
 pub use healthz::Healthz;
-pub use links::{
-    AccountGatewayInfo, Gatewayz, Jsz, JszApi, JszConfig, LeafInfo, Leafz, RemoteGatewayInfo, RouteInfo, Routez,
-    SubjectLists,
-};
+pub use jsz::{JetStreamVarz, Jsz, JszAccount, JszApi, JszConfig, JszLimits, JszStats, JszStream};
+pub use links::{AccountGatewayInfo, Gatewayz, LeafInfo, Leafz, RemoteGatewayInfo, RouteInfo, Routez, SubjectLists};
 pub use subsz::{SublistStats, Subsz};
 pub use trustz::{BanDetail, Banlist, CertificateDetail, RefusalDetail, Trustz};
 pub use varz::{DiskWaits, LinkTroubles, Varz};

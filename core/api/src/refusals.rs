@@ -15,6 +15,8 @@ pub enum Refusal {
     NobodyThere,
     /// None.
     Silence,
+    /// It is no refusal: everything that this account stores is to be removed.
+    Purge(String),
 }
 
 /// What an account without streams hears. What follows the error is as empty as the answer would be.
@@ -46,9 +48,12 @@ pub fn without_streams(call: &Call<'_>) -> Refusal {
     Refusal::Body(failure(call.row.answer, &error, body))
 }
 
-/// What the system account hears: it has nothing of its own to ask for.
+/// What the system account hears: it has nothing of its own to ask for, but may have the streams of others removed.
 pub fn in_system_account(call: Option<&Call<'_>>) -> Refusal {
     let word = match call.map(|call| (call.row.kind, call.row.action)) {
+        Some((CallKind::AccountPurge, _)) => {
+            return Refusal::Purge(call.map(|call| call.stream.to_owned()).unwrap_or_default());
+        }
         Some((_, Action::Administer)) => return Refusal::Silence,
         Some((CallKind::AccountInfo, _)) => "account_info",
         _ => "system",
@@ -91,5 +96,8 @@ mod tests {
         assert_eq!(in_system_account(None), Refusal::Body(body.clone().into_bytes()));
         let call = Call::parse("$JS.API.STREAM.NAMES").expect("a call");
         assert_eq!(in_system_account(Some(&call)), Refusal::Body(body.into_bytes()));
+        let call = Call::parse("$JS.API.ACCOUNT.PURGE.SHOP").expect("a call");
+        assert_eq!(in_system_account(Some(&call)), Refusal::Purge("SHOP".to_owned()));
+        assert_eq!(without_streams(&call), Refusal::Silence, "whoever is not the operator");
     }
 }

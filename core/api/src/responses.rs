@@ -33,7 +33,7 @@ pub fn failure(word: &str, error: &ApiError, body: impl Serialize) -> Vec<u8> {
     to_vec(&Envelope { kind: crate::calls::answer_type(word), error: Some(error), body })
 }
 
-fn time<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn time<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     crate::json::time(time, serializer)
 }
 
@@ -66,6 +66,33 @@ impl Default for AccountLimits {
     }
 }
 
+impl AccountLimits {
+    /// What an account shows that has limits by tier only.
+    pub const NOTHING: Self = AccountLimits {
+        max_memory: 0,
+        max_storage: 0,
+        max_streams: 0,
+        max_consumers: 0,
+        max_ack_pending: 0,
+        memory_max_stream_bytes: 0,
+        storage_max_stream_bytes: 0,
+        max_bytes_required: false,
+    };
+}
+
+/// Limits and usage of one tier of an account.
+#[derive(Clone, Debug, Default, Serialize)]
+#[allow(missing_docs, reason = "the names are those of the protocol")]
+pub struct Tier {
+    pub memory: u64,
+    pub storage: u64,
+    pub reserved_memory: u64,
+    pub reserved_storage: u64,
+    pub streams: u64,
+    pub consumers: u64,
+    pub limits: AccountLimits,
+}
+
 /// Use of the API by an account.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 #[allow(missing_docs, reason = "the names are those of the protocol")]
@@ -91,6 +118,8 @@ pub struct AccountInfo {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub domain: String,
     pub api: ApiUse,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tiers: BTreeMap<String, Tier>,
 }
 
 /// What a stream holds.
@@ -243,6 +272,14 @@ pub struct Success {
     pub success: bool,
 }
 
+/// Removing everything that an account stores has begun.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[allow(missing_docs, reason = "the names are those of the protocol")]
+pub struct AccountPurged {
+    #[serde(skip_serializing_if = "is_default")]
+    pub initiated: bool,
+}
+
 /// It was purged.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[allow(missing_docs, reason = "the names are those of the protocol")]
@@ -302,7 +339,8 @@ pub struct ConsumerInfo {
     pub name: String,
     #[serde(serialize_with = "time")]
     pub created: Option<Timestamp>,
-    pub config: ConsumerConfig,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConsumerConfig>,
     pub delivered: SequencePair,
     pub ack_floor: SequencePair,
     pub num_ack_pending: u64,

@@ -285,11 +285,20 @@ impl Hub {
         Subject::parse(subject).is_ok_and(|subject| account.graph.reaches(subject)) || leads_out(subject)
     }
 
-    /// `told` is called once, as soon as anybody in the account would get a message of this subject: at once, if somebody
-    /// would. Who waits for the same subject by the same name already goes on waiting.
-    pub fn await_interest(&self, account: &AccountState, subject: &[u8], by: &[u8], told: Told) {
+    /// Whether a member of this queue group would get a message of this subject; without a group, whether somebody would who
+    /// is in none.
+    pub fn is_heard(&self, account: &AccountState, subject: &[u8], group: &[u8]) -> bool {
+        let leads_out = |subject| self.links.gateways.way_back(subject).is_some();
+        let reaches = |subject| account.graph.reaches_in(subject, group);
+        Subject::parse(subject).is_ok_and(reaches) || leads_out(subject)
+    }
+
+    /// `told` is called once: at once, if a member of the group would get a message of this subject, or without a group
+    /// somebody who is in none; else as soon as anybody in the account begins to listen to it. Who waits for the same subject
+    /// by the same name already goes on waiting.
+    pub fn await_interest(&self, account: &AccountState, (subject, group): (&[u8], &[u8]), by: &[u8], told: Told) {
         account.awaited.add(subject, by, told);
-        if self.is_wanted(account, subject) {
+        if self.is_heard(account, subject, group) {
             account.awaited.heard(&Filter::parse(subject).expect("a subject that is wanted is a filter"));
         }
     }

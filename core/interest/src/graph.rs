@@ -168,6 +168,16 @@ impl<T> Graph<T> {
         reached
     }
 
+    /// Whether a message of this subject could reach a member of this queue group; for no group, somebody who is in none.
+    pub fn reaches_in(&self, subject: Subject<'_>, group: &[u8]) -> bool {
+        let mut reached = false;
+        self.sublist.read().matches(subject.as_bytes(), &mut |entry: &Arc<Entry<T>>| {
+            let own = entry.grant.queue.as_ref().map_or(&b""[..], |queue| queue.as_bytes());
+            reached |= own == group && entry.grant.delivers(subject);
+        });
+        reached
+    }
+
     /// Who would be reached by the subject but must not be, for whoever wants to tell why. Nobody is reached by this.
     pub fn withheld(&self, subject: Subject<'_>) -> Vec<Arc<Entry<T>>> {
         let mut withheld = Vec::new();

@@ -443,7 +443,7 @@ impl Consumer {
             stream_name: stream.to_owned(),
             name: self.name.to_string(),
             created: Some(self.created),
-            config: self.config.clone(),
+            config: Some(self.config.clone()),
             delivered: pair(self.delivered, self.last_delivered),
             ack_floor: pair(self.floor, self.last_acked),
             num_ack_pending: self.deliveries.len() as u64,

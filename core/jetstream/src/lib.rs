@@ -15,6 +15,7 @@ mod chance;
 pub mod consumer;
 pub mod consumer_config;
 pub mod dedupe;
+mod limits;
 mod log;
 mod number;
 mod origins;
@@ -30,10 +31,11 @@ pub use backup::fuzz_restore;
 pub use batch_limits::{BatchLimits, OpenBatches};
 pub use chance::{Chance, random_word};
 pub use consumer::Consumer;
+pub use limits::Limits;
 pub use log::{Draft, Found, Log, LogError, LogState, Shelves, Stored, View};
 pub use outbox::{After, Awaited, Effect, Interest, Now, Outbox, Outgoing, status};
 pub use stream::{Incoming, Stream};
-pub use tenant::{Door, KeptConsumer, KeptStream, Settings, Surroundings, Tenant};
+pub use tenant::{Door, KeptConsumer, KeptStream, Missing, Settings, Surroundings, Tenant};
 
 use subject::{Filter, Subject};
 

@@ -57,6 +57,8 @@ pub enum Effect {
 pub struct Awaited {
     /// Where the consumer delivers.
     pub subject: Vec<u8>,
+    /// The queue group that it delivers to; none if empty.
+    pub group: String,
     /// `<stream>.<consumer>`; comes back through [`Door::Interest`](crate::Door::Interest).
     pub by: Vec<u8>,
 }
@@ -254,6 +256,13 @@ fn length(bytes: usize) -> u32 {
 pub trait Interest {
     /// Whether anybody would receive a message of this subject.
     fn is_wanted(&self, subject: &[u8]) -> bool;
+
+    /// Whether a member of this queue group would; without a group, whether somebody would who is in none. Where groups are
+    /// not told apart it is whether anybody would.
+    fn is_heard(&self, subject: &[u8], group: &str) -> bool {
+        let _ = group;
+        self.is_wanted(subject)
+    }
 }
 
 /// A header block with a status line and headers.

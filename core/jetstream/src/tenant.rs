@@ -4,12 +4,14 @@ mod backup;
 mod calls;
 mod consumers;
 mod copies;
+mod detail;
 mod direct;
 mod kept;
 mod messages;
 pub(crate) mod reading;
 mod streams;
 
+pub use detail::Missing;
 pub use kept::{KeptConsumer, KeptStream};
 
 use crate::ack::{Ack, AckSubject};
@@ -17,6 +19,7 @@ use crate::asker::Asker;
 use crate::batch_limits::BatchLimits;
 use crate::chance::Chance;
 use crate::consumer::Happened;
+use crate::limits::Limits;
 use crate::log::{Log, LogError, Shelves};
 use crate::outbox::{After, Effect, Interest, Now, Outbox};
 use crate::stream::{Incoming, Stream};
@@ -35,12 +38,12 @@ pub struct Settings {
     pub account: String,
     /// The JetStream domain; empty without.
     pub domain: String,
-    /// This server's id, which is the leader of everything.
-    pub server_id: String,
+    /// This server's name, which is the leader of everything.
+    pub server_name: String,
     /// The version that clients are told.
     pub version: String,
     /// Bounds of the account.
-    pub limits: AccountLimits,
+    pub limits: Limits,
     /// How requests are read.
     pub mode: Mode,
     /// Longest duplicate window in nanoseconds; zero is no bound.
@@ -57,8 +60,8 @@ pub struct Settings {
 
 impl Settings {
     /// Most unacknowledged messages of a consumer, by server and account.
-    pub(crate) fn max_ack_pending(&self) -> i64 {
-        match (self.max_ack_pending, self.limits.max_ack_pending) {
+    pub(crate) fn max_ack_pending(&self, limits: &AccountLimits) -> i64 {
+        match (self.max_ack_pending, limits.max_ack_pending) {
             (server @ 1.., account @ 1..) => server.min(account),
             (server @ 1.., _) => server,
             (_, account) => account,
@@ -257,7 +260,7 @@ impl<S: Shelves> Tenant<S> {
         if shelves.room(on_disk) < 0 {
             return Err(api::errors::INSUFFICIENT_RESOURCES.into());
         }
-        let limits = &self.settings.limits;
+        let limits = self.settings.limits.of(stream.config.num_replicas).ok_or(api::errors::NO_LIMITS)?;
         let limit = if on_disk { limits.max_storage } else { limits.max_memory };
         let Ok(limit) = u64::try_from(limit) else { return Ok(()) };
         let weight = stream.log.weight(message.subject.len(), message.headers.len(), message.payload.len());

@@ -2,7 +2,6 @@
 //!
 //! `cargo run --release -p bulwark-jetstream-host --example rates [directory]`
 
-use api::responses::AccountLimits;
 use bulwark_jetstream_host::{
     AccountSettings, Arrival, Batch, Clock, Desk, DeskSettings, Door, Outgoing, Port, RealClock, Report,
 };
@@ -132,9 +131,9 @@ fn account() -> AccountSettings {
     AccountSettings {
         account: "A".into(),
         domain: String::new(),
-        server_id: "S".into(),
+        server_name: "S".into(),
         version: "0".into(),
-        limits: AccountLimits::default(),
+        limits: jetstream::Limits::default(),
         mode: api::Mode::Strict,
         max_duplicate_window: 0,
         default_max_consumers: 0,

@@ -6,9 +6,11 @@ use crate::opening::open_shelves;
 use crate::shelf::{Shelf, Shelving, half_gone};
 use crate::upkeep::Upkeep;
 use crate::{Port, Report};
+use api::monitoring::JszAccount;
+use api::monitoring::options::JszOptions;
 use jetstream::{After, Door, Effect, Interest, KeptStream, Log as _, Now, Outbox, Settings, Tenant};
 use moment::Instant;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Disk, Entropy, FileSettings, MetaLog, Root, Sealing, StoreError, StreamId, SyncTicket};
@@ -56,6 +58,8 @@ pub struct Desk {
     pub(crate) shelving: Shelving,
     pub(crate) tenants: BTreeMap<Arc<str>, Tenant<Shelving>>,
     accounts: BTreeMap<Arc<str>, Settings>,
+    /// Streams that are kept and could not be put back, by account and name.
+    unrecovered: BTreeSet<(String, String)>,
     pub(crate) port: Arc<dyn Port>,
     keep_states_at: Instant,
     sync_at: Instant,
@@ -93,6 +97,10 @@ impl Interest for InAccount<'_> {
     fn is_wanted(&self, subject: &[u8]) -> bool {
         self.port.is_wanted(self.account, subject)
     }
+
+    fn is_heard(&self, subject: &[u8], group: &str) -> bool {
+        self.port.is_heard(self.account, subject, group)
+    }
 }
 
 impl Desk {
@@ -114,6 +122,7 @@ impl Desk {
             shelving,
             tenants: BTreeMap::new(),
             accounts: BTreeMap::new(),
+            unrecovered: BTreeSet::new(),
             port,
             keep_states_at: now.tick + KEEP_STATES_EVERY,
             sync_at: now.tick,
@@ -188,9 +197,13 @@ impl Desk {
             let messages = log.state().messages;
             match tenant.restore(kept, log, &mut around) {
                 Ok(()) => {
+                    self.unrecovered.remove(&(account.to_string(), stream.clone()));
                     self.port.report(Report::Restored { account: account.to_string(), stream, messages, consumers })
                 }
-                Err(error) => self.port.report(Report::Finding(error.0)),
+                Err(error) => {
+                    self.unrecovered.insert((account.to_string(), stream));
+                    self.port.report(Report::Finding(error.0));
+                }
             }
         }
         for (door, filter) in listened(&settings) {
@@ -334,11 +347,21 @@ impl Desk {
         outcome
     }
 
-    pub(crate) fn note_failure(&mut self, why: String, now: Now) {
+    pub(crate) fn note_failure(&mut self, why: Why, now: Now) {
         if self.failed.is_none() {
-            self.port.report(Report::StoreFailed(why));
+            let Why { text, stream, is_full } = why;
+            let stream = stream.and_then(|id| self.name_of(id));
+            self.port.report(Report::StoreFailed { why: text, stream, is_full });
             self.failed = Some(Failed { reopen_at: now.tick + REOPEN_FIRST, wait: REOPEN_FIRST });
         }
+    }
+
+    fn name_of(&self, id: u64) -> Option<(String, String)> {
+        let of = |(account, tenant): (&Arc<str>, &Tenant<Shelving>)| {
+            let stream = tenant.streams().find(|stream| stream.id == id)?;
+            Some((account.to_string(), stream.name.to_string()))
+        };
+        self.tenants.iter().find_map(of)
     }
 
     /// What a failed write or sync left behind is only known by reading it: everything is opened anew.
@@ -503,6 +526,50 @@ impl Desk {
         self.shelving.reserved(on_disk)
     }
 
+    /// Tells of requests that were lost.
+    pub(crate) fn tell_lost(&self, requests: u64) {
+        if requests > 0 {
+            self.port.report(Report::RequestsLost(requests));
+        }
+    }
+
+    /// Removes everything that an account stores, and makes that durable. How many streams there were.
+    pub(crate) fn purge_account(&mut self, account: &str, now: Now) -> Result<usize, String> {
+        let mut out = Outbox::default();
+        let removed = match self.tenants.get_mut(account) {
+            Some(tenant) => {
+                tenant.wake();
+                let interest = InAccount { port: &*self.port, account };
+                let (shelves, out) = (&mut self.shelving, &mut out);
+                tenant.remove_all(&mut jetstream::Surroundings { shelves, now, interest: &interest, out, asker: None })
+            }
+            None => self.shelving.forget_account(account),
+        };
+        let outcome = self.commit(now);
+        self.perform(account, &mut out, &outcome);
+        self.remove_discarded(&outcome);
+        self.unrecovered.retain(|(of, _)| of != account);
+        match outcome.why {
+            Some(Why { text, .. }) => Err(text),
+            None => removed.map_err(|error| error.0),
+        }
+    }
+
+    /// Whether the store failed, and nothing is acknowledged until it works again.
+    pub fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Streams that are kept and could not be put back, by account and name.
+    pub fn unrecovered(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.unrecovered.iter().map(|(account, stream)| (account.as_str(), stream.as_str()))
+    }
+
+    /// What an account has, as monitoring shows it.
+    pub fn detail(&mut self, account: &str, wish: &JszOptions, now: Now) -> Option<JszAccount> {
+        self.tenants.get_mut(account).map(|tenant| tenant.detail(wish, now))
+    }
+
     /// The accounts that have streams here, or may have.
     pub fn tenants(&self) -> impl Iterator<Item = (&Arc<str>, &Tenant<Shelving>)> {
         self.tenants.iter()
@@ -519,7 +586,23 @@ impl Desk {
 struct Outcome {
     failed: HashSet<u64>,
     meta_failed: bool,
-    why: Option<String>,
+    why: Option<Why>,
+}
+
+/// What was the first thing that went wrong.
+#[derive(Clone)]
+pub(crate) struct Why {
+    text: String,
+    stream: Option<u64>,
+    is_full: bool,
+}
+
+impl Why {
+    pub(crate) fn new(stream: Option<u64>, error: &StoreError) -> Why {
+        let is_full =
+            matches!(error, StoreError::Disk { source, .. } if source.kind() == std::io::ErrorKind::StorageFull);
+        Why { text: error.to_string(), stream, is_full }
+    }
 }
 
 impl Outcome {
@@ -530,7 +613,7 @@ impl Outcome {
             }
             None => self.meta_failed = true,
         }
-        self.why.get_or_insert_with(|| error.to_string());
+        self.why.get_or_insert_with(|| Why::new(stream, error));
     }
 
     /// Whether what waited for this may leave.

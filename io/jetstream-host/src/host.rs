@@ -16,6 +16,9 @@ const ROUND: usize = 8192;
 /// Who asks the thread something waits this long at most.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// Requests that were lost are told of this often at most.
+const TELL_LOST_EVERY: Duration = Duration::from_secs(1);
+
 /// The time, as an argument.
 pub trait Clock: Send + Sync {
     /// The present.
@@ -97,6 +100,11 @@ impl Host {
         }));
     }
 
+    /// What asks the thread for changes without waiting for them.
+    pub fn hand(&self) -> Hand {
+        Hand { changes: self.changes.clone(), inlet: self.inlet.clone() }
+    }
+
     /// Asks the thread something and waits for what it says; `None` if it says nothing for long.
     pub fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Desk, Now) -> T + Send + 'static) -> Option<T> {
         let (answer, answered) = std::sync::mpsc::sync_channel(1);
@@ -108,8 +116,7 @@ impl Host {
     }
 
     fn change(&self, change: Change) {
-        self.changes.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(change);
-        self.inlet.poke();
+        self.hand().change(change);
     }
 
     /// Takes no more messages, works off those that wait, makes everything durable and ends.
@@ -127,6 +134,26 @@ impl Host {
     }
 }
 
+/// Asks the thread for changes. Cheap to clone.
+#[derive(Clone)]
+pub struct Hand {
+    changes: Arc<Mutex<Vec<Change>>>,
+    inlet: Inlet,
+}
+
+impl Hand {
+    /// Removes everything that an account stores, whether it is served now or not. `done` is called on the thread once that
+    /// can not be undone by a crash, with how many streams there were, or what the store said.
+    pub fn purge_account(&self, account: String, done: impl FnOnce(Result<usize, String>) + Send + 'static) {
+        self.change(Box::new(move |desk, now| done(desk.purge_account(&account, now))));
+    }
+
+    fn change(&self, change: Change) {
+        self.changes.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(change);
+        self.inlet.poke();
+    }
+}
+
 impl Drop for Host {
     fn drop(&mut self) {
         // Whoever wants to know how it ended calls `stop`.
@@ -136,11 +163,17 @@ impl Drop for Host {
 
 fn run(mut desk: Desk, inlet: &Inlet, changes: &Mutex<Vec<Change>>, clock: &dyn Clock) -> Result<(), StoreError> {
     let (mut rest, mut batch) = (Duration::ZERO, Batch::default());
+    let mut tell_lost_at = clock.now().tick;
     loop {
         let is_closed = inlet.wait(rest, &mut batch);
         make(changes, &mut desk, clock);
         for from in (0..batch.len().max(1)).step_by(ROUND) {
             desk.round(batch.part(from, ROUND), clock.now());
+        }
+        let now = clock.now();
+        if now.tick >= tell_lost_at {
+            desk.tell_lost(inlet.take_lost_requests());
+            tell_lost_at = now.tick + TELL_LOST_EVERY;
         }
         if is_closed {
             // Nothing comes in any more; who still waits for an answer hears that there is none.

@@ -146,6 +146,8 @@ struct Queue {
     batch: Batch,
     requests: usize,
     dropped: u64,
+    /// Requests among them that nobody was told of yet.
+    lost_requests: u64,
     is_closed: bool,
     /// Something else than a message wants the thread.
     is_poked: bool,
@@ -196,6 +198,7 @@ impl Inlet {
             || (is_request && queue.requests >= limits.requests);
         if is_full || queue.is_closed {
             queue.dropped += 1;
+            queue.lost_requests += u64::from(is_request && !queue.is_closed);
             return Err(Full);
         }
         queue.batch.push(arrival);
@@ -217,6 +220,11 @@ impl Inlet {
     /// Messages that were not taken so far.
     pub fn dropped(&self) -> u64 {
         self.queue().dropped
+    }
+
+    /// Requests that were not taken since this was asked last.
+    pub(crate) fn take_lost_requests(&self) -> u64 {
+        std::mem::take(&mut self.queue().lost_requests)
     }
 
     /// Messages that wait.
@@ -325,5 +333,6 @@ mod tests {
         assert_eq!((inlet.deliver(&request), inlet.deliver(&request)), (Ok(()), Err(Full)));
         assert_eq!(inlet.deliver(&Arrival { door: Door::Answers, ..request }), Ok(()));
         assert_eq!(inlet.requests(), 1);
+        assert_eq!((inlet.take_lost_requests(), inlet.take_lost_requests()), (1, 0));
     }
 }

@@ -32,7 +32,7 @@ mod shelf;
 mod upkeep;
 
 pub use desk::{AccountSettings, Desk, DeskSettings, Opened};
-pub use host::{Clock, Host, RealClock};
+pub use host::{Clock, Hand, Host, RealClock};
 pub use inlet::{Arrival, Batch, Full, Inlet, InletLimits};
 pub use jetstream::{Asker, Awaited, BatchLimits, Door, Incoming, OpenBatches, Outgoing};
 pub use ledger::{Bounds, Ledger};
@@ -46,6 +46,12 @@ pub trait Port: Send + Sync {
     fn publish<'a>(&self, account: &str, messages: &mut dyn Iterator<Item = Outgoing<'a>>);
     /// Whether anybody would receive a message of this subject.
     fn is_wanted(&self, account: &str, subject: &[u8]) -> bool;
+    /// Whether a member of this queue group would; without a group, whether somebody would who is in none. A port that does
+    /// not tell groups apart says whether anybody would.
+    fn is_heard(&self, account: &str, subject: &[u8], group: &str) -> bool {
+        let _ = group;
+        self.is_wanted(account, subject)
+    }
     /// Messages that match are delivered to the inlet from now on, by this door.
     fn listen(&self, account: &str, door: Door, filter: &Filter);
     /// No longer.
@@ -85,8 +91,17 @@ pub enum Report {
         /// In files, or in memory.
         on_disk: bool,
     },
+    /// So many API requests were not taken, because too many waited.
+    RequestsLost(u64),
     /// The disk fails; nothing is acknowledged until it works again.
-    StoreFailed(String),
+    StoreFailed {
+        /// What it said.
+        why: String,
+        /// The account and the name of the stream whose file it was, if it was one's.
+        stream: Option<(String, String)>,
+        /// There is no room on it.
+        is_full: bool,
+    },
     /// It works again.
     StoreRecovered,
     /// Progress of sealing everything by the present key and cipher: done, and to do.

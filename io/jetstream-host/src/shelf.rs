@@ -2,7 +2,7 @@
 
 use crate::ledger::{Bounds, Ledger, signed};
 use api::{Compression, PersistMode, StorageKind, StreamConfig};
-use jetstream::{Draft, Found, Log, LogError, LogState, Shelves, Stored, View};
+use jetstream::{Draft, Found, KeptStream, Log, LogError, LogState, Shelves, Stored, View};
 use moment::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -406,6 +406,20 @@ impl Shelving {
     /// Bytes that streams of this kind may grow to, all together.
     pub(crate) fn reserved(&self, on_disk: bool) -> u64 {
         self.reserved.values().filter(|(kind, _)| *kind == on_disk).map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Removes the streams of an account that nobody serves. How many there were.
+    pub(crate) fn forget_account(&mut self, account: &str) -> Result<usize, LogError> {
+        let (kept, _) = KeptStream::read_all(self.meta.range(&[]));
+        let ids: Vec<u64> = kept.iter().filter(|(of, _)| of == account).map(|(_, stream)| stream.id).collect();
+        for key in KeptStream::keys_of(account, self.meta.range(&[])) {
+            self.meta.remove(&key).map_err(refused)?;
+        }
+        for &id in &ids {
+            self.meta.put(&gone_key(id), &[]).map_err(refused)?;
+            self.discarded.push(id);
+        }
+        Ok(ids.len())
     }
 
     /// The files of a removed stream are gone.

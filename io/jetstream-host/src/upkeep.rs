@@ -5,7 +5,7 @@
 //! one by one, so a crash loses no work but that of the last.
 
 use crate::Report;
-use crate::desk::Desk;
+use crate::desk::{Desk, Why};
 use crate::shelf::Shelf;
 use jetstream::{Now, Stream, Tenant};
 use moment::Instant;
@@ -72,7 +72,7 @@ impl Desk {
             outcome = outcome.and(stream.log.adopt(&vault));
         }
         self.plan_resealing(now);
-        outcome.inspect_err(|error| self.note_failure(error.to_string(), now))
+        outcome.inspect_err(|error| self.note_failure(Why::new(None, error), now))
     }
 
     /// Every stream is looked at for blocks that are not sealed as they should be.
@@ -112,7 +112,7 @@ impl Desk {
             None => self.tidy_step(now),
         };
         if let Err(error) = stepped {
-            self.note_failure(error.to_string(), now);
+            self.note_failure(Why::new(None, &error), now);
         }
     }
 

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use api::monitoring::{Jsz, Trustz};
+use api::monitoring::healthz::HealthError;
+use api::monitoring::options::{HealthzOptions, JszOptions};
+use api::monitoring::{Jsz, JszAccount, Trustz};
 use moment::Timestamp;
 
 /// What the server tells of itself beside what the hub knows. Asked at each request.
@@ -16,9 +18,25 @@ pub trait ServerFacts: Send + Sync {
         Trustz::default()
     }
 
-    /// What all streams add up to; `None` where there are none. The server's id and the time are filled in by whoever asks.
-    fn streams(&self) -> Option<Jsz> {
+    /// Streams, in as much detail as is wished for; `None` where JetStream is off. The server's id and the time are filled
+    /// in by whoever asks.
+    fn streams(&self, _wish: &JszOptions) -> Result<Option<Jsz>, Busy> {
+        Ok(None)
+    }
+
+    /// The streams of one account; `None` where it may have none.
+    fn streams_of(&self, _account: &str, _wish: &JszOptions) -> Result<Option<JszAccount>, Busy> {
+        Ok(None)
+    }
+
+    /// Whether JetStream is on, and this account may have streams; `None` where it is off.
+    fn has_streams(&self, _account: &str) -> Option<bool> {
         None
+    }
+
+    /// What is wrong with streams, each with the status that says so over HTTP.
+    fn stream_troubles(&self, _wish: &HealthzOptions) -> Vec<(u16, HealthError)> {
+        Vec::new()
     }
 
     /// The listeners that should be up and are not, by name. A server with any is not healthy.
@@ -39,6 +57,10 @@ pub trait ServerFacts: Send + Sync {
     /// A line for whoever watches the log.
     fn warn(&self, _text: &str) {}
 }
+
+/// Whoever works on streams does not say anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
 
 /// A server as it is configured.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ mod links;
 mod rows;
 mod sharing;
 mod statsz;
+mod streams;
 mod subsz;
 mod trustz;
 mod varz;

@@ -70,15 +70,15 @@ impl House {
             "/accountz" => Answer::document(&sky.accountz(query.text("acc"))?),
             "/accstatz" => Answer::document(&sky.accstatz(&accstatz(query)?)),
             "/jsz" => {
-                let wish = jsz(query)?;
-                // Nobody leads where nobody agrees on anything.
-                if wish.leader_only {
-                    return Err(Fault("filtered response: not leader".to_owned()));
-                }
-                Answer::document(&sky.jsz(&wish))
+                let not_leader = || Fault("filtered response: not leader".to_owned());
+                Answer::document(&sky.jsz(&jsz(query)?)?.ok_or_else(not_leader)?)
             }
             "/healthz" => {
-                let (status, report) = sky.healthz(&healthz(query)?);
+                let options = healthz(query)?;
+                if query.flag("js-enabled")? {
+                    sky.facts.warn("Healthcheck: js-enabled deprecated, use js-enabled-only instead");
+                }
+                let (status, report) = sky.healthz(&options);
                 Answer::health(status, &report)
             }
             _ => sky.metrics(),

@@ -6,6 +6,7 @@
 //! ${key:shop}                        the public key of an account
 //! ${account:shop WORDS}              the account's token: iat=SECONDS exp=SECONDS conn=N payload=N deny=SUBJECT
 //!                                    revoke=USER|* nokeys operator=NAME service=USER allowed=*
+//!                                    store=MEMORY,DISK,STREAMS,CONSUMERS tier=NAME:MEMORY,DISK,STREAMS,CONSUMERS
 //! ${user:shop/joe}                   a user's public key
 //! ${login:shop/joe WORDS}            members of CONNECT that log the user in: iat=SECONDS exp=SECONDS delegated bearer
 //!                                    pub=SUBJECT sub=SUBJECT kinds=A,B
@@ -18,7 +19,9 @@
 //! A number with a plus sign is from now on, any other from the moment at which all tokens are signed.
 
 use jwt::testing::{Chain, NOW, TestAccount, TestUser, key};
-use jwt::{AllowedAccount, AuthorizationRequest, AuthorizationResponse, GenericClaims, Revoked, UserClaims};
+use jwt::{
+    AllowedAccount, AuthorizationRequest, AuthorizationResponse, GenericClaims, JetStreamLimits, Revoked, UserClaims,
+};
 use nkeys::{KeyPair, PublicKey, Role};
 use serde_json::Value;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -83,11 +86,25 @@ fn worded_account(name: &str, words: &str) -> Result<TestAccount, String> {
             "nokeys" => drop(claims.signing_keys.remove(&account.signing.public())),
             "operator" => account = account.signed_by(&Chain::new(value).signing),
             "service" => claims.authorization.auth_users.push(user(&format!("{name}/{value}"))?.key.public()),
+            "store" => claims.limits.jetstream = storage(value)?,
+            "tier" => {
+                let (tier, limits) = value.split_once(':').ok_or("a tier is NAME:LIMITS")?;
+                claims.limits.tiers.insert(tier.to_owned(), storage(limits)?);
+            }
             "allowed" => claims.authorization.allowed_accounts.push(AllowedAccount::Any),
             _ => return Err(format!("an account has no {word}")),
         }
     }
     Ok(account)
+}
+
+/// `MEMORY,DISK,STREAMS,CONSUMERS`.
+fn storage(words: &str) -> Result<JetStreamLimits, String> {
+    let numbers = words.split(',').map(number).collect::<Result<Vec<_>, _>>()?;
+    let [mem_storage, disk_storage, streams, consumer] = numbers[..] else {
+        return Err(format!("{words} are not four numbers"));
+    };
+    Ok(JetStreamLimits { mem_storage, disk_storage, streams, consumer, ..JetStreamLimits::default() })
 }
 
 fn user(path: &str) -> Result<TestUser, String> {

@@ -20,7 +20,7 @@ pub struct Run {
 }
 
 /// JSON members whose value is a number or a text of this run alone.
-const VOLATILE: [&str; 39] = [
+const VOLATILE: [&str; 44] = [
     "server_id",
     "version",
     "ver",
@@ -61,6 +61,12 @@ const VOLATILE: [&str; 39] = [
     "cache_hit_rate",
     "max_fanout",
     "avg_fanout",
+    // Times of streams and consumers.
+    "created",
+    "first_ts",
+    "last_ts",
+    "last_active",
+    "active",
 ];
 /// The same, in a measurement of how long a service takes.
 const MEASURED: [&str; 3] = ["service", "system", "total"];

@@ -1,18 +1,17 @@
 //! Which accounts have streams, and how many.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use account::{Account, GLOBAL};
 use api::responses::AccountLimits;
 use auth::Directory;
 use config::{AccountJetStream, Settings};
+use jetstream::Limits;
 use jwt::JetStreamLimits;
 
-/// The tier of a server that replicates nothing.
-const TIER: &str = "R1";
-
 /// The accounts that may have streams, with their limits.
-pub(super) fn enabled(settings: &Settings, directory: &Directory) -> Vec<(Arc<Account>, AccountLimits)> {
+pub(super) fn enabled(settings: &Settings, directory: &Directory) -> Vec<(Arc<Account>, Limits)> {
     let accounts = directory.accounts().iter();
     let mut enabled: Vec<_> = accounts.filter_map(|account| of(account, settings, directory)).collect();
     enabled.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
@@ -20,11 +19,7 @@ pub(super) fn enabled(settings: &Settings, directory: &Directory) -> Vec<(Arc<Ac
 }
 
 /// What this account may have, if it may have streams at all.
-pub(super) fn of(
-    account: &Arc<Account>,
-    settings: &Settings,
-    directory: &Directory,
-) -> Option<(Arc<Account>, AccountLimits)> {
+pub(super) fn of(account: &Arc<Account>, settings: &Settings, directory: &Directory) -> Option<(Arc<Account>, Limits)> {
     if account.system {
         return None;
     }
@@ -33,10 +28,10 @@ pub(super) fn of(
         claimed(&claims.limits.tiers, &claims.limits.jetstream)?
     } else if account.name.as_str() == GLOBAL {
         // With accounts of one's own, who may have streams is said there.
-        is_global_only(settings).then(AccountLimits::default)?
+        is_global_only(settings).then(Limits::default)?
     } else {
         let sharing = settings.sharing.iter().find(|sharing| sharing.name == account.name.as_str())?;
-        configured(sharing.jetstream.as_ref()?)
+        Limits::Flat(configured(sharing.jetstream.as_ref()?))
     };
     Some((account.clone(), limits))
 }
@@ -46,24 +41,28 @@ fn is_global_only(settings: &Settings) -> bool {
     settings.sharing.iter().all(|account| Some(account.name.as_str()) == system)
 }
 
-fn claimed(
-    tiers: &std::collections::BTreeMap<String, JetStreamLimits>,
-    plain: &JetStreamLimits,
-) -> Option<AccountLimits> {
-    let limits = if tiers.is_empty() { plain } else { tiers.get(TIER)? };
-    if !limits.is_enabled() {
-        return None;
+fn claimed(tiers: &BTreeMap<String, JetStreamLimits>, plain: &JetStreamLimits) -> Option<Limits> {
+    if tiers.is_empty() {
+        return plain.is_enabled().then(|| Limits::Flat(granted(plain)));
     }
-    Some(AccountLimits {
+    let is_any_enabled = tiers.values().any(JetStreamLimits::is_enabled);
+    let granted = tiers.iter().map(|(name, limits)| (name.clone(), granted(limits)));
+    is_any_enabled.then(|| Limits::Tiers(granted.collect()))
+}
+
+fn granted(limits: &JetStreamLimits) -> AccountLimits {
+    // Zero is no limit in some of the claims, and none in the others.
+    let or_none = |limit: i64| if limit == 0 { -1 } else { limit };
+    AccountLimits {
         max_memory: limits.mem_storage,
         max_storage: limits.disk_storage,
         max_streams: limits.streams,
         max_consumers: limits.consumer,
-        max_ack_pending: limits.max_ack_pending,
-        memory_max_stream_bytes: limits.mem_max_stream_bytes,
-        storage_max_stream_bytes: limits.disk_max_stream_bytes,
+        max_ack_pending: or_none(limits.max_ack_pending),
+        memory_max_stream_bytes: or_none(limits.mem_max_stream_bytes),
+        storage_max_stream_bytes: or_none(limits.disk_max_stream_bytes),
         max_bytes_required: limits.max_bytes_required,
-    })
+    }
 }
 
 fn configured(limits: &AccountJetStream) -> AccountLimits {

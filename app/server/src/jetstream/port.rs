@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use account::Account;
 use api::ApiError;
+use api::advisories::Event;
 use api::errors::STREAM_TOO_MANY_REQUESTS;
 use audit::{Class, Outcome, Record};
 use auth::{Denial, ReadRule, Reading};
@@ -99,6 +100,18 @@ impl BrokerPort {
         self.rooms.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells in the system account what concerns the server as a whole, if somebody listens there.
+    fn advise(&self, event: impl FnOnce(&str) -> Event) {
+        let settings = self.hub.settings();
+        let (name, domain) = (&settings.greeting.server_name, settings.greeting.domain.as_deref().unwrap_or_default());
+        let event = event(name);
+        let (home, subject) = (self.hub.account(self.hub.directory().accounts().system()), event.subject());
+        if self.hub.is_wanted(&home, subject.as_bytes()) {
+            let body = event.told(&system::event_id(), system::wall(), domain);
+            self.hub.publish(vec![OwnMessage::new(home, subject.into_bytes(), body)]);
+        }
+    }
+
     fn state(&self, account: &str) -> Option<Arc<AccountState>> {
         self.rooms().get(account).map(|room| room.state.clone())
     }
@@ -120,6 +133,10 @@ impl Port for BrokerPort {
 
     fn is_wanted(&self, account: &str, subject: &[u8]) -> bool {
         self.rooms().get(account).is_some_and(|room| self.hub.is_wanted(&room.state, subject))
+    }
+
+    fn is_heard(&self, account: &str, subject: &[u8], group: &str) -> bool {
+        self.rooms().get(account).is_some_and(|room| self.hub.is_heard(&room.state, subject, group.as_bytes()))
     }
 
     fn listen(&self, account: &str, door: Door, filter: &Filter) {
@@ -156,7 +173,7 @@ impl Port for BrokerPort {
             // If there is no room the host looks for itself within a second.
             let _ = inlet.deliver(&Arrival { account: &name, door: Door::Interest, message, asker: None });
         };
-        self.hub.await_interest(&state, &awaited.subject, &awaited.by, Box::new(tell));
+        self.hub.await_interest(&state, (&awaited.subject, awaited.group.as_bytes()), &awaited.by, Box::new(tell));
     }
 
     fn no_longer_awaits(&self, account: &str, awaited: &Awaited) {
@@ -182,7 +199,21 @@ impl Port for BrokerPort {
                 let kind = if on_disk { "file" } else { "memory" };
                 log.error(&format!("JetStream {kind} resource limits exceeded for server"));
             }
-            Report::StoreFailed(why) => {
+            Report::RequestsLost(dropped) => {
+                log.warn(&format!("JetStream API queue limit reached, dropping {dropped} requests"));
+                self.advise(|server| Event::LimitReached { server: server.to_owned(), dropped });
+            }
+            Report::StoreFailed { why, stream, is_full } => {
+                if let Some((account, stream)) = stream.filter(|_| is_full) {
+                    log.error(&format!("JetStream has no room on the disk for stream '{account} > {stream}'"));
+                    let server_id = self.hub.settings().greeting.server_id.clone();
+                    self.advise(|server| Event::OutOfStorage {
+                        server: server.to_owned(),
+                        server_id,
+                        stream,
+                        cluster: String::new(),
+                    });
+                }
                 log.error(&format!("JetStream store failed, nothing is acknowledged until it works again: {why}"));
             }
             Report::StoreRecovered => log.notice("JetStream store works again"),
@@ -201,14 +232,14 @@ fn record_of(report: &Report) -> Option<Record> {
     let record = |class, outcome, what: String| Some(Record { what, ..Record::new(class, outcome) });
     match report {
         Report::Finding(text) => record(Class::Store, Outcome::Refused, text.clone()),
-        Report::StoreFailed(why) => record(Class::Store, Outcome::Refused, format!("the store failed: {why}")),
+        Report::StoreFailed { why, .. } => record(Class::Store, Outcome::Refused, format!("the store failed: {why}")),
         Report::StoreRecovered => record(Class::Store, Outcome::Done, "the store works again".to_owned()),
         Report::Resealed { blocks } => record(
             Class::Key,
             Outcome::Done,
             format!("all streams are sealed by the present key, {blocks} blocks anew"),
         ),
-        Report::Restored { .. } | Report::OutOfRoom { .. } | Report::Resealing { .. } => None,
+        Report::Restored { .. } | Report::OutOfRoom { .. } | Report::RequestsLost(_) | Report::Resealing { .. } => None,
     }
 }
 

@@ -1,28 +1,79 @@
-//! What all streams add up to, for monitoring.
+//! Streams as monitoring shows them: what all add up to, and what each account has.
 
-use api::monitoring::{Jsz, JszApi, JszConfig};
+use std::time::Duration;
+
+use api::monitoring::options::JszOptions;
+use api::monitoring::{Jsz, JszAccount, JszApi, JszConfig, JszLimits, JszStats};
+use auth::Directory;
 use config::Sync;
 use jetstream_host::Desk;
+use monitor::{Busy, PAGE_MAX};
 
 use super::store::{Place, sealing};
 use super::{JetStream, Running};
 
+/// What the reference shows beside `sync_always`, where it means nothing.
+const DEFAULT_SYNC_INTERVAL: Duration = Duration::from_secs(120);
+
 impl JetStream {
-    /// The totals; `None` when JetStream is off, or too busy to say.
-    pub fn totals(&self) -> Option<Jsz> {
+    /// The totals, and the accounts that are wished for; `None` when JetStream is off.
+    ///
+    /// Each account is a question of its own, so that messages have their turn in between.
+    pub fn shown(&self, wish: &JszOptions) -> Result<Option<Jsz>, Busy> {
         let state = self.state();
-        let running = state.as_ref()?;
-        let config = shown(running);
-        let counted = running.host.ask(|desk, _| count(desk))?;
-        Some(Jsz { config, ..counted })
+        let Some(running) = state.as_ref() else { return Ok(None) };
+        let counted = running.host.ask(|desk, _| count(desk)).ok_or(Busy)?;
+        let directory = self.hub.directory();
+        let mut account_details = Vec::new();
+        for name in running.wished(wish) {
+            account_details.extend(running.account(&directory, &name, wish)?);
+        }
+        let leads = |count: usize| wish.raft.then_some(count);
+        let (streams_leader, consumers_leader) = (leads(counted.streams), leads(counted.consumers));
+        let (config, limits) = (shown_config(running), Some(shown_limits(running)));
+        Ok(Some(Jsz { config, limits, streams_leader, consumers_leader, account_details, ..counted }))
+    }
+
+    /// One account; `None` when JetStream is off, or the account has no streams.
+    pub fn shown_account(&self, name: &str, wish: &JszOptions) -> Result<Option<JszAccount>, Busy> {
+        let state = self.state();
+        let Some(running) = state.as_ref() else { return Ok(None) };
+        running.account(&self.hub.directory(), name, wish)
+    }
+
+    /// Whether an account may have streams; `None` when JetStream is off.
+    pub fn serves(&self, account: &str) -> Option<bool> {
+        self.state().as_ref().map(|running| running.admitted.contains(account))
     }
 }
 
-fn shown(running: &Running) -> JszConfig {
+impl Running {
+    /// The accounts that are wished for, one by name or a page of all.
+    fn wished(&self, wish: &JszOptions) -> Vec<String> {
+        if !wish.account.is_empty() {
+            return vec![wish.account.clone()];
+        }
+        let is_wished = wish.accounts || wish.streams || wish.consumers;
+        let all: Vec<String> = self.admitted.iter().filter(|_| is_wished).cloned().collect();
+        wish.page.of(all, PAGE_MAX)
+    }
+
+    fn account(&self, directory: &Directory, name: &str, wish: &JszOptions) -> Result<Option<JszAccount>, Busy> {
+        let (asked, wish) = (name.to_owned(), wish.clone());
+        let detail = self.host.ask(move |desk, now| desk.detail(&asked, &wish, now)).ok_or(Busy)?;
+        let Some(detail) = detail else { return Ok(None) };
+        let key = directory.account(name).and_then(|account| account.nkey);
+        let title = key.and_then(|key| directory.claims_of(&key)).map(|trusted| trusted.claims().common.name.clone());
+        let name = title.filter(|title| !title.is_empty()).unwrap_or(detail.name);
+        Ok(Some(JszAccount { name, ..detail }))
+    }
+}
+
+fn shown_config(running: &Running) -> JszConfig {
     let (settings, place) = (&running.settings.jetstream, Place::of(&running.settings.jetstream));
     let (sync_interval, sync_always) = match settings.sync {
-        Sync::Always => (0, true),
-        Sync::Every(interval) => (u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX), false),
+        Sync::Always => (nanos(DEFAULT_SYNC_INTERVAL), true),
+        Sync::Every(interval) => (nanos(interval), false),
     };
     JszConfig {
         max_memory: place.max_memory,
@@ -36,25 +87,48 @@ fn shown(running: &Running) -> JszConfig {
             store::Cipher::ChaChaPoly => "chachapoly",
         },
         domain: settings.domain.clone().unwrap_or_default(),
+        compress_ok: true,
+        unique_tag: settings.unique_tag.clone().unwrap_or_default(),
         strict: settings.strict,
     }
 }
 
+fn shown_limits(running: &Running) -> JszLimits {
+    let limits = &running.settings.jetstream.limits;
+    let count = |limit: Option<std::num::NonZeroUsize>| limit.map_or(0, std::num::NonZeroUsize::get);
+    JszLimits {
+        max_request_batch: count(limits.max_request_batch),
+        max_ack_pending: count(limits.max_ack_pending),
+        max_ha_assets: count(limits.max_ha_assets),
+        max_duplicate_window: limits.duplicate_window.map_or(0, nanos),
+        max_batch_inflight_per_stream: count(limits.max_batch_inflight_per_stream),
+        max_batch_inflight_total: count(limits.max_batch_inflight_total),
+        max_batch_size: count(limits.max_batch_msgs),
+        max_batch_timeout: limits.max_batch_timeout.map_or(0, nanos),
+        default_max_consumers: limits.default_max_consumers,
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 fn count(desk: &Desk) -> Jsz {
-    let mut jsz = Jsz {
+    let stats = JszStats {
         memory: desk.ledger().used(false),
         storage: desk.ledger().used(true),
         reserved_memory: desk.reserved(false),
         reserved_storage: desk.reserved(true),
         api: JszApi { level: api::API_LEVEL, ..JszApi::default() },
-        ..Jsz::default()
+        ..JszStats::default()
     };
+    let mut jsz = Jsz { stats, ..Jsz::default() };
     for (_, tenant) in desk.tenants() {
         let (calls, errors) = tenant.calls();
-        jsz.accounts += 1;
+        jsz.stats.accounts += 1;
         jsz.total += 1;
-        jsz.api.total += calls;
-        jsz.api.errors += errors;
+        jsz.stats.api.total += calls;
+        jsz.stats.api.errors += errors;
         for stream in tenant.streams() {
             let state = stream.state();
             jsz.streams += 1;

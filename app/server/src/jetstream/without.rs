@@ -3,16 +3,24 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ::audit::{Class, Outcome, Record};
 use account::Account;
 use api::Call;
+use api::errors::STREAM_DELETE;
 use api::refusals::{self, Refusal};
+use api::responses::{AccountPurged, answer as answer_with, failure};
 use broker::{AccountState, Hub, InternalSubscriber, Message, OwnMessage, Sender, Subscription};
+use jetstream_host::Hand;
 use subject::Filter;
+
+use crate::audit::{Auditor, asked_by};
+use crate::log::Log;
 
 /// Answers requests of accounts that have no streams.
 pub(super) struct Refusing {
     hub: Arc<Hub>,
     domain: String,
+    purging: Purging,
     accounts: Mutex<HashMap<String, Refused>>,
 }
 
@@ -24,11 +32,20 @@ struct Deaf {
     hub: Arc<Hub>,
     domain: String,
     is_system: bool,
+    purging: Purging,
+}
+
+/// Has the streams of an account removed, for the operator.
+#[derive(Clone)]
+pub(super) struct Purging {
+    pub(super) hand: Hand,
+    pub(super) audit: Arc<Auditor>,
+    pub(super) log: Arc<Log>,
 }
 
 impl Refusing {
-    pub(super) fn new(hub: &Arc<Hub>, domain: &str) -> Self {
-        Self { hub: hub.clone(), domain: domain.to_owned(), accounts: Mutex::default() }
+    pub(super) fn new(hub: &Arc<Hub>, domain: &str, purging: Purging) -> Self {
+        Self { hub: hub.clone(), domain: domain.to_owned(), purging, accounts: Mutex::default() }
     }
 
     /// This account has no streams.
@@ -38,7 +55,8 @@ impl Refusing {
         if accounts.contains_key(name) {
             return;
         }
-        let deaf = Deaf { hub: self.hub.clone(), domain: self.domain.clone(), is_system: account.system };
+        let (hub, purging) = (self.hub.clone(), self.purging.clone());
+        let deaf = Deaf { hub, domain: self.domain.clone(), is_system: account.system, purging };
         let (state, deaf) = (self.hub.account(account), Arc::new(deaf));
         let mut filters = vec!["$JS.API.>".to_owned()];
         if !self.domain.is_empty() {
@@ -75,8 +93,36 @@ impl InternalSubscriber for Deaf {
                 answer.headers = jetstream::status("503", &[("Nats-Subject", subject)]);
             }
             Refusal::Silence => return,
+            Refusal::Purge(account) => return self.purge(account, answer, sender),
         }
         self.hub.publish(vec![answer]);
+    }
+}
+
+impl Deaf {
+    /// Answers when it is done, as the reference does: also for an account that stores nothing.
+    fn purge(&self, account: String, answer: OwnMessage, sender: &Sender<'_>) {
+        let Purging { hand, audit, log } = self.purging.clone();
+        let (hub, name) = (self.hub.clone(), account.clone());
+        let has_account = hub.directory().account(&account).is_some();
+        let by = asked_by(&hub, sender.link.map(AsRef::as_ref), Record::new(Class::Admin, Outcome::Done));
+        let in_account = sender.account.settings().name.to_string();
+        hand.purge_account(account, move |done| {
+            let (outcome, streams, body) = match done {
+                Ok(streams) => {
+                    (Outcome::Done, streams, answer_with("account_purge", AccountPurged { initiated: true }))
+                }
+                Err(why) => {
+                    log.error(&format!("JetStream could not purge account {name}: {why}"));
+                    let error = STREAM_DELETE.with(why);
+                    (Outcome::Refused, 0, failure("account_purge", &error, AccountPurged { initiated: false }))
+                }
+            };
+            log.notice(&format!("Purge request for account {name} (streams: {streams}, hasAccount: {has_account})"));
+            let what = format!("all streams of account {name} are removed; there were {streams}");
+            audit.note(Record { account: in_account, what, outcome, ..by });
+            hub.publish(vec![OwnMessage { payload: body, ..answer }]);
+        });
     }
 }
 

@@ -186,9 +186,8 @@ impl Clerk {
             ServerService::Leafz => data!(sky.leafz(&LeafzOptions::read(&body)?)),
             ServerService::Accountz => data!(sky.accountz(&body.text("account")?)?),
             ServerService::Jsz => {
-                let options = JszOptions::read(&body)?;
-                // A server alone leads nothing.
-                if options.leader_only { Outcome::Silence } else { data!(sky.jsz(&options)) }
+                let jsz = sky.jsz(&JszOptions::read(&body)?)?;
+                jsz.map_or(Outcome::Silence, |jsz| data!(jsz))
             }
             ServerService::Healthz => {
                 let (status, report) = sky.healthz(&HealthzOptions::read(&body)?);

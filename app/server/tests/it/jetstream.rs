@@ -3,6 +3,7 @@
 mod crash;
 mod house;
 mod limits;
+mod monitoring;
 mod reading;
 mod sealing;
 mod streams;

@@ -1,4 +1,4 @@
-//! `/routez`, `/gatewayz`, `/leafz`, and `/jsz`.
+//! `/routez`, `/gatewayz` and `/leafz`.
 
 use std::collections::BTreeMap;
 
@@ -148,62 +148,4 @@ pub struct LeafInfo {
     pub subscriptions_list: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub compression: String,
-}
-
-/// Streams.
-#[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names of the document")]
-pub struct Jsz {
-    pub memory: u64,
-    pub storage: u64,
-    pub reserved_memory: u64,
-    pub reserved_storage: u64,
-    pub accounts: usize,
-    pub ha_assets: usize,
-    pub api: JszApi,
-    pub server_id: String,
-    pub now: String,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub disabled: bool,
-    pub config: JszConfig,
-    pub streams: usize,
-    pub consumers: usize,
-    pub messages: u64,
-    pub bytes: u64,
-    pub total: usize,
-}
-
-/// Requests to the JetStream API.
-#[derive(Serialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names of the document")]
-pub struct JszApi {
-    pub level: u32,
-    pub total: u64,
-    pub errors: u64,
-}
-
-/// What streams may use, and how they are kept.
-#[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names of the document")]
-pub struct JszConfig {
-    pub max_memory: u64,
-    pub max_storage: u64,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub store_dir: String,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub sync_interval: u64,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub sync_always: bool,
-    /// By what streams in files are sealed; nothing if they are not. Bulwark's own.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub cipher: &'static str,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub domain: String,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub strict: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Nothing, number};
+use super::{JetStreamVarz, Nothing, number};
 
 /// What a server says of itself as a whole. Times are RFC 3339, durations nanoseconds unless they say seconds.
-#[derive(Serialize, Clone, Debug, Default, PartialEq)]
+#[derive(Serialize, Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the names of the document")]
 pub struct Varz {
     pub server_id: String,
@@ -47,7 +47,7 @@ pub struct Varz {
     pub leaf: Nothing,
     pub mqtt: Nothing,
     pub websocket: Nothing,
-    pub jetstream: Nothing,
+    pub jetstream: JetStreamVarz,
     /// Seconds.
     #[serde(serialize_with = "number")]
     pub tls_timeout: f64,

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::ServerInfo;
 use super::events::Count;
-use crate::monitoring::{LinkTroubles, number};
+use crate::monitoring::{JetStreamVarz, LinkTroubles, number};
 
 /// Statistics with their server.
 #[derive(Serialize, Clone, Debug)]
@@ -44,6 +44,6 @@ pub struct Statsz {
     #[serde(skip_serializing_if = "crate::json::is_default")]
     pub active_servers: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub jetstream: Option<serde_json::Value>,
+    pub jetstream: Option<JetStreamVarz>,
     pub gomaxprocs: usize,
 }

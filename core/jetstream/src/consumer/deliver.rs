@@ -103,7 +103,7 @@ impl Consumer {
             && (push.is_active || push.is_due_to_look(now.tick))
         {
             let was_active = push.is_active;
-            push.see_interest(interest.is_wanted(&push.deliver), now.tick);
+            push.see_interest(interest.is_heard(&push.deliver, &self.config.deliver_group), now.tick);
             if was_active || push.is_active {
                 self.last_seen = now.tick;
             }
@@ -123,7 +123,8 @@ impl Consumer {
     /// Where it delivers, if it pushes, as what it waits for.
     pub(crate) fn awaited(&self, stream: &str) -> Option<Awaited> {
         let push = self.push.as_ref()?;
-        Some(Awaited { subject: push.deliver.clone(), by: format!("{stream}.{}", self.name).into_bytes() })
+        let (subject, group) = (push.deliver.clone(), self.config.deliver_group.clone());
+        Some(Awaited { subject, group, by: format!("{stream}.{}", self.name).into_bytes() })
     }
 
     fn may_deliver(&mut self, now: Now, interest: &dyn Interest, out: &mut Outbox) -> bool {

@@ -101,6 +101,11 @@ impl Copying {
     pub(crate) fn stream(&self) -> &str {
         &self.origin.stream
     }
+
+    /// Whether anything was heard of the origin, now or before a restart.
+    pub(crate) fn has_met(&self) -> bool {
+        self.last_contact.is_some() || self.copied > 0
+    }
 }
 
 impl<L: Log> Stream<L> {

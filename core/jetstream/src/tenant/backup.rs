@@ -237,11 +237,11 @@ impl<S: Shelves> Tenant<S> {
     ) -> Result<(), ApiError> {
         let failed = |_: LogError| STREAM_RESTORE.with("the store failed");
         let account = self.settings.account.clone();
+        let limit = self.settings.limits.of(stream.config.num_replicas).ok_or(NO_LIMITS)?.max_ack_pending;
         for (text, mut config, progress) in consumers {
             let refuse = |why: &str| STREAM_RESTORE.with(format!("failed to add consumer {text:?}: {why}"));
             let name = Name::parse(&text).map_err(|_| refuse("consumer name is invalid"))?;
             config.name = text.clone();
-            let limit = self.settings.limits.max_ack_pending;
             crate::consumer_config::set_defaults(&mut config, &stream.config, limit, false)
                 .map_err(|error| refuse(&error.description))?;
             let rules = &stream.rules.subjects;

@@ -1,14 +1,16 @@
 //! API calls: who answers which, and what every answer has in common.
 
 use super::{Surroundings, Tenant};
+use crate::limits::Limits;
 use crate::log::{LogError, Shelves};
 use crate::outbox::{After, status};
-use crate::stream::Incoming;
+use crate::stream::{Incoming, Stream};
 use api::advisories::Event;
 use api::errors::*;
-use api::responses::{AccountInfo, ApiUse, Nothing, failure};
+use api::responses::{AccountInfo, AccountLimits, ApiUse, Nothing, Tier, failure};
 use api::{API_LEVEL, ApiError, Call, CallKind, json};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use wire::headers::Headers;
 
 /// Names on one page.
@@ -143,7 +145,7 @@ impl<S: Shelves> Tenant<S> {
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let event = Event::Audit {
-            server: self.settings.server_id.clone(),
+            server: self.settings.server_name.clone(),
             client: self.client_of(message),
             subject: text(message.subject),
             request: text(message.payload),
@@ -225,14 +227,32 @@ impl<S: Shelves> Tenant<S> {
             let of_kind = self.streams.values().filter(|s| crate::stream_config::is_on_disk(&s.config) == on_disk);
             of_kind.filter_map(|stream| u64::try_from(stream.config.max_bytes).ok()).sum::<u64>()
         };
+        let [memory, storage] = [used(false), used(true)];
+        let [reserved_memory, reserved_storage] = [reserved(false), reserved(true)];
+        let streams = self.streams.len() as u64;
+        let copiers = |stream: &Stream<S::Log>| self.copiers.get(stream.name.as_str()).map_or(0, BTreeSet::len);
+        let consumers = self.streams.values().map(|stream| (stream.consumers.len() + copiers(stream)) as u64).sum();
+        let (limits, tiers) = match &self.settings.limits {
+            Limits::Flat(limits) => (limits.clone(), BTreeMap::new()),
+            Limits::Tiers(tiers) => (AccountLimits::NOTHING, tiers.clone()),
+        };
+        let tier = |(name, limits): (String, AccountLimits)| {
+            // Whatever there is, one server keeps once.
+            let tier = match name == "R1" {
+                true => Tier { memory, storage, reserved_memory, reserved_storage, streams, consumers, limits },
+                false => Tier { limits, ..Tier::default() },
+            };
+            (name, tier)
+        };
         let info = AccountInfo {
-            memory: used(false),
-            storage: used(true),
-            reserved_memory: reserved(false),
-            reserved_storage: reserved(true),
-            streams: self.streams.len() as u64,
-            consumers: self.streams.values().map(|stream| stream.consumers.len() as u64).sum(),
-            limits: self.settings.limits.clone(),
+            memory,
+            storage,
+            reserved_memory,
+            reserved_storage,
+            streams,
+            consumers,
+            limits,
+            tiers: tiers.into_iter().map(tier).collect(),
             domain: self.settings.domain.clone(),
             api: ApiUse { level: API_LEVEL, total: self.calls, errors: self.errors, inflight: 0 },
         };
@@ -247,13 +267,13 @@ impl<S: Shelves> Tenant<S> {
 }
 
 /// Metadata as answers show it: what the server knows stands beside what was kept.
-pub(super) fn show_metadata(metadata: &mut std::collections::BTreeMap<String, String>, version: &str) {
+pub(super) fn show_metadata(metadata: &mut BTreeMap<String, String>, version: &str) {
     metadata.insert("_nats.ver".to_owned(), version.to_owned());
     metadata.insert("_nats.level".to_owned(), API_LEVEL.to_string());
 }
 
 /// Metadata as it is kept: with the level that is needed, without what only answers show.
-pub(super) fn keep_metadata(metadata: &mut std::collections::BTreeMap<String, String>, level: u32) {
+pub(super) fn keep_metadata(metadata: &mut BTreeMap<String, String>, level: u32) {
     metadata.remove("_nats.ver");
     metadata.remove("_nats.level");
     metadata.insert("_nats.req.level".to_owned(), level.to_string());

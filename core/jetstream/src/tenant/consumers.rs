@@ -29,9 +29,10 @@ impl<S: Shelves> Tenant<S> {
         }
         let mut config = request.config.ok_or(CONSUMER_CONFIG_REQUIRED)?;
         let name = self.name_of(call, &mut config)?;
-        let limit = self.settings.max_ack_pending();
         let max_batch = self.settings.max_request_batch;
         let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
+        let limits = self.settings.limits.of(stream.config.num_replicas).ok_or(NO_LIMITS)?;
+        let limit = self.settings.max_ack_pending(limits);
         check::set_defaults(&mut config, &stream.config, limit, request.pedantic)?;
         check::bound_batch(&mut config, max_batch)?;
         let level = check::required_level(&config);
@@ -97,8 +98,8 @@ impl<S: Shelves> Tenant<S> {
         around: &mut Surroundings<'_, S>,
     ) -> Outcome {
         let default_max = self.settings.default_max_consumers;
-        let account_max = self.settings.limits.max_consumers;
         let stream = self.streams.get_mut(stream_name).ok_or(STREAM_NOT_FOUND)?;
+        let account_max = self.settings.limits.of(stream.config.num_replicas).ok_or(NO_LIMITS)?.max_consumers;
         check_count(stream, default_max, account_max)?;
         check_unique(stream, &name, &filters)?;
         let mut consumer = Consumer::new(name.clone(), config, filters, &mut stream.log, around.now)?;
@@ -167,7 +168,9 @@ impl<S: Shelves> Tenant<S> {
         let stream = self.streams.get_mut(stream).ok_or(STREAM_NOT_FOUND)?;
         let consumer = stream.consumers.get_mut(name).ok_or(CONSUMER_NOT_FOUND)?;
         let mut info = consumer.info(stream.name.as_str(), &mut stream.log, now)?;
-        show_metadata(&mut info.config.metadata, &version);
+        if let Some(config) = &mut info.config {
+            show_metadata(&mut config.metadata, &version);
+        }
         Ok(info)
     }
 

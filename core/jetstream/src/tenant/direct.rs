@@ -6,7 +6,7 @@ use super::{Surroundings, Tenant};
 use crate::asker::Asker;
 use crate::log::{Found, Log, LogError, Shelves, Stored};
 use crate::outbox::status;
-use crate::stream::{Incoming, append_headers};
+use crate::stream::{Incoming, Stream, append_headers};
 use api::requests::MessageGet;
 use api::{API_LEVEL, Call, CallKind, json};
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ impl<S: Shelves> Tenant<S> {
         reply: &[u8],
         around: &mut Surroundings<'_, S>,
     ) {
-        let Some(stream) = self.streams.get_mut(call.stream).filter(|stream| stream.config.allow_direct) else {
+        let Some(stream) = self.answering(call.stream) else {
             return Self::nobody_there(message, reply, around);
         };
         let name = stream.name.clone();
@@ -44,6 +44,22 @@ impl<S: Shelves> Tenant<S> {
         if let Err(Refused(line)) = served {
             around.out.say(reply, status(line, &[]), Vec::new());
         }
+    }
+}
+
+impl<S: Shelves> Tenant<S> {
+    /// Who answers direct reads of a stream: itself, or, if it is not here, a mirror of it that has found it once.
+    fn answering(&mut self, name: &str) -> Option<&mut Stream<S::Log>> {
+        match self.streams.get(name).map(|stream| stream.config.allow_direct) {
+            Some(true) => return self.streams.get_mut(name),
+            Some(false) => return None,
+            None => {}
+        }
+        let mirrors = |stream: &&mut Stream<S::Log>| {
+            let of = stream.config.mirror.as_ref().filter(|mirror| mirror.name == name);
+            of.is_some() && stream.config.mirror_direct && stream.copies.iter().any(|copying| copying.has_met())
+        };
+        self.streams.values_mut().find(mirrors)
     }
 }
 

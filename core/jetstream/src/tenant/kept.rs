@@ -101,6 +101,13 @@ pub(crate) fn consumer_value(consumer: &Consumer) -> Vec<u8> {
 }
 
 impl KeptStream {
+    /// Under which keys the metadata keeps anything of an account.
+    pub fn keys_of<'a>(account: &str, entries: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Vec<Vec<u8>> {
+        let beginnings = [STREAM, CONSUMER, STATE].map(|kind| [key(kind, &[account]), vec![0]].concat());
+        let is_of = |key: &&[u8]| beginnings.iter().any(|beginning| key.starts_with(beginning));
+        entries.map(|(key, _)| key).filter(is_of).map(<[u8]>::to_vec).collect()
+    }
+
     /// Reads every stream of every account out of the metadata. What makes no sense is named, not dropped.
     pub fn read_all<'a>(
         entries: impl Iterator<Item = (&'a [u8], &'a [u8])>,

@@ -78,10 +78,13 @@ impl<S: Shelves> Tenant<S> {
 
     /// Whether the account has room for one more stream like this.
     pub(super) fn check_account(&self, config: &StreamConfig, shelves: &S) -> Result<(), ApiError> {
-        let limits = &self.settings.limits;
+        let limits = self.settings.limits.of(config.num_replicas).ok_or(NO_LIMITS)?;
         let own = self.streams.get(config.name.as_str());
         if own.is_none() && limits.max_streams > 0 && self.streams.len() as i64 >= limits.max_streams {
             return Err(MAXIMUM_STREAMS_LIMIT.into());
+        }
+        if limits.max_consumers > 0 && config.max_consumers > limits.max_consumers {
+            return Err(MAXIMUM_CONSUMERS_LIMIT.into());
         }
         let on_disk = stream_config::is_on_disk(config);
         let (total, each) = match on_disk {
@@ -96,7 +99,8 @@ impl<S: Shelves> Tenant<S> {
         }
         let of_kind = self.streams.values().filter(|other| stream_config::is_on_disk(&other.config) == on_disk);
         let reserved: i64 = of_kind.map(|other| other.config.max_bytes.max(0)).sum();
-        let more = config.max_bytes.max(0) - own.map_or(0, |own| own.config.max_bytes.max(0));
+        // A new stream without a bound needs room for something at least.
+        let more = own.map_or(config.max_bytes.max(1), |own| config.max_bytes.max(0) - own.config.max_bytes.max(0));
         let exceeds_account = total >= 0 && reserved.saturating_add(more) > total;
         if more > 0 && (exceeds_account || more > shelves.reservable(on_disk)) {
             return Err(if on_disk { STORAGE_RESOURCES_EXCEEDED } else { MEMORY_RESOURCES_EXCEEDED }.into());
@@ -107,7 +111,8 @@ impl<S: Shelves> Tenant<S> {
     /// Bytes that a new stream of this kind may hold before the account is full.
     pub(super) fn room_for(&self, config: &StreamConfig) -> u64 {
         let on_disk = stream_config::is_on_disk(config);
-        let limit = if on_disk { self.settings.limits.max_storage } else { self.settings.limits.max_memory };
+        let Some(limits) = self.settings.limits.of(config.num_replicas) else { return 0 };
+        let limit = if on_disk { limits.max_storage } else { limits.max_memory };
         let Ok(limit) = u64::try_from(limit) else { return u64::MAX };
         let others = self.streams.values().filter(|other| stream_config::is_on_disk(&other.config) == on_disk);
         limit.saturating_sub(others.map(|other| other.state().bytes).sum())
@@ -195,7 +200,21 @@ impl<S: Shelves> Tenant<S> {
         around: &mut Surroundings<'_, S>,
     ) -> Outcome {
         body.must_be_empty()?;
-        let Some(mut stream) = self.streams.remove(call.stream) else { return Err(STREAM_NOT_FOUND.into()) };
+        self.remove_stream(call.stream, around)?;
+        Answer::durable(answer("stream_delete", Success { success: true }))
+    }
+
+    /// Removes every stream, with its consumers. How many there were.
+    pub fn remove_all(&mut self, around: &mut Surroundings<'_, S>) -> Result<usize, LogError> {
+        let names: Vec<Name> = self.streams.keys().cloned().collect();
+        for name in &names {
+            self.remove_stream(name.as_str(), around).map_err(|failed| LogError(failed.error.description))?;
+        }
+        Ok(names.len())
+    }
+
+    fn remove_stream(&mut self, name: &str, around: &mut Surroundings<'_, S>) -> Result<(), Failed> {
+        let Some(mut stream) = self.streams.remove(name) else { return Err(STREAM_NOT_FOUND.into()) };
         let name = stream.name.clone();
         self.delist(&name, &stream.rules.subjects, around.out);
         self.forget_copier(&name);
@@ -206,7 +225,7 @@ impl<S: Shelves> Tenant<S> {
         around.shelves.remove(&kept::stream_key(&self.settings.account, name.as_str()))?;
         around.shelves.discard(stream.id, stream.log);
         self.advise(&Event::Stream { stream: name.to_string(), action: StreamAction::Delete }, around);
-        Answer::durable(answer("stream_delete", Success { success: true }))
+        Ok(())
     }
 
     pub(super) fn stream_names(&mut self, body: &Body<'_>) -> Outcome {
@@ -256,7 +275,7 @@ impl<S: Shelves> Tenant<S> {
     fn stream_info_or(&mut self, call: &Call<'_>, body: &Body<'_>, around: &mut Surroundings<'_, S>) -> Outcome {
         let request = InfoRequest::read(&body.value()?, self.settings.mode)?;
         let mut info = self.info(call.stream, around.now)?;
-        info.cluster = Some(Cluster { leader: self.settings.server_id.clone() });
+        info.cluster = Some(Cluster { leader: self.settings.server_name.clone() });
         let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
         if request.deleted_details {
             info.state.deleted = stream.log.deleted(MAX_DELETED_LISTED);
@@ -302,7 +321,7 @@ impl<S: Shelves> Tenant<S> {
 }
 
 /// A stream, told as in a list.
-fn plain_info<L: Log>(stream: &mut Stream<L>, domain: &str, now: Now) -> Result<StreamInfo, LogError> {
+pub(super) fn plain_info<L: Log>(stream: &mut Stream<L>, domain: &str, now: Now) -> Result<StreamInfo, LogError> {
     let state = stream.state();
     let first = match state.messages {
         0 => None,

@@ -166,7 +166,7 @@ impl Port for Shared {
         }
     }
     fn await_interest(&self, account: &str, awaited: Awaited) {
-        let Awaited { subject, by } = awaited;
+        let Awaited { subject, by, .. } = awaited;
         self.awaiting.lock().expect("unharmed").push(Awaiting { subject: subject.clone(), by });
         if self.is_wanted(account, &subject) {
             self.heard(&Filter::parse(&subject).expect("a subject"));

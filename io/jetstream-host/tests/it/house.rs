@@ -119,9 +119,9 @@ pub(crate) fn account(name: &str) -> AccountSettings {
     AccountSettings {
         account: name.to_owned(),
         domain: String::new(),
-        server_id: "SERVER".to_owned(),
+        server_name: "SERVER".to_owned(),
         version: "2.15.1".to_owned(),
-        limits: api::responses::AccountLimits::default(),
+        limits: jetstream::Limits::default(),
         mode: api::Mode::Strict,
         max_duplicate_window: 0,
         default_max_consumers: 1000,

@@ -1,6 +1,7 @@
 //! Streams and consumers at work.
 
 use crate::house::{Letter, Room};
+use bulwark_jetstream_host::Report;
 use std::time::Duration;
 use testkit::CrashDisk;
 
@@ -92,8 +93,8 @@ fn when_the_disk_fails_nobody_is_told_that_it_worked_and_it_comes_back() {
     let answer = room.ask("s.a", "four");
     assert!(answer.contains("\"stream\":\"S\",\"seq\":"), "{answer}");
     let reports = &room.port.0.lock().expect("unharmed").reports.clone();
-    assert!(reports.iter().any(|r| matches!(r, bulwark_jetstream_host::Report::StoreFailed(_))), "{reports:?}");
-    assert!(reports.contains(&bulwark_jetstream_host::Report::StoreRecovered));
+    assert!(reports.iter().any(|r| matches!(r, Report::StoreFailed { .. })), "{reports:?}");
+    assert!(reports.contains(&Report::StoreRecovered));
 }
 
 #[test]
@@ -104,6 +105,12 @@ fn a_full_disk_refuses_and_recovers() {
     room.disk.limit_space(Some(20_000));
     let big = "x".repeat(30_000);
     assert!(room.ask("s.a", &big).contains("\"err_code\":10077"));
+    let reports = room.port.0.lock().expect("unharmed").reports.clone();
+    let full = |report: &Report| match report {
+        Report::StoreFailed { stream, is_full: true, .. } => stream.clone(),
+        _ => None,
+    };
+    assert_eq!(reports.iter().find_map(full), Some(("A".to_owned(), "S".to_owned())), "{reports:?}");
     room.disk.limit_space(None);
     room.advance(2 * SECOND);
     assert!(room.ask("s.a", &big).contains("\"stream\":\"S\",\"seq\":2"));

@@ -58,11 +58,16 @@ impl Observatory {
             update_time: Some(self.facts.portrait().config_load_time.to_string()),
             is_system: account.system,
             complete: true,
+            jetstream_enabled: self.facts.has_streams(name) == Some(true),
             client_connections: alive.as_ref().map_or(0, |state| state.connections()),
             subscriptions: alive.as_ref().map_or_else(|| self.born_with(account), |state| state.subscriptions() as u64),
             mappings: sharing::mappings(account),
             exports: sharing::exports(account),
-            imports: sharing::imports(account, self.facts.portrait().system_account.as_deref()),
+            imports: sharing::imports(
+                account,
+                self.facts.portrait().system_account.as_deref(),
+                self.facts.has_streams(name).is_some(),
+            ),
             limits,
             name_tag: Some(name.to_owned()),
             sublist_stats: Some(alive.as_deref().map_or_else(

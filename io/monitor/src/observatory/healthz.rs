@@ -6,50 +6,51 @@ use api::monitoring::options::HealthzOptions;
 
 use super::Observatory;
 
-/// What is wrong, and how it is told.
-struct Illness {
-    status: u16,
-    kind: &'static str,
-    text: String,
-}
+const BAD_REQUEST: &str = "BAD_REQUEST";
+const CONNECTION: &str = "CONNECTION";
+
+/// What is wrong, with the status over HTTP that says so.
+type Illness = (u16, HealthError);
 
 impl Observatory {
     /// Whether the server can serve, and the status over HTTP that says so.
     pub fn healthz(&self, options: &HealthzOptions) -> (u16, Healthz) {
-        let Some(illness) = self.illness(options) else {
+        let illnesses = self.illnesses(options);
+        let Some((status, first)) = illnesses.first() else {
             return (200, Healthz { status: "ok", status_code: None, error: None, errors: Vec::new() });
         };
+        let (status, text) = (*status, first.error.clone().unwrap_or_default());
         self.facts.warn(&match options.details {
-            true => "Healthcheck failed: 1 errors".to_owned(),
-            false => format!("Healthcheck failed: {}", subject::Quoted(illness.text.as_bytes())),
+            true => format!("Healthcheck failed: {} errors", illnesses.len()),
+            false => format!("Healthcheck failed: {}", subject::Quoted(text.as_bytes())),
         });
-        (illness.status, told(illness, options.details))
+        // A probe that can not be answered, and a server that is not up, are errors; what is not there is unavailable.
+        let word =
+            if options.details || matches!(first.kind, BAD_REQUEST | CONNECTION) { "error" } else { "unavailable" };
+        let mut told = Healthz { status: word, status_code: None, error: None, errors: Vec::new() };
+        match options.details {
+            true => told.errors = illnesses.into_iter().map(|(_, illness)| illness).collect(),
+            false => told.error = Some(text),
+        }
+        (status, told)
     }
 
-    /// Streams are not part of this server yet, so their health is no question.
-    fn illness(&self, options: &HealthzOptions) -> Option<Illness> {
-        let bad = |text: &str| Some(Illness { status: 400, kind: "BAD_REQUEST", text: text.to_owned() });
+    fn illnesses(&self, options: &HealthzOptions) -> Vec<Illness> {
+        let one = |status, kind, text: String| {
+            vec![(status, HealthError { kind, account: None, stream: None, consumer: None, error: Some(text) })]
+        };
         let HealthzOptions { account, stream, consumer, .. } = options;
         if !stream.is_empty() && account.is_empty() {
-            return bad("\"account\" must not be empty when checking stream health");
+            return one(400, BAD_REQUEST, "\"account\" must not be empty when checking stream health".to_owned());
         }
         if !consumer.is_empty() && stream.is_empty() {
-            return bad("\"stream\" must not be empty when checking consumer health");
+            return one(400, BAD_REQUEST, "\"stream\" must not be empty when checking consumer health".to_owned());
         }
         let missing = self.facts.missing_listeners();
-        (!missing.is_empty()).then(|| Illness {
-            status: 500,
-            kind: "CONNECTION",
-            text: format!("failed to be ready for connections after 1ms: {}", missing.join(", ")),
-        })
+        if !missing.is_empty() {
+            let text = format!("failed to be ready for connections after 1ms: {}", missing.join(", "));
+            return one(500, CONNECTION, text);
+        }
+        if options.server_only { Vec::new() } else { self.facts.stream_troubles(options) }
     }
-}
-
-fn told(illness: Illness, details: bool) -> Healthz {
-    let Illness { kind, text, .. } = illness;
-    if !details {
-        return Healthz { status: "error", status_code: None, error: Some(text), errors: Vec::new() };
-    }
-    let error = HealthError { kind, account: None, stream: None, consumer: None, error: Some(text) };
-    Healthz { status: "error", status_code: None, error: None, errors: vec![error] }
 }

@@ -1,17 +1,17 @@
-//! `routez`, `gatewayz`, `leafz` and `jsz`.
+//! `routez`, `gatewayz` and `leafz`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::monitoring::options::{GatewayzOptions, JszOptions, LeafzOptions, RoutezOptions, Subscriptions};
+use api::monitoring::options::{GatewayzOptions, LeafzOptions, RoutezOptions, Subscriptions};
 use api::monitoring::{
-    AccountGatewayInfo, ConnectionInfo, Gatewayz, Jsz, LeafInfo, Leafz, RemoteGatewayInfo, RouteInfo, Routez,
-    SubjectLists, SubscriptionDetail,
+    AccountGatewayInfo, ConnectionInfo, Gatewayz, LeafInfo, Leafz, RemoteGatewayInfo, RouteInfo, Routez, SubjectLists,
+    SubscriptionDetail,
 };
 use broker::{AccountState, KnownLink, LinkKind, Numbers, Subscription, Target};
 use moment::{GoDuration, Timestamp};
 
-use super::{Fault, Observatory, PAGE_MAX, SUBSCRIPTIONS_SHOWN_MAX};
+use super::{Observatory, PAGE_MAX, SUBSCRIPTIONS_SHOWN_MAX};
 use crate::clock;
 
 /// How interest crosses gateways here, in the words of the document.
@@ -283,21 +283,6 @@ impl Observatory {
             subscriptions_list,
             compression: row.compression(),
         }
-    }
-
-    /// Streams.
-    pub fn jsz(&self, _: &JszOptions) -> Jsz {
-        let off = || Jsz { disabled: true, ..Jsz::default() };
-        let known = self.facts.streams().unwrap_or_else(off);
-        Jsz { server_id: self.server_id(), now: self.now(), ..known }
-    }
-
-    /// The streams of one account.
-    ///
-    /// # Errors
-    /// There are none.
-    pub fn jsz_of_account(&self, _: &JszOptions) -> Result<Jsz, Fault> {
-        Err(Fault("jetstream not enabled".to_owned()))
     }
 }
 

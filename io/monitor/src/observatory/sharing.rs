@@ -11,6 +11,8 @@ use api::system::services::{ABOUT_ONESELF, DEBUG_SUBSCRIBERS, USER_INFO, USER_IN
 
 const SERVICE: &str = "service";
 const STREAM: &str = "stream";
+/// Requests about streams.
+const STREAM_API: &str = "$JS.API.>";
 
 /// Everything the account offers. The system account has services of its own beside those that are written.
 pub(super) fn exports(account: &Account) -> Vec<ExportDetail> {
@@ -76,15 +78,16 @@ fn latency(latency: &Latency) -> LatencyDetail {
 }
 
 /// Everything the account has of others. `system` is the name of the system account, if there is one: each account has
-/// services of it.
-pub(super) fn imports(account: &Account, system: Option<&str>) -> Vec<ImportDetail> {
-    let own = system.into_iter().flat_map(|system| system_imports(account, system));
+/// services of it. Where there are streams, each account is shown as if it asked the system account for them: tools look for
+/// that to know that it may ask.
+pub(super) fn imports(account: &Account, system: Option<&str>, has_streams: bool) -> Vec<ImportDetail> {
+    let own = system.into_iter().flat_map(|system| system_imports(account, system, has_streams));
     let streams = account.sharing.streams.iter().map(|import| stream_import(import));
     let services = account.sharing.services.iter().map(|import| service_import(import));
     own.chain(streams).chain(services).collect()
 }
 
-fn system_imports(account: &Account, system: &str) -> Vec<ImportDetail> {
+fn system_imports(account: &Account, system: &str, has_streams: bool) -> Vec<ImportDetail> {
     let (name, system) = (&account.name, system.to_owned());
     let has = |subject: String, local: &str, share| ImportDetail {
         subject,
@@ -97,7 +100,9 @@ fn system_imports(account: &Account, system: &str) -> Vec<ImportDetail> {
     };
     let about = ABOUT_ONESELF.iter().filter(|_| !account.system);
     let about = about.map(|(local, service)| has(service.filter().replace('*', name.as_str()), local, false));
-    about.chain([has(USER_INFO_OF_ALL.replace('*', name.as_str()), USER_INFO, true)]).collect()
+    let user = has(USER_INFO_OF_ALL.replace('*', name.as_str()), USER_INFO, true);
+    let streams = (has_streams && !account.system).then(|| has(STREAM_API.to_owned(), STREAM_API, true));
+    about.chain([user]).chain(streams).collect()
 }
 
 fn service_import(import: &ServiceImport) -> ImportDetail {

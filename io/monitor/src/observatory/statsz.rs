@@ -39,7 +39,7 @@ impl Observatory {
             stale_connection_stats: clients(troubles.stale_connections),
             stalled_clients: troubles.stalls,
             active_servers: 1,
-            jetstream: None,
+            jetstream: self.streams_for_everybody(),
             gomaxprocs: usage::cores(),
         }
     }

@@ -62,7 +62,7 @@ impl Observatory {
             leaf: nothing,
             mqtt: nothing,
             websocket: nothing,
-            jetstream: nothing,
+            jetstream: self.streams_at_a_glance().unwrap_or_default(),
             tls_timeout: portrait.tls_timeout.as_secs_f64(),
             write_deadline: nanos(settings.write_deadline),
             write_timeout: portrait.write_timeout,
