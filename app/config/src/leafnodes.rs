@@ -191,9 +191,6 @@ fn read_authorization(node: &Node, target: &mut LeafAuthorization, report: &mut 
             "users" => target.users = read_users(value, report),
             "proxy_required" => {
                 report.set_bool(value, &mut target.proxy_required);
-                if target.proxy_required {
-                    report.needs(Feature::LeafProxy, &value.place);
-                }
             }
             _ => report.unknown(key, value, AUTHORIZATION_KEYS),
         }
@@ -247,9 +244,6 @@ fn read_user(map: &Map, report: &mut Report<'_>) -> LeafUser {
             "account" => report.set_optional_text(value, &mut user.account),
             "proxy_required" => {
                 report.set_bool(value, &mut user.proxy_required);
-                if user.proxy_required {
-                    report.needs(Feature::LeafProxy, &value.place);
-                }
             }
             _ => report.unknown(key, value, &["user", "username", "pass", "password", "account", "proxy_required"]),
         }

@@ -124,6 +124,8 @@ pub struct LeafConnect {
     pub pass: Option<Secret<String>>,
     /// A token.
     pub auth_token: Option<Secret<String>>,
+    /// The word of a proxy in between: its signature over the nonce. Proxies put it in, no leaf node says it.
+    pub proxy_sig: Option<Secret<String>>,
     /// The server's id.
     pub server_id: String,
     /// Its JetStream domain.
@@ -174,6 +176,8 @@ struct LeafConnectJson {
     pass: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_token: Option<String>,
+    #[serde(skip_serializing)]
+    proxy_sig: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     server_id: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -228,6 +232,7 @@ impl LeafConnect {
             user: read.user,
             pass: read.pass.map(Secret::new),
             auth_token: read.auth_token.map(Secret::new),
+            proxy_sig: read.proxy_sig.map(Secret::new),
             server_id: read.server_id,
             domain: read.domain,
             name: read.name,
@@ -256,6 +261,7 @@ impl LeafConnect {
             user: self.user.clone(),
             pass: shown(&self.pass),
             auth_token: shown(&self.auth_token),
+            proxy_sig: None,
             server_id: self.server_id.clone(),
             domain: self.domain.clone(),
             name: self.name.clone(),

@@ -63,13 +63,18 @@ pub fn directory(
             user: authorization.user.clone(),
             password: authorization.password.clone(),
             nkey: authorization.nkey.clone(),
+            proxy_required: authorization.proxy_required,
             ..UserSettings::default()
         };
         users.push((authorization.account.clone(), user));
     }
     for user in &authorization.users {
-        let settings =
-            UserSettings { user: Some(user.user.clone()), password: user.password.clone(), ..UserSettings::default() };
+        let settings = UserSettings {
+            user: Some(user.user.clone()),
+            password: user.password.clone(),
+            proxy_required: user.proxy_required || authorization.proxy_required,
+            ..UserSettings::default()
+        };
         users.push((user.account.clone(), settings));
     }
     let of = |name: Option<&str>| -> Vec<UserSettings> {

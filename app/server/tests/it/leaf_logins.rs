@@ -1,5 +1,9 @@
 //! How a leaf node proves who it is: keys and credentials; and which end is the hub, and who hears of whom.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+
+use data_encoding::BASE64URL_NOPAD;
 use jwt::testing::{Chain, TestAccount, key};
 use nkeys::{KeyPair, Role};
 
@@ -32,6 +36,44 @@ fn a_leaf_node_may_show_a_key() {
         let mut refused = self::spoke(other, "OTHER", &hub, &seed(&stranger));
         refused.logged("Authorization Violation");
         hub.logged("authentication error");
+    }
+}
+
+/// What a hub says to a leaf node for which a proxy vouches, or nobody.
+fn logs_in(hub: &Server, proxy: Option<&KeyPair>, user: &str) -> bool {
+    let mut stream = TcpStream::connect(hub.leaf.unwrap()).unwrap();
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+    let info = lines.next().unwrap();
+    let nonce = info.split_once(r#""nonce":""#).unwrap().1.split_once('"').unwrap().0;
+    let signature = proxy.map(|key| BASE64URL_NOPAD.encode(key.sign(nonce.as_bytes()).as_ref()));
+    let vouched = signature.map(|text| format!(r#""proxy_sig":"{text}","#)).unwrap_or_default();
+    let connect =
+        format!(r#"{{{vouched}"user":"{user}","pass":"p","name":"EDGE","server_id":"NEDGE","headers":true}}"#);
+    stream.write_all(format!("CONNECT {connect}\r\nPING\r\n").as_bytes()).unwrap();
+    lines.find(|line| line.starts_with("PONG") || line.starts_with("-ERR")).is_some_and(|line| line == "PONG")
+}
+
+#[test]
+fn a_leaf_node_behind_a_proxy_comes_through_one_that_is_trusted() {
+    let (trusted, stranger) = (key(Role::Account, "proxy"), key(Role::Account, "stranger"));
+    let users = "users: [{ user: far, password: p, account: A, proxy_required: true }, { user: near, password: p, account: A }]";
+    for (all, near_alone) in [("", true), ("proxy_required: true,", false)] {
+        for [make, _] in mixtures() {
+            let hub = Server::start(
+                make,
+                &format!(
+                    "server_name: HUB\naccounts {{ A {{}} }}\nproxies {{ trusted: [{{ key: {} }}] }}\n\
+                     leafnodes {{ listen: \"127.0.0.1:-1\", authorization {{ {all} {users} }} }}",
+                    trusted.public()
+                ),
+            );
+            let what = format!("{make:?} {all}");
+            assert!(logs_in(&hub, Some(&trusted), "far"), "{what}");
+            assert!(!logs_in(&hub, None, "far"), "{what}");
+            assert!(!logs_in(&hub, Some(&stranger), "far"), "{what}");
+            assert!(!logs_in(&hub, Some(&stranger), "near"), "{what}: a wrong word is worse than none");
+            assert_eq!(logs_in(&hub, None, "near"), near_alone, "{what}");
+        }
     }
 }
 

@@ -640,7 +640,7 @@ fn attempt(connection: &Connection, connect: &LeafConnect) -> Attempt {
             nkey: text(&connect.nkey),
             jwt: connect.jwt.clone(),
             signature: connect.sig.as_ref().map(|sig| sig.expose().clone()),
-            proxy_signature: None,
+            proxy_signature: connect.proxy_sig.as_ref().map(|sig| sig.expose().clone()),
             names_account: false,
         }
         .tidy(),
