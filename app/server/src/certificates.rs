@@ -6,7 +6,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -31,11 +31,16 @@ const FEW_DAYS: i64 = 30;
 
 const DAY: i64 = 86_400;
 
-/// Keeps the certificates of the client listener.
+/// What the listener for clients is called.
+pub(crate) const CLIENTS: &str = "clients";
+
+/// Keeps the certificates of the client listener, and tells of the ends of all.
 pub(crate) struct Certificates {
     log: Arc<Log>,
     audit: Arc<Auditor>,
     security: SharedSecurity,
+    /// Of the listeners for links, by their names.
+    links: OnceLock<Vec<(&'static str, SharedSecurity)>>,
     peers: Arc<Peers>,
     answers: Arc<PeerAnswers>,
     state: Mutex<State>,
@@ -69,6 +74,7 @@ impl Certificates {
             log: log.clone(),
             audit: audit.clone(),
             security: SharedSecurity::default(),
+            links: OnceLock::new(),
             peers,
             answers: Arc::new(PeerAnswers::new(settings.ocsp_cache.clone().unwrap_or_default(), log.clone())),
             state: Mutex::default(),
@@ -92,24 +98,41 @@ impl Certificates {
         self.security.clone()
     }
 
-    /// The certificates of the listener for clients, for the dashboard.
-    pub(crate) fn details(&self) -> Vec<CertificateDetail> {
-        let security = self.security.read();
-        let all = security.as_ref().map(|security| security.tls.certificates()).unwrap_or_default();
-        let detail = |certificate: &CertificateInfo| CertificateDetail {
-            listener: "clients",
-            subject: certificate.subject.clone(),
-            not_after: Timestamp::from_secs(certificate.not_after).to_string(),
-            days_left: (certificate.not_after - now()).div_euclid(DAY),
-        };
-        all.iter().map(detail).collect()
+    /// From now on the ends of these are told too: of the listeners for links, whose files somebody else looks after.
+    pub(crate) fn tell_of(&self, links: Vec<(&'static str, SharedSecurity)>) {
+        let links = self.links.get_or_init(|| links);
+        for security in links.iter().filter_map(|(_, security)| security.read().clone()) {
+            self.say_ends(&security.tls, Saying::All);
+        }
     }
 
-    /// Until when our first certificate holds.
-    pub(crate) fn not_after(&self) -> Option<Timestamp> {
-        let security = self.security.read();
+    /// The certificates of all listeners, for the dashboard.
+    pub(crate) fn details(&self) -> Vec<CertificateDetail> {
+        let mut details = Vec::new();
+        for (listener, security) in self.listeners() {
+            let security = security.read();
+            let all = security.as_ref().map(|security| security.tls.certificates()).unwrap_or_default();
+            details.extend(all.iter().map(|certificate| CertificateDetail {
+                listener,
+                subject: certificate.subject.clone(),
+                not_after: Timestamp::from_secs(certificate.not_after).to_string(),
+                days_left: (certificate.not_after - now()).div_euclid(DAY),
+            }));
+        }
+        details
+    }
+
+    /// Until when the first certificate of a listener holds.
+    pub(crate) fn not_after(&self, listener: &str) -> Option<Timestamp> {
+        let (_, security) = self.listeners().find(|(name, _)| *name == listener)?;
+        let security = security.read();
         let first = security.as_ref()?.tls.certificates().first()?;
-        Some(Timestamp::from_nanos(first.not_after.saturating_mul(1_000_000_000)))
+        Some(Timestamp::from_secs(first.not_after))
+    }
+
+    fn listeners(&self) -> impl Iterator<Item = (&'static str, &SharedSecurity)> {
+        let links = self.links.get().into_iter().flatten();
+        std::iter::once((CLIENTS, &self.security)).chain(links.map(|(name, security)| (*name, security)))
     }
 
     /// Reads the files of a configuration.
@@ -183,6 +206,7 @@ impl Certificates {
             while !own.stopping.load(Ordering::Relaxed) {
                 own.look(&hub, &revoked);
                 links();
+                own.look_at_ends();
                 std::thread::park_timeout(LOOK_EVERY);
             }
         })?;
@@ -210,8 +234,16 @@ impl Certificates {
         if block.stapling.renew(&security.tls, &mut block.stapled, &self.log).is_err() {
             revoked();
         }
-        if state.look_at_ends <= now() {
-            state.look_at_ends = now() + DAY;
+    }
+
+    /// Once a day, what is about to end on any listener.
+    fn look_at_ends(&self) {
+        let mut state = self.state();
+        if state.look_at_ends > now() {
+            return;
+        }
+        state.look_at_ends = now() + DAY;
+        for security in self.listeners().filter_map(|(_, security)| security.read().clone()) {
             self.say_ends(&security.tls, Saying::Near);
         }
     }

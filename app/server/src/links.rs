@@ -30,6 +30,11 @@ use remotes::{PreparedRemotes, Remotes};
 /// The protocol level that servers tell each other.
 const SERVER_PROTO: i64 = 3;
 
+/// What the listeners are called.
+pub(crate) const CLUSTER: &str = "cluster";
+pub(crate) const GATEWAY: &str = "gateway";
+pub(crate) const LEAFNODES: &str = "leafnodes";
+
 /// Everything about links.
 pub struct Links {
     log: Arc<Log>,
@@ -294,6 +299,13 @@ impl Links {
         Some(advertised(block.advertise.as_ref(), &block.listen.host, place.address.port()).1)
     }
 
+    /// What listens: its name, its port, and its TLS.
+    pub fn listeners(&self) -> Vec<(&'static str, u16, SharedSecurity)> {
+        let all = [(CLUSTER, &self.routes), (GATEWAY, &self.gateways), (LEAFNODES, &self.leafs)];
+        let there = all.into_iter().filter_map(|(name, place)| Some((name, place.as_ref()?)));
+        there.map(|(name, place)| (name, place.address.port(), place.security.clone())).collect()
+    }
+
     /// Where leaf nodes come in, for the ports file.
     pub fn leaf_ports(&self) -> Vec<(&'static str, SocketAddr)> {
         self.leafs.iter().map(|place| ("nats-leaf", place.address)).collect()
@@ -425,6 +437,13 @@ fn compression(configured: &config::Compression) -> (Compression, Levels) {
         config::Compression::Best => Compression::S2Best,
     };
     (mode, Levels::default())
+}
+
+/// How long another server may take to log in: what is configured, else a second more than its handshake may take, else
+/// two.
+pub(crate) fn login_time(configured: Option<Duration>, tls: Option<&tls::Settings>) -> Duration {
+    let handshake = tls.map(|tls| tls.timeout + Duration::from_secs(1));
+    configured.or(handshake).unwrap_or(Duration::from_secs(2))
 }
 
 /// In another order each time, so that not all go to the same server first.

@@ -13,6 +13,7 @@ mod explain;
 mod gate;
 mod identity;
 mod jetstream;
+mod link_facts;
 mod links;
 mod log;
 mod monitoring;

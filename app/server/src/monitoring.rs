@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use api::monitoring::healthz::HealthError;
 use api::monitoring::options::{HealthzOptions, JszOptions};
-use api::monitoring::{Jsz, JszAccount, Trustz};
+use api::monitoring::{Jsz, JszAccount, LinksVarz, Trustz};
 use auth::{Admission, Attempt, ConnectionKind};
 use broker::Hub;
 use config::{Loaded, WriteTimeout};
@@ -15,8 +15,10 @@ use moment::Timestamp;
 use monitor::{Busy, Monitor, MonitorSettings, Observatory, Portrait, ServerFacts, SharedTls};
 use secret::Secret;
 
-use crate::certificates::Certificates;
+use crate::certificates::{CLIENTS, Certificates};
 use crate::jetstream::JetStream;
+use crate::link_facts;
+use crate::links::{CLUSTER, GATEWAY, Links};
 use crate::log::Log;
 use crate::system_account::ban_details;
 use crate::trust::Trust;
@@ -41,12 +43,29 @@ struct Facts {
     trust: Arc<Trust>,
     portrait: Mutex<Portrait>,
     jetstream: OnceLock<Arc<JetStream>>,
+    /// Where links come in.
+    links: OnceLock<Vec<(&'static str, u16)>>,
+}
+
+impl Facts {
+    /// What is configured, with the ports that were given and the ends of the certificates in use.
+    fn links(&self, mut links: LinksVarz) -> LinksVarz {
+        for (name, port) in self.links.get().into_iter().flatten() {
+            let ends = self.certificates.not_after(name).map(|time| time.to_string());
+            match *name {
+                CLUSTER => (links.cluster.cluster_port, links.cluster.tls_cert_not_after) = (Some(*port), ends),
+                GATEWAY => (links.gateway.port, links.gateway.tls_cert_not_after) = (Some(*port), ends),
+                _ => (links.leaf.port, links.leaf.tls_cert_not_after) = (Some(*port), ends),
+            }
+        }
+        links
+    }
 }
 
 impl ServerFacts for Facts {
     fn portrait(&self) -> Portrait {
         let known = self.portrait.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Portrait { tls_cert_not_after: self.certificates.not_after(), ..known }
+        Portrait { tls_cert_not_after: self.certificates.not_after(CLIENTS), links: self.links(known.links), ..known }
     }
 
     fn asks_who(&self) -> bool {
@@ -104,9 +123,10 @@ impl Monitoring {
     ) -> Result<Self, String> {
         let portrait = Mutex::new(portrait(loaded, hub, now()));
         let asks_who = AtomicBool::new(loaded.settings.monitoring.login);
-        let (certificates, trust, jetstream) = (certificates.clone(), trust.clone(), OnceLock::new());
+        let (certificates, trust) = (certificates.clone(), trust.clone());
+        let (jetstream, links) = (OnceLock::new(), OnceLock::new());
         let (to_log, of_hub) = (log.clone(), hub.clone());
-        let facts = Facts { log: to_log, hub: of_hub, certificates, asks_who, trust, portrait, jetstream };
+        let facts = Facts { log: to_log, hub: of_hub, certificates, asks_who, trust, portrait, jetstream, links };
         let facts = Arc::new(facts);
         hub.ledger().keep_closed(loaded.settings.limits.max_closed_clients);
         let observatory = Observatory::new(hub.clone(), facts.clone());
@@ -119,6 +139,13 @@ impl Monitoring {
     /// From now on the documents say what streams there are.
     pub(crate) fn tell(&self, jetstream: &Arc<JetStream>) {
         self.facts.jetstream.get_or_init(|| jetstream.clone());
+    }
+
+    /// From now on the documents say where links come in, and how long their certificates hold.
+    pub(crate) fn tell_of(&self, links: &Links) {
+        let listeners = links.listeners();
+        self.facts.links.get_or_init(|| listeners.iter().map(|(name, port, _)| (*name, *port)).collect());
+        self.facts.certificates.tell_of(listeners.into_iter().map(|(name, _, security)| (name, security)).collect());
     }
 
     /// The documents, for the system account's services.
@@ -216,6 +243,7 @@ fn portrait(loaded: &Loaded, hub: &Hub, start: Timestamp) -> Portrait {
         },
         system_account: (!settings.no_system_account).then(system),
         tls_cert_not_after: None,
+        links: link_facts::links(settings),
     }
 }
 

@@ -134,6 +134,7 @@ impl Server {
         let jetstream = JetStream::start(settings, &hub, &log, &audit, &greeting.server_name, start)?;
         accounts.tell(&jetstream);
         monitoring.tell(&jetstream);
+        monitoring.tell_of(&links);
         gate.open(&hub);
         listeners.insert(0, listener);
         let running = workers.start(&hub, listeners, &pool, system::random_u64());

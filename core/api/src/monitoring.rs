@@ -12,6 +12,7 @@ pub mod options;
 pub mod subsz;
 pub mod trustz;
 pub mod varz;
+pub mod varz_links;
 
 use serde::{Serialize, Serializer};
 
@@ -26,6 +27,9 @@ pub use links::{AccountGatewayInfo, Gatewayz, LeafInfo, Leafz, RemoteGatewayInfo
 pub use subsz::{SublistStats, Subsz};
 pub use trustz::{BanDetail, Banlist, CertificateDetail, RefusalDetail, Trustz};
 pub use varz::{DiskWaits, LinkTroubles, Varz};
+pub use varz_links::{
+    ClusterVarz, DenyVarz, GatewayVarz, LeafVarz, LinkTls, LinksVarz, RemoteGatewayVarz, RemoteLeafVarz,
+};
 
 /// A document as it travels: indented by two blanks, without a line end.
 pub fn pretty(document: &impl Serialize) -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::monitoring::healthz::HealthError;
 use api::monitoring::options::{HealthzOptions, JszOptions};
-use api::monitoring::{Jsz, JszAccount, Trustz};
+use api::monitoring::{Jsz, JszAccount, LinksVarz, Trustz};
 use moment::Timestamp;
 
 /// What the server tells of itself beside what the hub knows. Asked at each request.
@@ -81,6 +81,8 @@ pub struct Portrait {
     pub system_account: Option<String>,
     /// When the certificate of the client listener expires.
     pub tls_cert_not_after: Option<Timestamp>,
+    /// The blocks of links.
+    pub links: LinksVarz,
 }
 
 impl Default for Portrait {
@@ -94,6 +96,7 @@ impl Default for Portrait {
             write_timeout: None,
             system_account: None,
             tls_cert_not_after: None,
+            links: LinksVarz::default(),
         }
     }
 }

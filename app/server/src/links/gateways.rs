@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use auth::Directory;
 use broker::GatewaySettings;
@@ -12,11 +11,8 @@ use session::{Greeting, PingRules};
 use tls::HandshakeFirst;
 use topology::{GatewayRules, Info, ReplyMapper};
 
-use crate::links::{advertised, info};
+use crate::links::{advertised, info, login_time};
 use crate::serve::security_of;
-
-/// How long a server may take to log in where nothing is configured.
-const AUTH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The handshake comes before the first line, in both directions.
 pub fn security(block: &Gateway, check: &Arc<dyn PeerCheck>) -> Result<Option<Security>, String> {
@@ -57,7 +53,7 @@ pub fn settings(
             info,
         },
         directory: directory.map(Arc::new),
-        auth_timeout: block.login.timeout.unwrap_or(AUTH_TIMEOUT),
+        auth_timeout: login_time(block.login.timeout, block.tls.as_ref()),
         ping: PingRules { interval, max_out },
     }
 }

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use account::AccountIds;
 use auth::Directory;
@@ -12,10 +11,7 @@ use config::{LeafAuthorization, Leafnodes, Settings};
 use session::Greeting;
 use topology::{Info, LeafRules};
 
-use crate::links::{advertised, build, compression, info};
-
-/// How long a leaf node may take to log in where nothing is configured.
-const AUTH_TIMEOUT: Duration = Duration::from_secs(2);
+use crate::links::{advertised, build, compression, info, login_time};
 
 /// What the broker has to know about leaf nodes that come to us.
 pub fn listening(
@@ -42,7 +38,7 @@ pub fn listening(
     Ok(LeafListening {
         rules: LeafRules { info, compression, levels, min_version },
         directory: directory.map(Arc::new),
-        auth_timeout: block.authorization.timeout.unwrap_or(AUTH_TIMEOUT),
+        auth_timeout: login_time(block.authorization.timeout, block.tls.as_ref()),
         isolate: block.isolate_interest,
     })
 }

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use auth::{Directory, LinkRights};
 use broker::RouteSettings;
@@ -12,12 +11,9 @@ use session::{Greeting, PingRules};
 use tls::HandshakeFirst;
 use topology::{Info, RouteRules, SubjectRules};
 
-use crate::links::{advertised, compression, info};
+use crate::links::{advertised, compression, info, login_time};
 use crate::serve::security_of;
 use crate::system;
-
-/// How long a server may take to log in where nothing is configured.
-const AUTH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the cluster is called.
 pub struct Name {
@@ -81,7 +77,7 @@ pub fn settings(
     Ok(RouteSettings {
         rules: RouteRules { info, pool_size, compression, levels, dedicated },
         directory: directory.map(Arc::new),
-        auth_timeout: cluster.login.timeout.unwrap_or(AUTH_TIMEOUT),
+        auth_timeout: login_time(cluster.login.timeout, cluster.tls.as_ref()),
         rights: Arc::new(rights),
         ping: PingRules { interval, max_out },
         no_advertise: cluster.no_advertise,

@@ -31,7 +31,7 @@ fn deployment([one, two, three, four]: [Make; 4]) -> [Server; 4] {
 }
 
 /// What the servers named answer, by name.
-fn asked(client: &mut Client, what: &str, body: &str, names: &[&str]) -> BTreeMap<String, Value> {
+pub(crate) fn asked(client: &mut Client, what: &str, body: &str, names: &[&str]) -> BTreeMap<String, Value> {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     let mut answers = BTreeMap::new();
     // Late answers to something else are not taken for answers to this.

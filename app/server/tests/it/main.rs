@@ -26,6 +26,7 @@ mod link_refusals;
 mod link_sharing;
 mod link_tls;
 mod link_traces;
+mod link_varz;
 mod mixed_resolvers;
 mod ocsp;
 mod operator;

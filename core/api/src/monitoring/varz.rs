@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{JetStreamVarz, Nothing, number};
+use super::{ClusterVarz, GatewayVarz, JetStreamVarz, LeafVarz, Nothing, number};
 
 /// What a server says of itself as a whole. Times are RFC 3339, durations nanoseconds unless they say seconds.
 #[derive(Serialize, Clone, Debug, Default)]
@@ -42,9 +42,9 @@ pub struct Varz {
     pub max_control_line: usize,
     pub max_payload: i64,
     pub max_pending: usize,
-    pub cluster: Nothing,
-    pub gateway: Nothing,
-    pub leaf: Nothing,
+    pub cluster: ClusterVarz,
+    pub gateway: GatewayVarz,
+    pub leaf: LeafVarz,
     pub mqtt: Nothing,
     pub websocket: Nothing,
     pub jetstream: JetStreamVarz,
