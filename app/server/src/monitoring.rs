@@ -80,7 +80,8 @@ impl ServerFacts for Facts {
         attempt.credentials.password = Some(Secret::new(password.to_owned()));
         let verdict = auth::authenticate(&self.hub.directory(), &attempt, now());
         let bans = self.hub.bans();
-        let is_welcome = |admission: &Admission| bans.on_admission(from, admission, now()).is_none();
+        let is_welcome =
+            |admission: &Admission| bans.on_admission(from, admission, now()).inspect(|ban| ban.count()).is_none();
         verdict.admitted().is_some_and(|admission| admission.account.system && is_welcome(&admission))
     }
 

@@ -82,6 +82,13 @@ pub struct Ban {
     pub refused: AtomicU64,
 }
 
+impl Ban {
+    /// Somebody was kept out by it.
+    pub fn count(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// The bans that are in force. Immutable but for the counts; a change makes a new set.
 #[derive(Debug, Clone, Default)]
 pub struct Bans {
@@ -129,13 +136,13 @@ impl Bans {
 
     /// What keeps an address out. It is counted.
     pub fn on_address(&self, address: IpAddr, now: Timestamp) -> Option<&Arc<Ban>> {
-        self.counted(now, |ban| ban.is_address(address))
+        self.find(now, |ban| ban.is_address(address)).inspect(|ban| ban.count())
     }
 
-    /// What keeps somebody out who would be admitted otherwise. It is counted.
+    /// What keeps somebody out who would be admitted otherwise.
     pub fn on_admission(&self, address: IpAddr, admission: &Admission, now: Timestamp) -> Option<&Arc<Ban>> {
         let (account, user) = (admission.account.name.as_str(), admission.user.name());
-        self.counted(now, |ban| ban.is_address(address) || ban.is_user(account, user))
+        self.find(now, |ban| ban.is_address(address) || ban.is_user(account, user))
     }
 
     /// Whether somebody who is here is kept out.
@@ -143,10 +150,8 @@ impl Bans {
         self.in_force(now).any(|ban| ban.who.is_address(address) || ban.who.is_user(account, user))
     }
 
-    fn counted(&self, now: Timestamp, is_meant: impl Fn(&Banned) -> bool) -> Option<&Arc<Ban>> {
-        let found = self.in_force(now).find(|ban| is_meant(&ban.who))?;
-        found.refused.fetch_add(1, Ordering::Relaxed);
-        Some(found)
+    fn find(&self, now: Timestamp, is_meant: impl Fn(&Banned) -> bool) -> Option<&Arc<Ban>> {
+        self.in_force(now).find(|ban| is_meant(&ban.who))
     }
 }
 

@@ -153,7 +153,11 @@ impl Engine {
             return self.judged_too_early(connection, outcome);
         }
         let LoginOutcome { attempt, verdict, vouched, directory, .. } = outcome;
-        let verdict = self.hub.unless_banned(connection.link.address.ip(), verdict, self.wall);
+        let address = connection.link.address.ip();
+        let verdict = match &connection.phase {
+            Phase::Active(_) => self.hub.unless_banned_since(address, verdict, self.wall),
+            _ => self.hub.unless_banned(address, verdict, self.wall),
+        };
         let judged_by = spares_proof(&directory).then_some(directory);
         match (mem::replace(&mut connection.phase, Phase::Over), verdict) {
             (Phase::Judging(judging), Verdict::Admit(admission)) => {

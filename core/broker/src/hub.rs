@@ -415,16 +415,28 @@ impl Hub {
         !bans.is_empty() && bans.on_address(address, now).is_some()
     }
 
-    /// The verdict, unless somebody who would be admitted is kept out.
+    /// The verdict about a login, unless somebody who would be admitted is kept out, which is counted.
     pub(crate) fn unless_banned(&self, address: IpAddr, verdict: Verdict, now: Timestamp) -> Verdict {
-        let bans = self.bans.load();
-        match &verdict {
-            Verdict::Admit(admission) if !bans.is_empty() => match bans.on_admission(address, admission, now) {
-                Some(ban) => Verdict::Refuse(Refusal::Banned(admission.user.clone(), ban.who.clone(), ban.until)),
-                None => verdict,
-            },
-            _ => verdict,
+        match self.ban_on(address, &verdict, now) {
+            Some((ban, refusal)) => {
+                ban.count();
+                Verdict::Refuse(refusal)
+            }
+            None => verdict,
         }
+    }
+
+    /// The verdict about somebody who is here, unless it has been banned since. Nobody was kept out: it is not counted.
+    pub(crate) fn unless_banned_since(&self, address: IpAddr, verdict: Verdict, now: Timestamp) -> Verdict {
+        self.ban_on(address, &verdict, now).map_or(verdict, |(_, refusal)| Verdict::Refuse(refusal))
+    }
+
+    fn ban_on(&self, address: IpAddr, verdict: &Verdict, now: Timestamp) -> Option<(Arc<Ban>, Refusal)> {
+        let bans = self.bans.load();
+        let Verdict::Admit(admission) = verdict else { return None };
+        let ban = bans.on_admission(address, admission, now)?.clone();
+        let refusal = Refusal::Banned(admission.user.clone(), ban.who.clone(), ban.until);
+        Some((ban, refusal))
     }
 
     /// Whether somebody may come in from this address: it is not banned, and there is room for one more stranger from it. Every

@@ -323,7 +323,7 @@ impl Engine {
             admission.account.name == active.wants.state.settings().name
                 && admission.permissions.lists() == active.permissions.lists()
         };
-        match self.hub.unless_banned(connection.link.address.ip(), outcome.verdict, self.wall) {
+        match self.hub.unless_banned_since(connection.link.address.ip(), outcome.verdict, self.wall) {
             Verdict::Admit(admission) if is_same(&admission) => {
                 active.attempt = Some(outcome.attempt);
                 let expires = self.expiry(&admission);
