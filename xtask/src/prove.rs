@@ -44,14 +44,24 @@ const AREAS: &[Area] = &[
     },
     Area {
         name: "permissions",
-        shows: "100,000 random rule sets, queue forms included: delivered if and only if the oracle of twenty lines says so.",
+        shows: "100,000 random rule sets, queue forms included: delivered if and only if the oracle of twenty lines says so. For \
+                10,000 random users, rules and subjects `explain` says, by the configuration and of the running server, what a live \
+                connection experiences.",
         needs: &[],
-        runs: &[Run {
-            environment: &[("BULWARK_RULE_SETS", "100000"), ("PROPTEST_CASES", "100000")],
-            packages: &["bulwark-auth"],
-            suite: None,
-            words: &[],
-        }],
+        runs: &[
+            Run {
+                environment: &[("BULWARK_RULE_SETS", "100000"), ("PROPTEST_CASES", "100000")],
+                packages: &["bulwark-auth"],
+                suite: None,
+                words: &[],
+            },
+            Run {
+                environment: &[("PROPTEST_CASES", "10000")],
+                packages: &["bulwark-broker"],
+                suite: Some("it"),
+                words: &["explain::", "--nocapture"],
+            },
+        ],
         then: None,
     },
     Area {
@@ -148,7 +158,15 @@ const AREAS: &[Area] = &[
             ],
             packages: &["bulwark-server"],
             suite: Some("it"),
-            words: &["limits::", "audit_flood::", "--skip", "jetstream", "--nocapture", "--test-threads=1"],
+            words: &[
+                "limits::",
+                "audit_flood::",
+                "--skip",
+                "jetstream",
+                "--nocapture",
+                "--test-threads=1",
+                "--include-ignored",
+            ],
         }],
         then: None,
     },

@@ -6,7 +6,7 @@ use broker::{ConnectionLabel, Event, Link, LinkKind, Observer};
 use wire::CloseReason;
 
 use crate::audit::{Auditor, record_of};
-use crate::log::Log;
+use crate::log::{About, Log, LogOf, Matter};
 use crate::system_account::NewsDesk;
 use crate::trust::Trust;
 
@@ -22,17 +22,6 @@ pub struct Chronicle {
     pub news: Option<NewsDesk>,
 }
 
-/// The short name of a kind of link in the log.
-fn kind(link: &Link) -> &'static str {
-    match link.kind {
-        LinkKind::Client => "cid",
-        LinkKind::Route => "rid",
-        LinkKind::Gateway => "gid",
-        LinkKind::Leaf => "lid",
-        LinkKind::House => "sid",
-    }
-}
-
 /// The kind of link in words.
 fn word(link: &Link) -> &'static str {
     match link.kind {
@@ -43,10 +32,15 @@ fn word(link: &Link) -> &'static str {
     }
 }
 
-/// `host:port - cid:N`, then client details and user once they are known.
-fn name(link: &Link, label: &ConnectionLabel) -> String {
-    let address = std::net::SocketAddr::new(link.address.ip().to_canonical(), link.address.port());
-    format!("{address} - {}:{}{}{}", kind(link), link.key.id, label.client, label.user)
+/// What an event says of a wish of the peer.
+fn matter<'a>(event: &Event<'a>) -> Matter<'a> {
+    match *event {
+        Event::LoginRefused(refusal) => Matter::Refused(refusal),
+        Event::CertificateRefused(why) => Matter::CertificateRefused(why),
+        Event::Denied { denial, .. } => Matter::Denied(denial),
+        Event::Closed { closed, .. } => Matter::Closed(closed.reason),
+        _ => Matter::Connection,
+    }
 }
 
 impl Observer for Chronicle {
@@ -57,42 +51,33 @@ impl Observer for Chronicle {
         }
         let is_refused = matches!(event, Event::LoginRefused(_) | Event::CertificateRefused(_) | Event::Denied { .. });
         if (is_refused || audit.is_on())
-            && let Some(record) = record_of(link, &label.user, event)
+            && let Some(record) = record_of(link, label, event)
         {
             if is_refused {
                 trust.note(&record, crate::system::wall());
             }
             audit.note(record);
         }
-        let name = || name(link, label);
+        let about = About::new(link, label, matter(event));
+        let log = log.of(&about);
         match event {
-            Event::Accepted => {
-                if log.debugs() {
-                    log.debug(&format!("{} - {} connection created", name(), word(link)));
-                }
-            }
+            Event::Accepted => log.debug(|| format!("{} connection created", word(link))),
             Event::Admitted { .. } => {}
-            Event::LinkReady(text) => log.notice(&format!("{} - {text}", name())),
+            Event::LinkReady(text) => log.notice(text),
             Event::LoginRefused(refusal) => {
-                let text = format!("{} - authentication error - {refusal}", name());
-                log.error_once(&format!("{}{refusal}", link.address.ip()), &text);
+                let key = format!("{}{refusal}", link.address.ip());
+                log.error_once(&key, || format!("authentication error - {refusal}"));
             }
             Event::Denied { denial, sid } => {
-                let text = format!("{} - {}: {}", name(), denial.violation(*sid), denial.because);
-                log.error_once(&format!("{}{}{}", link.key.id, denial.violation(None), denial.because), &text);
+                let key = format!("{}{}{}", link.key.id, denial.violation(None), denial.because);
+                log.error_once(&key, || format!("{}: {}", denial.violation(*sid), denial.because));
             }
-            Event::ProtocolError(text) | Event::Error(text) | Event::CertificateRefused(text) => {
-                log.error(&format!("{} - {text}", name()))
-            }
-            Event::Closed { .. } => closed(log, link, &name(), event),
-            Event::TraceIn(text) => log.trace(&format!("{} - <<- {text}", name())),
-            Event::TraceWithin(text) => log.trace(&format!("{} - <-> {text}", name())),
-            Event::TraceOut(text) => log.trace(&format!("{} - ->> {text}", name())),
-            Event::Debug(text) => {
-                if log.debugs() {
-                    log.debug(&format!("{} - {text}", name()));
-                }
-            }
+            Event::ProtocolError(text) | Event::Error(text) | Event::CertificateRefused(text) => log.error(text),
+            Event::Closed { .. } => closed(log, link, event),
+            Event::TraceIn(text) => log.trace("<<-", text),
+            Event::TraceWithin(text) => log.trace("<->", text),
+            Event::TraceOut(text) => log.trace("->>", text),
+            Event::Debug(text) => log.debug(|| (*text).to_owned()),
         }
     }
 
@@ -105,28 +90,24 @@ impl Observer for Chronicle {
     }
 }
 
-fn closed(log: &Log, link: &Link, name: &str, event: &Event<'_>) {
+fn closed(log: LogOf<'_>, link: &Link, event: &Event<'_>) {
     let Event::Closed { closed, max_pending_bytes, write_deadline, .. } = *event else { return };
     let (reason, pending_bytes) = (closed.reason, closed.pending_bytes);
     match reason {
         CloseReason::SlowConsumerPendingBytes => {
-            log.notice(&format!("{name} - Slow Consumer Detected: MaxPending of {max_pending_bytes} Exceeded"));
+            log.notice(&format!("Slow Consumer Detected: MaxPending of {max_pending_bytes} Exceeded"));
         }
         CloseReason::SlowConsumerWriteDeadline => {
             let deadline = moment::GoDuration(i64::try_from(write_deadline.as_nanos()).unwrap_or(i64::MAX));
             log.notice(&format!(
-                "{name} - Slow Consumer Detected: WriteDeadline of {deadline} exceeded with {pending_bytes} total bytes."
+                "Slow Consumer Detected: WriteDeadline of {deadline} exceeded with {pending_bytes} total bytes."
             ));
         }
         _ => {}
     }
-    let text = format!("{name} - {} connection closed: {reason}", word(link));
+    let text = || format!("{} connection closed: {reason}", word(link));
     match link.kind {
-        LinkKind::Client | LinkKind::House => {
-            if log.debugs() {
-                log.debug(&text);
-            }
-        }
-        LinkKind::Route | LinkKind::Gateway | LinkKind::Leaf => log.notice(&text),
+        LinkKind::Client | LinkKind::House => log.debug(text),
+        LinkKind::Route | LinkKind::Gateway | LinkKind::Leaf => log.notice(&text()),
     }
 }

@@ -1,5 +1,6 @@
 //! The server's log: lines that operators and test suites grep for, or JSON; to stderr, a file, or syslog.
 
+mod about;
 mod file;
 mod line;
 mod syslog;
@@ -10,11 +11,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+pub use about::{About, Matter, kind};
 pub use file::FileLimits;
 pub use line::{Format, Level};
 
 use file::LogFile;
-use line::LineFormat;
+use line::{LineFormat, Server};
 use syslog::Syslog;
 
 /// The same warning about the same thing is written once in this time.
@@ -120,11 +122,12 @@ impl Log {
     /// If the file or the syslog cannot be reached; the text says which.
     pub fn open(settings: LogSettings) -> io::Result<Self> {
         let target = open_target(&settings)?;
+        let format = line_format(&settings, &target, None);
         let log = Self {
             debug: AtomicBool::new(settings.debug),
             trace: AtomicBool::new(settings.trace),
             trace_system: AtomicBool::new(settings.trace_system),
-            inner: Mutex::new(Inner { format: line_format(&settings, &target), target, settings }),
+            inner: Mutex::new(Inner { format, target, settings }),
             said: Mutex::default(),
         };
         Ok(log)
@@ -142,9 +145,20 @@ impl Log {
         self.debug.store(settings.debug, Ordering::Relaxed);
         self.trace.store(settings.trace, Ordering::Relaxed);
         self.trace_system.store(settings.trace_system, Ordering::Relaxed);
-        inner.format = line_format(&settings, &inner.target);
+        let server = inner.format.server.take();
+        inner.format = line_format(&settings, &inner.target, server);
         inner.settings = settings;
         Ok(())
+    }
+
+    /// From now on lines with fields say which server they are of.
+    pub fn introduce(&self, name: &str, id: &str) {
+        self.lock().format.server = Some(Server { name: name.to_owned(), id: id.to_owned() });
+    }
+
+    /// The same log for lines about this.
+    pub fn of<'a>(&'a self, about: &'a About<'a>) -> LogOf<'a> {
+        LogOf { log: self, about }
     }
 
     /// Opens the log file again, after somebody moved it away.
@@ -179,67 +193,106 @@ impl Log {
 
     /// For everybody.
     pub fn notice(&self, text: &str) {
-        self.write(Level::Info, text);
+        self.write(Level::Info, None, text);
     }
 
     /// Something is not as it should be.
     pub fn warn(&self, text: &str) {
-        self.write(Level::Warn, text);
+        self.write(Level::Warn, None, text);
     }
 
     /// Something failed.
     pub fn error(&self, text: &str) {
-        self.write(Level::Error, text);
+        self.write(Level::Error, None, text);
     }
 
-    /// An error that may come in floods: the same `about` is written once a minute, and only so many in a second.
-    pub fn error_once(&self, about: &str, text: &str) {
-        let said = self.said.lock().map(|mut said| said.say(about, Instant::now()));
-        match said.unwrap_or(Say::It(0)) {
-            Say::Nothing => {}
-            Say::It(withheld) => {
-                if withheld > 0 {
-                    self.warn(&format!("{withheld} errors before this one were not written: too many came at once"));
-                }
-                self.error(text);
-            }
+    /// An error that may come in floods: the same `key` is written once a minute, and only so many in a second.
+    pub fn error_once(&self, key: &str, text: &str) {
+        if self.says(key) {
+            self.error(text);
         }
+    }
+
+    /// Whether an error that may come in floods is to be written now. What was withheld before it is told.
+    fn says(&self, key: &str) -> bool {
+        let said = self.said.lock().map(|mut said| said.say(key, Instant::now()));
+        let Say::It(withheld) = said.unwrap_or(Say::It(0)) else { return false };
+        if withheld > 0 {
+            self.warn(&format!("{withheld} errors before this one were not written: too many came at once"));
+        }
+        true
     }
 
     /// The server cannot go on.
     pub fn fatal(&self, text: &str) {
-        self.write(Level::Fatal, text);
+        self.write(Level::Fatal, None, text);
     }
 
     /// For whoever looks for trouble.
     pub fn debug(&self, text: &str) {
         if self.debugs() {
-            self.write(Level::Debug, text);
+            self.write(Level::Debug, None, text);
         }
     }
 
-    /// A protocol line.
-    pub fn trace(&self, text: &str) {
-        if self.traces() {
-            self.write(Level::Trace, text);
-        }
-    }
-
-    fn write(&self, level: Level, text: &str) {
+    fn write(&self, level: Level, about: Option<&About<'_>>, text: &str) {
         let mut inner = self.lock();
         let Inner { target, format, .. } = &mut *inner;
-        let line = format.line(level, text);
-        // There is nobody left to tell when the log itself cannot be written.
+        if let Target::Syslog(syslog) = target {
+            // There is nobody left to tell when the log itself cannot be written.
+            let _ = syslog.write(level, &format.bare(level, about, text));
+            return;
+        }
+        let line = format.line(level, about, text);
         let _ = match target {
-            Target::Stderr => io::stderr().write_all(line.as_bytes()),
-            Target::File(file) => file.write(line.as_bytes(), &|note| format.line(Level::Info, note)),
-            Target::Syslog(syslog) => syslog.write(level, text),
+            Target::File(file) => file.write(line.as_bytes(), &|note| format.line(Level::Info, None, note)),
+            _ => io::stderr().write_all(line.as_bytes()),
         };
     }
 
     /// A panic while a line was written leaves the log usable.
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The log, for lines about a connection.
+#[derive(Clone, Copy)]
+pub struct LogOf<'a> {
+    log: &'a Log,
+    about: &'a About<'a>,
+}
+
+impl LogOf<'_> {
+    /// For everybody.
+    pub fn notice(&self, text: &str) {
+        self.log.write(Level::Info, Some(self.about), text);
+    }
+
+    /// Something failed.
+    pub fn error(&self, text: &str) {
+        self.log.write(Level::Error, Some(self.about), text);
+    }
+
+    /// An error that may come in floods; see [`Log::error_once`]. The text is made only if it is written.
+    pub fn error_once(&self, key: &str, text: impl FnOnce() -> String) {
+        if self.log.says(key) {
+            self.error(&text());
+        }
+    }
+
+    /// For whoever looks for trouble. The text is made only if it is written.
+    pub fn debug(&self, text: impl FnOnce() -> String) {
+        if self.log.debugs() {
+            self.log.write(Level::Debug, Some(self.about), &text());
+        }
+    }
+
+    /// A protocol line.
+    pub fn trace(&self, way: &str, text: &str) {
+        if self.log.traces() {
+            self.log.write(Level::Trace, Some(self.about), &format!("{way} {text}"));
+        }
     }
 }
 
@@ -261,9 +314,10 @@ fn open_target(settings: &LogSettings) -> io::Result<Target> {
     Ok(Target::Stderr)
 }
 
-fn line_format(settings: &LogSettings, target: &Target) -> LineFormat {
+fn line_format(settings: &LogSettings, target: &Target, server: Option<Server>) -> LineFormat {
     let colours = matches!(target, Target::Stderr) && io::stderr().is_terminal();
-    LineFormat { pid: std::process::id(), time: settings.time, utc: settings.utc, colours, format: settings.format }
+    let LogSettings { time, utc, format, .. } = *settings;
+    LineFormat { pid: std::process::id(), time, utc, colours, format, server }
 }
 
 #[cfg(test)]

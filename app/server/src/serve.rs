@@ -81,6 +81,7 @@ impl Server {
         let keys = ServerKeys::generate();
         let mut greeting = identity::greeting(&keys, settings.identity.server_name.as_deref());
         jetstream::introduce(&mut greeting, settings);
+        log.introduce(&greeting.server_name, &greeting.server_id);
         let accounts = Arc::new(Accounts::new(log.clone()));
         let directory = accounts.prepare(settings)?.install(|directory| directory);
         introduce(&log, &loaded, &greeting);

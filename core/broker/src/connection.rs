@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use auth::{Admission, Attempt, CertificateName, ClientTls, Directory, Permissions, Vouched};
 use moment::Instant;
-use session::{ConnectOptions, Handshake, Session};
+use session::{ClientLabel, ConnectOptions, Handshake, Session};
 use wire::CloseReason;
 use wire::client::Limits;
 
@@ -149,7 +149,7 @@ pub struct Connection {
     pub(crate) tls: Option<Box<ClientTls>>,
     pub(crate) limits: Limits,
     pub(crate) nonce: Option<Box<str>>,
-    pub(crate) client_label: String,
+    pub(crate) client_label: Option<Arc<ClientLabel>>,
     /// Bytes are framed and perhaps compressed.
     pub(crate) squeeze: Option<Box<Squeeze>>,
     /// A layer has just been put up: what is left of the last read belongs to it.
@@ -203,7 +203,7 @@ impl Connection {
         match &self.phase {
             Phase::Active(active) | Phase::Rejoining(active, _) => active.label.clone(),
             Phase::Server(server) => server.label().unwrap_or_default(),
-            _ => ConnectionLabel { client: self.client_label.clone(), user: String::new() },
+            _ => ConnectionLabel { client: self.client_label.clone(), member: None },
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::{Admission, Attempt, ClientFacts, Cost, Directory, Refusal, Verdict, Vouched};
-use session::{ConnectOptions, EarlyDue, Greeting, Handshake, LoginError, Opening, Session};
+use session::{ClientLabel, ConnectOptions, EarlyDue, Greeting, Handshake, LoginError, MemberLabel, Opening, Session};
 use wire::CloseReason;
 
 use crate::connection::{Active, BatchCount, Connection, Judging, Phase, Step};
@@ -322,7 +322,8 @@ impl Engine {
             permissions: permissions.clone().into(),
         });
         self.allow_responses(connection, &permissions);
-        let label = ConnectionLabel { client: connection.client_label.clone(), user: user_label(&account, &admission) };
+        let label =
+            ConnectionLabel { client: connection.client_label.clone(), member: member_label(&account, &admission) };
         Active {
             route: self.route(&account, &permissions),
             extraordinary: session.is_verbose() || session.is_pedantic(),
@@ -571,9 +572,8 @@ fn expired_text(admission: &Admission) -> &'static str {
 }
 
 /// Who did not say who it is has no name in the log.
-fn user_label(account: &crate::AccountState, admission: &Admission) -> String {
-    let tag = admission.user.tag();
-    if tag.is_empty() { String::new() } else { format!(" - \"{}/{tag}\"", account.settings().name) }
+fn member_label(account: &crate::AccountState, admission: &Admission) -> Option<Arc<MemberLabel>> {
+    MemberLabel::of(account.settings().name.as_str(), admission.user.tag()).map(Arc::new)
 }
 
 /// What limits how much a connection may publish: limits of its user, and of its account.
@@ -592,9 +592,8 @@ fn is_as_before(grant: &auth::SubscribeGrant, before: &auth::SubscribeGrant) -> 
     !grant.is_filtered() && !before.is_filtered()
 }
 
-fn client_label(options: &ConnectOptions) -> String {
-    let label = options.label();
-    if label.is_empty() { String::new() } else { format!(" - {}", subject::Quoted(label.as_bytes())) }
+fn client_label(options: &ConnectOptions) -> Option<Arc<ClientLabel>> {
+    ClientLabel::of(options).map(Arc::new)
 }
 
 /// Everything the peer showed, for the room that judges it.

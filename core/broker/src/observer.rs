@@ -1,21 +1,30 @@
 //! What the broker tells the rest of the house about what happened: for the log, the audit, events and monitoring.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use auth::{Denial, Refusal};
+use session::{ClientLabel, MemberLabel};
 
 use crate::account_state::AccountState;
 use crate::ledger::{ClosedConnection, ConnectionFacts};
 use crate::link::Link;
 
-/// What a connection is called in the log beside its address: client details and user, once they are known.
+/// What a connection is called in the log beside its address: client details and user, once they are known. Its text is what
+/// stands behind the number of the connection.
 #[derive(Clone, Default, Debug)]
 pub struct ConnectionLabel {
-    /// ` - "v<version>:<lang>:<name>"`, with its missing parts left out, or nothing.
-    pub client: String,
-    /// ` - "<account>/<user label>"`, or nothing.
-    pub user: String,
+    /// What the client says of itself.
+    pub client: Option<Arc<ClientLabel>>,
+    /// Who it is, and in which account.
+    pub member: Option<Arc<MemberLabel>>,
+}
+
+impl fmt::Display for ConnectionLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        session::write_labels(f, self.client.as_deref(), self.member.as_deref())
+    }
 }
 
 /// Something that happened. Borrowed; an observer copies what it keeps.

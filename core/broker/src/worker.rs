@@ -99,7 +99,7 @@ impl Worker {
             tls: None,
             limits: connection_limits,
             nonce,
-            client_label: String::new(),
+            client_label: None,
             write_check: None,
             held_until: None,
         }

@@ -187,13 +187,6 @@ impl ConnectOptions {
         let Self { user, pass, auth_token, nkey, jwt, .. } = self;
         user.is_some() || pass.is_some() || auth_token.is_some() || nkey.is_some() || jwt.is_some()
     }
-
-    /// `v<version>:<lang>:<name>`, with what was not said left out.
-    pub fn label(&self) -> String {
-        let version = if self.version.is_empty() { String::new() } else { format!("v{}", self.version) };
-        let parts = [version.as_str(), &self.lang, &self.name];
-        parts.iter().copied().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(":")
-    }
 }
 
 /// The fields of the object. Bytes that are no UTF-8 become replacement characters, as peers know it.
@@ -256,14 +249,6 @@ mod tests {
     fn cve_2020_26149_what_a_client_says_too_much_is_not_kept() {
         let options = ConnectOptions::parse(br#"{"tls":{"key":"MARKER"},"pass":"MARKER","sig":"MARKER"}"#).unwrap();
         assert!(!format!("{options:?}").contains("MARKER"));
-    }
-
-    #[test]
-    fn the_label_leaves_out_what_was_not_said() {
-        let label = |json: &str| ConnectOptions::parse(json.as_bytes()).unwrap().label();
-        assert_eq!(label(r#"{"version":"1.2","lang":"go","name":"app"}"#), "v1.2:go:app");
-        assert_eq!(label(r#"{"lang":"go"}"#), "go");
-        assert_eq!(label("{}"), "");
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! * [`ConnectOptions`]: the CONNECT line, read with bounds; secrets are [`secret::Secret`].
 //! * [`Handshake`]: before login. It has no way to publish or subscribe; all it can answer is [`Opening`].
 //! * [`Session`]: after login: flags, PING and PONG, deadlines.
-//! * [`aside`]: what servers say, said by a client. [`connection_label`]: the name of a connection in the log.
+//! * [`aside`]: what servers say, said by a client. [`ClientLabel`], [`MemberLabel`]: who a line of the log is about.
 //!
 //! `PUB`, `HPUB`, `SUB` and `UNSUB` never come here: they need the subject graph and permissions, and the first two are
 //! the hot path. The broker takes them itself and asks the session for its flags only.
@@ -38,4 +38,4 @@ pub use aside::{Aside, aside};
 pub use connect::{ConnectError, ConnectOptions};
 pub use greeting::Greeting;
 pub use handshake::{EarlyDue, Handshake, HandshakeRules, LoginError, Opening};
-pub use label::{LabelKind, connection_label};
+pub use label::{ClientLabel, MemberLabel, write_labels};

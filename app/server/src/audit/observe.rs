@@ -1,10 +1,12 @@
 //! What happens to connections, as records.
 
 use ::audit::{Class, Outcome, Record};
-use broker::{Event, Link, LinkKind};
+use broker::{ConnectionLabel, Event, Link};
+
+use crate::log::kind;
 
 /// The record of an event, if it is one for the trail.
-pub fn record_of(link: &Link, user_label: &str, event: &Event<'_>) -> Option<Record> {
+pub fn record_of(link: &Link, label: &ConnectionLabel, event: &Event<'_>) -> Option<Record> {
     let from = link.address.ip().to_canonical().to_string();
     let record = |class, outcome| Record { from: from.clone(), ..Record::new(class, outcome) };
     Some(match event {
@@ -29,10 +31,10 @@ pub fn record_of(link: &Link, user_label: &str, event: &Event<'_>) -> Option<Rec
             ..record(Class::Login, Outcome::Refused)
         },
         Event::Denied { denial, .. } => {
-            let (account, user) = named(user_label);
+            let member = label.member.as_deref();
             Record {
-                account,
-                user,
+                account: member.map(|member| member.account.to_string()).unwrap_or_default(),
+                user: member.map(|member| member.user().to_owned()).unwrap_or_default(),
                 what: denial.violation(None),
                 rule: denial.because.to_string(),
                 ..record(Class::Denial, Outcome::Refused)
@@ -48,24 +50,6 @@ pub fn record_of(link: &Link, user_label: &str, event: &Event<'_>) -> Option<Rec
     })
 }
 
-const fn kind(kind: LinkKind) -> &'static str {
-    match kind {
-        LinkKind::Client => "client",
-        LinkKind::Route => "route",
-        LinkKind::Gateway => "gateway",
-        LinkKind::Leaf => "leaf node",
-        LinkKind::House => "server",
-    }
-}
-
-/// Account and user of a label ` - "ACCOUNT/kind:user"`.
-fn named(label: &str) -> (String, String) {
-    let text = label.strip_prefix(" - \"").and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
-    let (account, tag) = text.split_once('/').unwrap_or((text, ""));
-    let user = tag.split_once(':').map_or(tag, |(_, user)| user);
-    (account.to_owned(), user.to_owned())
-}
-
 /// An account's name as one token of a subject.
 pub fn token(account: &str) -> String {
     let is_plain = |byte: char| byte.is_alphanumeric() || "$_-".contains(byte);
@@ -78,13 +62,6 @@ pub fn token(account: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_label_is_taken_apart() {
-        assert_eq!(named(" - \"SHOP/user:clerk\""), ("SHOP".to_owned(), "clerk".to_owned()));
-        assert_eq!(named(" - \"SHOP/token\""), ("SHOP".to_owned(), "token".to_owned()));
-        assert_eq!(named(""), (String::new(), String::new()));
-    }
 
     #[test]
     fn a_name_never_makes_two_tokens() {

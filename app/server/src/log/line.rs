@@ -1,7 +1,12 @@
 //! What a log line looks like.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde_json::{Map, Value};
+
+use super::about::About;
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -9,7 +14,7 @@ pub enum Format {
     /// `[pid] date time [LVL] text`.
     #[default]
     Text,
-    /// One JSON object per line.
+    /// One JSON object per line: time, level, pid, server, `message`, and fields for what the line is about.
     Json,
 }
 
@@ -70,18 +75,34 @@ pub(super) struct LineFormat {
     pub(super) utc: bool,
     pub(super) colours: bool,
     pub(super) format: Format,
+    pub(super) server: Option<Server>,
+}
+
+/// The server whose log it is.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pub(super) name: String,
+    pub(super) id: String,
 }
 
 impl LineFormat {
     /// A whole line with its end.
-    pub(super) fn line(&self, level: Level, text: &str) -> String {
-        self.line_at(level, text, Timestamp::now())
+    pub(super) fn line(&self, level: Level, about: Option<&About<'_>>, text: &str) -> String {
+        self.line_at(level, about, text, Timestamp::now())
     }
 
-    fn line_at(&self, level: Level, text: &str, now: Timestamp) -> String {
+    /// The same for a log that has time, level and process in places of its own, without an end.
+    pub(super) fn bare(&self, level: Level, about: Option<&About<'_>>, text: &str) -> String {
         match self.format {
-            Format::Text => self.text(level, text, now),
-            Format::Json => self.json(level, text, now),
+            Format::Text => one_line(&whole(about, text)).into_owned(),
+            Format::Json => self.json(level, about, text, Timestamp::now()),
+        }
+    }
+
+    fn line_at(&self, level: Level, about: Option<&About<'_>>, text: &str, now: Timestamp) -> String {
+        match self.format {
+            Format::Text => self.text(level, &whole(about, text), now),
+            Format::Json => self.json(level, about, text, now) + "\n",
         }
     }
 
@@ -97,21 +118,30 @@ impl LineFormat {
         format!("[{}] {time}[{label}] {}\n", self.pid, one_line(text))
     }
 
-    fn json(&self, level: Level, text: &str, now: Timestamp) -> String {
-        let mut line = serde_json::json!({
-            "time": now.to_string(),
-            "level": level.name(),
-            "pid": self.pid,
-            "message": text,
-        })
-        .to_string();
-        line.push('\n');
-        line
+    fn json(&self, level: Level, about: Option<&About<'_>>, text: &str, now: Timestamp) -> String {
+        let mut fields = Map::new();
+        fields.insert("time".to_owned(), now.to_string().into());
+        fields.insert("level".to_owned(), level.name().into());
+        fields.insert("pid".to_owned(), self.pid.into());
+        if let Some(Server { name, id }) = &self.server {
+            fields.insert("server".to_owned(), name.as_str().into());
+            fields.insert("server_id".to_owned(), id.as_str().into());
+        }
+        fields.insert("message".to_owned(), text.into());
+        if let Some(about) = about {
+            about.write(&mut fields);
+        }
+        Value::Object(fields).to_string()
     }
 }
 
+/// A text with what it is about before it.
+fn whole<'t>(about: Option<&About<'_>>, text: &'t str) -> Cow<'t, str> {
+    about.map_or(Cow::Borrowed(text), |about| format!("{about} - {text}").into())
+}
+
 /// A peer's bytes must not be able to write a log line of their own.
-fn one_line(text: &str) -> std::borrow::Cow<'_, str> {
+fn one_line(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|c| c.is_control() && c != '\t') {
         return text.into();
     }
@@ -123,7 +153,7 @@ mod tests {
     use super::*;
 
     fn format(time: bool, colours: bool, format: Format) -> LineFormat {
-        LineFormat { pid: 7, time, utc: true, colours, format }
+        LineFormat { pid: 7, time, utc: true, colours, format, server: None }
     }
 
     fn noon() -> Timestamp {
@@ -132,31 +162,31 @@ mod tests {
 
     #[test]
     fn a_line_has_pid_time_level_and_text() {
-        let line = format(true, false, Format::Text).line_at(Level::Info, "Server is ready", noon());
+        let line = format(true, false, Format::Text).line_at(Level::Info, None, "Server is ready", noon());
         assert_eq!(line, "[7] 2026/01/02 12:00:00.000123 [INF] Server is ready\n");
     }
 
     #[test]
     fn without_time_the_date_is_missing() {
-        let line = format(false, false, Format::Text).line_at(Level::Error, "no", noon());
+        let line = format(false, false, Format::Text).line_at(Level::Error, None, "no", noon());
         assert_eq!(line, "[7] [ERR] no\n");
     }
 
     #[test]
     fn colours_stand_inside_the_brackets() {
-        let line = format(false, true, Format::Text).line_at(Level::Warn, "x", noon());
+        let line = format(false, true, Format::Text).line_at(Level::Warn, None, "x", noon());
         assert_eq!(line, "[7] [\x1b[0;93mWRN\x1b[0m] x\n");
     }
 
     #[test]
     fn a_text_cannot_begin_a_second_line() {
-        let line = format(false, false, Format::Text).line_at(Level::Info, "a\r\n[1] [INF] forged", noon());
+        let line = format(false, false, Format::Text).line_at(Level::Info, None, "a\r\n[1] [INF] forged", noon());
         assert_eq!(line, "[7] [INF] a\\r\\n[1] [INF] forged\n");
     }
 
     #[test]
     fn json_is_one_object_a_line() {
-        let line = format(true, false, Format::Json).line_at(Level::Debug, "a \"b\"", noon());
+        let line = format(true, false, Format::Json).line_at(Level::Debug, None, "a \"b\"", noon());
         assert_eq!(
             line,
             "{\"time\":\"2026-01-02T12:00:00.000123Z\",\"level\":\"debug\",\"pid\":7,\"message\":\"a \\\"b\\\"\"}\n"

@@ -27,6 +27,7 @@ mod link_sharing;
 mod link_tls;
 mod link_traces;
 mod link_varz;
+mod log_fields;
 mod mixed_resolvers;
 mod ocsp;
 mod operator;

@@ -7,7 +7,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use jwt::testing::Chain;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::callout::{Service, answered, config_with};
+use crate::running::{Running, user};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/origins.txt");
 
@@ -80,6 +84,56 @@ impl Matrix {
     }
 }
 
+/// What a callout service gave is known to the running server only.
+fn answer_of_the_service(matrix: &mut Matrix) {
+    let server = Running::start(&config_with("", ""));
+    let answer = |request: &jwt::AuthorizationRequest| {
+        answered(request, "OPEN", |claims| {
+            claims.rights.permissions.publish.allow = vec!["orders.>".into()];
+            claims.rights.permissions.subscribe.deny = vec!["orders.secret".into()];
+        })
+    };
+    let _service = Service::serve(server.admitted(&user("auth", "auth")), None, Box::new(answer));
+    let _bob = server.admitted(&user("bob", "b0b"));
+    let mut admin = server.admitted(&user("admin", "admin"));
+    for (kind, question) in [
+        ("an answer of the auth callout service", json!({"user": "bob", "publish": "orders.new"})),
+        ("a deny entry of such an answer", json!({"user": "bob", "subscribe": "orders.secret"})),
+    ] {
+        let answer = admin.request("$SYS.REQ.SERVER.PING.EXPLAIN", question.to_string().as_bytes()).json();
+        let mut row: Value = answer["data"]["explained"][0].clone();
+        row.as_object_mut().unwrap_or_else(|| panic!("{answer}")).remove("connections");
+        let said = serde_json::to_string_pretty(&row).unwrap();
+        writeln!(matrix.written, "# {kind}\n$ nats req '$SYS.REQ.SERVER.PING.EXPLAIN' '{question}'\n{said}\n").unwrap();
+    }
+}
+
+/// Every origin a rule can have, by the words its row must have. Whoever adds one has to add a row.
+fn words_of_every_origin() -> Vec<&'static str> {
+    use auth::Origin;
+    let place = auth::settings::Place::default;
+    let scope = || Origin::Scope { key: "A".into(), role: "".into(), template: None };
+    let all = [
+        Origin::Config(place()),
+        Origin::Default(place()),
+        Origin::User,
+        Origin::AccountDefault,
+        scope(),
+        Origin::Answer,
+        Origin::Callout,
+    ];
+    let words = |origin: &Origin| match origin {
+        Origin::Config(_) => "(shop.conf:",
+        Origin::Default(_) => "(default permissions, shop.conf:",
+        Origin::User => "(user JWT)",
+        Origin::AccountDefault => "(default permissions of the account JWT)",
+        Origin::Scope { .. } => "(scope \"clerks\" of signing key A",
+        Origin::Answer => "(answer of the auth callout service)",
+        Origin::Callout => "(auth callout)",
+    };
+    all.iter().map(words).collect()
+}
+
 fn chain(matrix: &Matrix) {
     let chain = Chain::new("acme");
     let (system, mut shop) = (chain.account("SYS"), chain.account("shop"));
@@ -146,6 +200,10 @@ fn every_kind_of_origin_has_its_row() {
         ("an account that is not at hand", "--creds eve.creds --publish a"),
     ] {
         matrix.row(kind, &operator(words));
+    }
+    answer_of_the_service(&mut matrix);
+    for words in words_of_every_origin() {
+        assert!(matrix.written.contains(words), "no row shows the origin {words:?}");
     }
     // Expiry of what the fixtures sign is far away; keys and texts are always the same.
     if std::env::var_os("BULWARK_BLESS").is_some() {

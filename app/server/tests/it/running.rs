@@ -60,7 +60,9 @@ impl Running {
 
     fn await_start(&mut self) {
         let line = self.logged("Listening for client connections on ");
-        self.address = line.rsplit(' ').next().unwrap().parse().unwrap();
+        let address = line.rsplit(' ').next().unwrap();
+        // In JSON the text stands at the end of its object.
+        self.address = address.trim_end_matches(['"', '}']).parse().unwrap();
         self.logged("Server is ready");
     }
 
@@ -99,6 +101,12 @@ impl Running {
                 return line;
             }
         }
+    }
+
+    /// What the log of a server that has ended still says.
+    pub(crate) fn rest_of_log(&self) -> Vec<String> {
+        let next = || self.log.recv_timeout(PATIENCE).ok();
+        std::iter::from_fn(next).collect()
     }
 
     /// Goes on with another configuration.

@@ -7,7 +7,7 @@ use account::Account;
 use auth::settings::{RuleText, SideSettings};
 use auth::{Attempt, ConnectionKind, Credentials, LinkRights, UserLabel, Verdict};
 use moment::Instant;
-use session::ConnectOptions;
+use session::{ConnectOptions, MemberLabel};
 use topology::{
     DomainFacts, Info, LOOP_DETECTION_PREFIX, LeafConnect, LeafEffect, LeafHandshake, LeafInterest, LeafRegistration,
     LeafRole, LinkError, MAPPED_REPLIES, Peer as Place, SubjectRules, delay_after, judge_domains,
@@ -448,7 +448,7 @@ impl Engine {
             traces: registration.protocol >= TRACE_LEVEL,
             account: Some(account.settings().name.as_str().into()),
         });
-        let label = label(account, &admitted.user.tag());
+        let label = label(account, admitted.user.tag());
         let alive = self.bring_to_life(self.leaf_ping(), admitted.expires);
         let reader = LeafReader {
             peer: peer.clone(),
@@ -608,9 +608,9 @@ fn no_rules() -> topology::LeafRules {
     }
 }
 
-fn label(account: &AccountState, user: &str) -> ConnectionLabel {
-    let user = if user.is_empty() { String::new() } else { format!(" - \"{}/{user}\"", account.settings().name) };
-    ConnectionLabel { client: String::new(), user }
+fn label(account: &AccountState, tag: String) -> ConnectionLabel {
+    let member = MemberLabel::of(account.settings().name.as_str(), tag).map(Arc::new);
+    ConnectionLabel { client: None, member }
 }
 
 /// Nothing said is everything allowed.

@@ -22,7 +22,7 @@ struct Onlooker;
 impl Observer for Onlooker {
     fn event(&self, link: &Arc<Link>, label: &ConnectionLabel, event: &Event<'_>) {
         if let Event::Denied { denial, .. } = event {
-            std::hint::black_box((link.address, &label.user, denial.to_string()));
+            std::hint::black_box((link.address, &label.member, denial.to_string()));
         }
     }
 }

@@ -6,6 +6,7 @@ use account::AccountIds;
 use auth::settings::{AccountSettings, PermissionsSettings, RuleText, Settings, SideSettings, UserSettings};
 use auth::{Directory, Outcome, Wish};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use subject::{Filter, Queue, Subject};
 
 use crate::conversation::{Client, Conversation};
@@ -69,46 +70,65 @@ fn cases() -> u32 {
     std::env::var_os("PROPTEST_CASES").and_then(|text| text.to_str()?.parse().ok()).unwrap_or(1_000)
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+/// What one of them asks for: to publish to a subject, and to subscribe.
+#[derive(Debug, Clone)]
+struct Case {
+    publish: SideSettings,
+    subscribe: SideSettings,
+    subject: &'static str,
+    filter: &'static str,
+    queue: Option<&'static str>,
+}
 
-    #[test]
-    fn explain_equals_what_a_connection_experiences(
-        publish in side(false),
-        subscribe in side(true),
-        subject in 0..SUBJECTS.len(),
-        filter in 0..FILTERS.len(),
-        queue in 0..QUEUES.len(),
-    ) {
-        let settings = settings(publish, subscribe);
-        let mut broker = Conversation::with(&settings, |_| {});
-        let (clerk, owner) = (broker.login("clerk"), broker.login("owner"));
+fn any_case() -> impl Strategy<Value = Case> {
+    let wishes = (0..SUBJECTS.len(), 0..FILTERS.len(), 0..QUEUES.len());
+    (side(false), side(true), wishes).prop_map(|(publish, subscribe, (subject, filter, queue))| Case {
+        publish,
+        subscribe,
+        subject: SUBJECTS[subject],
+        filter: FILTERS[filter],
+        queue: QUEUES[queue],
+    })
+}
 
-        let subject = SUBJECTS[subject];
-        let wish = Wish::Publish(Subject::parse(subject.as_bytes()).unwrap());
-        let outcome = explained(&settings, wish);
-        prop_assert_eq!(&live(&broker, wish), &outcome);
-        let taken = takes(&mut broker, &clerk, format!("PUB {subject} 0\r\n\r\n"));
-        prop_assert_eq!(taken, matches!(outcome, Outcome::Allowed { .. }), "publish {}: {}", subject, outcome);
+#[test]
+fn explain_equals_what_a_connection_experiences() {
+    let config = ProptestConfig { cases: cases(), source_file: Some(file!()), ..ProptestConfig::default() };
+    let mut runner = TestRunner::new(config);
+    runner.run(&any_case(), equals).unwrap_or_else(|error| panic!("{error}"));
+    println!("measured: what explain says is what a connection experiences, for {} random users, all of them", cases());
+}
 
-        let wanted = Filter::parse(FILTERS[filter].as_bytes()).unwrap();
-        let queue = QUEUES[queue].map(|name| Queue::parse(name.as_bytes()).unwrap());
-        let wish = Wish::Subscribe { filter: &wanted, queue: queue.as_ref() };
-        let outcome = explained(&settings, wish);
-        prop_assert_eq!(&live(&broker, wish), &outcome);
-        let words = queue.as_ref().map_or(String::new(), |queue| format!(" {}", String::from_utf8_lossy(queue.as_bytes())));
-        let taken = takes(&mut broker, &clerk, format!("SUB {}{words} 1\r\n", FILTERS[filter]));
-        prop_assert_eq!(taken, matches!(outcome, Outcome::Allowed { .. }), "subscribe {}{}: {}", FILTERS[filter], words, outcome);
+fn equals(case: Case) -> Result<(), TestCaseError> {
+    let Case { publish, subscribe, subject, filter, queue } = case;
+    let settings = settings(publish, subscribe);
+    let mut broker = Conversation::with(&settings, |_| {});
+    let (clerk, owner) = (broker.login("clerk"), broker.login("owner"));
 
-        let Outcome::Allowed { withheld, .. } = outcome else { return Ok(()) };
-        let denies: Vec<Filter> =
-            withheld.iter().map(|rule| Filter::parse(rule.text.split(' ').next().unwrap().as_bytes()).unwrap()).collect();
-        for text in SUBJECTS {
-            let subject = Subject::parse(text.as_bytes()).unwrap();
-            let promised = wanted.matches(subject) && !denies.iter().any(|deny| deny.matches(subject));
-            broker.says(&owner, format!("PUB {text} 0\r\n\r\n"));
-            let heard = broker.hears(&clerk).starts_with("MSG");
-            prop_assert_eq!(heard, promised, "{} on {}{}", text, FILTERS[filter], words);
-        }
+    let wish = Wish::Publish(Subject::parse(subject.as_bytes()).unwrap());
+    let outcome = explained(&settings, wish);
+    prop_assert_eq!(&live(&broker, wish), &outcome);
+    let taken = takes(&mut broker, &clerk, format!("PUB {subject} 0\r\n\r\n"));
+    prop_assert_eq!(taken, matches!(outcome, Outcome::Allowed { .. }), "publish {}: {}", subject, outcome);
+
+    let wanted = Filter::parse(filter.as_bytes()).unwrap();
+    let queue = queue.map(|name| Queue::parse(name.as_bytes()).unwrap());
+    let wish = Wish::Subscribe { filter: &wanted, queue: queue.as_ref() };
+    let outcome = explained(&settings, wish);
+    prop_assert_eq!(&live(&broker, wish), &outcome);
+    let words = queue.as_ref().map_or(String::new(), |queue| format!(" {}", String::from_utf8_lossy(queue.as_bytes())));
+    let taken = takes(&mut broker, &clerk, format!("SUB {}{words} 1\r\n", filter));
+    prop_assert_eq!(taken, matches!(outcome, Outcome::Allowed { .. }), "subscribe {}{}: {}", filter, words, outcome);
+
+    let Outcome::Allowed { withheld, .. } = outcome else { return Ok(()) };
+    let denies: Vec<Filter> =
+        withheld.iter().map(|rule| Filter::parse(rule.text.split(' ').next().unwrap().as_bytes()).unwrap()).collect();
+    for text in SUBJECTS {
+        let subject = Subject::parse(text.as_bytes()).unwrap();
+        let promised = wanted.matches(subject) && !denies.iter().any(|deny| deny.matches(subject));
+        broker.says(&owner, format!("PUB {text} 0\r\n\r\n"));
+        let heard = broker.hears(&clerk).starts_with("MSG");
+        prop_assert_eq!(heard, promised, "{} on {}{}", text, filter, words);
     }
+    Ok(())
 }

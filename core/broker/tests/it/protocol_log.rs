@@ -22,13 +22,18 @@ impl Reader {
     }
 }
 
+/// Who it is, as the log has it.
+fn named(label: &ConnectionLabel) -> ConnectionLabel {
+    ConnectionLabel { client: None, ..label.clone() }
+}
+
 impl Observer for Reader {
     fn event(&self, link: &Arc<Link>, label: &ConnectionLabel, event: &Event<'_>) {
         let id = link.key.id;
         let line = match event {
-            Event::TraceIn(text) => format!("{id}{} <<- {text}", label.user),
-            Event::TraceOut(text) => format!("{id}{} ->> {text}", label.user),
-            Event::TraceWithin(text) => format!("{id}{} <-> {text}", label.user),
+            Event::TraceIn(text) => format!("{id}{} <<- {text}", named(label)),
+            Event::TraceOut(text) => format!("{id}{} ->> {text}", named(label)),
+            Event::TraceWithin(text) => format!("{id}{} <-> {text}", named(label)),
             _ => return,
         };
         self.lines.lock().unwrap().push(line);
