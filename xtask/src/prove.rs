@@ -146,8 +146,8 @@ const AREAS: &[Area] = &[
     Area {
         name: "limits",
         shows: "A thousand users with eleven different rates publish without end for ten seconds: each is within five percent of what \
-                it may. An account shares its rate evenly among eight that flood. The flood of one tenant hurts the others' tail less than \
-                it does at the reference (`REFERENCE_NATS_SERVER`). Under a flood of refusals a trail takes at most five percent \
+                it may. An account shares its rate evenly among eight that flood. The flood of one tenant, limited or not, hurts the \
+                others' tail less than it does at the reference (`REFERENCE_NATS_SERVER`). Under a flood of refusals a trail takes at most five percent \
                 from those who behave, and the disk holds what it may.",
         needs: &[],
         runs: &[Run {
@@ -155,6 +155,7 @@ const AREAS: &[Area] = &[
                 ("BULWARK_LIMITED_USERS", "1000"),
                 ("BULWARK_LIMITED_SECONDS", "10"),
                 ("BULWARK_FLOOD_ROUNDS", "9"),
+                ("BULWARK_TAIL_ROUNDS", "9"),
             ],
             packages: &["bulwark-server"],
             suite: Some("it"),

@@ -177,6 +177,7 @@ impl Changes {
         self.live_value(Part::Logging, "logtime", &was.time, &is.time);
         self.live_value(Part::Logging, "logtime_utc", &was.utc, &is.utc);
         self.live_if(old.audit != new.audit, Part::Logging, "audit");
+        self.live_if(old.tracing != new.tracing, Part::Logging, "tracing");
         self.live_if(old.before_login != new.before_login, Part::Limits, "before_login");
         self.live_value(Part::Logging, "log_format", &was.format.word(), &is.format.word());
     }

@@ -64,6 +64,7 @@ mod suggest;
 mod support;
 mod tls;
 mod top;
+mod tracing;
 mod url;
 mod users;
 mod websocket;
@@ -102,5 +103,6 @@ pub use settings::{Clients, DEFAULT_PORT, Settings};
 pub use support::{Feature, Support, accepted_with_nothing_to_do};
 #[doc(hidden)]
 pub use top::known_keys;
+pub use tracing::Tracing;
 pub use url::Url;
 pub use websocket::WebSocket;

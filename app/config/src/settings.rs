@@ -21,6 +21,7 @@ use crate::operator::Operator;
 use crate::process::{LameDuck, Monitoring, ProcessFiles};
 use crate::report::Report;
 use crate::support::Feature;
+use crate::tracing::Tracing;
 use crate::websocket::WebSocket;
 
 /// The port clients expect.
@@ -43,6 +44,8 @@ pub struct Settings {
     pub monitoring: Monitoring,
     /// The trail of who did what.
     pub audit: Option<Audit>,
+    /// Where hops of traced messages are sent.
+    pub tracing: Option<Tracing>,
     /// Pid file and ports file.
     pub files: ProcessFiles,
     /// Shutting down politely.

@@ -10,7 +10,7 @@ use crate::support::Feature;
 use crate::tls::Context;
 use crate::{
     audit, authorization, before_login, cluster, gateway, identity, jetstream, leafnodes, limits, logging, mqtt, ocsp,
-    operator, process, proxies, tls, websocket,
+    operator, process, proxies, tls, tracing, websocket,
 };
 
 /// Keys that belong to no file of their own.
@@ -41,6 +41,7 @@ const OTHER_KEYS: &[&str] = &[
     "mqtt",
     "proxies",
     "audit",
+    "tracing",
     "before_login",
     "prof_port",
     "prof_block_rate",
@@ -153,6 +154,7 @@ impl Draft {
                 needs_if(is_on, Feature::Proxies, place, report);
             }
             "audit" => settings.audit = audit::read(node, report),
+            "tracing" => settings.tracing = tracing::read(node, report),
             "before_login" => before_login::read(node, &mut settings.before_login, report),
             _ => return self.read_link(key, node, report),
         }
@@ -264,6 +266,7 @@ pub fn known_keys() -> Vec<(&'static str, Vec<&'static str>)> {
     vec![
         ("top", keys()),
         ("audit", audit::KEYS.to_vec()),
+        ("tracing", tracing::KEYS.to_vec()),
         ("before_login", before_login::KEYS.to_vec()),
         ("authorization", authorization::KEYS.to_vec()),
         ("auth_callout", authorization::CALLOUT_KEYS.to_vec()),

@@ -11,6 +11,7 @@ mod compose;
 mod counsel;
 mod explain;
 mod gate;
+mod http;
 mod identity;
 mod jetstream;
 mod link_facts;
@@ -24,6 +25,7 @@ mod signals;
 mod system;
 mod system_account;
 mod tools;
+mod tracing;
 mod trust;
 mod usage;
 

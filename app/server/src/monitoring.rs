@@ -12,7 +12,7 @@ use auth::{Admission, Attempt, ConnectionKind};
 use broker::Hub;
 use config::{Loaded, WriteTimeout};
 use moment::Timestamp;
-use monitor::{Busy, Monitor, MonitorSettings, Observatory, Portrait, ServerFacts, SharedTls};
+use monitor::{Busy, Monitor, MonitorSettings, Observatory, Portrait, ServerFacts, SharedTls, TraceTotals};
 use secret::Secret;
 
 use crate::certificates::{CLIENTS, Certificates};
@@ -21,6 +21,7 @@ use crate::link_facts;
 use crate::links::{CLUSTER, GATEWAY, Links};
 use crate::log::Log;
 use crate::system_account::ban_details;
+use crate::tracing::Tracing;
 use crate::trust::Trust;
 
 /// How long a TLS handshake may take where nothing is said.
@@ -45,6 +46,7 @@ struct Facts {
     jetstream: OnceLock<Arc<JetStream>>,
     /// Where links come in.
     links: OnceLock<Vec<(&'static str, u16)>>,
+    tracing: OnceLock<Arc<Tracing>>,
 }
 
 impl Facts {
@@ -105,6 +107,10 @@ impl ServerFacts for Facts {
         self.jetstream.get().map_or_else(Vec::new, |jetstream| jetstream.troubles(wish))
     }
 
+    fn traces(&self) -> Option<TraceTotals> {
+        self.tracing.get().map(|tracing| tracing.totals())
+    }
+
     fn warn(&self, text: &str) {
         self.log.warn(text);
     }
@@ -125,9 +131,10 @@ impl Monitoring {
         let portrait = Mutex::new(portrait(loaded, hub, now()));
         let asks_who = AtomicBool::new(loaded.settings.monitoring.login);
         let (certificates, trust) = (certificates.clone(), trust.clone());
-        let (jetstream, links) = (OnceLock::new(), OnceLock::new());
+        let (jetstream, links, tracing) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let (to_log, of_hub) = (log.clone(), hub.clone());
-        let facts = Facts { log: to_log, hub: of_hub, certificates, asks_who, trust, portrait, jetstream, links };
+        let facts =
+            Facts { log: to_log, hub: of_hub, certificates, asks_who, trust, portrait, jetstream, links, tracing };
         let facts = Arc::new(facts);
         hub.ledger().keep_closed(loaded.settings.limits.max_closed_clients);
         let observatory = Observatory::new(hub.clone(), facts.clone());
@@ -147,6 +154,11 @@ impl Monitoring {
         let listeners = links.listeners();
         self.facts.links.get_or_init(|| listeners.iter().map(|(name, port, _)| (*name, *port)).collect());
         self.facts.certificates.tell_of(listeners.into_iter().map(|(name, _, security)| (name, security)).collect());
+    }
+
+    /// From now on the metrics say what became of traces.
+    pub(crate) fn tell_traces(&self, tracing: &Arc<Tracing>) {
+        self.facts.tracing.get_or_init(|| tracing.clone());
     }
 
     /// The documents, for the system account's services.

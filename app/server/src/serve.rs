@@ -28,6 +28,7 @@ use crate::monitoring::Monitoring;
 use crate::process_files::{Ports, PortsFile, write_pid};
 use crate::system::{self, SystemRandom};
 use crate::system_account::{Control, News, SystemAccount};
+use crate::tracing::Tracing;
 use crate::trust::Trust;
 
 /// Closing clients one by one takes at most this long for each.
@@ -59,6 +60,7 @@ pub struct Server {
     greeting: Greeting,
     certificates: Arc<Certificates>,
     monitoring: Monitoring,
+    tracing: Arc<Tracing>,
     system: Mutex<Option<SystemAccount>>,
     links: Links,
     state: Mutex<State>,
@@ -136,6 +138,8 @@ impl Server {
         accounts.tell(&jetstream);
         monitoring.tell(&jetstream);
         monitoring.tell_of(&links);
+        let tracing = Tracing::start(settings.tracing.as_ref(), &greeting, &hub, &log)?;
+        monitoring.tell_traces(&tracing);
         gate.open(&hub);
         listeners.insert(0, listener);
         let running = workers.start(&hub, listeners, &pool, system::random_u64());
@@ -160,6 +164,7 @@ impl Server {
             greeting,
             certificates,
             monitoring,
+            tracing,
             system: Mutex::new(None),
             links,
             state: Mutex::new(state),
@@ -254,6 +259,7 @@ impl Server {
         let https = crate::monitoring::https(settings)?;
         let accounts = self.accounts.prepare(settings)?;
         let links = self.links.prepare(settings, &self.hub)?;
+        let tracing = self.tracing.prepare(state.settings.tracing.as_ref(), settings.tracing.as_ref())?;
         // What changes something and may fail comes next, and is taken back if what follows fails: a refused reload has
         // changed nothing.
         let files = self.new_files(&state, settings)?;
@@ -281,6 +287,7 @@ impl Server {
         if state.settings.audit != settings.audit {
             self.audit.reconfigure(settings.audit.as_ref());
         }
+        self.tracing.install(tracing, &self.hub);
         self.jetstream.reload(settings);
         self.monitoring.reloaded(loaded, &self.hub, https);
         state.settings = std::mem::take(&mut loaded.settings).remembered();
@@ -439,6 +446,7 @@ impl Server {
             running.stop();
         }
         self.monitoring.stop();
+        self.tracing.stop(&self.hub);
         self.certificates.stop();
         self.audit.stop();
         self.log.notice("Server Exiting..");

@@ -16,6 +16,7 @@ use wire::CloseReason;
 
 use crate::account_state::AccountState;
 use crate::chance::Secure;
+use crate::hop::HopTaker;
 use crate::internal::{InEveryAccount, InternalSubscriber};
 use crate::ledger::{ConnectionFacts, Ledger};
 use crate::link::{Link, Slots};
@@ -86,6 +87,8 @@ pub struct Hub {
     seed: u64,
     /// Hears the end of each batch.
     batch_ended: ArcSwapOption<Box<dyn Fn() + Send + Sync>>,
+    /// Takes the hops of messages that are traced.
+    hops: ArcSwapOption<Arc<dyn HopTaker>>,
 }
 
 /// Sets of permissions that are forgotten together at the earliest.
@@ -135,6 +138,7 @@ impl Hub {
             secure,
             seed,
             batch_ended: ArcSwapOption::empty(),
+            hops: ArcSwapOption::empty(),
         };
         Arc::new(hub)
     }
@@ -143,6 +147,16 @@ impl Hub {
     /// server that works on another thread wakes it there, once for the batch. Who asked last is heard, and nobody else.
     pub fn on_batch_end(&self, ended: Box<dyn Fn() + Send + Sync>) {
         self.batch_ended.store(Some(Arc::new(ended)));
+    }
+
+    /// From now on hops of messages that are traced go there, or nowhere.
+    pub fn tell_hops(&self, taker: Option<Arc<dyn HopTaker>>) {
+        self.hops.store(taker.map(Arc::new));
+    }
+
+    /// Who takes hops.
+    pub(crate) fn hops(&self) -> Option<Arc<dyn HopTaker>> {
+        self.hops.load().as_deref().cloned()
     }
 
     /// A batch of messages is over.

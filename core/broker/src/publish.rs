@@ -182,7 +182,7 @@ impl Engine {
         }
         let mut refuse = |engine: &mut Self, denial: &Denial| {
             if let Some(trace) = trace.as_deref_mut() {
-                trace.refused(denial.wire_text());
+                trace.refused(denial);
             }
             engine.deny_publish(link, active, denial);
             false
@@ -202,6 +202,9 @@ impl Engine {
             self.stages.line(link, wire::encode::ERR_INVALID_PUBLISH_SUBJECT);
         }
         self.ok(link, active);
+        if let Some(trace) = trace.as_deref_mut() {
+            trace.decided();
+        }
         // Who asks the server is counted in the answer.
         if plan.asks_for_counts() {
             active.settle(link);

@@ -7,8 +7,10 @@
 
 mod encoding;
 pub(crate) mod event;
+mod hop;
 pub(crate) mod json;
 mod links;
+mod parent;
 mod request;
 
 use std::sync::Arc;
@@ -34,6 +36,7 @@ use crate::stage::Laid;
 use crate::subscription::{ClientTarget, Subscription, Target};
 use encoding::Encoding;
 use event::{Ingress, Report};
+use hop::OpenHop;
 use request::{DESTINATION, DISABLED, HOP, Request};
 
 pub(crate) use request::is_asked;
@@ -41,8 +44,14 @@ pub(crate) use request::is_asked;
 /// What a maximum payload violation is called in a trace.
 const OVERSIZED: &str = "maximum payload exceeded";
 
-/// A message that is being followed.
+/// A message that is being followed: for whoever asked by its headers, for whoever takes hops, or for both.
 pub(crate) struct Trace {
+    told: Option<Told>,
+    hop: Option<OpenHop>,
+}
+
+/// What is told on a subject.
+pub(crate) struct Told {
     /// Where the report goes.
     destination: Box<[u8]>,
     /// The message is not delivered.
@@ -89,7 +98,7 @@ enum Answer {
     /// The message goes no further.
     Refused,
     /// The message is followed.
-    Traced(Box<Trace>),
+    Traced(Box<Told>),
 }
 
 /// Who looks on while a message is delivered: its trace, the protocol log, or both.
@@ -103,20 +112,24 @@ impl Witness for Watching<'_> {
     const RENAMES: bool = true;
 
     fn delivers(&self) -> bool {
-        self.trace.as_ref().is_none_or(|trace| !trace.only)
+        self.trace.as_ref().is_none_or(|trace| !trace.is_only())
     }
 
     fn reached(&mut self, subscription: &Subscription, client: &ClientTarget) {
         if let Some(trace) = &mut self.trace {
-            trace.report.egress(subscription, client, None);
+            trace.met(subscription, client, None);
         }
     }
 
     fn carried(&mut self, client: &ClientTarget, subject: &[u8], traced: bool) -> Carried {
         let Some(trace) = &mut self.trace else { return Carried::On };
         let account = client.peer.account.settings();
-        trace.report.carried(account.name.as_str(), subject);
-        match (traced, trace.only) {
+        if let Some(hop) = &mut trace.hop {
+            hop.carried(account.name.as_str(), subject);
+        }
+        let Some(told) = &mut trace.told else { return Carried::On };
+        told.report.carried(account.name.as_str(), subject);
+        match (traced, told.only) {
             (true, _) => Carried::On,
             (false, true) => Carried::NoFurther,
             (false, false) => Carried::Unseen,
@@ -125,7 +138,7 @@ impl Witness for Watching<'_> {
 
     fn missed(&mut self, subscription: &Subscription, missed: Missed) {
         if let (Some(trace), Target::Client(client)) = (&mut self.trace, &subscription.target) {
-            trace.report.egress(subscription, client, Some(missed));
+            trace.met(subscription, client, Some(missed));
         }
     }
 
@@ -137,7 +150,14 @@ impl Witness for Watching<'_> {
 
     fn crosses(&mut self, peer: &RemotePeer, _: &AccountState) -> Crossing {
         let Some(trace) = &mut self.trace else { return Crossing::AsItIs };
-        trace.report.crosses(peer, trace.only).map_or(Crossing::Stays, Crossing::Hop)
+        let crossing = match &mut trace.told {
+            None => Crossing::AsItIs,
+            Some(told) => told.report.crosses(peer, told.only).map_or(Crossing::Stays, Crossing::Hop),
+        };
+        if let (Some(hop), true) = (&mut trace.hop, crossing != Crossing::Stays) {
+            hop.crossed(peer);
+        }
+        crossing
     }
 }
 
@@ -174,9 +194,82 @@ fn disabled_message(block: &[u8], payload: &[u8]) -> (Vec<u8>, usize) {
 impl Trace {
     /// Whether the message is followed and not delivered.
     pub(crate) fn is_only(&self) -> bool {
-        self.only
+        self.told.as_ref().is_some_and(|told| told.only)
     }
 
+    /// What is told on a subject, if anything is.
+    pub(crate) fn told(&mut self) -> Option<&mut Told> {
+        self.told.as_mut()
+    }
+
+    /// Nothing more is told on a subject, until it is shown what was taken away.
+    pub(crate) fn hide(&mut self) -> Option<Told> {
+        self.told.take()
+    }
+
+    /// Goes on telling.
+    pub(crate) fn show(&mut self, told: Option<Told>) {
+        self.told = told.or(self.told.take());
+    }
+
+    /// The trace, if anybody follows it.
+    fn followed(&mut self) -> Option<&mut Self> {
+        (self.told.is_some() || self.hop.is_some()).then_some(self)
+    }
+
+    /// It is clear where the message goes.
+    pub(crate) fn decided(&mut self) {
+        if let Some(hop) = &mut self.hop {
+            hop.decided();
+        }
+    }
+
+    /// The message goes on in the account of a service.
+    pub(crate) fn entered(&mut self, account: &str, from: &[u8], to: &[u8]) {
+        if let Some(told) = &mut self.told {
+            told.report.entered(account, from, to);
+        }
+        if let Some(hop) = &mut self.hop {
+            hop.entered(account, from, to);
+        }
+    }
+
+    /// The message has met a client.
+    fn met(&mut self, subscription: &Subscription, client: &ClientTarget, missed: Option<Missed>) {
+        if let Some(told) = &mut self.told {
+            told.report.egress(subscription, client, missed);
+        }
+        if let Some(hop) = &mut self.hop {
+            hop.met(subscription, client, missed);
+        }
+    }
+
+    /// Clients whose subscriptions must not have this subject.
+    fn withheld(&mut self, account: &AccountState, subject: &[u8]) {
+        if self.followed().is_none() {
+            return;
+        }
+        let Ok(subject) = Subject::parse(subject) else { return };
+        for subscription in account.graph.withheld(subject) {
+            if let Target::Client(client) = &subscription.target {
+                self.met(&subscription, client, Some(Missed::Withheld));
+            }
+        }
+    }
+
+    /// The message was refused where it came in.
+    pub(crate) fn refused(&mut self, denial: &Denial) {
+        if let Some(told) = &mut self.told {
+            told.report.ingress.error = Some(denial.wire_text());
+        }
+        if let Some(hop) = &mut self.hop {
+            hop.decided();
+            hop.denied(denial);
+        }
+    }
+}
+
+impl Told {
     /// Where reports go.
     pub(crate) fn destination(&self) -> &[u8] {
         &self.destination
@@ -190,26 +283,6 @@ impl Trace {
     /// Reports of the servers it goes on to from here go there. Where they went before.
     pub(crate) fn divert(&mut self, destination: Box<[u8]>) -> Box<[u8]> {
         std::mem::replace(&mut self.destination, destination)
-    }
-
-    /// The message goes on in the account of a service.
-    pub(crate) fn entered(&mut self, account: &str, from: &[u8], to: &[u8]) {
-        self.report.entered(account, from, to);
-    }
-
-    /// Clients whose subscriptions must not have this subject.
-    fn withheld(&mut self, account: &AccountState, subject: &[u8]) {
-        let Ok(subject) = Subject::parse(subject) else { return };
-        for subscription in account.graph.withheld(subject) {
-            if let Target::Client(client) = &subscription.target {
-                self.report.egress(&subscription, client, Some(Missed::Withheld));
-            }
-        }
-    }
-
-    /// The message was refused where it came in.
-    pub(crate) fn refused(&mut self, error: String) {
-        self.report.ingress.error = Some(error);
     }
 }
 
@@ -225,12 +298,37 @@ impl Engine {
     ) -> bool {
         let Some(body) = source.bytes.get(publish.body.clone()) else { return false };
         let Some((block, payload)) = body.split_at_checked(publish.header_len) else { return false };
-        match self.answer(&Asker::client(link, active), publish.subject, block, body.len(), None) {
-            Answer::Plain => self.publish_plain(link, active, publish, source),
-            Answer::Marked => self.publish_marked(link, active, publish, block, payload),
-            Answer::Refused => false,
-            Answer::Traced(trace) => self.publish_traced(link, active, publish, source, *trace),
+        let asker = Asker::client(link, active);
+        let answer = self.answer(&asker, publish.subject, block, body.len(), None);
+        match self.open_hop(&asker, publish.subject, block, payload, body.len()) {
+            None => self.publish_answered(link, active, publish, source, (answer, None)),
+            Some((hop, carried)) => {
+                let (publish, source) = carried.of(publish);
+                self.publish_answered(link, active, &publish, source, (answer, Some(hop)))
+            }
         }
+    }
+
+    /// Delivers the message as its headers lead to.
+    fn publish_answered(
+        &mut self,
+        link: &Arc<Link>,
+        active: &mut Active,
+        publish: &Publish<'_>,
+        source: Source<'_>,
+        (answer, hop): (Answer, Option<OpenHop>),
+    ) -> bool {
+        let told = match answer {
+            Answer::Plain if hop.is_none() => return self.publish_plain(link, active, publish, source),
+            Answer::Plain => None,
+            Answer::Marked => return self.publish_marked(link, active, publish, source, hop),
+            Answer::Refused => {
+                refused(hop);
+                return false;
+            }
+            Answer::Traced(told) => Some(*told),
+        };
+        self.publish_traced(link, active, publish, source, Trace { told, hop })
     }
 
     /// Delivers the message with the mark behind its headers.
@@ -239,13 +337,19 @@ impl Engine {
         link: &Arc<Link>,
         active: &mut Active,
         publish: &Publish<'_>,
-        block: &[u8],
-        payload: &[u8],
+        source: Source<'_>,
+        hop: Option<OpenHop>,
     ) -> bool {
+        let body = source.bytes.get(publish.body.clone()).unwrap_or_default();
+        let Some((block, payload)) = body.split_at_checked(publish.header_len) else { return false };
         let (bytes, header_len) = disabled_message(block, payload);
         let body = 0..bytes.len() - 2;
         let marked = Publish { header_len, body, ..*publish };
-        self.publish_plain(link, active, &marked, Source { lender: None, bytes: &bytes })
+        let source = Source { lender: None, bytes: &bytes };
+        match hop {
+            None => self.publish_plain(link, active, &marked, source),
+            hop => self.publish_traced(link, active, &marked, source, Trace { told: None, hop }),
+        }
     }
 
     /// Delivers the message, follows it, and reports.
@@ -263,7 +367,9 @@ impl Engine {
         if taken {
             trace.withheld(&active.account, &routed);
         }
-        self.report(&Asker::client(link, active), &trace);
+        if let Some(told) = &trace.told {
+            self.report(&Asker::client(link, active), told);
+        }
         taken
     }
 
@@ -313,7 +419,7 @@ impl Engine {
         let encoding = request.encodings().map(Encoding::among);
         let only = request.only;
         let report = Report::open(&request, size, ingress, self.wall);
-        Answer::Traced(Box::new(Trace { destination, only, encoding, report }))
+        Answer::Traced(Box::new(Told { destination, only, encoding, report }))
     }
 
     /// Whether what became of the message may be told there.
@@ -331,19 +437,19 @@ impl Engine {
     }
 
     /// Publishes what became of a message, in the name of its publisher.
-    fn report(&mut self, asker: &Asker<'_>, trace: &Trace) {
-        let Some(proof) = Subject::parse(&trace.destination).ok().and_then(|to| self.may_tell(asker, to).ok()) else {
+    fn report(&mut self, asker: &Asker<'_>, told: &Told) {
+        let Some(proof) = Subject::parse(&told.destination).ok().and_then(|to| self.may_tell(asker, to).ok()) else {
             return;
         };
         let plan = self.plans.once(asker.account, Whence::SERVER, &proof.kept());
-        let mut bytes = trace.encoding.map_or(Vec::new(), |encoding| encoding.block().to_vec());
+        let mut bytes = told.encoding.map_or(Vec::new(), |encoding| encoding.block().to_vec());
         let header_len = bytes.len();
         let mut json = Vec::new();
-        trace.report.write(&mut json, &self.hub.settings(), self.hub.next_event());
-        trace.encoding.unwrap_or(Encoding::Identity).encode(&mut bytes, &json);
+        told.report.write(&mut json, &self.hub.settings(), self.hub.next_event());
+        told.encoding.unwrap_or(Encoding::Identity).encode(&mut bytes, &json);
         let body = 0..bytes.len();
         bytes.extend_from_slice(b"\r\n");
-        let publish = Publish { subject: &trace.destination, reply: None, header_len, body };
+        let publish = Publish { subject: &told.destination, reply: None, header_len, body };
         let source = Source { lender: None, bytes: &bytes };
         // Whoever asked wants to hear it, even if it wants no echo.
         let sending = Sending {
@@ -370,9 +476,19 @@ impl Engine {
         }
         let link = &connection.link;
         let asker = Asker::client(link, active);
-        if let Answer::Traced(trace) = self.answer(&asker, subject, block, size, Some(OVERSIZED)) {
-            self.report(&asker, &trace);
+        if let Some((mut hop, _)) = self.open_hop(&asker, subject, block, b"", size) {
+            hop.refused(OVERSIZED, OVERSIZED.to_owned());
         }
+        if let Answer::Traced(told) = self.answer(&asker, subject, block, size, Some(OVERSIZED)) {
+            self.report(&asker, &told);
+        }
+    }
+}
+
+/// The publisher may not have the report where it wants it.
+fn refused(hop: Option<OpenHop>) {
+    if let Some(mut hop) = hop {
+        hop.refused("trace denied", "its report may not be published where it is to go".to_owned());
     }
 }
 

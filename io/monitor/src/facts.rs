@@ -54,6 +54,11 @@ pub trait ServerFacts: Send + Sync {
         false
     }
 
+    /// What became of traces since the start; `None` where nobody could send them.
+    fn traces(&self) -> Option<TraceTotals> {
+        None
+    }
+
     /// A line for whoever watches the log.
     fn warn(&self, _text: &str) {}
 }
@@ -61,6 +66,17 @@ pub trait ServerFacts: Send + Sync {
 /// Whoever works on streams does not say anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
+
+/// What became of traces since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TraceTotals {
+    /// Spans that a collector took.
+    pub exported: u64,
+    /// Messages that were not followed: they came too fast, or too many waited.
+    pub dropped: u64,
+    /// Spans that the collector did not take.
+    pub failed: u64,
+}
 
 /// A server as it is configured.
 #[derive(Clone, Debug)]

@@ -49,7 +49,7 @@ mod totals;
 mod usage;
 mod visits;
 
-pub use facts::{Busy, Portrait, ServerFacts};
+pub use facts::{Busy, Portrait, ServerFacts, TraceTotals};
 pub use listener::{
     CONNECTIONS_MAX, HEADER_BYTES_MAX, HEADER_TIME_MAX, Monitor, PAGES_AT_ONCE_MAX, SharedTls, VISIT_TIME_MAX,
 };

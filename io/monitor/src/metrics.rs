@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::answer::Answer;
 use crate::clock;
+use crate::facts::TraceTotals;
 use crate::observatory::{Observatory, State};
 use crate::totals::{self, AccountTotal, Traffic};
 use crate::usage;
@@ -129,6 +130,12 @@ impl Observatory {
         let stale = troubles.stale_connections;
         sheet.one("bulwark_stale_connections_total", counter, "Clients closed because they did not answer.", stale);
         sheet.one("bulwark_stalled_publishers_total", counter, "Times a publisher was held up.", troubles.stalls);
+        if let Some(TraceTotals { exported, dropped, failed }) = self.facts.traces() {
+            sheet.one("bulwark_trace_spans_exported_total", counter, "Spans that the collector took.", exported);
+            sheet.one("bulwark_trace_spans_failed_total", counter, "Spans that the collector did not take.", failed);
+            let help = "Messages that were to be traced and were not: too many at once.";
+            sheet.one("bulwark_trace_messages_dropped_total", counter, help, dropped);
+        }
     }
 }
 

@@ -44,3 +44,4 @@ mod secrets;
 mod system;
 mod tls;
 mod tools;
+mod tracing;

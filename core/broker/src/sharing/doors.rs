@@ -207,14 +207,16 @@ impl Engine {
         if let (None, Some(latency), Some(measured)) = (&reply, import.latency(), &measured) {
             latency::tell_failure(&self.hub, exporter, latency, measured, Outcome::NoReply, self.wall);
         }
-        let reports = trace.as_deref().filter(|_| may_trace).map(|trace| (trace.destination().to_vec(), trace.hops()));
+        let followed = trace.as_deref_mut().and_then(Trace::told);
+        let is_followed = followed.is_some();
+        let reports = followed.filter(|_| may_trace).map(|told| (told.destination().to_vec(), told.hops()));
         let reports = reports.and_then(|(destination, hops)| {
             self.expect(sending.account, door, &destination, None, true).map(|(name, own)| (name, own, hops))
         });
-        let traced = match (&trace, &reports) {
-            (None, _) => Traced::No,
-            (Some(_), Some((_, own, _))) => Traced::To(own),
-            (Some(_), None) => Traced::NoFurther,
+        let traced = match &reports {
+            Some((_, own, _)) => Traced::To(own),
+            None if is_followed => Traced::NoFurther,
+            None => Traced::No,
         };
         let mut bytes = std::mem::take(&mut self.crossing);
         bytes.clear();
@@ -235,15 +237,19 @@ impl Engine {
         };
         let passed = Passed { import, before: journey.passed };
         let further = Journey { told, passed: Some(&passed), ..*journey };
-        let mut trace = trace.filter(|_| may_trace);
-        let before = match (&mut trace, &reports) {
-            (Some(trace), Some((_, own, _))) => Some(trace.divert((*own).into())),
+        // Who may not follow it there hears no more of it; what is told of hops goes to whoever runs the server.
+        let hidden = trace.as_deref_mut().filter(|_| !may_trace).and_then(Trace::hide);
+        let before = match (trace.as_deref_mut().and_then(Trace::told), &reports) {
+            (Some(told), Some((_, own, _))) => Some(told.divert((*own).into())),
             _ => None,
         };
         let reached = self.send_crossed(&sent, right, &further, trace.as_deref_mut());
-        if let (Some(trace), Some(before), Some((name, _, hops))) = (trace, before, reports) {
-            trace.divert(before);
-            if trace.hops() == hops {
+        if let Some(trace) = trace.as_deref_mut() {
+            trace.show(hidden);
+        }
+        if let (Some(told), Some(before), Some((name, _, hops))) = (trace.and_then(Trace::told), before, reports) {
+            told.divert(before);
+            if told.hops() == hops {
                 // No other server has anything to report.
                 exporter.answers.close(&name);
             }

@@ -205,7 +205,7 @@ pub(crate) fn server(out: &mut Vec<u8>, settings: &ClientSettings, sequence: u64
 }
 
 /// Why a client did not get the message, in the words that tools compare.
-fn error_text(missed: Missed) -> &'static str {
+pub(super) fn error_text(missed: Missed) -> &'static str {
     match missed {
         Missed::Echo => "Not delivered because of no echo",
         Missed::Withheld => "Not delivered because subscription denies this subject",

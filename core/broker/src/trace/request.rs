@@ -22,7 +22,7 @@ const HOP_BYTES_MAX: usize = 256;
 const ONLY: &[u8] = b"Nats-Trace-Only";
 const OBSOLETE: &[u8] = b"Nats-Trace-Origin-Account";
 const ENCODING: &[u8] = b"Accept-Encoding";
-const PARENT: &[u8] = b"traceparent";
+pub(super) const PARENT: &[u8] = b"traceparent";
 const VERSION_LINE: &[u8] = b"NATS/1.0\r\n";
 
 /// Whether the block may ask for a trace: a quick look at how each line begins. What is too short to ask is not looked at,
@@ -90,6 +90,11 @@ impl<'a> Request<'a> {
     pub(super) fn encodings(&self) -> Option<&'a [u8]> {
         self.headers.get(ENCODING)?.first().copied()
     }
+}
+
+/// Keys and values of a block, in order.
+pub(super) fn lines(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pairs(block.strip_prefix(VERSION_LINE).unwrap_or_default())
 }
 
 /// Keys and values in order. What is empty is no header.
