@@ -12,3 +12,4 @@ mod scenes;
 mod script;
 mod transcript;
 mod upkeep;
+mod varying;

@@ -14,6 +14,8 @@
 
 use std::fmt::Write as _;
 
+use crate::varying::{is_time, replace_values};
+
 /// A message, as somebody received it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Heard {
@@ -161,43 +163,4 @@ fn decoded(line: &str) -> String {
         _ => line.to_owned(),
     });
     format!("{before}\"hdrs\":\"{}\"{after}", lines.collect::<Vec<_>>().join("|"))
-}
-
-fn is_time(token: &str) -> bool {
-    token.len() == 19 && token.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-trait Stop: Copy {
-    fn find_in(self, text: &str) -> Option<usize>;
-    fn keeps(self) -> usize;
-}
-
-impl Stop for char {
-    fn find_in(self, text: &str) -> Option<usize> {
-        text.find(self)
-    }
-    fn keeps(self) -> usize {
-        self.len_utf8()
-    }
-}
-
-impl<F: Fn(char) -> bool + Copy> Stop for F {
-    fn find_in(self, text: &str) -> Option<usize> {
-        text.find(self)
-    }
-    fn keeps(self) -> usize {
-        0
-    }
-}
-
-fn replace_values(line: &str, begin: &str, stop: impl Stop, with: &str) -> String {
-    let (mut out, mut rest) = (String::new(), line);
-    while let Some(at) = rest.find(begin) {
-        out.push_str(&rest[..at]);
-        out.push_str(with);
-        let value = &rest[at + begin.len()..];
-        let end = stop.find_in(value).map_or(value.len(), |end| end + stop.keeps());
-        rest = &value[end..];
-    }
-    out + rest
 }

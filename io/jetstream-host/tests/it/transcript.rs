@@ -4,6 +4,7 @@
 //! reply. Times, the server's name and random names are replaced by fixed words on both sides.
 
 use crate::house::{Letter, Room};
+use crate::varying::{is_time, replace_values};
 use std::time::Duration;
 
 const REFERENCE: &str = include_str!("transcripts/reference.txt");
@@ -79,52 +80,13 @@ fn written(answer: &Letter) -> String {
 fn normal(line: &str) -> String {
     let mut line = line.to_owned();
     for key in ["created", "ts", "first_ts", "last_ts", "time", "last_active", "pinned_ts"] {
-        line = replace_values(&line, &format!("\"{key}\":\"2026-"), '"', &format!("\"{key}\":\"T\""));
+        line = replace_values(&line, &format!("\"{key}\":\"20"), '"', &format!("\"{key}\":\"T\""));
     }
     line = replace_values(&line, "\"pause_remaining\":", |c: char| !c.is_ascii_digit(), "\"pause_remaining\":1");
-    if let Some(at) = line.find("Nats-Time-Stamp: 2026") {
+    if let Some(at) = line.find("Nats-Time-Stamp: 20") {
         line.truncate(at);
         line.push_str("Nats-Time-Stamp: T");
     }
     let tokens: Vec<&str> = line.split('.').map(|token| if is_time(token) { "TIME" } else { token }).collect();
     tokens.join(".").replace(&"x".repeat(4097), "{{x4097}}").replace(&"n".repeat(256), "{{n256}}")
-}
-
-fn is_time(token: &str) -> bool {
-    token.len() == 19 && token.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-trait Stop: Copy {
-    fn find_in(self, text: &str) -> Option<usize>;
-    fn keeps(self) -> usize;
-}
-
-impl Stop for char {
-    fn find_in(self, text: &str) -> Option<usize> {
-        text.find(self)
-    }
-    fn keeps(self) -> usize {
-        self.len_utf8()
-    }
-}
-
-impl<F: Fn(char) -> bool + Copy> Stop for F {
-    fn find_in(self, text: &str) -> Option<usize> {
-        text.find(self)
-    }
-    fn keeps(self) -> usize {
-        0
-    }
-}
-
-fn replace_values(line: &str, begin: &str, stop: impl Stop, with: &str) -> String {
-    let (mut out, mut rest) = (String::new(), line);
-    while let Some(at) = rest.find(begin) {
-        out.push_str(&rest[..at]);
-        out.push_str(with);
-        let value = &rest[at + begin.len()..];
-        let end = stop.find_in(value).map_or(value.len(), |end| end + stop.keeps());
-        rest = &value[end..];
-    }
-    out + rest
 }
