@@ -332,5 +332,5 @@ fn hand_over(internal: &dyn InternalSubscriber, subject: &[u8], flight: &Flight<
     let body = flight.whole.body.strip_suffix(b"\r\n").unwrap_or(flight.whole.body);
     let (headers, payload) = body.split_at_checked(header_len).unwrap_or((b"", body));
     let sender = Sender { link: Some(flight.link), account: flight.account, rights: flight.rights };
-    internal.deliver(&Message { subject, reply, headers, payload }, &sender);
+    internal.deliver(&Message { subject, shown: flight.shown, reply, headers, payload }, &sender);
 }

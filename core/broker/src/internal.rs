@@ -13,6 +13,8 @@ use crate::observer::{ConnectionLabel, Event};
 pub struct Message<'a> {
     /// What it was published to, after mappings.
     pub subject: &'a [u8],
+    /// The subject that clients see instead: of a stored message, what it was stored under.
+    pub shown: Option<&'a [u8]>,
     /// Where an answer goes.
     pub reply: Option<&'a [u8]>,
     /// The header block, with its final empty line; empty if there is none.

@@ -27,7 +27,8 @@ pub fn check_name(text: &str) -> Result<Name, ApiError> {
     Name::parse(text).map_err(|fault| match fault {
         NameFault::Separator => CONSUMER_NAME_CONTAINS_PATH_SEPARATORS.into(),
         NameFault::TooLong => CONSUMER_NAME_TOO_LONG.with(MAX_NAME_BYTES),
-        NameFault::Empty | NameFault::Character => CONSUMER_BAD_DURABLE_NAME.into(),
+        NameFault::Empty => CONSUMER_BAD_DURABLE_NAME.into(),
+        NameFault::Character => STREAM_INVALID_CONFIG.with("consumer name can not contain '.', '*', '>', '\\', '/'"),
     })
 }
 
@@ -174,7 +175,7 @@ fn check_texts(config: &ConsumerConfig) -> Result<(), ApiError> {
         return Err(CONSUMER_DESCRIPTION_TOO_LONG.with(MAX_DESCRIPTION_BYTES));
     }
     if metadata_bytes(&config.metadata) > MAX_METADATA_BYTES {
-        return Err(CONSUMER_METADATA_LENGTH.with(MAX_METADATA_BYTES));
+        return Err(CONSUMER_METADATA_LENGTH.with(format!("{}KB", MAX_METADATA_BYTES / 1024)));
     }
     Ok(())
 }

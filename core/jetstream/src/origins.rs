@@ -120,10 +120,8 @@ pub(crate) fn check(config: &mut StreamConfig, pedantic: bool, neighbours: &Neig
 /// Parts of the protocol that this server does not have yet are refused, never ignored.
 fn check_unbuilt(config: &StreamConfig) -> Result<(), ApiError> {
     let mut origins = config.mirror.iter().chain(&config.sources);
-    match origins.any(|origin| origin.external.is_some() || origin.consumer.is_some()) {
-        true => {
-            Err(invalid("origins in another account or domain, or with a consumer of their own, are not supported yet"))
-        }
+    match origins.any(|origin| origin.consumer.is_some()) {
+        true => Err(invalid("origins with a consumer of their own are not supported yet")),
         false => Ok(()),
     }
 }

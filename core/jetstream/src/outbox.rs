@@ -46,6 +46,10 @@ pub enum Effect {
     Listen(Filter),
     /// No longer.
     Unlisten(Filter),
+    /// From now on what an origin of copies sends to these subjects is wanted.
+    Hear(Filter),
+    /// No longer.
+    Deafen(Filter),
     /// A consumer wants to know at once when somebody listens to where it delivers.
     Await(Awaited),
     /// No longer.
@@ -263,6 +267,16 @@ pub trait Interest {
         let _ = group;
         self.is_wanted(subject)
     }
+}
+
+/// A header block with headers alone.
+pub(crate) fn block(headers: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = b"NATS/1.0\r\n".to_vec();
+    for (name, value) in headers {
+        block.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    block.extend_from_slice(b"\r\n");
+    block
 }
 
 /// A header block with a status line and headers.

@@ -6,6 +6,7 @@ mod batches;
 mod copies;
 mod counters;
 mod fast;
+mod remote;
 mod take;
 
 pub(crate) use batches::Abandoned;
@@ -70,6 +71,8 @@ pub struct Stream<L> {
     fast: fast::FastBatches,
     counting: counters::Counting,
     pub(crate) copies: Vec<copies::Copying>,
+    /// Where streams of others sent that are copied no longer, and the host does not know yet.
+    pub(crate) unheard: Vec<Filter>,
     /// Whether something was copied since the last commit, which nobody can read before.
     pub(crate) has_fresh_copies: bool,
     /// Streams that copy from this one, where it has to wait for them.
@@ -123,6 +126,7 @@ impl<L: Log> Stream<L> {
             fast: fast::FastBatches::default(),
             counting: counters::Counting::default(),
             copies: Vec::new(),
+            unheard: Vec::new(),
             has_fresh_copies: false,
             copiers: BTreeMap::new(),
             abandoned: Vec::new(),

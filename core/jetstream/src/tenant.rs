@@ -78,6 +78,9 @@ pub enum Door {
     Answers,
     /// Subjects of streams.
     Streams,
+    /// Answers and messages of streams of other accounts and domains that are copied. Where a message was stored under another
+    /// subject than the one it came by, that stands behind an `@` in its reply.
+    Copies,
     /// Not a message: somebody listens to where a consumer delivers. The subject is `<stream>.<consumer>`.
     Interest,
 }
@@ -152,7 +155,7 @@ impl<S: Shelves> Tenant<S> {
     }
 
     fn enlist(&mut self, stream: &Stream<S::Log>, out: &mut Outbox) {
-        for copying in &stream.copies {
+        for copying in stream.copies.iter().filter(|copying| !copying.is_remote()) {
             self.copiers.entry(copying.stream().to_owned()).or_default().insert(stream.name.clone());
         }
         for filter in &stream.rules.subjects {
@@ -181,6 +184,7 @@ impl<S: Shelves> Tenant<S> {
                 None => self.flow_answered(text, message, around),
             },
             Door::Streams => self.publish(message, around),
+            Door::Copies => self.hear(message, around),
             Door::Interest => self.interest_began(text, around.now),
         }
     }
@@ -365,6 +369,8 @@ impl<S: Shelves> Tenant<S> {
         for stream in self.streams.values_mut().filter(|stream| stream.wake.is_some_and(|at| at <= now.tick)) {
             let (chance, before) = (self.chance.roll() as u32, stream.state().last_seq);
             drop_log_error(stream.work(now, chance, around.out));
+            let home = (self.settings.account.as_str(), self.settings.domain.as_str());
+            drop_log_error(stream.tend_remotes(home, now, &mut self.chance, around.out));
             let has_stored = stream.state().last_seq > before;
             stream.has_news = pump(stream, &mut self.chance, &self.settings, around) || has_stored;
             for consumer in stream.consumers.values() {
@@ -413,6 +419,11 @@ impl<S: Shelves> Tenant<S> {
     /// The streams.
     pub fn streams(&self) -> impl Iterator<Item = &Stream<S::Log>> {
         self.streams.values()
+    }
+
+    /// What is listened to for copies, beside what effects say.
+    pub fn heard(&self) -> impl Iterator<Item = Filter> + '_ {
+        self.streams.values().flat_map(Stream::heard)
     }
 
     /// How often the API was called, and how often in vain.

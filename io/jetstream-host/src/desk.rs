@@ -394,6 +394,9 @@ impl Desk {
                 self.port.unlisten(account, Door::Streams, &filter);
             }
         }
+        for filter in self.tenants.get(account).into_iter().flat_map(Tenant::heard) {
+            self.port.unlisten(account, Door::Copies, &filter);
+        }
         for (door, filter) in self.accounts.get(account).map(listened).unwrap_or_default() {
             self.port.unlisten(account, door, &filter);
         }
@@ -480,6 +483,8 @@ impl Desk {
             match effect {
                 Effect::Listen(filter) => self.port.listen(account, Door::Streams, &filter),
                 Effect::Unlisten(filter) => self.port.unlisten(account, Door::Streams, &filter),
+                Effect::Hear(filter) => self.port.listen(account, Door::Copies, &filter),
+                Effect::Deafen(filter) => self.port.unlisten(account, Door::Copies, &filter),
                 Effect::Await(awaited) => self.port.await_interest(account, awaited),
                 Effect::Forget(awaited) => self.port.no_longer_awaits(account, &awaited),
             }

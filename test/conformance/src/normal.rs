@@ -136,6 +136,7 @@ fn without_run(original: &[u8], run: &Run) -> Vec<u8> {
     for name in ["client_id", "cid"] {
         text = replace_member(&text, name, |value| format!("\"<{}>\"", client_name(value, run)));
     }
+    text = hide_ack_times(&text);
     for (prefix, tokens) in GENERATED {
         text = replace_generated(&text, prefix, tokens);
     }
@@ -219,6 +220,25 @@ fn replace_generated(text: &[u8], prefix: &str, tokens: usize) -> Vec<u8> {
         out.splice(start..end, new.iter().copied());
         from = start + new.len();
     }
+    out
+}
+
+/// When a delivered message was stored: the sixth token behind `$JS.ACK.`, in nanoseconds.
+fn hide_ack_times(text: &[u8]) -> Vec<u8> {
+    const PREFIX: &[u8] = b"$JS.ACK.";
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = find(rest, PREFIX) {
+        let (before, behind) = rest.split_at(at + PREFIX.len());
+        out.extend_from_slice(before);
+        let end = behind.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(behind.len());
+        let (subject, after) = behind.split_at(end);
+        let tokens: Vec<&[u8]> = subject.split(|&byte| byte == b'.').collect();
+        let shown = tokens.iter().enumerate().map(|(at, token)| if at == 5 { b"<time>".as_slice() } else { token });
+        out.extend_from_slice(&shown.collect::<Vec<_>>().join(&b'.'));
+        rest = after;
+    }
+    out.extend_from_slice(rest);
     out
 }
 
@@ -374,6 +394,12 @@ mod tests {
     fn a_compressed_body_is_hidden() {
         let found = shown("HMSG a 1 36 38\r\nNATS/1.0\r\nContent-Encoding: gzip\r\n\r\n\u{1}\u{2}\r\n");
         assert_eq!(found, "HMSG a 1 <size> <size>\r\nNATS/1.0\r\nContent-Encoding: gzip\r\n\r\n<encoded>\r\n");
+    }
+
+    #[test]
+    fn acknowledgements_do_not_tell_when_a_message_was_stored() {
+        let text = shown("MSG o.1 1 $JS.ACK.O.c.1.1.1.1795993740534611052.0 3\r\none\r\n");
+        assert_eq!(text, "MSG o.1 1 $JS.ACK.O.c.1.1.1.<time>.0 3\r\none\r\n");
     }
 
     #[test]

@@ -39,6 +39,8 @@ static void answer(natsConnection *nc, natsSubscription *sub, natsMsg *message, 
     natsMsg_Destroy(message);
 }
 
+#include "streams.c"
+
 int main(int argc, char **argv) {
     url = argc > 1 ? argv[1] : NATS_DEFAULT_URL;
 
@@ -115,6 +117,12 @@ int main(int argc, char **argv) {
     check(last != NULL && strstr(last, "ermissions Violation for Publish to \"billing.x\"") != NULL, "no violation seen");
     done("a violation is seen");
 
+    jsCtx *js = NULL;
+    check(natsConnection_JetStream(&js, one, NULL) == NATS_OK, "no streams");
+    streams(js);
+    keys(js);
+    jsCtx_Destroy(js);
+
     natsConnection_Drain(one);
     natsConnection_Destroy(clerk);
     natsSubscription_Destroy(flow);
@@ -125,6 +133,6 @@ int main(int argc, char **argv) {
     natsConnection_Destroy(one);
     natsConnection_Destroy(other);
     nats_Close();
-    printf("c: 7 scenes\n");
+    printf("c: 9 scenes\n");
     return 0;
 }

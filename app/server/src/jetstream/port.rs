@@ -286,8 +286,16 @@ impl Ear {
 
 impl InternalSubscriber for Ear {
     fn deliver(&self, message: &Message<'_>, sender: &Sender<'_>) {
-        let Message { subject, reply, headers, payload } = *message;
+        let Message { subject, reply, headers, payload, shown } = *message;
         let mut kept = Vec::new();
+        let renamed;
+        let reply = match (self.door, reply, shown) {
+            (Door::Copies, Some(reply), Some(shown)) => {
+                renamed = [reply, b"@", shown].concat();
+                Some(renamed.as_slice())
+            }
+            _ => reply,
+        };
         let headers = self.without_forgery(headers, sender, &mut kept);
         let incoming = Incoming { subject, reply, headers, payload };
         let asker = self.asker(headers, sender);

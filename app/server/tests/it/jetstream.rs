@@ -1,6 +1,7 @@
 //! Streams, as clients and operators meet them.
 
 mod crash;
+mod elsewhere;
 mod house;
 mod limits;
 mod monitoring;

@@ -283,7 +283,8 @@ impl Delivery<'_> {
                     }
                 }
             }
-            if chosen || leaves || flight.marked.is_some() || remote.with_origin.is_some() {
+            let is_renamed = flight.shown.is_some() && flight.publish.reply.is_some();
+            if chosen || leaves || is_renamed || flight.marked.is_some() || remote.with_origin.is_some() {
                 self.send_composed(plan, at, remote, flight, leaves);
             } else {
                 self.send_ready(plan, remote, flight);
@@ -345,6 +346,10 @@ impl Delivery<'_> {
             match &links.gateways {
                 Some(gateways) if leaves => gateways.mapper.map(&mut head, reply, remote.peer.old_replies),
                 _ => head.extend_from_slice(reply),
+            }
+            if let Some(shown) = flight.shown {
+                head.push(b'@');
+                head.extend_from_slice(shown);
             }
             head.push(b' ');
         }

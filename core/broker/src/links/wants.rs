@@ -178,13 +178,14 @@ impl Engine {
             return Err(denial.clone());
         }
         let Message { subject, reply, header_len, .. } = *message;
+        let (reply, shown) = reply.map_or((None, None), stored_name);
         let publish = Publish { subject, reply, header_len, body: message.body.clone() };
         let arrived = Arrived { place: incoming.whence.place, origin: incoming.origin, queues: message.queues };
         let sending = Sending {
             link,
             account: &wants.state,
             no_echo: true,
-            shown: None,
+            shown,
             arrived: Some(&arrived),
             publish: &publish,
             source,
@@ -192,11 +193,46 @@ impl Engine {
         };
         if header_len > 0 && asks_for_trace(&publish, source) {
             self.link_message_asking(&sending, &plan, incoming);
-        } else if plan.is_special() {
+        } else if plan.is_special() || shown.is_some() {
             self.send_far(&sending, &plan, &Journey::of(incoming.requester), None);
         } else {
             self.send(&sending, &plan, &mut Nobody);
         }
         Ok(())
+    }
+}
+
+/// A message that a stream delivers bears the subject it was stored under; over links that stands behind its reply, the first
+/// `@` behind the eight dots of `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<number>.<time>.<pending>`. What is no
+/// subject is left where it is.
+fn stored_name(reply: &[u8]) -> (Option<&[u8]>, Option<&[u8]>) {
+    if !reply.starts_with(b"$JS.ACK.") {
+        return (Some(reply), None);
+    }
+    let mut dots = 0;
+    let at = reply.iter().position(|byte| {
+        dots += usize::from(*byte == b'.');
+        dots >= 8 && *byte == b'@'
+    });
+    let parts = at.and_then(|at| Some((reply.get(..at)?, reply.get(at + 1..)?)));
+    match parts.filter(|(_, shown)| Subject::parse(shown).is_ok_and(Subject::is_literal)) {
+        Some((reply, shown)) => (Some(reply), Some(shown)),
+        None => (Some(reply), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_under_which_a_message_was_stored_stands_behind_its_reply() {
+        let ack = b"$JS.ACK.S.c@x.1.2.3.4.5".as_slice();
+        assert_eq!(stored_name(&[ack, b"@a.b@c"].concat()), (Some(ack), Some(b"a.b@c".as_slice())));
+        for whole in
+            [ack, b"_INBOX.a@b", b"$JS.ACK.S.c.1.2.3.4.5@", b"$JS.ACK.S.c.1.2.3.4.5@a b", b"$JS.ACK.S.c.1.2.3.4.5@a.>"]
+        {
+            assert_eq!(stored_name(whole), (Some(whole), None), "{:?}", String::from_utf8_lossy(whole));
+        }
     }
 }

@@ -228,7 +228,6 @@ impl Engine {
         let source = Source { lender: None, bytes: &bytes };
         let sent = Sending {
             account: exporter,
-            shown: None,
             arrived: None,
             publish: &crossed,
             source,
@@ -394,14 +393,8 @@ impl Engine {
             header_len: publish.header_len,
             body: publish.body.clone(),
         };
-        let sent = Sending {
-            account: &answer.to,
-            shown: None,
-            arrived: None,
-            publish: &crossed,
-            rights: Rights::Granted,
-            ..*sending
-        };
+        let sent =
+            Sending { account: &answer.to, arrived: None, publish: &crossed, rights: Rights::Granted, ..*sending };
         let passed = Passed { import: &answer.import, before: journey.passed };
         let further = Journey { passed: Some(&passed), ..*journey };
         let reached = self.send_crossed(&sent, &answer.right, &further, trace);

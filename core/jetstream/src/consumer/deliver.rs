@@ -98,7 +98,8 @@ impl Consumer {
         Ok(pumped)
     }
 
-    fn see_interest(&mut self, stream: &str, now: Now, interest: &dyn Interest, out: &mut Outbox) {
+    /// Looks whether somebody listens to where it delivers, if it is time to, and asks to be told when nobody does.
+    pub(crate) fn see_interest(&mut self, stream: &str, now: Now, interest: &dyn Interest, out: &mut Outbox) {
         if let Some(push) = &mut self.push
             && (push.is_active || push.is_due_to_look(now.tick))
         {

@@ -1,10 +1,12 @@
 //! Copying from other streams: mirrors, which keep sequences and times, and sources, which add to what is there.
 
+use super::remote::{Asking, Delivered, News, Remote};
 use super::take::{Checked, NotTaken, Origin as Bringer, with_header};
 use super::{Incoming, Stream};
+use crate::chance::Chance;
 use crate::log::{Found, Log, LogError, Stored};
 use crate::origins::Origin;
-use crate::outbox::{Now, Outbox};
+use crate::outbox::{After, Effect, Now, Outbox};
 use crate::publish::{STREAM_SOURCE, Wishes};
 use api::errors::STREAM_NOT_FOUND;
 use api::responses::SourceInfo;
@@ -38,6 +40,8 @@ pub(crate) struct Copying {
     last_contact: Option<Instant>,
     error: Option<ApiError>,
     not_before: Option<Instant>,
+    /// The conversation with an origin that is not among the streams of the account.
+    remote: Option<Remote>,
 }
 
 /// A message on its way from one stream to another.
@@ -95,7 +99,13 @@ impl Copying {
             last_contact: None,
             error: None,
             not_before: None,
+            remote: config.external.is_some().then(Remote::new),
         })
+    }
+
+    /// Whether the origin is not among the streams of the account.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.remote.is_some()
     }
 
     pub(crate) fn stream(&self) -> &str {
@@ -122,6 +132,132 @@ impl<L: Log> Stream<L> {
                 None => Copying::new(&config, is_mirror),
             });
         }
+        self.unheard.extend(before.iter().filter_map(|copying| copying.remote.as_ref()?.heard()));
+    }
+
+    /// Whether anything is copied from streams of others.
+    pub(crate) fn has_remotes(&self) -> bool {
+        self.copies.iter().any(Copying::is_remote)
+    }
+
+    /// The subjects by which streams of others send.
+    pub(crate) fn heard(&self) -> impl Iterator<Item = Filter> + '_ {
+        self.copies.iter().filter_map(|copying| copying.remote.as_ref()?.heard())
+    }
+
+    /// Asks streams of others that are to be asked now.
+    pub(crate) fn tend_remotes(
+        &mut self,
+        (account, domain): (&str, &str),
+        now: Now,
+        chance: &mut Chance,
+        out: &mut Outbox,
+    ) -> Result<(), LogError> {
+        out.extend(std::mem::take(&mut self.unheard).into_iter().map(Effect::Deafen));
+        if !self.has_remotes() {
+            return Ok(());
+        }
+        self.find_positions()?;
+        let stream = self.name.as_str();
+        for copying in &mut self.copies {
+            let Copying { remote: Some(remote), config, is_mirror, next, .. } = copying else { continue };
+            let (is_mirror, next) = (*is_mirror, *next);
+            let asking = Asking { account, domain, stream, is_mirror, next, config };
+            remote.tend(&asking, &crate::random_word(chance.roll(), 8), now, out);
+        }
+        Ok(())
+    }
+
+    /// Takes what a stream of others sent. Whether it was for this one.
+    pub(crate) fn hear(
+        &mut self,
+        message: &Incoming<'_>,
+        is_full: bool,
+        now: Now,
+        chance: u32,
+        out: &mut Outbox,
+    ) -> bool {
+        let Incoming { subject, reply, headers, payload } = *message;
+        for at in 0..self.copies.len() {
+            let Some(Copying { remote: Some(remote), is_mirror, .. }) = self.copies.get_mut(at) else { continue };
+            match remote.take((subject, reply, headers, payload), *is_mirror, now, out) {
+                News::Foreign => continue,
+                News::Message(_) if is_full => self.begin_again(at, now, out),
+                news => self.follow(at, news, (headers, payload), now, chance, out),
+            }
+            return true;
+        }
+        false
+    }
+
+    fn follow(
+        &mut self,
+        at: usize,
+        news: News<'_>,
+        (headers, payload): (&[u8], &[u8]),
+        now: Now,
+        chance: u32,
+        out: &mut Outbox,
+    ) {
+        let (id, is_empty) = (self.id, self.log.state().messages == 0);
+        let Some(copying) = self.copies.get_mut(at) else { return };
+        copying.last_contact = Some(now.tick);
+        let Some(remote) = &mut copying.remote else { return };
+        match news {
+            News::Foreign | News::Nothing => {}
+            News::Failed(error) => copying.error = Some(error),
+            News::Lost => remote.rest(false, now, out),
+            News::Begun { behind } => {
+                copying.error = None;
+                // A mirror of a stream that begins late begins there too.
+                if copying.is_mirror && is_empty && self.log.skip_to(behind).is_err() {
+                    self.begin_again(at, now, out);
+                }
+            }
+            News::HowFar { reply } => {
+                let headers = remote.how_far(copying.copied);
+                out.answer(reply, headers, Vec::new(), After::Log(id), None);
+            }
+            News::Message(delivered) => self.take_delivered(at, &delivered, (headers, payload), now, chance, out),
+        }
+    }
+
+    fn take_delivered(
+        &mut self,
+        at: usize,
+        delivered: &Delivered<'_>,
+        (headers, payload): (&[u8], &[u8]),
+        now: Now,
+        chance: u32,
+        out: &mut Outbox,
+    ) {
+        let Delivered { seq, number, time, pending, subject } = *delivered;
+        let Some(copying) = self.copies.get(at) else { return };
+        let identity = copying.remote.as_ref().map(|remote| remote.identity.clone()).unwrap_or_default();
+        let is_new = copying.next.is_none_or(|next| seq >= next);
+        if is_new {
+            let (subject, headers, payload) = (subject.to_vec(), headers.to_vec(), payload.to_vec());
+            let copy = Copy { seq, time, subject, headers, payload };
+            if self.store_copy(at, copy, &identity, now, chance, out).is_err() {
+                return self.begin_again(at, now, out);
+            }
+            self.has_fresh_copies = true;
+            self.has_news = true;
+        }
+        if let Some(copying) = self.copies.get_mut(at)
+            && let Some(remote) = &mut copying.remote
+        {
+            remote.stored(number, pending);
+            if is_new {
+                (copying.next, copying.copied) = (Some(seq + 1), seq);
+            }
+        }
+    }
+
+    fn begin_again(&mut self, at: usize, now: Now, out: &mut Outbox) {
+        if let Some(remote) = self.copies.get_mut(at).and_then(|copying| copying.remote.as_mut()) {
+            remote.rest(true, now, out);
+        }
     }
 
     /// What the next round of copying needs, for each origin.
@@ -130,7 +266,7 @@ impl<L: Log> Stream<L> {
         let mut wanted = Vec::new();
         for (at, copying) in self.copies.iter().enumerate() {
             let Ok(stream) = Name::parse(&copying.origin.stream) else { continue };
-            if copying.not_before.is_none_or(|at| at <= now.tick) {
+            if !copying.is_remote() && copying.not_before.is_none_or(|at| at <= now.tick) {
                 let start = copying.config.opt_start_time;
                 wanted
                     .push((at, Wanted { stream, filters: copying.origin.filters.clone(), next: copying.next, start }));
@@ -219,6 +355,13 @@ impl<L: Log> Stream<L> {
     /// Whether something was copied that an origin must keep until it is durable here.
     pub(crate) fn has_unsettled_copies(&self) -> bool {
         self.copies.iter().any(|copying| !copying.unsettled.is_empty())
+    }
+
+    /// There is no room for copies of an origin.
+    pub(crate) fn wait_for_room(&mut self, at: usize, now: Now) {
+        if let Some(copying) = self.copies.get_mut(at) {
+            copying.not_before = Some(now.tick + AGAIN_AFTER);
+        }
     }
 
     /// Stores what was read of an origin. Whether another round is needed at once: to copy more, or to make durable what
@@ -357,7 +500,10 @@ impl<L: Log> Stream<L> {
                 next: copying.next,
                 start: None,
             });
-            let lag = copying.last_contact.and(wanted).map_or(0, |wanted| lag(&wanted));
+            let lag = match &copying.remote {
+                Some(remote) => remote.lag,
+                None => copying.last_contact.and(wanted).map_or(0, |wanted| lag(&wanted)),
+            };
             let (seq, error) = (if copying.is_mirror { 0 } else { copying.copied }, copying.error.clone());
             // A mirror tells its filter once it has found its origin.
             let is_known = !copying.is_mirror || copying.last_contact.is_some();
@@ -373,7 +519,8 @@ impl<L: Log> Stream<L> {
 
     /// When copying is tried again.
     pub(super) fn copies_deadline(&self) -> Option<Instant> {
-        self.copies.iter().filter_map(|copying| copying.not_before).min()
+        let remotes = self.copies.iter().filter_map(|copying| Some(copying.remote.as_ref()?.deadline()));
+        self.copies.iter().filter_map(|copying| copying.not_before).chain(remotes).min()
     }
 
     /// How many of this stream's messages somebody still wants to copy.

@@ -27,7 +27,8 @@ impl<S: Shelves> Tenant<S> {
         if request.stream_name != call.stream {
             return Err(STREAM_MISMATCH.into());
         }
-        let mut config = request.config.ok_or(CONSUMER_CONFIG_REQUIRED)?;
+        // Who says nothing gets the consumer that nothing stands for.
+        let mut config = request.config.unwrap_or_default();
         let name = self.name_of(call, &mut config)?;
         let max_batch = self.settings.max_request_batch;
         let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
@@ -104,6 +105,7 @@ impl<S: Shelves> Tenant<S> {
         check_unique(stream, &name, &filters)?;
         let mut consumer = Consumer::new(name.clone(), config, filters, &mut stream.log, around.now)?;
         consumer.bind(around.asker.map(|asker| asker.reading().clone()));
+        consumer.see_interest(stream_name, around.now, around.interest, around.out);
         stream.consumers.insert(name.clone(), consumer);
         stream.has_news = true;
         let (stream, consumer) = (stream_name.to_owned(), name.to_string());

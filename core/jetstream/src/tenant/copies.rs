@@ -3,7 +3,8 @@
 use super::{Surroundings, Tenant};
 use crate::log::{LogError, Shelves};
 use crate::outbox::Now;
-use crate::stream::Wanted;
+use crate::stream::{Incoming, Wanted};
+use crate::stream_config::is_on_disk;
 use api::responses::SourceInfo;
 use api::{Name, Retention};
 use std::collections::BTreeSet;
@@ -30,13 +31,19 @@ impl<S: Shelves> Tenant<S> {
     fn copy_into(&mut self, target: &Name, around: &mut Surroundings<'_, S>) -> Result<bool, LogError> {
         let Some(stream) = self.streams.get_mut(target) else { return Ok(false) };
         let (settled, wanted) = (stream.settled_copies(), stream.wanted_copies(around.now)?);
+        let on_disk = is_on_disk(&stream.config);
         for (origin, seqs) in settled {
             if let Some(origin) = self.streams.get_mut(&origin) {
                 origin.settle_copies(target, &seqs)?;
             }
         }
         let mut has_more = false;
+        let is_full = self.is_full(on_disk, around.shelves);
         for (at, wanted) in wanted {
+            if is_full {
+                self.streams.get_mut(target).into_iter().for_each(|stream| stream.wait_for_room(at, around.now));
+                continue;
+            }
             let chance = self.chance.roll() as u32;
             let copies = match self.streams.get_mut(&wanted.stream) {
                 Some(origin) => {
@@ -54,6 +61,29 @@ impl<S: Shelves> Tenant<S> {
             }
         }
         Ok(has_more)
+    }
+
+    /// Whether the account or the server stores all that it may. Copies wait then; whoever publishes is refused.
+    fn is_full(&mut self, on_disk: bool, shelves: &S) -> bool {
+        let used = self.used.get_or_insert_with(|| super::used(&self.streams))[usize::from(on_disk)];
+        // One server keeps everything once.
+        let limit =
+            self.settings.limits.of(1).map_or(0, |limits| if on_disk { limits.max_storage } else { limits.max_memory });
+        shelves.room(on_disk) < 0 || u64::try_from(limit).is_ok_and(|limit| used >= limit)
+    }
+
+    /// Takes what a stream of another account or domain sent.
+    pub(super) fn hear(&mut self, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
+        let chance = self.chance.roll() as u32;
+        let is_full = [false, true].map(|on_disk| self.is_full(on_disk, around.shelves));
+        let mut copying = self.streams.values_mut().filter(|stream| stream.has_remotes());
+        let found = copying.find_map(|stream| {
+            let is_full = is_full[usize::from(is_on_disk(&stream.config))];
+            stream.hear(message, is_full, around.now, chance, around.out).then_some(stream)
+        });
+        if let Some(stream) = found {
+            stream.wake = [stream.wake, stream.deadline(around.now)].into_iter().flatten().min();
+        }
     }
 
     /// How copying into a stream goes.

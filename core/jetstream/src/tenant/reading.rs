@@ -138,6 +138,10 @@ impl<S: Shelves> Tenant<S> {
 
     /// What is read of an origin: its filters, or everything that the stream may hold.
     fn read_of(&self, source: &StreamSource, follow: usize, read: &mut Vec<Filter>) {
+        if source.external.is_some() {
+            // What lies elsewhere bears names of its own, so it is read as a whole or not at all.
+            return read.push(Filter::everything());
+        }
         let transforms = source.subject_transforms.iter().map(|transform| transform.src.as_str());
         let own = std::iter::once(source.filter_subject.as_str()).filter(|text| !text.is_empty());
         let wanted: Vec<&str> = own.chain(transforms).collect();

@@ -5,7 +5,7 @@ use super::reading::sees;
 use super::{Surroundings, Tenant, kept};
 use crate::log::Log;
 use crate::log::{LogError, LogState, Shelves, Stored};
-use crate::outbox::Now;
+use crate::outbox::{Effect, Now};
 use crate::stream::Stream;
 use crate::stream_config::{self, StreamRules};
 use api::advisories::{Event, StreamAction};
@@ -217,6 +217,7 @@ impl<S: Shelves> Tenant<S> {
         let Some(mut stream) = self.streams.remove(name) else { return Err(STREAM_NOT_FOUND.into()) };
         let name = stream.name.clone();
         self.delist(&name, &stream.rules.subjects, around.out);
+        around.out.extend(stream.heard().map(Effect::Deafen));
         self.forget_copier(&name);
         for (consumer, mut gone) in std::mem::take(&mut stream.consumers) {
             gone.say_goodbye(stream.name.as_str(), around.out);

@@ -239,3 +239,11 @@ fn a_status_line_of_a_publisher_is_not_stored() {
     let coded = data_encoding::BASE64.encode(b"NATS/1.0\r\nA: b\r\n\r\n");
     assert!(two.contains(&coded), "{two}");
 }
+
+#[test]
+fn a_consumer_of_which_nothing_is_said_is_the_simplest_there_is() {
+    let mut room = Room::new();
+    room.ask("$JS.API.STREAM.CREATE.S", r#"{"name":"S","subjects":["s.>"]}"#);
+    let made = room.ask("$JS.API.CONSUMER.CREATE.S", r#"{"stream_name":"S"}"#);
+    assert!(made.contains(r#""config":{"deliver_policy":"all","ack_policy":"none","#), "{made}");
+}

@@ -128,6 +128,8 @@ fn normal(line: &str) -> String {
         line.push_str(",\"response\":\"R\"}");
     }
     line = replace_values(&line, "Nats-Stream-Identity: ", |c: char| c == '|' || c == ']', "Nats-Stream-Identity: X");
+    let identity = "stream identity does not match: ";
+    line = replace_values(&line, identity, '"', &format!("{identity}X\""));
     line = replace_values(&line, "\"client\":{", '}', "\"client\":{}");
     for name in ["Nats-Time-Stamp", "Nats-Schedule-Next"] {
         line = replace_values(&line, &format!("{name}: 20"), |c: char| c == '|' || c == ']', &format!("{name}: T"));

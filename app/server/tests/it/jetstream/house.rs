@@ -150,7 +150,9 @@ impl Server {
             Peer { lines: BufReader::new(socket), info: serde_json::Value::Null, inboxes: String::new(), asked: 0 };
         let info = peer.line().unwrap();
         peer.info = serde_json::from_str(info.strip_prefix("INFO ").unwrap()).unwrap();
-        peer.inboxes = format!("_I.{}", peer.info["client_id"]);
+        // Servers that are joined have their inboxes in common.
+        let server = peer.info["server_id"].as_str().map(|id| id.chars().take(12).collect::<String>());
+        peer.inboxes = format!("_I.{}.{}", server.unwrap(), peer.info["client_id"]);
         let connect = format!("CONNECT {{\"verbose\":false,\"headers\":true,\"no_responders\":true{login}}}");
         peer.send(&format!("{connect}\r\nSUB {}.> 1\r\nPING\r\n", peer.inboxes));
         assert_eq!(peer.line().unwrap(), "PONG");
