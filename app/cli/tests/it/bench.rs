@@ -106,3 +106,73 @@ fn a_measurement_that_is_not_allowed_fails_with_the_servers_words() {
         assert!(done.stderr.contains("Permissions Violation"), "{}", done.stderr);
     }
 }
+
+/// A server with a stream of a thousand messages.
+fn filled() -> Scene {
+    let scene = Scene::jetstream();
+    let done = scene.nats(&["bench", "js", "pub", "async", "b", "--create", "--msgs", "1000", "--clients", "2"]).fine();
+    let banner = done.log()[0].to_owned();
+    assert!(
+        banner.starts_with("Starting JetStream asynchronous publisher benchmark [batch=500, clients=2, "),
+        "{banner}"
+    );
+    assert!(done.stdout.contains(" NATS JetStream asynchronous publisher aggregated stats: "), "{}", done.stdout);
+    scene
+}
+
+fn messages(scene: &Scene) -> u64 {
+    let info = scene.nats(&["stream", "info", "benchstream", "--json"]).fine();
+    let info: serde_json::Value = serde_json::from_str(&info.stdout).expect("JSON");
+    info["state"]["messages"].as_u64().expect("a number")
+}
+
+#[test]
+fn messages_are_stored_in_each_way() {
+    let scene = filled();
+    assert_eq!(messages(&scene), 1000);
+    let done = scene.nats(&["bench", "js", "pub", "sync", "b", "--msgs", "50", "--purge", "--dedup"]).fine();
+    assert!(done.stdout.contains("NATS JetStream synchronous publisher stats: "), "{}", done.stdout);
+    assert_eq!(messages(&scene), 50);
+    scene.nats(&["bench", "js", "pub", "sync", "b", "--msgs", "50", "--dedup"]).fine();
+    assert_eq!(messages(&scene), 50, "the stream remembers their ids");
+    scene.nats(&["stream", "rm", "benchstream", "-f"]).fine();
+    let whole = ["bench", "js", "pub", "atomic", "b", "--create", "--msgs", "250", "--batch", "100"];
+    assert!(scene.nats(&whole).fine().stdout.contains("NATS JetStream atomic batch publisher stats: "));
+    assert_eq!(messages(&scene), 250);
+    let refused = scene.nats(&["bench", "js", "pub", "batch", "b", "--batch", "1001"]).failed(1);
+    assert!(refused.stderr.contains("a batch has 1000 messages at most"), "{}", refused.stderr);
+}
+
+#[test]
+fn what_is_stored_is_consumed_and_read_in_each_way() {
+    let scene = filled();
+    let total = |args: &[&str]| {
+        let args = [&["bench", "js"], args, &["--json"]].concat();
+        let done = scene.nats(&args).fine();
+        let json: serde_json::Value = serde_json::from_str(&done.stdout).expect("JSON");
+        json["total"]["messages"].as_u64()
+    };
+    assert_eq!(total(&["ordered", "--clients", "2"]), Some(2000), "each gets everything");
+    assert_eq!(total(&["consume", "--clients", "2", "--consumer", "c"]), Some(1000));
+    assert_eq!(total(&["fetch", "--msgs", "600", "--batch", "100", "--doubleack", "--consumer", "f"]), Some(600));
+    assert_eq!(total(&["fetch", "--msgs", "300", "--acks", "none", "--consumer", "n"]), Some(300));
+    assert_eq!(total(&["get", "sync", "--msgs", "20"]), Some(20));
+    assert_eq!(total(&["get", "batch", "--clients", "2", "--batch", "300"]), Some(1000));
+    let info = scene.nats(&["consumer", "info", "benchstream", "f", "--json"]).fine();
+    let info: serde_json::Value = serde_json::from_str(&info.stdout).expect("JSON");
+    assert_eq!((&info["ack_floor"]["stream_seq"], &info["num_pending"]), (&600.into(), &400.into()));
+    let missing = scene.nats(&["bench", "js", "ordered", "--stream", "NONE"]).failed(1);
+    assert!(missing.stderr.contains("stream NONE does not exist"), "{}", missing.stderr);
+}
+
+#[test]
+fn a_bucket_is_measured() {
+    let scene = Scene::jetstream();
+    let done = scene.nats(&["bench", "kv", "put", "--msgs", "200", "--clients", "2", "--size", "10B"]).fine();
+    assert!(done.stdout.contains(" NATS KV putter aggregated stats: "), "{}", done.stdout);
+    assert_eq!(scene.nats(&["kv", "get", "benchbucket", "199", "--raw"]).fine().stdout.len(), 10);
+    let done = scene.nats(&["bench", "kv", "get", "--msgs", "200", "--randomize", "200"]).fine();
+    assert!(done.stdout.contains("NATS KV getter stats: "), "{}", done.stdout);
+    let missing = scene.nats(&["bench", "kv", "get", "--msgs", "300"]).failed(1);
+    assert!(missing.stderr.contains("key 200 of bucket benchbucket has no value"), "{}", missing.stderr);
+}

@@ -177,10 +177,10 @@ impl<L: Log> Stream<L> {
         chance: u32,
         out: &mut Outbox,
     ) -> bool {
-        let Incoming { subject, reply, headers, payload } = *message;
+        let Incoming { headers, payload, .. } = *message;
         for at in 0..self.copies.len() {
             let Some(Copying { remote: Some(remote), is_mirror, .. }) = self.copies.get_mut(at) else { continue };
-            match remote.take((subject, reply, headers, payload), *is_mirror, now, out) {
+            match remote.take(message, *is_mirror, now, out) {
                 News::Foreign => continue,
                 News::Message(_) if is_full => self.begin_again(at, now, out),
                 news => self.follow(at, news, (headers, payload), now, chance, out),

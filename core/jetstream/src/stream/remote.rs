@@ -5,6 +5,7 @@
 //! Nothing is kept of the conversation: after a restart, a gap or a silence it begins again behind the last message that
 //! is here.
 
+use super::Incoming;
 use crate::ack::AckSubject;
 use crate::outbox::{Effect, Now, Outbox};
 use api::errors::{MIRROR_CONSUMER_SETUP_FAILED, REQUIRED_API_LEVEL, SOURCE_CONSUMER_SETUP_FAILED};
@@ -165,13 +166,8 @@ impl Remote {
     }
 
     /// Takes what came by a subject.
-    pub(super) fn take<'a>(
-        &mut self,
-        (subject, reply, headers, payload): (&[u8], Option<&'a [u8]>, &[u8], &[u8]),
-        is_mirror: bool,
-        now: Now,
-        out: &mut Outbox,
-    ) -> News<'a> {
+    pub(super) fn take<'a>(&mut self, message: &Incoming<'a>, is_mirror: bool, now: Now, out: &mut Outbox) -> News<'a> {
+        let Incoming { subject, reply, headers, payload } = *message;
         match &mut self.phase {
             Phase::Asked { inbox, .. } if inbox.as_bytes() == subject => {
                 self.answered(headers, payload, is_mirror, now, out)
@@ -393,6 +389,10 @@ mod tests {
     use super::*;
     use api::stream::External;
 
+    fn came<'a>(subject: &'a str, reply: Option<&'a [u8]>, headers: &'a str, payload: &'a [u8]) -> Incoming<'a> {
+        Incoming { subject: subject.as_bytes(), reply, headers: headers.as_bytes(), payload }
+    }
+
     fn now(seconds: u64) -> Now {
         Now { wall: Timestamp::from_secs(1), tick: Instant::from_nanos(seconds * 1_000_000_000) }
     }
@@ -411,7 +411,7 @@ mod tests {
         let mut remote = Remote::new();
         remote.tend(&asking(&source()), "12345678", now(0), out);
         let answer = br#"{"name":"c","config":{"deliver_subject":"to.us.M.12345678"},"delivered":{"stream_seq":4}}"#;
-        let news = remote.take((b"$JSC.R.12345678", None, b"", answer), true, now(0), out);
+        let news = remote.take(&came("$JSC.R.12345678", None, "", answer), true, now(0), out);
         assert!(matches!(news, News::Begun { behind: 4 }));
         remote
     }
@@ -438,7 +438,7 @@ mod tests {
         let mut out = Outbox::default();
         let mut remote = flowing(&mut out);
         let mut take = |remote: &mut Remote, reply: &'static str| {
-            remote.take((b"to.us.M.12345678", Some(reply.as_bytes()), b"", b"x"), true, now(1), &mut out)
+            remote.take(&came("to.us.M.12345678", Some(reply.as_bytes()), "", b"x"), true, now(1), &mut out)
         };
         match take(&mut remote, "$JS.ACK.O.c.1.7.1.1000.3@o.a@b") {
             News::Message(message) => {
@@ -460,7 +460,7 @@ mod tests {
         let mut remote = flowing(&mut out);
         remote.stored(2, 0);
         let mut control = |remote: &mut Remote, reply, headers: &'static str| {
-            remote.take((b"to.us.M.12345678", reply, headers.as_bytes(), b""), true, now(1), &mut out)
+            remote.take(&came("to.us.M.12345678", reply, headers, b""), true, now(1), &mut out)
         };
         let beat = "NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 2\r\n\r\n";
         assert!(matches!(control(&mut remote, None, beat), News::Nothing));
@@ -482,13 +482,13 @@ mod tests {
         assert_eq!(remote.deadline(), now(13).tick, "silence is no failure");
         remote.tend(&asking(&config), "22222222", now(13), &mut out);
         let refusal = br#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#;
-        let news = remote.take((b"$JSC.R.22222222", None, b"", refusal), true, now(13), &mut out);
+        let news = remote.take(&came("$JSC.R.22222222", None, "", refusal), true, now(13), &mut out);
         assert!(matches!(news, News::Failed(error) if error.err_code == 10059));
         assert_eq!(remote.deadline(), now(25).tick);
         remote.tend(&asking(&config), "33333333", now(25), &mut out);
         remote.tend(&asking(&config), "w", now(56), &mut out);
         assert_eq!(remote.deadline(), now(78).tick, "nobody answered, the second time in a row");
-        let news = remote.take((b"$JSC.R.33333333", None, b"", b"{}"), true, now(57), &mut out);
+        let news = remote.take(&came("$JSC.R.33333333", None, "", b"{}"), true, now(57), &mut out);
         assert!(matches!(news, News::Foreign), "too late");
     }
 }

@@ -1,6 +1,8 @@
 //! `nats bench`: how fast messages go through a server.
 
 mod histogram;
+mod js;
+mod kv;
 mod pace;
 mod plan;
 mod publish;
@@ -34,6 +36,10 @@ enum Command {
     Request(request::Request),
     /// Measure a service: request and serve
     Service(Service),
+    /// Measure a stream: store messages, consume them, read them directly
+    Js(Box<js::JetStream>),
+    /// Measure a bucket of keys; the keys are numbers
+    Kv(Box<kv::KeyValue>),
 }
 
 /// Measure a service
@@ -58,6 +64,8 @@ impl Bench {
             Command::Pub(command) => command.run(invocation).await,
             Command::Sub(command) => command.run(invocation).await,
             Command::Request(command) => command.run(invocation).await,
+            Command::Js(command) => command.run(invocation).await,
+            Command::Kv(command) => command.run(invocation).await,
             Command::Service(Service { command: ServiceCommand::Request(command) }) => command.run(invocation).await,
             Command::Service(Service { command: ServiceCommand::Serve(command) }) => command.run(invocation).await,
         }

@@ -131,6 +131,9 @@ fn a_stream_of_another_domain_is_copied_over_a_leaf_connection() {
     here.ask("$JS.hub.API.CONSUMER.DURABLE.CREATE.ORIGIN.c", consumer);
     let pulled = here.ask("$JS.hub.API.CONSUMER.MSG.NEXT.ORIGIN.c", "1");
     assert_eq!((pulled.subject.as_str(), pulled.body.as_str()), ("o.1", "message 1"));
+    // Keys of the other domain are written to through its API prefix.
+    there.call("STREAM.CREATE.KV_B", r#"{"name":"KV_B","subjects":["$KV.B.>"]}"#);
+    assert_eq!(here.ask("$JS.hub.API.$KV.B.k", "v").body, r#"{"stream":"KV_B","domain":"hub","seq":1}"#);
     assert!(pulled.reply.starts_with("$JS.ACK.ORIGIN.c.1.1.1.") && !pulled.reply.contains('@'), "{pulled:?}");
 }
 
