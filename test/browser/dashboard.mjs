@@ -14,7 +14,7 @@ const require = createRequire(join(process.env.MODULES ?? import.meta.dirname, "
 const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const { SERVER = "target/debug/nats-server", CHROMIUM = "/usr/bin/chromium", IMAGES = "" } = process.env;
-const [PORT, HTTP, LEAF] = [24222, 28222, 27422];
+const [PORT, HTTP, LEAF, MOORING, ROUTE, GATEWAY] = [24222, 28222, 27422, 28223, 26222, 27222];
 
 const folder = mkdtempSync(join(tmpdir(), "bulwark-browser-"));
 const path = (name) => join(folder, name);
@@ -38,6 +38,16 @@ const leaf = (name, user, password) => `server_name: ${name}, listen: "127.0.0.1
 leafnodes { remotes [ { url: "nats://${user}:${password}@127.0.0.1:${LEAF}" } ] }\n`;
 writeFileSync(path("island.conf"), leaf("island", "desk", "d"));
 writeFileSync(path("reef.conf"), leaf("reef", "teller", "t"));
+// A cluster of two, joined with another one.
+const any = 'listen: "127.0.0.1:-1"';
+writeFileSync(path("mooring.conf"), `server_name: mooring, ${any}, http: "127.0.0.1:${MOORING}"
+cluster { name: coast, listen: "127.0.0.1:${ROUTE}" }
+gateway { name: coast, listen: "127.0.0.1:${GATEWAY}" }\n`);
+writeFileSync(path("quay.conf"), `server_name: quay, ${any}
+cluster { name: coast, ${any}, routes: [ "nats://127.0.0.1:${ROUTE}" ] }
+gateway { name: coast, ${any} }\n`);
+writeFileSync(path("lagoon.conf"), `server_name: lagoon, ${any}
+gateway { name: inland, ${any}, gateways: [ { name: coast, url: "nats://127.0.0.1:${GATEWAY}" } ] }\n`);
 
 const children = [];
 const finish = () => children.forEach((child) => child.kill("SIGKILL"));
@@ -68,10 +78,23 @@ function check(what, is, detail = "") {
   failures += is ? 0 : 1;
 }
 
+const cells = (page, table) =>
+  page.locator(`#${table} tbody tr`).evaluateAll((all) => all.map((row) => [...row.cells].map((cell) => cell.innerText)));
+
+// Links are rows, and lines of the map.
+async function onTheMap(what, page, wanted) {
+  const links = new Set((await cells(page, "links-table")).map((row) => `${row[0]} ${row[1]}`));
+  const named = new Set(await page.locator("svg.map text").allTextContents());
+  for (const link of wanted) {
+    check(`${what}: ${link} is a row and on the map`, links.has(link) && named.has(link.split(" ")[1]), [...links, ...named].join(", "));
+  }
+}
+
 start("harbour.conf");
 await until("the server is ready", async () => (await fetch(`http://127.0.0.1:${HTTP}/healthz`)).ok);
 start("island.conf");
 start("reef.conf");
+["mooring.conf", "quay.conf", "lagoon.conf"].forEach(start);
 
 // Load: two tenants, one of them over its limit; a stream; somebody who may not; a name that would like to be markup.
 client("desk", "d", "warehouse", "SUB orders.> 1\r\n");
@@ -111,6 +134,11 @@ for (const scheme of ["light", "dark"]) {
     "harbour.example", "aes", "before acknowledged", "island", "reef", "Held back"]) {
     check(`${scheme}: shows ${part}`, text.toLowerCase().includes(part.toLowerCase()));
   }
+  const rows = new Map((await cells(page, "streams-table")).map((row) => [row[1], row.slice(2, 5).join(" ")]));
+  for (const [stream, kept] of [["ORDERS", "file aes before acknowledged"], ["LEDGER", "file aes before acknowledged"], ["CARTS", "memory in memory no"]]) {
+    check(`${scheme}: stream ${stream} is kept as ${kept}`, rows.get(stream) === kept, rows.get(stream));
+  }
+  await onTheMap(scheme, page, ["leaf island", "leaf reef"]);
   check(`${scheme}: plots have lines`, await page.locator("svg.plot path.line-0").evaluateAll((all) => all.every((one) => one.getAttribute("d").includes("L"))));
   check(`${scheme}: somebody is held back by a limit`, await page.locator("#accounts-table td.warn").count() > 0);
   if (IMAGES) await page.screenshot({ path: join(IMAGES, scheme === "light" ? "dashboard.png" : "dashboard-dark.png"), fullPage: true });
@@ -146,6 +174,10 @@ for (const scheme of ["light", "dark"]) {
   check(`${scheme}: no complaint of the browser`, complaints.length === 0, complaints.join("; "));
   await page.close();
 }
+const member = await browser.newPage();
+await member.goto(`http://127.0.0.1:${MOORING}/`);
+await member.waitForSelector("#links-table tbody tr");
+await onTheMap("a cluster", member, ["route quay", "gateway inland"]);
 await browser.close();
 clearInterval(load);
 clearInterval(intruder);

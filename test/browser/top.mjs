@@ -42,20 +42,23 @@ function client(user, name, first = "") {
 start(SERVER, "-c", join(folder, "harbour.conf"));
 await pause(1500);
 
-// A fast pair of each tenant by `nats bench`, and others that come in waves.
+// Subscribers of each tenant by `nats bench`; publishers that go on evenly, and others that come in waves.
 const bench = (user, ...words) =>
   start(NATS, "--server", URL, "--user", user, "--password", "x", "--no-context", "--connection-name", `bench ${words[0]}`, "bench", ...words, "--no-progress");
 bench("warehouse", "sub", "orders.new", "--clients", "2", "--msgs", "100000000");
 bench("ledger", "sub", "pay.card", "--clients", "1", "--msgs", "100000000");
 await pause(500);
-bench("orders", "pub", "orders.new", "--clients", "2", "--size", "128B", "--throughput", "60000", "--duration", "10m");
-bench("counter", "pub", "pay.card", "--clients", "1", "--size", "64B", "--throughput", "25000", "--duration", "10m");
 client("warehouse", "picking list", "SUB orders.> 1\r\n");
+const desks = [client("orders", "desk 1"), client("orders", "desk 2")];
+const counter = client("counter", "counter");
+const message = (subject, size) => `PUB ${subject} ${size}\r\n${"x".repeat(size)}\r\n`;
 const tills = [0, 1, 2, 3].map((number) => client("till", `till ${number}`));
 const begun = Date.now();
 setInterval(() => {
+  desks.forEach((desk) => desk.write(message("orders.new", 128).repeat(1500)));
+  counter.write(message("pay.card", 64).repeat(1200));
   const wave = 1 + Math.sin((Date.now() - begun) / 6000);
-  tills.forEach((till, at) => till.write(`PUB orders.till.${at} 64\r\n${"x".repeat(64)}\r\n`.repeat(Math.round(wave * (120 + 90 * at)))));
+  tills.forEach((till, at) => till.write(message(`orders.till.${at}`, 64).repeat(Math.round(wave * (120 + 90 * at)))));
 }, 50);
 
 tmux("-f", "/dev/null", "new-session", "-d", "-x", `${COLUMNS}`, "-y", `${ROWS}`,
@@ -102,7 +105,7 @@ function runs(line) {
 function svg(lines) {
   const [wide, high, edge] = [8.4, 18, 16];
   const [width, height] = [COLUMNS * wide + 2 * edge, lines.length * high + 2 * edge];
-  const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll(" ", "\u00a0");
   const drawn = lines.map((line, row) => {
     let column = 0;
     return runs(line.trimEnd()).map(({ text, colour, bold }) => {
@@ -117,7 +120,7 @@ function svg(lines) {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width.toFixed(1)} ${height}" width="${width.toFixed(1)}" height="${height}" role="img">
 <title>nats top on a server under load</title>
 <rect width="100%" height="100%" rx="8" fill="#1b1f24"/>
-<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="14" fill="#cdd9e5" xml:space="preserve">
+<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="14" fill="#cdd9e5">
 ${drawn.filter(Boolean).join("\n")}
 </g>
 </svg>

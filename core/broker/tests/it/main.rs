@@ -11,6 +11,7 @@ mod cost;
 mod explain;
 mod fixtures;
 mod flow;
+mod hops;
 mod house;
 mod isolation;
 mod layers;

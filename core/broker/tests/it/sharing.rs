@@ -13,7 +13,7 @@ use auth::settings::{
 use crate::conversation::{Client, Conversation};
 
 /// An account with a user of its name.
-fn tenant(name: &str) -> AccountSettings {
+pub(crate) fn tenant(name: &str) -> AccountSettings {
     AccountSettings { name: name.into(), users: vec![user(name)], ..AccountSettings::default() }
 }
 
@@ -22,7 +22,7 @@ fn user(name: &str) -> UserSettings {
     UserSettings { user: Some(name.into()), password, ..UserSettings::default() }
 }
 
-trait Sharing: Sized {
+pub(crate) trait Sharing: Sized {
     fn offers(self, export: ExportSettings) -> Self;
     fn takes(self, import: Import) -> Self;
     fn streams(self, subject: &str) -> Self {
@@ -68,7 +68,7 @@ fn service(subject: &str, change: impl FnOnce(&mut ServiceExport)) -> ExportSett
     ExportSettings::Service(export)
 }
 
-fn among<const N: usize>(accounts: [AccountSettings; N]) -> (Conversation, [Client; N]) {
+pub(crate) fn among<const N: usize>(accounts: [AccountSettings; N]) -> (Conversation, [Client; N]) {
     let names = accounts.each_ref().map(|account| account.name.clone());
     let mut broker = Conversation::with(&Settings { accounts: accounts.into(), ..Settings::default() }, |_| {});
     let clients = names.map(|name| broker.login(&name));

@@ -249,15 +249,16 @@ function streams(jsz) {
   rows.sort((a, b) => (b.state?.bytes || 0) - (a.state?.bytes || 0));
   const config = jsz?.config || {};
   const isOn = jsz && !jsz.disabled;
+  const synced = config.sync_always ? "before acknowledged" : `every ${config.sync_interval / 1e9} s`;
   byId("storage").textContent = jsz && !jsz.disabled
     ? `Files ${bytes(jsz.storage)} of ${bytes(config.max_storage)}, memory ${bytes(jsz.memory)} of ${bytes(config.max_memory)}; ` +
-      `sealed: ${config.cipher || "no"}; durable: ${jsz.durable || (config.sync_always ? "before acknowledged" : "every " + (config.sync_interval / 1e9) + " s")}`
+      `sealed: ${config.cipher || "no"}; durable: ${synced}`
     : "JetStream is off.";
   if (isOn) byId("storage").textContent += `. ${count(jsz.streams)} streams, ${count(jsz.consumers)} consumers, ${count(jsz.messages)} messages.`;
   const meter = (name, used, all) => element("div", {}, element("span", {}, `${name} ${number.format(all > 0 ? 100 * used / all : 0)} %`), level(all > 0 ? used / all : 0));
   byId("storage-meters").replaceChildren(...(isOn ? [meter("Files", jsz.storage, config.max_storage), meter("Memory", jsz.memory, config.max_memory)] : []));
   const sealed = (row) => row.config?.storage === "memory" ? "in memory" : config.cipher || "no";
-  const durable = (row) => row.config?.storage === "memory" ? "no" : row.config?.persist_mode === "async" ? "later" : jsz.durable || (config.sync_always ? "before acknowledged" : "now and then");
+  const durable = (row) => row.config?.storage === "memory" ? "no" : row.config?.persist_mode === "async" ? "later" : synced;
   // A server that tells of totals only has no table to show.
   show("streams-table", isOn && rows.length === 0 ? document.createDocumentFragment() : table("The largest first", [
     { name: "Account", of: (row) => row.account },
@@ -275,10 +276,10 @@ function streams(jsz) {
 
 function links(varz, routez, gatewayz, leafz) {
   const rows = [
-    ...(routez?.routes || []).map((link) => ({ kind: "route", name: link.remote_name || link.remote_id, ...link })),
+    ...(routez?.routes || []).map((link) => ({ ...link, kind: "route", name: link.remote_name || link.remote_id })),
     ...Object.entries(gatewayz?.outbound_gateways || {}).map(([name, gateway]) =>
-      ({ kind: "gateway", name, ...(gateway.connection || {}) })),
-    ...(leafz?.leafs || []).map((link) => ({ kind: "leaf", ...link })),
+      ({ ...(gateway.connection || {}), kind: "gateway", name })),
+    ...(leafz?.leafs || []).map((link) => ({ ...link, kind: "leaf" })),
   ];
   const named = new Map(rows.map((row) => [`${row.kind} ${row.name}`, row]));
   show("map", rows.length === 0 ? document.createDocumentFragment() : map(varz.server_name, [...named.values()]));
