@@ -216,8 +216,9 @@ const AREAS: &[Area] = &[
     Area {
         name: "dashboard",
         shows: "The dashboard in Chromium, on a server under load, light and dark: what it shows, keyboard, axe, no other host, no \
-                broken policy. Wants node, npm, openssl and Chromium (`CHROMIUM`, or `/usr/bin/chromium`).",
-        needs: &["bulwark-server"],
+                broken policy; each stream's sealing and durability, each link a row and on the map. Wants node, npm, openssl, tmux and Chromium \
+                (`CHROMIUM`, or `/usr/bin/chromium`).",
+        needs: &["bulwark-server", "bulwark-cli"],
         runs: &[],
         then: Some(crate::prove_dashboard::checks),
     },

@@ -1,5 +1,5 @@
-//! The dashboard in a real browser. Wants node, npm, openssl and Chromium (`CHROMIUM`, or `/usr/bin/chromium`). The
-//! screenshots in `docs/images` are made anew.
+//! The dashboard in a real browser, and `nats top` in a real terminal. Wants node, npm, openssl, tmux and Chromium
+//! (`CHROMIUM`, or `/usr/bin/chromium`). The pictures in `docs/images` are made anew.
 
 use std::process::Command;
 
@@ -25,6 +25,10 @@ pub(crate) fn checks() -> Result<String, Failure> {
             .env("IMAGES", "docs/images"),
         "the browser",
     )?;
+    let release = |program: &str| shell::target().join("release").join(program);
+    let mut top = Command::new("node");
+    top.arg(format!("{FOLDER}/top.mjs")).env("SERVER", release("nats-server")).env("NATS", release("nats"));
+    done(&mut top, "the picture of nats top")?;
     let checks: Vec<&str> = out.lines().filter(|line| line.starts_with("ok ")).collect();
     Ok(format!("{}\n{} checks", checks.join("\n"), checks.len()))
 }

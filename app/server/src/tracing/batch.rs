@@ -77,7 +77,7 @@ impl<'a> Batch<'a> {
         let told = [
             ("messaging.system", "nats".into()),
             ("messaging.destination.name", self.subject(&hop.subject)),
-            ("messaging.message.body.size", int(hop.size_bytes as u64)),
+            ("messaging.message.envelope.size", int(hop.size_bytes as u64)),
             ("nats.account", hop.account.as_str().into()),
             ("nats.peer.kind", kind(hop.kind).into()),
             ("nats.peer.name", hop.peer.as_str().into()),
@@ -252,7 +252,7 @@ mod tests {
         let delivered = &spans[3]["events"][0];
         assert_eq!((&delivered["name"], &delivered["timeUnixNano"]), (&"delivered".into(), &"3100".into()));
         assert!(delivered.to_string().contains(r#"{"key":"nats.queue","value":{"stringValue":"workers"}}"#));
-        assert!(whole.to_string().contains(r#"{"key":"messaging.message.body.size","value":{"intValue":"120"}}"#));
+        assert!(whole.to_string().contains(r#"{"key":"messaging.message.envelope.size","value":{"intValue":"120"}}"#));
     }
 
     #[test]
