@@ -171,16 +171,39 @@ request! {
 pub struct Restore {
     /// Its configuration.
     pub config: StreamConfig,
+    /// What it held.
+    pub state: RestoreState,
+}
+
+/// What a stream held that is restored: archives of older servers do not say that themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RestoreState {
+    /// Its first sequence.
+    pub first_seq: u64,
+    /// Its last sequence.
+    pub last_seq: u64,
+    /// Sequences in between that are gone.
+    pub deleted: Vec<u64>,
+}
+
+impl RestoreState {
+    /// What makes no sense is zero; the archive decides.
+    fn read(value: &Value) -> Self {
+        let number = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let deleted = value.get("deleted").and_then(Value::as_array).into_iter().flatten();
+        let deleted = deleted.filter_map(Value::as_u64).collect();
+        Self { first_seq: number("first_seq"), last_seq: number("last_seq"), deleted }
+    }
 }
 
 impl Restore {
-    /// Reads a request body. What the request says about the state of the stream, its archive says again.
+    /// Reads a request body.
     pub fn read(value: &Value, mode: Mode) -> Result<Restore, Fault> {
         let mut request = Restore::default();
         read_object(value, "JSApiStreamRestoreRequest", mode, |field| {
             match field.name {
                 "config" => request.config = StreamConfig::read(field.value(), field.mode())?,
-                "state" => {}
+                "state" => request.state = RestoreState::read(field.value()),
                 _ => return Ok(false),
             }
             Ok(true)

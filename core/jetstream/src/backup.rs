@@ -6,6 +6,7 @@
 pub(crate) mod archive;
 pub(crate) mod consumer_state;
 pub(crate) mod frames;
+pub(crate) mod old;
 pub(crate) mod restoring;
 pub(crate) mod sending;
 
@@ -13,6 +14,13 @@ pub(crate) mod sending;
 /// grow.
 pub fn fuzz_restore(bytes: &[u8]) {
     let (mut frames, mut archive) = (frames::Decoder::default(), archive::Reader::default());
+    let mut old = old::Reader::default();
+    old.push(bytes);
+    while let Ok(Some(item)) = old.next() {
+        if item == old::Item::End {
+            break;
+        }
+    }
     for piece in bytes.chunks(bytes.len() / 3 + 1) {
         let Ok(plain) = frames.push(piece) else { return };
         archive.push(&plain);

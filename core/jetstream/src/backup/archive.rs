@@ -86,6 +86,11 @@ impl Reader {
         self.bytes.extend_from_slice(piece);
     }
 
+    /// Everything that came, of what is no archive of this kind.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// The next entry; `None` when it has not come as a whole.
     pub(crate) fn next(&mut self) -> Result<Option<Entry>, Fault> {
         if !self.has_begun {

@@ -3,13 +3,16 @@
 use super::archive::{CONSUMERS, Entry, Fault, Reader, STATE};
 use super::consumer_state::{self, Progress};
 use super::frames::Decoder;
+use super::old::{self, Item};
 use crate::log::{Draft, Log, LogError, MAX_FIRST_SEQUENCE};
 use crate::outbox::Now;
 use crate::publish::{Lifetime, Wishes};
 use crate::stream::Stream;
 use api::errors::*;
+use api::requests::RestoreState;
 use api::{ApiError, ConsumerConfig, json};
 use moment::{Instant, Timestamp};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use subject::Subject;
 
@@ -32,9 +35,19 @@ pub(crate) struct Restoring<L> {
     /// What the stream may hold at most: the account has no room for more.
     max_bytes: u64,
     frames: Decoder,
-    archive: Reader,
+    archive: Archive,
+    /// What the request says of the state of the stream, which archives of older servers do not say themselves.
+    told: RestoreState,
+    /// Consumers of an archive of an older server, as far as they came.
+    halves: BTreeMap<String, (Option<ConsumerConfig>, Option<Progress>)>,
     stage: Stage,
     deadline: Instant,
+}
+
+/// What comes, in one of two forms.
+enum Archive {
+    New(Reader),
+    Old(old::Reader),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +85,7 @@ fn failed(why: impl std::fmt::Display) -> ApiError {
 }
 
 impl<L: Log> Restoring<L> {
-    pub(crate) fn new(stream: Stream<L>, max_bytes: u64, client: String, now: Now) -> Restoring<L> {
+    pub(crate) fn new(stream: Stream<L>, told: RestoreState, max_bytes: u64, client: String, now: Now) -> Restoring<L> {
         Restoring {
             stream,
             client,
@@ -81,7 +94,9 @@ impl<L: Log> Restoring<L> {
             consumers: Vec::new(),
             max_bytes,
             frames: Decoder::default(),
-            archive: Reader::default(),
+            archive: Archive::New(Reader::default()),
+            told,
+            halves: BTreeMap::new(),
             stage: Stage::State,
             deadline: now.tick + PATIENCE,
         }
@@ -96,17 +111,104 @@ impl<L: Log> Restoring<L> {
         self.deadline = now.tick + PATIENCE;
         self.bytes += piece.len() as u64;
         let plain = self.frames.push(piece).map_err(|_| failed("s2: corrupt input"))?;
-        self.archive.push(&plain);
+        let invalid = || failed("archive: invalid archive stream");
+        match &mut self.archive {
+            Archive::New(archive) => archive.push(&plain),
+            Archive::Old(archive) => archive.push(&plain),
+        }
         loop {
-            match self.archive.next() {
-                Ok(Some(entry)) => self.take(entry, now)?,
-                Ok(None) => return Ok(()),
-                Err(Fault::Magic) => {
-                    return Err(failed("the archive is none, or of version 1, which is not supported"));
-                }
-                Err(Fault::Entry) => return Err(failed("archive: invalid archive stream")),
+            match &mut self.archive {
+                Archive::New(archive) => match archive.next() {
+                    Ok(Some(entry)) => self.take(entry, now)?,
+                    Ok(None) => return Ok(()),
+                    Err(Fault::Magic) => match self.look_again() {
+                        Some(true) => {}
+                        Some(false) => return Err(failed("the archive is none")),
+                        None => return Ok(()),
+                    },
+                    Err(Fault::Entry) => return Err(invalid()),
+                },
+                Archive::Old(archive) => match archive.next().map_err(|_| invalid())? {
+                    // Behind its end a tar has nothing but zeros.
+                    None => return Ok(()),
+                    Some(_) if self.stage == Stage::Complete => return Ok(()),
+                    Some(item) => self.take_old(item, now)?,
+                },
             }
         }
+    }
+
+    /// What does not begin like an archive may be one of an older server. Whether it is, once enough of it came.
+    fn look_again(&mut self) -> Option<bool> {
+        let Archive::New(archive) = &mut self.archive else { return Some(true) };
+        let bytes = std::mem::take(archive).into_bytes();
+        let is_tar = old::is_tar(&bytes);
+        match is_tar {
+            Some(true) => {
+                let mut old = old::Reader::default();
+                old.push(&bytes);
+                self.archive = Archive::Old(old);
+                self.stage = Stage::Messages(0, State { last_seq: self.told.last_seq, ..State::default() });
+            }
+            _ => archive.push(&bytes),
+        }
+        is_tar
+    }
+
+    fn take_old(&mut self, item: Item, now: Now) -> Result<(), ApiError> {
+        let Stage::Messages(before, state) = self.stage else { return Err(failed("archive: invalid archive stream")) };
+        match item {
+            Item::Message(entry) => self.take_message(entry, before, state, now),
+            Item::Gone(seq) => self.take_away(seq),
+            Item::Consumer(name, config) => {
+                self.half(name)?.0 = Some(*config);
+                Ok(())
+            }
+            Item::Progress(name, progress) => {
+                self.half(name)?.1 = Some(progress);
+                Ok(())
+            }
+            Item::End => self.end_old(before, state, now),
+        }
+    }
+
+    fn half(&mut self, name: String) -> Result<&mut (Option<ConsumerConfig>, Option<Progress>), ApiError> {
+        if self.halves.len() as u64 >= MAX_CONSUMERS {
+            return Err(failed("too many consumers"));
+        }
+        Ok(self.halves.entry(name).or_default())
+    }
+
+    /// A message is not there, whether it came before or not.
+    fn take_away(&mut self, seq: u64) -> Result<(), ApiError> {
+        let log = &mut self.stream.log;
+        let done = match seq {
+            0 => Ok(()),
+            seq if seq > MAX_FIRST_SEQUENCE => return Err(failed(format!("message sequence {seq} out of order"))),
+            seq if seq == log.state().last_seq + 1 => log.skip_to(seq),
+            seq => log.remove(seq).map(drop),
+        };
+        done.map_err(|_| failed("the store failed"))
+    }
+
+    /// What the files of older servers still hold and the stream no longer had goes, as the request says.
+    fn end_old(&mut self, before: u64, state: State, now: Now) -> Result<(), ApiError> {
+        self.take_message(Entry::default(), before, state, now)?;
+        for seq in std::mem::take(&mut self.told.deleted) {
+            if seq <= self.stream.state().last_seq {
+                self.take_away(seq)?;
+            }
+        }
+        let first = self.told.first_seq;
+        if first > self.stream.state().first_seq {
+            self.stream.log.remove_below(first).map_err(|_| failed("the store failed"))?;
+        }
+        for (name, half) in std::mem::take(&mut self.halves) {
+            if let (Some(config), progress) = half {
+                self.consumers.push((name, config, progress.unwrap_or_default()));
+            }
+        }
+        Ok(())
     }
 
     /// Nothing more comes.

@@ -138,7 +138,7 @@ impl<S: Shelves> Tenant<S> {
         if body.must_be_empty().is_ok() {
             return Err(BAD_REQUEST.into());
         }
-        let mut config = RestoreRequest::read(&body.value()?, self.settings.mode)?.config;
+        let RestoreRequest { mut config, state } = RestoreRequest::read(&body.value()?, self.settings.mode)?;
         if config.name.is_empty() {
             config.name = call.stream.to_owned();
         }
@@ -163,7 +163,7 @@ impl<S: Shelves> Tenant<S> {
         let stream = Stream::new(number, config, rules, around.now.wall, log, &self.settings);
         let (id, client) = (self.word(), self.client_of(message));
         let deliver_subject = format!("{PREFIX}RESTORE.{name}.{id}");
-        self.transfers.restoring.insert(id, Restoring::new(stream, room, client.clone(), around.now));
+        self.transfers.restoring.insert(id, Restoring::new(stream, state, room, client.clone(), around.now));
         self.advise(&Event::RestoreCreate { stream: name, client }, around);
         Answer::durable(answer("stream_restore", Restore { deliver_subject }))
     }

@@ -7,6 +7,11 @@ use std::time::Duration;
 /// that has one message to acknowledge.
 const FROM_REFERENCE: &[u8] = include_bytes!("transcripts/reference.archive");
 
+/// Archives that release 2.14.0 made, in the form of before: of five messages, one of them deleted, and a consumer with one
+/// message to acknowledge; and of three hundred in a compressed stream, of which four were purged and three deleted.
+const FROM_OLDER: &[u8] = include_bytes!("transcripts/reference-2.14.archive");
+const FROM_OLDER_LONG: &[u8] = include_bytes!("transcripts/reference-2.14-s2.archive");
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -51,7 +56,12 @@ pub(crate) fn snapshot(room: &mut Room, request: &str) -> (Vec<u8>, Vec<Letter>)
 
 /// Sends an archive as a client does. Gives the last answer.
 fn restore(room: &mut Room, name: &str, subjects: &str, archive: &[u8], piece: usize) -> String {
-    let config = format!("{{\"config\":{{\"name\":\"{name}\",\"subjects\":[\"{subjects}\"]}},\"state\":{{}}}}");
+    restore_with(room, (name, subjects, "{}"), archive, piece)
+}
+
+/// The same, with what the client was told of the state.
+fn restore_with(room: &mut Room, (name, subjects, state): (&str, &str, &str), archive: &[u8], piece: usize) -> String {
+    let config = format!("{{\"config\":{{\"name\":\"{name}\",\"subjects\":[\"{subjects}\"]}},\"state\":{state}}}");
     let answer = room.ask(&format!("$JS.API.STREAM.RESTORE.{name}"), &config);
     let deliver = answer.split("\"deliver_subject\":\"").nth(1).unwrap_or_else(|| panic!("{answer}"));
     let deliver = deliver.split('"').next().expect("a subject").to_owned();
@@ -114,6 +124,36 @@ fn an_archive_of_the_reference_is_restored() {
     assert!(got.contains(r#""subject":"s.b""#) && got.contains("dHdv"), "{got}");
     let info = room.ask("$JS.API.CONSUMER.INFO.S.c", "");
     assert!(info.contains("\"num_ack_pending\":1,") && info.contains("\"num_pending\":2,"), "{info}");
+}
+
+#[test]
+fn archives_of_older_servers_are_restored() {
+    for piece in [100, 10_000] {
+        let mut room = Room::new();
+        let answer = restore(&mut room, "S", "s.>", FROM_OLDER, piece);
+        assert!(answer.contains(r#""messages":4"#) && answer.contains(r#""last_seq":5"#), "{answer}");
+        let got = room.ask("$JS.API.STREAM.MSG.GET.S", r#"{"seq":2}"#);
+        assert!(
+            got.contains(r#""subject":"s.2""#) && got.contains(r#""data":"dHdv""#) && got.contains("hdrs"),
+            "{got}"
+        );
+        assert!(room.ask("$JS.API.STREAM.MSG.GET.S", r#"{"seq":3}"#).contains("\"err_code\":10037"));
+        let info = room.ask("$JS.API.CONSUMER.INFO.S.c", "");
+        assert!(info.contains("\"num_ack_pending\":1,") && info.contains("\"num_pending\":1,"), "{info}");
+        let floor = r#""ack_floor":{"consumer_seq":1,"stream_seq":1"#;
+        assert!(info.contains(floor), "{info}");
+
+        let state = r#"{"messages":293,"first_seq":5,"last_seq":300,"num_deleted":3,"deleted":[7,9,299]}"#;
+        let answer = restore_with(&mut room, ("Z", "z.>", state), FROM_OLDER_LONG, piece);
+        assert!(answer.contains(r#""messages":293"#) && answer.contains(r#""first_seq":5,"#), "{answer}");
+        assert!(answer.contains(r#""last_seq":300"#) && answer.contains(r#""num_deleted":3"#), "{answer}");
+        let last = room.ask("$JS.API.STREAM.MSG.GET.Z", r#"{"last_by_subj":"z.0"}"#);
+        assert!(last.contains(r#""seq":300"#), "{last}");
+    }
+    let mut room = Room::new();
+    let cut = restore(&mut room, "S", "s.>", &FROM_OLDER[..FROM_OLDER.len() - 60], 10_000);
+    assert!(cut.contains("\"err_code\":10062"), "{cut}");
+    assert!(room.ask("$JS.API.STREAM.NAMES", "").contains("\"total\":0"));
 }
 
 #[test]
