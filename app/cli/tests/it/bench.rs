@@ -141,6 +141,18 @@ fn messages_are_stored_in_each_way() {
     assert_eq!(messages(&scene), 250);
     let refused = scene.nats(&["bench", "js", "pub", "batch", "b", "--batch", "1001"]).failed(1);
     assert!(refused.stderr.contains("a batch has 1000 messages at most"), "{}", refused.stderr);
+    let fast = ["bench", "js", "pub", "fast", "b", "--batch", "50", "--purge", "--msgs", "2001", "--clients", "2"];
+    let refused = scene.nats(&fast).failed(1);
+    assert!(refused.stderr.contains("(10205)"), "{}", refused.stderr);
+    scene.nats(&["stream", "edit", "benchstream", "--allow-fast", "-f"]).fine();
+    for acks in ["1", "3"] {
+        let done = scene.nats(&[&fast[..], &["--max-outstanding-acks", acks]].concat()).fine();
+        assert!(done.stdout.contains(" NATS JetStream fast batch publisher aggregated stats: "), "{}", done.stdout);
+        assert_eq!(messages(&scene), 2001);
+    }
+    scene.nats(&["stream", "rm", "benchstream", "-f"]).fine();
+    scene.nats(&["bench", "js", "pub", "fast", "b", "--create", "--msgs", "1"]).fine();
+    assert_eq!(messages(&scene), 1);
 }
 
 #[test]

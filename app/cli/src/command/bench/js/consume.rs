@@ -1,5 +1,7 @@
 //! `nats bench js ordered`, `consume` and `fetch`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
@@ -7,6 +9,7 @@ use async_nats::jetstream::{self, AckKind, consumer};
 use clap::{Args, ValueEnum};
 use futures::StreamExt;
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::command::api::{Api, check_name};
@@ -161,11 +164,16 @@ impl Shared {
             let (link, context) = invocation.jetstream().await?;
             clients.push((link, context, race.announce("expecting", count), count));
         }
+        let pool = Arc::new(Pool::new(self.plan.msgs));
         for (link, context, progress, count) in clients {
-            let bench = self.clone();
+            let (bench, pool) = (self.clone(), Arc::clone(&pool));
             race.run(async move {
-                let _link = link;
-                bench.receive(context, progress, count, is_fetching).await
+                let sample = match is_fetching {
+                    true => bench.fetch(context, progress, count).await?,
+                    false => bench.consume(context, progress, &pool).await?,
+                };
+                link.client.flush().await?;
+                Ok(sample)
             });
         }
         let samples = race.finish().await?;
@@ -206,27 +214,43 @@ impl Shared {
         Ok(())
     }
 
-    async fn receive(
-        self,
-        context: jetstream::Context,
-        mut progress: Progress,
-        wanted: u64,
-        is_fetching: bool,
-    ) -> Result<Sample> {
+    async fn consumer(&self, context: &jetstream::Context) -> Result<Pull> {
         let stream = context.get_stream(&self.name.stream).await.map_err(|error| anyhow!("nats: {error}"))?;
-        let consumer = stream.get_consumer::<consumer::pull::Config>(&self.consumer).await;
-        let consumer = consumer.map_err(|error| anyhow!("nats: {error}"))?;
-        let mut count = Count::new();
+        stream.get_consumer(&self.consumer).await.map_err(|error| anyhow!("nats: {error}"))
+    }
+
+    /// Takes what comes until all clients together have enough: what one has asked for ahead no other one gets.
+    async fn consume(self, context: jetstream::Context, mut progress: Progress, pool: &Pool) -> Result<Sample> {
         let at_once = usize::try_from(self.at_once.batch)?;
-        if !is_fetching {
-            let messages = consumer.stream().max_messages_per_batch(at_once).messages().await;
-            let mut messages = messages.map_err(|error| anyhow!("nats: {error}"))?;
-            while count.messages < wanted {
-                let message = next(&mut messages).await?;
-                self.settle(&message, &mut count, &mut progress).await?;
+        let messages = self.consumer(&context).await?.stream().max_messages_per_batch(at_once).messages().await;
+        let mut messages = messages.map_err(|error| anyhow!("nats: {error}"))?;
+        let mut count = Count::new();
+        let mut over = pool.over.subscribe();
+        loop {
+            let left = pool.left.load(Ordering::Relaxed);
+            let message = tokio::select! {
+                biased;
+                _ = over.wait_for(|over| *over) => break,
+                message = timeout(PATIENCE.max(self.sleep * 2), messages.next()) => message,
+            };
+            match message {
+                Ok(Some(message)) if pool.take() => {
+                    let message = message.map_err(|error| anyhow!("nats: {error}"))?;
+                    self.settle(&message, &mut count, &mut progress).await?;
+                }
+                Ok(Some(_)) => break,
+                Ok(None) => bail!("the consumer is gone"),
+                Err(_) if pool.left.load(Ordering::Relaxed) < left => {}
+                Err(_) => bail!("no message came for {}", humanize(PATIENCE.max(self.sleep * 2))),
             }
-            return Ok(count.sample());
         }
+        Ok(count.sample())
+    }
+
+    async fn fetch(self, context: jetstream::Context, mut progress: Progress, wanted: u64) -> Result<Sample> {
+        let consumer = self.consumer(&context).await?;
+        let at_once = usize::try_from(self.at_once.batch)?;
+        let mut count = Count::new();
         while count.messages < wanted {
             let batch = at_once.min(usize::try_from(wanted - count.messages)?);
             let fetched = consumer.fetch().max_messages(batch).messages().await;
@@ -254,7 +278,31 @@ impl Shared {
             Acks::Explicit | Acks::All if self.doubleack => message.double_ack_with(AckKind::Ack).await,
             Acks::Explicit | Acks::All => message.ack().await,
         };
+        count.end = Some(Instant::now());
         settled.map_err(|error| anyhow!("nats: {error}"))
+    }
+}
+
+type Pull = consumer::Consumer<consumer::pull::Config>;
+
+/// What all clients together have yet to take.
+struct Pool {
+    left: AtomicU64,
+    over: watch::Sender<bool>,
+}
+
+impl Pool {
+    fn new(messages: u64) -> Self {
+        Self { left: AtomicU64::new(messages), over: watch::Sender::new(messages == 0) }
+    }
+
+    /// Whether one more is wanted.
+    fn take(&self) -> bool {
+        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if taken == Ok(1) {
+            self.over.send_replace(true);
+        }
+        taken.is_ok()
     }
 }
 
@@ -284,11 +332,12 @@ struct Count {
     messages: u64,
     bytes: u64,
     start: Option<Instant>,
+    end: Option<Instant>,
 }
 
 impl Count {
     const fn new() -> Self {
-        Self { messages: 0, bytes: 0, start: None }
+        Self { messages: 0, bytes: 0, start: None, end: None }
     }
 
     fn add(&mut self, bytes: usize) {
@@ -299,7 +348,7 @@ impl Count {
 
     /// The time runs from the first message to the last.
     fn sample(self) -> Sample {
-        let end = Instant::now();
+        let end = self.end.unwrap_or_else(Instant::now);
         let start = self.start.unwrap_or(end);
         let Self { messages, bytes, .. } = self;
         Sample { messages, bytes, seen: messages, start, end, latencies: Histogram::default() }

@@ -1,6 +1,7 @@
 //! `nats bench js`: streams.
 
 mod consume;
+mod fast;
 mod get;
 mod publish;
 pub(super) mod room;
@@ -49,6 +50,8 @@ enum StoreCommand {
     /// Store batches that are there as a whole or not at all
     #[command(visible_alias = "batch")]
     Atomic(publish::Atomic),
+    /// Store one batch for each client, with few answers
+    Fast(publish::Fast),
 }
 
 /// Read messages by their sequence
@@ -73,6 +76,7 @@ impl JetStream {
             Command::Pub(Store { command: StoreCommand::Sync(command) }) => command.run(invocation).await,
             Command::Pub(Store { command: StoreCommand::Async(command) }) => command.run(invocation).await,
             Command::Pub(Store { command: StoreCommand::Atomic(command) }) => command.run(invocation).await,
+            Command::Pub(Store { command: StoreCommand::Fast(command) }) => command.run(invocation).await,
             Command::Ordered(command) => command.run(invocation).await,
             Command::Consume(command) => command.run(invocation).await,
             Command::Fetch(command) => command.run(invocation).await,

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::command::api::Api;
 use crate::command::bench::histogram::Histogram;
+use crate::command::bench::js::fast::{FastBatch, Flow};
 use crate::command::bench::js::room::{AtOnce, Room};
 use crate::command::bench::pace::Pace;
 use crate::command::bench::plan::{Arguments, Content, Plan, Subjects, Tempo};
@@ -26,6 +27,7 @@ use crate::template::unique_id;
 const SYNC: &str = "JetStream synchronous publisher";
 const ASYNC: &str = "JetStream asynchronous publisher";
 const ATOMIC: &str = "JetStream atomic batch publisher";
+const FAST: &str = "JetStream fast batch publisher";
 /// More messages than this a stream takes in no batch.
 const ATOMIC_MAX: u64 = 1000;
 
@@ -71,12 +73,33 @@ pub(crate) struct Atomic {
     at_once: AtOnce,
 }
 
+/// Store one batch for each client, with few answers
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Fast {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    flow: Flow,
+}
+
 /// How messages are sent.
 #[derive(Clone, Copy)]
 enum Way {
     OneByOne,
     Together(u64),
     AllOrNothing(u64),
+    Flowing(Flow),
+}
+
+impl Way {
+    /// What a new stream must be able to do.
+    fn needs(self) -> Option<&'static str> {
+        match self {
+            Way::OneByOne | Way::Together(_) => None,
+            Way::AllOrNothing(_) => Some("allow_atomic"),
+            Way::Flowing(_) => Some("allow_batched"),
+        }
+    }
 }
 
 impl Sync {
@@ -102,6 +125,12 @@ impl Atomic {
     }
 }
 
+impl Fast {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<()> {
+        self.common.run(invocation, FAST, Way::Flowing(self.flow), self.flow.arguments()).await
+    }
+}
+
 impl Common {
     async fn run(mut self, invocation: &Invocation, label: &'static str, way: Way, more: Arguments) -> Result<()> {
         self.plan.settle(&self.tempo)?;
@@ -109,8 +138,7 @@ impl Common {
         let arguments = [arguments, vec![("sleep", humanize(self.tempo.sleep))]].concat();
         log!("{}", self.plan.banner(label, arguments, Some(&self.tempo)));
         let api = Api::open(invocation).await?;
-        let is_atomic = matches!(way, Way::AllOrNothing(_));
-        self.room.prepare(&api, &self.subjects.filter(&self.subject), is_atomic).await?;
+        self.room.prepare(&api, &self.subjects.filter(&self.subject), way.needs()).await?;
         let mut race = Race::new(&self.plan, label);
         let mut clients = Vec::new();
         for (count, first) in self.plan.shares() {
@@ -139,16 +167,24 @@ impl Publisher {
         let body = Bytes::from(self.bench.content.body(self.bench.plan.size)?);
         let pace = Pace::new(self.bench.tempo.sleep, self.bench.tempo.share(self.bench.plan.clients));
         let at_once = match way {
-            Way::OneByOne => 1,
+            Way::OneByOne | Way::Flowing(_) => 1,
             Way::Together(batch) | Way::AllOrNothing(batch) => batch,
+        };
+        let mut flowing = match way {
+            Way::Flowing(flow) if count > 0 => Some(FastBatch::open(&self.link.client, flow, count).await?),
+            _ => None,
         };
         let (start, mut latencies, mut sent) = (Instant::now(), Histogram::default(), 0);
         while sent < count {
             let batch = at_once.min(count - sent);
             let began = Instant::now();
-            match way {
-                Way::AllOrNothing(_) => self.store_whole(first + sent, batch, &body).await?,
-                Way::OneByOne | Way::Together(_) => self.store(first + sent, batch, &body).await?,
+            match (&mut flowing, way) {
+                (Some(flowing), _) => {
+                    let subject = self.bench.subjects.subject(&self.bench.subject, first + sent);
+                    flowing.add(subject, self.headers(first + sent)?, body.clone()).await?;
+                }
+                (None, Way::AllOrNothing(_)) => self.store_whole(first + sent, batch, &body).await?,
+                (None, _) => self.store(first + sent, batch, &body).await?,
             }
             latencies.record(began.elapsed());
             self.progress.advance(batch);

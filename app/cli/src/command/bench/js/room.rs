@@ -77,8 +77,8 @@ impl Room {
         ]
     }
 
-    /// Makes the stream, or finds it, and empties it, as is asked for.
-    pub(crate) async fn prepare(&self, api: &Api<'_>, filter: &str, is_atomic: bool) -> Result<()> {
+    /// Makes the stream, with the ability it needs, or finds it, and empties it, as is asked for.
+    pub(crate) async fn prepare(&self, api: &Api<'_>, filter: &str, needs: Option<&str>) -> Result<()> {
         check_name("stream", &self.name.stream)?;
         if self.create {
             let mut config = json!({
@@ -90,8 +90,8 @@ impl Room {
                 "duplicate_window": u64::try_from(self.dedupwindow.as_nanos()).unwrap_or(u64::MAX),
                 "allow_direct": true,
             });
-            if is_atomic {
-                config["allow_atomic"] = true.into();
+            if let Some(ability) = needs {
+                config[ability] = true.into();
             }
             if self.persistasync {
                 config["persist_mode"] = "async".into();
