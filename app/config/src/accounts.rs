@@ -16,7 +16,7 @@ use crate::imports::{self, Import};
 use crate::mappings;
 use crate::permissions::{self, auth_place};
 use crate::rates;
-use crate::report::Report;
+use crate::report::{Report, lowered};
 use crate::support::Feature;
 use crate::users;
 
@@ -123,7 +123,7 @@ fn read_entry(name: &str, node: &Node, accounts: &mut Accounts, report: &mut Rep
 fn read_key(key: &str, node: &Node, accounts: &mut Accounts, report: &mut Report<'_>) {
     let at = accounts.logins.len() - 1;
     let (login, sharing) = (&mut accounts.logins[at], accounts.sharing.last_mut().expect("entered with the login"));
-    match key.to_ascii_lowercase().as_str() {
+    match &*lowered(key) {
         "nkey" => read_nkey(node, login, report),
         "users" => {
             login.users = users::read(node, report);
@@ -201,7 +201,7 @@ fn read_limits(node: &Node, limits: &mut Limits, report: &mut Report<'_>) {
         if rates::read(key, value, &mut rates, report) {
             continue;
         }
-        let target = match key.to_ascii_lowercase().as_str() {
+        let target = match &*lowered(key) {
             "max_connections" | "max_conn" => &mut limits.max_connections,
             "max_subscriptions" | "max_subs" => &mut limits.max_subscriptions,
             "max_payload" | "max_pay" => &mut limits.max_payload,
@@ -240,7 +240,7 @@ fn read_trace(block: &str, node: &Node, report: &mut Report<'_>) -> Option<Trace
 fn read_trace_map(block: &str, node: &Node, map: &Map, report: &mut Report<'_>) -> Option<TraceDest> {
     let (mut subject, mut sampling) = (None, None);
     for (key, value) in map.iter() {
-        match key.to_ascii_lowercase().as_str() {
+        match &*lowered(key) {
             "dest" => subject = Some(read_trace_subject(key, value, report)?),
             "sampling" => sampling = Some(read_trace_sampling(key, value, report)?),
             _ => {

@@ -1,9 +1,9 @@
 //! What cannot be said of one option alone: options that contradict each other, and names that must be somewhere.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use conf::Place;
+use hashbrown::HashSet;
 use nkeys::{PublicKey, Role};
 
 use crate::auth_chain;
@@ -95,7 +95,9 @@ fn check_limits(settings: &Settings, report: &mut Report<'_>) {
 /// Users are unique over all accounts, and do not stand beside a single login.
 fn check_users(draft: &Draft, report: &mut Report<'_>) {
     let authorization = &draft.settings.auth.authorization;
-    let mut seen: HashSet<&str> = HashSet::new();
+    let in_accounts: usize = draft.accounts.logins.iter().map(|account| account.users.len()).sum();
+    let users = in_accounts + authorization.users.as_ref().map_or(0, Vec::len);
+    let mut seen: HashSet<&str> = HashSet::with_capacity(users);
     let place = |fallback: Option<&Place>| fallback.cloned().unwrap_or_else(|| Place::new("", 0, 0));
     let block = place(draft.authorization_place.as_ref());
     let listed = [(&block, authorization.users.as_deref().unwrap_or_default())];

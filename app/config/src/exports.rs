@@ -9,7 +9,7 @@ use conf::{Map, Node, Place, Value};
 use moment::GoDuration;
 
 use crate::go_text::quoted;
-use crate::report::Report;
+use crate::report::{Report, lowered};
 
 /// What is exported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ fn read_entry(node: &Node, map: &Map, report: &mut Report<'_>) -> Option<Export>
 
 impl<'n> Draft<'n> {
     fn read(&mut self, key: &str, node: &'n Node, report: &mut Report<'_>) {
-        match key.to_ascii_lowercase().as_str() {
+        match &*lowered(key) {
             "stream" => self.stream = name("stream", node, report).map(|subject| (node, subject)),
             "service" => self.service = name("service", node, report).map(|subject| (node, subject)),
             "accounts" => self.accounts = report.string_array(node).unwrap_or_default(),

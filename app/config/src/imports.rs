@@ -4,7 +4,7 @@ use account::{AccountName, LocalName};
 use conf::{Map, Node, Place};
 
 use crate::go_text::quoted;
-use crate::report::Report;
+use crate::report::{Report, lowered};
 
 /// What is imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +138,7 @@ fn read_entry(node: &Node, map: &Map, report: &mut Report<'_>) -> Option<Import>
 
 impl<'n> Draft<'n> {
     fn read(&mut self, key: &str, node: &'n Node, report: &mut Report<'_>) {
-        match key.to_ascii_lowercase().as_str() {
+        match &*lowered(key) {
             "stream" => self.stream = source("Stream", node, report).map(|source| (node, source)),
             "service" => self.service = source("Service", node, report).map(|source| (node, source)),
             "prefix" => report.set_optional_text(node, &mut self.prefix),
@@ -189,7 +189,7 @@ fn source(what: &str, node: &Node, report: &mut Report<'_>) -> Option<Source> {
     let map = report.map_or(node, &format!("{what} entry should be an account map"))?;
     let (mut account, mut subject) = (String::new(), String::new());
     for (key, value) in map.iter() {
-        match key.to_ascii_lowercase().as_str() {
+        match &*lowered(key) {
             "account" => report.set_text(value, &mut account),
             "subject" => report.set_text(value, &mut subject),
             _ => report.unknown(key, value, &["account", "subject"]),

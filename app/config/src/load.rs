@@ -1,6 +1,7 @@
 //! From the command line and the file to settings: the one way in.
 
 use conf::{Map, Place};
+use secret::Secret;
 
 use crate::check;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -83,7 +84,7 @@ pub fn load_with(args: &[String], world: World<'_>, support: &Support) -> Result
 /// # Errors
 /// See [`load`].
 pub fn load_text(file: &str, text: &str, world: World<'_>, support: &Support) -> Result<Loaded, Diagnostics> {
-    let tree = parse(file, text.as_bytes(), world)?;
+    let tree = parse(file, Secret::new(text.as_bytes().to_vec()), world)?;
     let flags = Flags { config_file: Some(file.to_owned()), ..Flags::default() };
     read_all(&flags, Some(tree), world, support)
 }
@@ -117,10 +118,10 @@ fn instead_of_running(instead: &Instead) -> Result<Loaded, Diagnostics> {
 
 fn read_tree(path: &str, world: World<'_>) -> Result<Map, Diagnostics> {
     let text = (world.read_file)(path).map_err(|why| Diagnostics::error(Diagnostic::plain(why)))?;
-    parse(path, text.expose(), world)
+    parse(path, text, world)
 }
 
-fn parse(path: &str, text: &[u8], world: World<'_>) -> Result<Map, Diagnostics> {
+fn parse(path: &str, text: Secret<Vec<u8>>, world: World<'_>) -> Result<Map, Diagnostics> {
     let outside = conf::World::new(world.environment, world.read_file);
     conf::parse(path, text, &outside)
         .map_err(|errors| Diagnostics { errors: errors.iter().map(diagnostic).collect(), ..Diagnostics::default() })

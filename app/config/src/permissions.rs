@@ -6,7 +6,7 @@ use moment::GoDuration;
 use subject::Filter;
 
 use crate::go_text::{self, quoted};
-use crate::report::Report;
+use crate::report::{Report, lowered};
 
 pub(crate) const KEYS: &[&str] =
     &["publish", "pub", "import", "subscribe", "sub", "export", "allow_responses", "publish_allow_responses"];
@@ -28,7 +28,7 @@ pub(crate) fn read(node: &Node, report: &mut Report<'_>) -> Option<PermissionsSe
     let map = report.map_or_shown(node, "Expected permissions to be a map/struct")?;
     let mut permissions = PermissionsSettings { place: auth_place(&node.place), ..PermissionsSettings::default() };
     for (key, value) in map.iter() {
-        match key.to_ascii_lowercase().as_str() {
+        match &*lowered(key) {
             "pub" | "publish" | "import" => permissions.publish = read_side(value, Queues::Refused, report),
             "sub" | "subscribe" | "export" => permissions.subscribe = read_side(value, Queues::Allowed, report),
             "publish_allow_responses" | "allow_responses" => {
@@ -48,7 +48,7 @@ fn read_side(node: &Node, queues: Queues, report: &mut Report<'_>) -> SideSettin
         return side;
     };
     for (key, value) in map.iter() {
-        match key.to_ascii_lowercase().as_str() {
+        match &*lowered(key) {
             "allow" => side.allow = read_subjects(value, queues, report),
             "deny" => side.deny = read_subjects(value, queues, report),
             _ => {
@@ -122,7 +122,7 @@ fn read_responses(node: &Node, report: &mut Report<'_>) -> Option<ResponsePermis
     }
     let (mut max, mut expires) = (0, 0);
     for (key, value) in node.as_map()?.iter() {
-        match key.to_ascii_lowercase().as_str() {
+        match &*lowered(key) {
             "max" | "max_msgs" | "max_messages" | "max_responses" => max = report.integer(value)?,
             "expires" | "expiration" | "ttl" => expires = read_expires(value, report)?,
             _ => {

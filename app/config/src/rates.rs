@@ -7,7 +7,7 @@ use auth::WrittenLimits;
 use conf::Node;
 
 use crate::go_text::quoted;
-use crate::report::Report;
+use crate::report::{Report, lowered};
 
 pub(crate) const USER_KEYS: &[&str] = &[
     "max_connections",
@@ -31,7 +31,7 @@ pub(crate) fn read_user_limits(node: &Node, limits: &mut WrittenLimits, report: 
         if read(key, value, limits, report) {
             continue;
         }
-        let target = match key.to_ascii_lowercase().as_str() {
+        let target = match &*lowered(key) {
             "max_connections" | "max_conn" => &mut limits.max_connections,
             "max_subscriptions" | "max_subs" => &mut limits.max_subscriptions,
             "max_payload" | "max_pay" => &mut limits.max_payload,
@@ -50,7 +50,7 @@ pub(crate) fn read_user_limits(node: &Node, limits: &mut WrittenLimits, report: 
 
 /// Reads a rate or a burst; false when the key is neither.
 pub(crate) fn read(key: &str, node: &Node, rates: &mut WrittenLimits, report: &mut Report<'_>) -> bool {
-    let target = match key.to_ascii_lowercase().as_str() {
+    let target = match &*lowered(key) {
         "messages_per_second" => &mut rates.messages_per_second,
         "messages_burst" => &mut rates.messages_burst,
         "bytes_per_second" => &mut rates.bytes_per_second,

@@ -1,5 +1,6 @@
 //! Collects what is said while reading, and takes values out of nodes with the sentences of the reference server.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use conf::{Kind, Map, Node, Place};
@@ -360,6 +361,14 @@ impl<'a> Report<'a> {
                 None
             }
         }
+    }
+}
+
+/// A key as keys are compared: without regard to case. Nearly all are written in small letters, and then nothing is copied.
+pub(crate) fn lowered(key: &str) -> Cow<'_, str> {
+    match key.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(key.to_ascii_lowercase()),
+        false => Cow::Borrowed(key),
     }
 }
 

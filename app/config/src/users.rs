@@ -8,7 +8,7 @@ use nkeys::{PublicKey, Role};
 use crate::go_text::quoted_list;
 use crate::permissions;
 use crate::rates;
-use crate::report::Report;
+use crate::report::{Report, lowered};
 use crate::support::Feature;
 
 pub(crate) const KEYS: &[&str] = &[
@@ -62,7 +62,7 @@ fn read_user(node: &Node, report: &mut Report<'_>) -> Option<UserSettings> {
 }
 
 fn read_key(user: &mut UserSettings, key: &str, node: &Node, report: &mut Report<'_>) {
-    match key.to_ascii_lowercase().as_str() {
+    match &*lowered(key) {
         "user" | "username" => report.set_optional_text(node, &mut user.user),
         "pass" | "password" => report.set_secret(node, &mut user.password),
         "nkey" => report.set_optional_text(node, &mut user.nkey),
@@ -72,7 +72,7 @@ fn read_key(user: &mut UserSettings, key: &str, node: &Node, report: &mut Report
         "allowed_connection_types" | "connection_types" | "clients" => {
             user.allowed_connection_types = read_kinds(node, report);
         }
-        "limits" => rates::read_user_limits(node, &mut user.limits, report),
+        "limits" => rates::read_user_limits(node, user.limits.get_or_insert_default(), report),
         "proxy_required" => {
             report.set_bool(node, &mut user.proxy_required);
             if user.proxy_required {

@@ -53,10 +53,20 @@ fn main() -> ExitCode {
 /// The stack of the thread that reads the configuration: that of a main thread.
 const READING_STACK_BYTES: usize = 8 << 20;
 
+/// What is made of a text takes so many times its memory, if it is a text of very many users.
+const MADE_OF_TEXT: usize = 10;
+
+/// Reads a file, and has memory ready for what is made of it.
+fn read_file(path: &str) -> Result<secret::Secret<Vec<u8>>, String> {
+    let text = config::read_file(path)?;
+    memory::make_ready(text.expose().len().saturating_mul(MADE_OF_TEXT));
+    Ok(text)
+}
+
 /// Reads flags and file, on a thread of its own: the system's allocator gives each thread memory of its own, so that what a large
 /// configuration takes does not lie among what is made of it, and can go back to the system as a whole.
 fn load(arguments: &[String]) -> Result<Loaded, Diagnostics> {
-    let read = || config::load(arguments, World { environment: &config::environment, read_file: &config::read_file });
+    let read = || config::load(arguments, World { environment: &config::environment, read_file: &read_file });
     std::thread::scope(|scope| {
         let reader = std::thread::Builder::new().name("config".into()).stack_size(READING_STACK_BYTES);
         match reader.spawn_scoped(scope, read) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rpds::{HashTrieMapSync, HashTrieSetSync};
 
 use crate::name::{AccountIds, AccountName, GLOBAL, NameError};
-use crate::sharing;
+use crate::sharing::{self, Sharing};
 use crate::tenant::Account;
 
 /// Most accounts of a server.
@@ -85,8 +85,10 @@ impl Accounts {
         if set.get(system.as_str()).is_none() {
             set.enter(Account::named(system), ids);
         }
-        let all: BTreeSet<_> = set.by_name.keys().cloned().collect();
-        set.link(&all);
+        // The others have nothing of anybody, which is how they came.
+        let has_some = |account: &&Arc<Account>| !account.imports.is_empty() || *account.sharing != Sharing::default();
+        let importers: BTreeSet<_> = set.iter().filter(has_some).map(|account| account.name.clone()).collect();
+        set.link(&importers);
         Ok(set)
     }
 

@@ -1,6 +1,6 @@
 //! One account.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use nkeys::PublicKey;
 use subject::Filter;
@@ -9,6 +9,9 @@ use crate::limits::Limits;
 use crate::mapping::Mappings;
 use crate::name::{AccountId, AccountName};
 use crate::sharing::{Exports, Import, Sharing};
+
+/// What most accounts have of others: one and the same for all of them.
+static NOTHING_SHARED: LazyLock<Arc<Sharing>> = LazyLock::new(Arc::default);
 
 /// An account as configured or claimed. Immutable; a reload makes new ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +50,7 @@ impl Account {
             mappings: Mappings::default(),
             exports: Exports::default(),
             imports: Vec::new(),
-            sharing: Arc::default(),
+            sharing: NOTHING_SHARED.clone(),
             system: false,
         }
     }

@@ -137,8 +137,8 @@ pub struct UserSettings {
     pub allowed_connection_types: Vec<ConnectionKind>,
     /// It may come through a trusted proxy only.
     pub proxy_required: bool,
-    /// What it may use.
-    pub limits: WrittenLimits,
+    /// What it may use; nothing is limited if absent.
+    pub limits: Option<Box<WrittenLimits>>,
     /// Where it is written.
     pub origin: Place,
 }

@@ -23,8 +23,13 @@ impl<'a> Cursor<'a> {
 
     /// The next character. A NUL ends the text wherever it stands, as in the reference; [`Cursor::is_at_end`] tells a
     /// true end from it.
+    #[inline]
     pub(crate) fn peek(&self) -> Option<char> {
-        self.rest().chars().next().filter(|&c| c != '\0')
+        match self.text.as_bytes().get(self.pos) {
+            None | Some(0) => None,
+            Some(byte) if byte.is_ascii() => Some(char::from(*byte)),
+            Some(_) => self.rest().chars().next(),
+        }
     }
 
     /// The character after the next one.
@@ -41,17 +46,25 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes the next character.
+    #[inline]
     pub(crate) fn bump(&mut self) -> Option<char> {
         let next = self.peek()?;
+        self.pass(next);
+        Some(next)
+    }
+
+    /// Goes past the next character, which is this one.
+    #[inline]
+    fn pass(&mut self, next: char) {
         if next == '\n' {
             self.line = self.line.saturating_add(1);
             self.line_start = self.pos;
         }
         self.pos += next.len_utf8();
-        Some(next)
     }
 
     /// Takes the next character if it is this one.
+    #[inline]
     pub(crate) fn eat(&mut self, wanted: char) -> bool {
         let is_it = self.peek() == Some(wanted);
         if is_it {
@@ -61,9 +74,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes characters while they please.
+    #[inline]
     pub(crate) fn bump_while(&mut self, mut pleases: impl FnMut(char) -> bool) {
-        while self.peek().is_some_and(&mut pleases) {
-            self.bump();
+        while let Some(next) = self.peek().filter(|next| pleases(*next)) {
+            self.pass(next);
         }
     }
 
@@ -95,14 +109,17 @@ fn to_u32(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
+#[inline]
 pub(crate) const fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t')
 }
 
+#[inline]
 pub(crate) const fn is_line_end(c: char) -> bool {
     matches!(c, '\n' | '\r')
 }
 
+#[inline]
 pub(crate) const fn is_separator(c: char) -> bool {
     matches!(c, '=' | ':')
 }

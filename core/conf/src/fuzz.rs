@@ -16,7 +16,7 @@ pub fn fuzz_parse(bytes: &[u8]) {
     };
     let read_file = |path: &str| if path == "a" { Ok(Secret::new(other.to_vec())) } else { Err("no".to_owned()) };
     let world = World::new(&environment, &read_file);
-    match parse("fuzz.conf", file, &world) {
+    match parse("fuzz.conf", Secret::new(file.to_vec()), &world) {
         Ok(map) => {
             let _ = digest(&map);
             assert!(map.iter().all(|(_, node)| node.depth() <= crate::MAX_DEPTH), "a tree deeper than the bound");

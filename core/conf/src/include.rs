@@ -73,7 +73,7 @@ impl Parser<'_, '_> {
         };
         self.shared.include_depth += 1;
         let (before, depth) = (self.shared.errors.len(), self.shared.depth);
-        let map = parse_file(&path, text.expose(), self.shared);
+        let map = parse_file(&path, text, self.shared);
         self.shared.include_depth -= 1;
         self.shared.depth = depth;
         self.name_the_include(name, before);

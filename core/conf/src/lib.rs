@@ -12,8 +12,10 @@
 //!
 //! ```
 //! use bulwark_conf::{World, parse};
+//! use bulwark_secret::Secret;
 //!
-//! let tree = parse("nats.conf", b"max_payload: 1mb\nhost = $HOST", &World::new(&|name| {
+//! let text = Secret::new(b"max_payload: 1mb\nhost = $HOST".to_vec());
+//! let tree = parse("nats.conf", text, &World::new(&|name| {
 //!     (name == "HOST").then(|| "127.0.0.1".into())
 //! }, &|path| Err(format!("open {path}: no such file or directory")))).unwrap();
 //!

@@ -8,36 +8,43 @@ use secret::Secret;
 
 use crate::Place;
 
-/// A text of the configuration. It may be a password, so it prints as a fixed word and is wiped when the last copy goes.
+/// A text of the configuration. It may be a password, so it prints as a fixed word and is wiped when the last that refers to it
+/// goes: the tree, for nearly all of them.
 #[derive(Clone, Debug)]
 pub struct Text(Kept);
 
-/// Short texts, of which there may be millions, are copied where a variable refers to them; long ones are shared, so that no
-/// reference makes a tree much larger.
+/// What is written in a file stays there, as there may be millions of texts. No reference by a variable makes a tree much larger.
 #[derive(Clone, Debug)]
 enum Kept {
-    Short(Secret<Box<str>>),
-    Long(Arc<Secret<String>>),
+    /// A piece of a file.
+    Written { file: Written, start: u32, end: u32 },
+    /// What nobody has written so: it has escapes, or was made here.
+    Made(Arc<Secret<String>>),
 }
 
-/// What is copied.
-const SHORT_BYTES: usize = 64;
+/// The bytes of a file, which may hold secrets anywhere.
+pub(crate) type Written = Arc<Secret<Vec<u8>>>;
 
 impl Text {
     /// Takes a text in.
     pub fn new(text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self(match text.len() {
-            ..=SHORT_BYTES => Kept::Short(Secret::new(text.into_boxed_str())),
-            _ => Kept::Long(Arc::new(Secret::new(text))),
-        })
+        Self(Kept::Made(Arc::new(Secret::new(text.into()))))
+    }
+
+    /// So many bytes of a file, which end here. They are whole characters.
+    pub(crate) fn written(file: &Written, len: usize, end: usize) -> Self {
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Self(Kept::Written { file: Arc::clone(file), start: place(end.saturating_sub(len)), end: place(end) })
     }
 
     /// The text. Who calls this knows which option it belongs to.
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            Kept::Short(text) => text.expose(),
-            Kept::Long(text) => text.expose(),
+            Kept::Written { file, start, end } => {
+                let bytes = file.expose().get(*start as usize..*end as usize);
+                bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+            }
+            Kept::Made(text) => text.expose(),
         }
     }
 
@@ -214,8 +221,23 @@ impl Node {
 /// A tree has hundreds of thousands of small maps and few large ones, so only these have an index.
 #[derive(Clone, Default)]
 pub struct Map {
-    entries: Vec<(Arc<str>, Node)>,
+    entries: Entries,
     index: Option<Box<Index>>,
+}
+
+/// Keys and values, or the room for them.
+pub(crate) type Entries = Vec<(Arc<str>, Node)>;
+
+/// Gives elements memory of their own size. The room that a few of them were in is given back, for the next ones.
+pub(crate) fn fit<T>(elements: &mut Vec<T>) -> Vec<T> {
+    if elements.len() > SMALL {
+        elements.shrink_to_fit();
+        return Vec::new();
+    }
+    let mut room = std::mem::take(elements);
+    elements.reserve_exact(room.len());
+    elements.append(&mut room);
+    room
 }
 
 /// The places of keys.
@@ -227,7 +249,12 @@ const SMALL: usize = 16;
 impl Map {
     /// An empty map.
     pub const fn new() -> Self {
-        Self { entries: Vec::new(), index: None }
+        Self::in_room(Vec::new())
+    }
+
+    /// An empty map that has room already.
+    pub(crate) const fn in_room(room: Entries) -> Self {
+        Self { entries: room, index: None }
     }
 
     /// The value of a key. Case counts.
@@ -268,9 +295,9 @@ impl Map {
         self.entries.iter().enumerate().map(|(at, (key, _))| (Arc::clone(key), at))
     }
 
-    /// No key follows: room for more is given back.
-    pub(crate) fn complete(&mut self) {
-        self.entries.shrink_to_fit();
+    /// No key follows: what is taken is what is needed, and the room is for the next map.
+    pub(crate) fn complete(&mut self) -> Entries {
+        fit(&mut self.entries)
     }
 
     /// All keys and values in order.
@@ -280,9 +307,16 @@ impl Map {
 
     /// All of them by key, bytewise: the order of the digest.
     pub(crate) fn sorted(&self) -> impl Iterator<Item = (&str, &Node)> {
-        let mut sorted: Vec<_> = self.iter().collect();
-        sorted.sort_by_key(|(key, _)| *key);
-        sorted.into_iter()
+        let len = self.entries.len();
+        // The order of a small map, of which there are very many, asks for no memory.
+        let mut few: [usize; SMALL] = std::array::from_fn(|at| at);
+        let (few_len, many) = if len <= SMALL { (len, 0) } else { (0, len) };
+        let mut many: Vec<usize> = (0..many).collect();
+        let key = |at: &usize| self.entries.get(*at).map(|(key, _)| key);
+        few.get_mut(..few_len).unwrap_or_default().sort_unstable_by_key(key);
+        many.sort_unstable_by_key(key);
+        let places = few.into_iter().take(few_len).chain(many);
+        places.filter_map(|at| self.entries.get(at)).map(|(key, node)| (&**key, node))
     }
 
     /// All keys and values in order, to be taken one by one.

@@ -76,8 +76,7 @@ impl Parser<'_, '_> {
         self.digits();
         if self.cursor.peek() == Some('.') {
             self.cursor.bump_while(|c| c.is_ascii_digit() || matches!(c, '.' | ':' | '-'));
-            let text = self.cursor.since(mark);
-            return self.text(mark, text);
+            return self.text(mark);
         }
         self.float(mark)
     }

@@ -34,8 +34,7 @@ impl Parser<'_, '_> {
         self.cursor.bump();
         let mark = self.cursor.mark();
         self.cursor.bump_while(|c| c != '\'');
-        let text = self.cursor.since(mark);
-        let node = self.text(mark, text);
+        let node = self.text(mark);
         if self.cursor.eat('\'') { node } else { self.unexpected(Unexpected::End) }
     }
 
@@ -43,7 +42,13 @@ impl Parser<'_, '_> {
     fn quoted_string(&mut self) -> Step<Node> {
         self.cursor.bump();
         let mark = self.cursor.mark();
-        let mut bytes = Vec::new();
+        self.cursor.bump_while(|c| c != '"' && c != '\\');
+        if self.cursor.peek() == Some('"') {
+            let node = self.text(mark);
+            self.cursor.bump();
+            return node;
+        }
+        let mut bytes = self.cursor.since(mark).as_bytes().to_vec();
         loop {
             self.plain_run(&mut bytes, |c| c == '"' || c == '\\');
             match self.cursor.peek() {
@@ -64,31 +69,34 @@ impl Parser<'_, '_> {
 
     /// The rest of a string without quotes that began at the mark.
     pub(crate) fn bare_string_from(&mut self, mark: Mark) -> Step<Node> {
-        let mut bytes = self.cursor.since(mark).as_bytes().to_vec();
-        let mut has_escapes = false;
-        loop {
-            self.plain_run(&mut bytes, |c| ends_bare_string(c) || c == '\\' || c == '\'');
-            if self.cursor.peek() != Some('\\') {
-                break;
-            }
-            has_escapes = true;
-            self.escape(&mut bytes)?;
-        }
-        let node = self.bare_value(mark, bytes, has_escapes);
+        let ends = |c| ends_bare_string(c) || c == '\\' || c == '\'';
+        self.cursor.bump_while(|c| !ends(c));
+        let node = if self.cursor.peek() == Some('\\') { self.escaped(mark, ends) } else { self.bare_value(mark) };
         // A single quote ends the string and is not part of it.
         self.cursor.eat('\'');
         node
     }
 
-    fn bare_value(&mut self, mark: Mark, bytes: Vec<u8>, has_escapes: bool) -> Step<Node> {
+    /// A string without quotes in which something is escaped. The cursor stands on the first backslash.
+    fn escaped(&mut self, mark: Mark, ends: impl Fn(char) -> bool + Copy) -> Step<Node> {
+        let mut bytes = self.cursor.since(mark).as_bytes().to_vec();
+        while self.cursor.peek() == Some('\\') {
+            self.escape(&mut bytes)?;
+            self.plain_run(&mut bytes, ends);
+        }
+        self.unescaped(mark, bytes)
+    }
+
+    /// A string without quotes and escapes. What a single quote ends is nothing else than a string.
+    fn bare_value(&mut self, mark: Mark) -> Step<Node> {
         let text = self.cursor.since(mark);
-        let is_whole = !has_escapes && self.cursor.peek() != Some('\'');
+        let is_whole = self.cursor.peek() != Some('\'');
         if let Some(truth) = boolean(text).filter(|_| is_whole) {
             return self.node(mark, text.len(), Value::Bool(truth));
         }
         match text.strip_prefix('$') {
             Some(name) if is_whole => self.variable(mark, name),
-            _ => self.unescaped(mark, bytes),
+            _ => self.text(mark),
         }
     }
 
@@ -148,8 +156,7 @@ impl Parser<'_, '_> {
             let is_alone = self.cursor.since(mark).ends_with('\n');
             let after = self.cursor.rest().get(1..).unwrap_or_default();
             if is_alone && (after.is_empty() || after.starts_with('\n')) {
-                let text = self.cursor.since(mark);
-                let node = self.text(mark, text);
+                let node = self.text(mark);
                 self.cursor.bump();
                 return node;
             }
@@ -159,18 +166,15 @@ impl Parser<'_, '_> {
 
     fn unescaped(&mut self, mark: Mark, bytes: Vec<u8>) -> Step<Node> {
         let len = bytes.len();
-        match String::from_utf8(bytes) {
-            Ok(text) => self.node(mark, len, Value::String(Text::new(text))),
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
             Err(_) => {
                 let here = self.here();
                 self.shared.note(here, Fault::StringNotUtf8)?;
-                self.text(mark, "")
+                String::new()
             }
-        }
-    }
-
-    pub(crate) fn text(&mut self, mark: Mark, text: &str) -> Step<Node> {
-        self.node(mark, text.len(), Value::String(Text::new(text)))
+        };
+        self.node(mark, len, Value::String(Text::new(text)))
     }
 }
 
@@ -185,6 +189,7 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
+#[inline]
 pub(crate) const fn ends_bare_string(c: char) -> bool {
     is_line_end(c) || is_blank(c) || matches!(c, ';' | ',' | ']' | '}')
 }

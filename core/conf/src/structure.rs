@@ -3,6 +3,7 @@
 use crate::cursor::{is_blank, is_line_end, is_separator};
 use crate::key::Key;
 use crate::limits::MAX_DEPTH;
+use crate::node::fit;
 use crate::world::{Parser, Step};
 use crate::{Fault, Map, Node, Unexpected, Value};
 
@@ -172,7 +173,7 @@ impl Parser<'_, '_> {
     /// A map; the opening brace has been taken.
     pub(crate) fn map(&mut self) -> Step<Node> {
         self.go_deeper()?;
-        self.scopes.push(Map::new());
+        self.scopes.push(Map::in_room(self.shared.map_rooms.pop().unwrap_or_default()));
         while self.next_map_key()? {
             self.map_entry()?;
             if !self.after_map_value()? {
@@ -181,7 +182,7 @@ impl Parser<'_, '_> {
         }
         self.shared.depth -= 1;
         let mut map = self.scopes.pop().unwrap_or_default();
-        map.complete();
+        self.shared.map_rooms.push(map.complete());
         self.node(self.cursor.mark(), 0, Value::Map(map))
     }
 
@@ -246,7 +247,7 @@ impl Parser<'_, '_> {
     /// An array; the opening bracket has been taken.
     pub(crate) fn array(&mut self) -> Step<Node> {
         self.go_deeper()?;
-        let mut elements = Vec::new();
+        let mut elements = self.shared.array_rooms.pop().unwrap_or_default();
         while self.next_array_value()? {
             elements.push(self.value()?);
             if !self.after_array_value()? {
@@ -254,7 +255,7 @@ impl Parser<'_, '_> {
             }
         }
         self.shared.depth -= 1;
-        elements.shrink_to_fit();
+        self.shared.array_rooms.push(fit(&mut elements));
         self.node(self.cursor.mark(), 0, Value::Array(elements))
     }
 

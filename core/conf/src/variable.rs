@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use secret::Secret;
+
 use crate::cursor::Mark;
 use crate::limits::{MAX_DEPTH, MAX_VARIABLE_DEPTH};
 use crate::world::{Parser, Shared, Step};
@@ -16,8 +18,7 @@ impl Parser<'_, '_> {
     /// The value a name refers to, at the place where it is referred to.
     pub(crate) fn variable(&mut self, mark: Mark, name: &str) -> Step<Node> {
         if name.starts_with(BCRYPT) {
-            let text = self.cursor.since(mark);
-            return self.text(mark, text);
+            return self.text(mark);
         }
         let place = self.place(self.cursor.column_of(mark, name.len()));
         if let Some(node) = self.in_scope(name, &place)? {
@@ -76,9 +77,10 @@ impl Parser<'_, '_> {
 
 /// Reads the value on its own, without the maps around the reference. Its first error is the caller's error.
 fn read_value(value: &str, shared: &mut Shared<'_>) -> Result<Option<Node>, Error> {
-    let text = secret::Zeroizing::new(format!("{KEY}={value}"));
+    let written = Arc::new(Secret::new(format!("{KEY}={value}").into_bytes()));
+    let text = std::str::from_utf8(written.expose()).unwrap_or_default();
     let (before, depth) = (shared.errors.len(), shared.depth);
-    let map = Parser::new(Arc::from(""), &text, shared).parse().ok();
+    let map = Parser::new(Arc::from(""), &written, text, shared).parse().ok();
     shared.depth = depth;
     let first = shared.errors.drain(before..).next();
     match first {

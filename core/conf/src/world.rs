@@ -1,6 +1,5 @@
 //! What the parser may ask of the outside, and the state that all files of one configuration share.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use secret::Secret;
 
 use crate::cursor::{Cursor, Mark};
 use crate::limits::{MAX_ERRORS, MAX_FILE_BYTES, MAX_NODES};
+use crate::node::{Entries, Text, Written};
 use crate::{Error, Fault, Map, Node, Place, Unexpected, Value};
 
 /// Answers what the process environment says about a name.
@@ -39,7 +39,7 @@ impl fmt::Debug for World<'_> {
 ///
 /// On failure the list holds everything that could be told at once: a wrong character ends its own file, all other
 /// mistakes are collected.
-pub fn parse(file: &str, text: &[u8], world: &World<'_>) -> Result<Map, Vec<Error>> {
+pub fn parse(file: &str, text: Secret<Vec<u8>>, world: &World<'_>) -> Result<Map, Vec<Error>> {
     let mut shared = Shared::new(world);
     let map = parse_file(file, text, &mut shared);
     match (map, shared.errors) {
@@ -49,15 +49,15 @@ pub fn parse(file: &str, text: &[u8], world: &World<'_>) -> Result<Map, Vec<Erro
 }
 
 /// One file, included or not. Its variables see only its own maps.
-pub(crate) fn parse_file(file: &str, text: &[u8], shared: &mut Shared<'_>) -> Step<Map> {
-    let file: Arc<str> = file.into();
-    if text.len() > MAX_FILE_BYTES {
+pub(crate) fn parse_file(file: &str, written: Secret<Vec<u8>>, shared: &mut Shared<'_>) -> Step<Map> {
+    let (file, written): (Arc<str>, Written) = (file.into(), Arc::new(written));
+    if written.expose().len() > MAX_FILE_BYTES {
         return shared.stop(Place::new(file, 1, 0), Fault::FileTooLarge);
     }
-    match std::str::from_utf8(text) {
-        Ok(text) => Parser::new(file, text.strip_prefix('\u{feff}').unwrap_or(text), shared).parse(),
+    match std::str::from_utf8(written.expose()) {
+        Ok(text) => Parser::new(file, &written, text.strip_prefix('\u{feff}').unwrap_or(text), shared).parse(),
         Err(error) => {
-            let place = place_of(&file, text.get(..error.valid_up_to()).unwrap_or_default());
+            let place = place_of(&file, written.expose().get(..error.valid_up_to()).unwrap_or_default());
             shared.stop(place, Fault::NotUtf8)
         }
     }
@@ -87,12 +87,15 @@ pub(crate) struct Shared<'a> {
     /// Maps and arrays that are open, over all files and variables.
     pub(crate) depth: usize,
     nodes: usize,
-    /// Keys that were written before: the same few come again and again.
-    keys: HashSet<Arc<str>>,
+    /// Keys that were written lately: the same few come again and again.
+    keys: [Option<Arc<str>>; KEYS_KEPT],
+    /// Room of maps and of arrays that are complete, for the next ones.
+    pub(crate) map_rooms: Vec<Entries>,
+    pub(crate) array_rooms: Vec<Vec<Node>>,
 }
 
 /// Keys that are kept for the next time.
-const KEYS_KEPT: usize = 256;
+const KEYS_KEPT: usize = 64;
 
 impl<'a> Shared<'a> {
     fn new(world: &'a World<'a>) -> Self {
@@ -104,20 +107,25 @@ impl<'a> Shared<'a> {
             includes: 0,
             depth: 0,
             nodes: 0,
-            keys: HashSet::new(),
+            keys: [const { None }; KEYS_KEPT],
+            map_rooms: Vec::new(),
+            array_rooms: Vec::new(),
         }
     }
 
     /// A key, in one piece of memory with those that are the same.
     pub(crate) fn key(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.keys.get(text) {
-            return known.clone();
+        let bytes = text.as_bytes();
+        let ends = [bytes.first(), bytes.last()].map(|byte| byte.map_or(0, |byte| usize::from(*byte)));
+        let place = self.keys.get_mut((bytes.len() + ends[0] * 3 + ends[1] * 5) % KEYS_KEPT);
+        match place {
+            Some(Some(known)) if **known == *text => known.clone(),
+            place => {
+                let key: Arc<str> = text.into();
+                place.into_iter().for_each(|place| *place = Some(key.clone()));
+                key
+            }
         }
-        let key: Arc<str> = text.into();
-        if self.keys.len() < KEYS_KEPT {
-            self.keys.insert(key.clone());
-        }
-        key
     }
 
     pub(crate) fn stop<T>(&mut self, place: Place, fault: Fault) -> Step<T> {
@@ -146,6 +154,8 @@ impl<'a> Shared<'a> {
 /// The parser of one file. Its methods stand in the files of their subject.
 pub(crate) struct Parser<'p, 'a> {
     pub(crate) file: Arc<str>,
+    /// What is read, of which the cursor goes over the end.
+    written: &'p Written,
     pub(crate) cursor: Cursor<'p>,
     /// The maps that are open, outermost first: what a variable can see.
     pub(crate) scopes: Vec<Map>,
@@ -153,8 +163,9 @@ pub(crate) struct Parser<'p, 'a> {
 }
 
 impl<'p, 'a> Parser<'p, 'a> {
-    pub(crate) fn new(file: Arc<str>, text: &'p str, shared: &'p mut Shared<'a>) -> Self {
-        Self { file, cursor: Cursor::new(text), scopes: vec![Map::new()], shared }
+    /// `text` is what is written, or the end of it.
+    pub(crate) fn new(file: Arc<str>, written: &'p Written, text: &'p str, shared: &'p mut Shared<'a>) -> Self {
+        Self { file, written, cursor: Cursor::new(text), scopes: vec![Map::new()], shared }
     }
 
     pub(crate) fn parse(mut self) -> Step<Map> {
@@ -190,6 +201,13 @@ impl<'p, 'a> Parser<'p, 'a> {
             return self.shared.stop(place, Fault::TooManyNodes);
         }
         Ok(Node::new(place, value))
+    }
+
+    /// What was taken since the mark, as a text.
+    pub(crate) fn text(&mut self, mark: Mark) -> Step<Node> {
+        let len = self.cursor.since(mark).len();
+        let end = self.written.expose().len() - self.cursor.rest().len();
+        self.node(mark, len, Value::String(Text::written(self.written, len, end)))
     }
 
     /// Sets a key of the innermost map.

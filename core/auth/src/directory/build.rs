@@ -263,19 +263,19 @@ impl<'a> Builder<'a> {
         let defaults = compiled.unwrap_or_else(|| self.unrestricted(binding));
         let mut last: Option<Arc<Common>> = None;
         for user in users {
-            let permissions = match &user.permissions {
-                None => defaults.clone(),
-                Some(settings) => Arc::new(self.compile(settings, &Source::Config, binding)),
+            let own = user.permissions.as_ref();
+            let own = own.map(|settings| Arc::new(self.compile(settings, &Source::Config, binding)));
+            let permissions = own.as_ref().unwrap_or(&defaults);
+            let kinds = KindSet::of_list(&user.allowed_connection_types);
+            let limits = user.limits.as_deref().copied().unwrap_or_default();
+            let is_same = |last: &Arc<Common>| {
+                Arc::ptr_eq(&last.permissions, permissions)
+                    && (last.kinds, last.proxy_required, last.limits) == (kinds, user.proxy_required, limits)
             };
-            let common = Common {
-                account: account.clone(),
-                permissions,
-                kinds: KindSet::of_list(&user.allowed_connection_types),
-                proxy_required: user.proxy_required,
-                limits: user.limits,
-            };
-            let same = last.take().filter(|last| last.is_same(&common));
-            let common = same.unwrap_or_else(|| Arc::new(common));
+            let common = last.take().filter(is_same).unwrap_or_else(|| {
+                let (account, permissions, proxy_required) = (account.clone(), permissions.clone(), user.proxy_required);
+                Arc::new(Common { account, permissions, kinds, proxy_required, limits })
+            });
             last = Some(common.clone());
             if let Err(fault) = self.enter(user, common) {
                 self.fail(&user.origin, fault);
@@ -306,9 +306,11 @@ impl<'a> Builder<'a> {
         let name = user.user.as_deref().filter(|name| !name.is_empty());
         match (&user.nkey, name) {
             (None, None) => Err(SettingsFault::UserWithoutName),
-            (None, Some(name)) if self.is_taken(name) => Err(SettingsFault::DuplicateUser(name.to_owned())),
             (None, Some(name)) => {
-                self.users.enter(User::new(name, user.password.as_ref(), common));
+                let entered = self.users.enter(User::new(name, user.password.as_ref(), common));
+                if entered.is_err() || self.nkeys.contains(name) {
+                    return Err(SettingsFault::DuplicateUser(name.to_owned()));
+                }
                 user.distinguished.iter().for_each(|distinguished| self.distinguished.enter(name, distinguished));
                 Ok(())
             }
@@ -319,10 +321,9 @@ impl<'a> Builder<'a> {
 
     fn enter_nkey(&mut self, nkey: &str, common: Arc<Common>) -> Result<(), SettingsFault> {
         let user = NkeyUser::new(nkey, common).ok_or_else(|| SettingsFault::UserKey(nkey.to_owned()))?;
-        if self.is_taken(nkey) {
+        if self.nkeys.enter(user).is_err() || self.users.contains(nkey) {
             return Err(SettingsFault::DuplicateNkey(nkey.to_owned()));
         }
-        self.nkeys.enter(user);
         Ok(())
     }
 

@@ -34,7 +34,7 @@ pub(super) fn exports(settings: &AccountSettings) -> Result<Exports, SettingsErr
 /// The imports of configured accounts that may not stand, each with its place.
 pub(super) fn refused(settings: &[AccountSettings], accounts: &Accounts) -> Vec<SettingsError> {
     let mut errors = Vec::new();
-    for settings in settings {
+    for settings in settings.iter().filter(|settings| !settings.imports.is_empty()) {
         let Some(account) = accounts.get(&settings.name) else { continue };
         for (at, error) in &account.sharing.refused {
             let Some(Placed { what: import, origin }) = settings.imports.get(*at) else { continue };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use account::Account;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use nkeys::{PublicKey, Role};
 use secret::Secret;
 
@@ -23,15 +24,6 @@ pub(crate) struct Common {
     pub(crate) kinds: KindSet,
     pub(crate) proxy_required: bool,
     pub(crate) limits: WrittenLimits,
-}
-
-impl Common {
-    /// Whether nobody could tell a user with the one from a user with the other.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.account, &other.account)
-            && Arc::ptr_eq(&self.permissions, &other.permissions)
-            && (self.kinds, self.proxy_required, self.limits) == (other.kinds, other.proxy_required, other.limits)
-    }
 }
 
 /// A user that is found by name.
@@ -114,6 +106,10 @@ pub(crate) struct Table<T> {
     index: HashTable<u32>,
 }
 
+/// Somebody has this name already.
+#[derive(Debug)]
+pub(crate) struct Taken;
+
 impl<T> Default for Table<T> {
     fn default() -> Self {
         Self { users: Vec::new(), index: HashTable::new() }
@@ -132,6 +128,9 @@ impl<T: Named> Table<T> {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&T> {
+        if self.users.is_empty() {
+            return None;
+        }
         let at = self.index.find(hash(name), |at| self.is_called(*at, name))?;
         self.users.get(*at as usize)
     }
@@ -144,14 +143,18 @@ impl<T: Named> Table<T> {
         self.get(name).is_some()
     }
 
-    /// The caller has asked whether the name is taken.
-    pub(crate) fn enter(&mut self, user: T) {
+    /// Enters a user, unless the name is taken.
+    pub(crate) fn enter(&mut self, user: T) -> Result<(), Taken> {
         let at = u32::try_from(self.users.len()).expect("there are at most a million users");
-        let hash_of = hash(user.known_as());
-        self.users.push(user);
         let users = &self.users;
+        let is_called = |at: &u32| users.get(*at as usize).is_some_and(|known| known.known_as() == user.known_as());
         let rehash = |at: &u32| users.get(*at as usize).map_or(0, |user| hash(user.known_as()));
-        self.index.insert_unique(hash_of, at, rehash);
+        match self.index.entry(hash(user.known_as()), is_called, rehash) {
+            Entry::Occupied(_) => return Err(Taken),
+            Entry::Vacant(place) => drop(place.insert(at)),
+        }
+        self.users.push(user);
+        Ok(())
     }
 
     /// Nobody else is entered: room for more is given back.
@@ -197,7 +200,8 @@ mod tests {
         let name = |number: usize| format!("u{number}");
         for number in 0..5_000 {
             assert!(!table.contains(&name(number)));
-            table.enter(User::new(&name(number), Some(&Secret::new(format!("p{number}"))), common.clone()));
+            let user = || User::new(&name(number), Some(&Secret::new(format!("p{number}"))), common.clone());
+            assert!(table.enter(user()).is_ok() && table.enter(user()).is_err());
         }
         table.complete();
         for number in 0..5_000 {

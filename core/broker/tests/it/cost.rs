@@ -38,7 +38,7 @@ fn everything() -> Settings {
         deny: Some(deny.iter().map(|text| (*text).into()).collect()),
     };
     let user = &mut settings.accounts[0].users[0];
-    user.limits = limits;
+    user.limits = Some(Box::new(limits));
     user.permissions = Some(Box::new(PermissionsSettings {
         publish: rules(&["svc.>", "orders.>"], &["svc.secret.>"]),
         subscribe: rules(&["svc.>", "_INBOX.>"], &["svc.secret.>"]),

@@ -92,8 +92,8 @@ fn a_broken_layer_ends_the_connection_after_its_own_last_words() {
 #[test]
 fn a_large_message_of_a_layered_client_under_a_limit_comes_in_pieces_and_whole() {
     let mut settings = tenants();
-    settings.accounts[0].users[0].limits =
-        WrittenLimits { messages_per_second: NonZeroU64::new(1_000), ..WrittenLimits::default() };
+    let limits = WrittenLimits { messages_per_second: NonZeroU64::new(1_000), ..WrittenLimits::default() };
+    settings.accounts[0].users[0].limits = Some(Box::new(limits));
     let mut broker = Conversation::with(&settings, |_| ());
     let (reader, layered) = (broker.login("service"), broker.connect());
     broker.says(&reader, "SUB svc.> 1\r\n");

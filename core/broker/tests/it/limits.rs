@@ -19,7 +19,7 @@ fn messages(per_second: u64) -> WrittenLimits {
 /// Two tenants, and limits for the first user of the first.
 fn limited(limits: WrittenLimits) -> Settings {
     let mut settings = tenants();
-    settings.accounts[0].users[0].limits = limits;
+    settings.accounts[0].users[0].limits = Some(Box::new(limits));
     settings
 }
 

@@ -1,5 +1,7 @@
 use bulwark_conf::{MAX_DEPTH, MAX_ERRORS, MAX_FILE_BYTES, MAX_INCLUDES, MAX_NODES, World, fuzz_parse, parse};
 
+use secret::Secret;
+
 use crate::Scene;
 
 #[test]
@@ -61,7 +63,7 @@ fn a_chain_of_variables_ends_at_its_bound() {
 fn a_file_past_the_bound_is_refused_before_it_is_read() {
     let text = vec![b'#'; MAX_FILE_BYTES + 1];
     let world = World::new(&|_| None, &|_| Err(String::new()));
-    let errors = parse("nats.conf", &text, &world).unwrap_err();
+    let errors = parse("nats.conf", Secret::new(text), &world).unwrap_err();
     assert_eq!(errors[0].to_string(), "the file is larger than 67108864 bytes");
 }
 

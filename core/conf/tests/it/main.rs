@@ -25,7 +25,7 @@ impl Scene<'_> {
             Some(text) => Ok(Secret::new(text.as_bytes().to_vec())),
             None => Err(format!("open {path}: no such file or directory")),
         };
-        parse("nats.conf", text.as_bytes(), &World::new(&environment, &read_file))
+        parse("nats.conf", Secret::new(text.as_bytes().to_vec()), &World::new(&environment, &read_file))
     }
 
     pub(crate) fn tree(&self, text: &str) -> Map {

@@ -130,7 +130,7 @@ fn a_missing_separator_says_where_a_comma_or_newline_belongs() {
 #[test]
 fn a_file_that_is_no_text_is_refused_at_the_first_wrong_byte() {
     let world = bulwark_conf::World::new(&|_| None, &|_| Err(String::new()));
-    let error = bulwark_conf::parse("nats.conf", b"x: 1\ny: \xff", &world).unwrap_err().remove(0);
+    let error = bulwark_conf::parse("nats.conf", b"x: 1\ny: \xff".to_vec().into(), &world).unwrap_err().remove(0);
     assert_eq!(
         (error.to_string().as_str(), error.place.to_string().as_str()),
         ("the file is not valid UTF-8", "nats.conf:2:4")
