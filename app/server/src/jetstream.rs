@@ -27,6 +27,7 @@ use crate::audit::Auditor;
 use crate::identity::REFERENCE_VERSION;
 use crate::log::Log;
 
+use self::accounts::Permits;
 use self::port::BrokerPort;
 use self::store::Place;
 use self::without::{Purging, Refusing};
@@ -48,7 +49,8 @@ struct Running {
     host: Host,
     port: Arc<BrokerPort>,
     refusing: Refusing,
-    settings: Settings,
+    settings: config::JetStream,
+    permits: Permits,
     /// The accounts that have streams.
     admitted: BTreeSet<String>,
 }
@@ -114,17 +116,16 @@ impl JetStream {
     pub fn rekey(&self, settings: &Settings) -> Result<(), String> {
         let mut state = self.state();
         let Some(running) = state.as_mut().filter(|_| settings.jetstream.enabled) else { return Ok(()) };
-        let keys = |settings: &Settings| {
-            let jetstream = &settings.jetstream;
+        let keys = |jetstream: &config::JetStream| {
             (jetstream.key.clone(), jetstream.previous_key.clone(), jetstream.cipher)
         };
-        if keys(&running.settings) == keys(settings) {
+        if keys(&running.settings) == keys(&settings.jetstream) {
             return Ok(());
         }
         let sealing = store::sealing(&settings.jetstream);
         match running.host.ask(move |desk, now| desk.rekey(sealing, now)) {
             Some(Ok(())) => {
-                let jetstream = &mut running.settings.jetstream;
+                let jetstream = &mut running.settings;
                 jetstream.key.clone_from(&settings.jetstream.key);
                 jetstream.previous_key.clone_from(&settings.jetstream.previous_key);
                 jetstream.cipher = settings.jetstream.cipher;
@@ -151,10 +152,12 @@ impl JetStream {
         let inlet = Inlet::new(store::inlet(settings));
         let port = Arc::new(BrokerPort::new(&self.hub, &self.log, &self.audit, inlet.clone(), self.start));
         port.rule.set(settings.jetstream.reading);
-        let enabled = accounts::enabled(settings, directory);
+        let permits = Permits::of(settings);
+        let enabled = permits.enabled(directory);
         enabled.iter().for_each(|(account, _)| port.introduce(account));
         let admitted = enabled.iter().map(|(account, _)| account.name.to_string()).collect();
-        let tenants = enabled.iter().map(|(account, limits)| self.tenant(settings, account, limits.clone())).collect();
+        let tenants = 
+            enabled.iter().map(|(account, limits)| self.tenant(&settings.jetstream, account, limits.clone())).collect();
         let host = Host::start(
             Arc::new(disk),
             Arc::new(OsEntropy),
@@ -166,18 +169,26 @@ impl JetStream {
         let host = host.map_err(|error| refused(&error, &place))?;
         let purging = Purging { hand: host.hand(), audit: self.audit.clone(), log: self.log.clone() };
         let refusing = Refusing::new(&self.hub, settings.jetstream.domain.as_deref().unwrap_or_default(), purging);
-        let running = Running { host, port, refusing, settings: settings.clone(), admitted };
+        let running = Running { host, port, refusing, settings: settings.jetstream.clone(), permits, admitted };
         running.refuse_others(directory);
         self.log.notice(&format!("Took {} to start JetStream", port::shown(began.elapsed())));
         Ok(running)
     }
 
     fn change(&self, running: &mut Running, settings: &Settings) {
-        let directory = self.hub.directory();
-        running.settings = settings.clone();
+        running.settings = settings.jetstream.clone();
+        running.permits = Permits::of(settings);
         running.port.rule.set(settings.jetstream.reading);
-        let enabled = accounts::enabled(settings, &directory);
-        let is_enabled = |name: &String| enabled.iter().any(|(account, _)| account.name.as_str() == name);
+        self.renew(running);
+    }
+
+    /// Goes on with the accounts as they are now.
+    fn renew(&self, running: &mut Running) {
+        let directory = self.hub.directory();
+        let enabled = running.permits.enabled(&directory);
+        // They are in the order of their names.
+        let is_enabled =
+            |name: &String| enabled.binary_search_by(|(account, _)| account.name.as_str().cmp(name)).is_ok();
         let gone: Vec<String> = running.admitted.iter().filter(|name| !is_enabled(name)).cloned().collect();
         gone.iter().for_each(|name| running.dismiss(name));
         for (account, limits) in &enabled {
@@ -190,7 +201,7 @@ impl JetStream {
     pub fn account_came(&self, directory: &Directory, name: &str) {
         let mut state = self.state();
         let (Some(running), Some(account)) = (&mut *state, directory.account(name)) else { return };
-        match accounts::of(account, &running.settings, directory) {
+        match running.permits.account(account, directory) {
             Some((account, limits)) => self.admit(running, &account, limits),
             None => running.refusing.refuse(account),
         }
@@ -200,8 +211,7 @@ impl JetStream {
     pub fn accounts_changed(&self) {
         let mut state = self.state();
         if let Some(running) = &mut *state {
-            let settings = running.settings.clone();
-            self.change(running, &settings);
+            self.renew(running);
         }
     }
 
@@ -218,8 +228,7 @@ impl JetStream {
         }
     }
 
-    fn tenant(&self, settings: &Settings, account: &Arc<Account>, limits: Limits) -> AccountSettings {
-        let jetstream = &settings.jetstream;
+    fn tenant(&self, jetstream: &config::JetStream, account: &Arc<Account>, limits: Limits) -> AccountSettings {
         let nanos = |window: std::time::Duration| i64::try_from(window.as_nanos()).unwrap_or(i64::MAX);
         let name = account.name.as_str();
         self.log.debug(&format!("Enabled JetStream for account {name:?}"));
@@ -319,7 +328,7 @@ impl Running {
     /// Accounts without streams are told so.
     fn refuse_others(&self, directory: &Directory) {
         for account in directory.accounts().iter() {
-            if accounts::of(account, &self.settings, directory).is_none() {
+            if self.permits.account(account, directory).is_none() {
                 self.refusing.refuse(account);
             }
         }

@@ -1,6 +1,6 @@
 //! Which accounts have streams, and how many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use account::{Account, GLOBAL};
@@ -10,30 +10,55 @@ use config::{AccountJetStream, Settings};
 use jetstream::Limits;
 use jwt::JetStreamLimits;
 
-/// The accounts that may have streams, with their limits.
-pub(super) fn enabled(settings: &Settings, directory: &Directory) -> Vec<(Arc<Account>, Limits)> {
-    let accounts = directory.accounts().iter();
-    let mut enabled: Vec<_> = accounts.filter_map(|account| of(account, settings, directory)).collect();
-    enabled.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
-    enabled
+/// What the configuration says of who may have streams. It holds nothing of accounts that may not: there may be very many.
+#[derive(Clone)]
+pub(super) struct Permits {
+    /// Accounts are claims, which say it themselves.
+    are_claims: bool,
+    /// Without accounts of one's own it is the global one that may.
+    is_global_only: bool,
+    /// The configured accounts that may.
+    configured: HashMap<String, Limits>,
 }
 
-/// What this account may have, if it may have streams at all.
-pub(super) fn of(account: &Arc<Account>, settings: &Settings, directory: &Directory) -> Option<(Arc<Account>, Limits)> {
-    if account.system {
-        return None;
+impl Permits {
+    /// Those of this configuration.
+    pub(super) fn of(settings: &Settings) -> Self {
+        let configured = settings.sharing.iter().filter_map(|sharing| {
+            let limits = Limits::Flat(configured(sharing.jetstream.as_ref()?));
+            Some((sharing.name.clone(), limits))
+        });
+        Self {
+            are_claims: settings.operator.is_on(),
+            is_global_only: is_global_only(settings),
+            configured: configured.collect(),
+        }
     }
-    let limits = if settings.operator.is_on() {
-        let claims = directory.claims_of(&account.nkey?)?.claims();
-        claimed(&claims.limits.tiers, &claims.limits.jetstream)?
-    } else if account.name.as_str() == GLOBAL {
-        // With accounts of one's own, who may have streams is said there.
-        is_global_only(settings).then(Limits::default)?
-    } else {
-        let sharing = settings.sharing.iter().find(|sharing| sharing.name == account.name.as_str())?;
-        Limits::Flat(configured(sharing.jetstream.as_ref()?))
-    };
-    Some((account.clone(), limits))
+
+    /// The accounts that may have streams, with their limits.
+    pub(super) fn enabled(&self, directory: &Directory) -> Vec<(Arc<Account>, Limits)> {
+        let accounts = directory.accounts().iter();
+        let mut enabled: Vec<_> = accounts.filter_map(|account| self.account(account, directory)).collect();
+        enabled.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+        enabled
+    }
+
+    /// What this account may have, if it may have streams at all.
+    pub(super) fn account(&self, account: &Arc<Account>, directory: &Directory) -> Option<(Arc<Account>, Limits)> {
+        if account.system {
+            return None;
+        }
+        let limits = if self.are_claims {
+            let claims = directory.claims_of(&account.nkey?)?.claims();
+            claimed(&claims.limits.tiers, &claims.limits.jetstream)?
+        } else if account.name.as_str() == GLOBAL {
+            // With accounts of one's own, who may have streams is said there.
+            self.is_global_only.then(Limits::default)?
+        } else {
+            self.configured.get(account.name.as_str())?.clone()
+        };
+        Some((account.clone(), limits))
+    }
 }
 
 fn is_global_only(settings: &Settings) -> bool {

@@ -70,7 +70,7 @@ impl Running {
 }
 
 fn shown_config(running: &Running) -> JszConfig {
-    let (settings, place) = (&running.settings.jetstream, Place::of(&running.settings.jetstream));
+    let (settings, place) = (&running.settings, Place::of(&running.settings));
     let (sync_interval, sync_always) = match settings.sync {
         Sync::Always => (nanos(DEFAULT_SYNC_INTERVAL), true),
         Sync::Every(interval) => (nanos(interval), false),
