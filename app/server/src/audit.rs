@@ -9,7 +9,7 @@ mod observe;
 mod trail;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use broker::Hub;
 use config::Audit as Settings;
 
 use crate::log::Log;
+use crate::queue::{Entrance, Exit, queue};
 use trail::Trail;
 
 pub use claims::{asked_by, changes};
@@ -39,7 +40,7 @@ enum Order {
 
 /// Where records are left. Cheap to keep; does nothing while no trail is configured.
 pub struct Auditor {
-    orders: SyncSender<Order>,
+    orders: Entrance<Order>,
     lost: Arc<AtomicU64>,
     is_on: std::sync::atomic::AtomicBool,
     hub: Arc<OnceLock<Weak<Hub>>>,
@@ -53,7 +54,7 @@ impl Auditor {
     /// With the text for the user, if the file cannot be had.
     pub fn start(settings: Option<&Settings>, log: &Arc<Log>) -> Result<Arc<Self>, String> {
         let trail = settings.map(|settings| open(settings, log)).transpose()?;
-        let (orders, received) = sync_channel(QUEUE_MAX);
+        let (orders, received) = queue(QUEUE_MAX);
         let (lost, hub) = (Arc::new(AtomicU64::new(0)), Arc::new(OnceLock::new()));
         let desk = Desk { trail, lost: lost.clone(), hub: hub.clone(), log: log.clone() };
         let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || desk.run(&received));
@@ -77,7 +78,7 @@ impl Auditor {
         if !self.is_on() {
             return;
         }
-        if let Err(TrySendError::Full(_)) = self.orders.try_send(Order::Write(Box::new(record))) {
+        if !self.orders.leave(Order::Write(Box::new(record))) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -85,14 +86,14 @@ impl Auditor {
     /// The configuration has changed. A trail that cannot be had keeps the old one, and the log says so.
     pub fn reconfigure(&self, settings: Option<&Settings>) {
         self.is_on.store(settings.is_some(), Ordering::Relaxed);
-        let _ = self.orders.send(Order::Settings(settings.cloned()));
+        self.orders.order(Order::Settings(settings.cloned()));
     }
 
     /// Writes what waits and ends.
     pub fn stop(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.is_on.store(false, Ordering::Relaxed);
-        let _ = self.orders.send(Order::Stop);
+        self.orders.order(Order::Stop);
         if let Some(thread) = thread {
             let _ = thread.join();
         }
@@ -116,12 +117,12 @@ struct Desk {
 }
 
 impl Desk {
-    fn run(mut self, orders: &Receiver<Order>) {
+    fn run(mut self, orders: &Exit<Order>) {
         loop {
             // Without a trail there is nothing to look after.
             let order = match self.trail {
-                Some(_) => orders.recv_timeout(LOOK),
-                None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(_) => orders.take_within(LOOK),
+                None => orders.take().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match order {
                 Ok(Order::Write(record)) => self.write(*record),

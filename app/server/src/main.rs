@@ -20,6 +20,7 @@ mod log;
 mod monitoring;
 mod ocsp;
 mod process_files;
+mod queue;
 mod serve;
 mod signals;
 mod system;

@@ -30,7 +30,7 @@ pub const CLOSED_SUBSCRIPTIONS_MAX: usize = 65_536;
 pub const CLOSED_CONNECTIONS_MAX: usize = 10_000;
 
 /// What a connection said of itself and was admitted as. Holds no secret.
-#[derive(Default, Debug)]
+#[derive(Default, Debug, PartialEq, Eq)]
 pub struct ConnectionFacts {
     /// What the client calls itself.
     pub name: Box<str>,
@@ -179,6 +179,18 @@ struct Closed {
     subscriptions: usize,
 }
 
+/// So many of those that ended last are looked at for one that said the same of itself.
+const ALIKE_SOUGHT: usize = 8;
+
+impl Closed {
+    /// The same facts, in one piece of memory with those of others that ended lately: programs come again and again under one
+    /// name, and ten thousand of their connections are remembered.
+    fn shared(&self, facts: Arc<ConnectionFacts>) -> Arc<ConnectionFacts> {
+        let mut lately = self.list.iter().rev().take(ALIKE_SOUGHT).map(|closed| &closed.facts);
+        lately.find(|known| **known == facts).cloned().unwrap_or(facts)
+    }
+}
+
 /// What the hub keeps for monitoring.
 pub struct Ledger {
     /// The time of day minus the house's clock, in nanoseconds.
@@ -257,6 +269,7 @@ impl Ledger {
             closed.subscriptions = Box::default();
         }
         book.subscriptions += closed.subscriptions.len();
+        closed.facts = book.shared(closed.facts);
         let closed = Arc::new(closed);
         book.list.push_back(closed.clone());
         self.trim(&mut book);
@@ -404,6 +417,20 @@ mod tests {
         // The first one is forgotten, and makes room.
         ledger.close(closed(3, CloseReason::ClientClosed), None);
         assert_eq!(kept(with(4, 1)), 1);
+    }
+
+    #[test]
+    fn what_many_say_of_themselves_is_kept_once() {
+        let of = |name: &str| Arc::new(ConnectionFacts { name: name.into(), ..ConnectionFacts::default() });
+        let ledger = Ledger::default();
+        let closed = |name: &str| {
+            let closed = ClosedConnection { facts: of(name), ..closed(1, CloseReason::ClientClosed) };
+            ledger.close(closed, None)
+        };
+        let [a, b, other] = ["worker", "worker", "other"].map(closed);
+        assert!(Arc::ptr_eq(&a.facts, &b.facts) && !Arc::ptr_eq(&a.facts, &other.facts));
+        (0..ALIKE_SOUGHT).for_each(|number| drop(closed(&number.to_string())));
+        assert!(!Arc::ptr_eq(&a.facts, &closed("worker").facts), "those further back are not looked for");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use monitor::Observatory;
 use super::elsewhere;
 use super::events::{CertificateRefused, GLOBAL, Press, is_refusal};
 use crate::log::Log;
+use crate::queue::{Entrance, Exit, queue};
 
 /// What happened and was not told yet, at most.
 const HAPPENINGS_MAX: usize = 16 * 1024;
@@ -55,19 +56,19 @@ enum Happening {
 /// Where happenings are left. Open before the hub is, because the hub's observer leaves them.
 pub struct News {
     desk: NewsDesk,
-    happenings: Receiver<Happening>,
+    happenings: Exit<Happening>,
 }
 
 /// The end of the queue that workers have.
 #[derive(Clone)]
 pub struct NewsDesk {
-    happenings: SyncSender<Happening>,
+    happenings: Entrance<Happening>,
     lost: Arc<AtomicU64>,
 }
 
 impl NewsDesk {
     fn leave(&self, happening: Happening) {
-        if self.happenings.try_send(happening).is_err() {
+        if !self.happenings.leave(happening) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -98,7 +99,7 @@ impl NewsDesk {
 impl News {
     /// A queue that nobody reads yet.
     pub fn new() -> Self {
-        let (sender, happenings) = sync_channel(HAPPENINGS_MAX);
+        let (sender, happenings) = queue(HAPPENINGS_MAX);
         Self { desk: NewsDesk { happenings: sender, lost: Arc::default() }, happenings }
     }
 
@@ -169,8 +170,7 @@ impl Newsroom {
 
     /// Tells what happened so far, and last that the server ends.
     pub(super) fn close(&self) {
-        // Whoever is gone has told its last.
-        let _ = self.desk.happenings.send(Happening::End);
+        self.desk.happenings.order(Happening::End);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             let _ = thread.join();
@@ -195,7 +195,7 @@ struct Reporter {
 }
 
 impl Reporter {
-    fn run(mut self, happenings: &Receiver<Happening>, lost: &AtomicU64, log: &Log) {
+    fn run(mut self, happenings: &Exit<Happening>, lost: &AtomicU64, log: &Log) {
         let (mut is_over, mut has_told) = (false, false);
         while !is_over {
             if std::mem::take(&mut has_told) {
@@ -203,10 +203,10 @@ impl Reporter {
             }
             let due = self.statistics_at.min(self.connections_at);
             let mut changed = HashMap::new();
-            match happenings.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            match happenings.take_within(due.saturating_duration_since(Instant::now())) {
                 Ok(first) => {
                     has_told = true;
-                    let more = happenings.try_iter().take(BATCH_MAX);
+                    let more = happenings.waiting().take(BATCH_MAX);
                     // Everything that waits is told in one go, and the number of connections once.
                     for happening in std::iter::once(first).chain(more) {
                         is_over |= self.take(happening, &mut changed);
