@@ -332,12 +332,13 @@ fn check_operator(settings: &Settings, report: &mut Report<'_>) {
     check_claims(settings, report);
 }
 
-/// Where accounts are claims, those of the configuration would never be looked at.
+/// Where accounts are claims, those of the configuration would never be looked at, unless the chain names them.
 fn check_no_config_users(settings: &Settings, report: &mut Report<'_>) {
-    if !settings.auth.accounts.is_empty() {
+    let are_judges = settings.auth.authorization.judges.contains(&auth::settings::Judge::Users);
+    if !settings.auth.accounts.is_empty() && !are_judges {
         report.plain("operators do not allow Accounts to be configured directly");
     }
-    if all_users(settings).next().is_some() {
+    if all_users(settings).next().is_some() && !are_judges {
         report.plain("operators do not allow users to be configured directly");
     }
     if settings.auth.authorization.auth_callout.is_some() {

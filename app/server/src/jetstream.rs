@@ -116,9 +116,8 @@ impl JetStream {
     pub fn rekey(&self, settings: &Settings) -> Result<(), String> {
         let mut state = self.state();
         let Some(running) = state.as_mut().filter(|_| settings.jetstream.enabled) else { return Ok(()) };
-        let keys = |jetstream: &config::JetStream| {
-            (jetstream.key.clone(), jetstream.previous_key.clone(), jetstream.cipher)
-        };
+        let keys =
+            |jetstream: &config::JetStream| (jetstream.key.clone(), jetstream.previous_key.clone(), jetstream.cipher);
         if keys(&running.settings) == keys(&settings.jetstream) {
             return Ok(());
         }
@@ -156,7 +155,7 @@ impl JetStream {
         let enabled = permits.enabled(directory);
         enabled.iter().for_each(|(account, _)| port.introduce(account));
         let admitted = enabled.iter().map(|(account, _)| account.name.to_string()).collect();
-        let tenants = 
+        let tenants =
             enabled.iter().map(|(account, limits)| self.tenant(&settings.jetstream, account, limits.clone())).collect();
         let host = Host::start(
             Arc::new(disk),

@@ -9,7 +9,7 @@ use nkeys::PublicKey;
 use crate::attempt::{Attempt, CertificateName, UserLabel};
 use crate::callout::{self, CalloutQuestion};
 use crate::claims::by_claims;
-use crate::directory::{Anonymous, Common, Directory, Single, User};
+use crate::directory::{Anonymous, Common, Directory, Operators, Single, User};
 use crate::known_peers::by_known_peer;
 use crate::settings::Distinguished;
 use crate::verdict::{Admission, Proof, Refusal, Verdict};
@@ -44,11 +44,38 @@ fn judge(directory: &Directory, attempt: &Attempt, now: Timestamp) -> Result<Adm
     }
     let proxy = proxy(directory, attempt)?;
     let mut admission = match &directory.operators {
-        Some(operators) => by_claims(operators, attempt, proxy.as_ref(), now)?,
+        Some(operators) if is_local(directory, operators, attempt) => required(directory, attempt, proxy.is_some())?,
+        Some(operators) => {
+            toll_of_strangers(directory, attempt);
+            by_claims(operators, attempt, proxy.as_ref(), now)?
+        }
         None => by_config(directory, attempt, proxy.as_ref())?,
     };
     admission.proxy = proxy.map(|key| key.to_string());
     Ok(admission)
+}
+
+/// Whether the peer is for the configuration to judge, where there are claims as well: it is known there, and shows no claims
+/// or shows them where users of the configuration come first. A wrong password is no reason to ask the next judge.
+fn is_local(directory: &Directory, operators: &Operators, attempt: &Attempt) -> bool {
+    let said = &attempt.credentials;
+    if said.jwt.is_some() && !operators.users_first {
+        return false;
+    }
+    let by_key = said.nkey.as_ref().is_some_and(|nkey| directory.nkeys.contains(nkey));
+    let by_user = || match directory.maps_certificates(attempt.kind) {
+        true => attempt.certificate.as_ref().and_then(|names| certified(directory, attempt, names)).is_some(),
+        false => said.user.as_ref().is_some_and(|user| directory.users.contains(user)),
+    };
+    by_key || by_user()
+}
+
+/// Where passwords are hashed, a name that is no user's takes the time of one that is.
+fn toll_of_strangers(directory: &Directory, attempt: &Attempt) {
+    let said = &attempt.credentials;
+    if said.user.is_some() && said.jwt.is_none() {
+        directory.toll.check(None, said.password.as_ref());
+    }
 }
 
 /// What the configuration says, unless a callout service has the last word.
@@ -190,18 +217,22 @@ fn by_single(directory: &Directory, single: &Single, attempt: &Attempt, proxied:
 /// user and password is not asked.
 fn by_certificate(directory: &Directory, attempt: &Attempt, proxied: bool) -> Result<Admission, Refusal> {
     let names = attempt.certificate.as_ref().ok_or(Refusal::CertificateMissing)?;
+    let found = certified(directory, attempt, names);
+    let user = found.ok_or_else(|| Refusal::CertificateUnknown(names.iter().map(CertificateName::text).collect()))?;
+    let label = User::label(user.name());
+    may_connect(&user.common, &label, attempt, proxied)?;
+    Ok(admit(&user.common, label, Proof::Certificate))
+}
+
+fn certified<'a>(directory: &'a Directory, attempt: &Attempt, names: &[CertificateName]) -> Option<&'a User> {
     let eligible = |user: &User| user.common.kinds.holds(attempt.kind);
-    let found = names.iter().find_map(|name| match name {
+    names.iter().find_map(|name| match name {
         CertificateName::Distinguished(subject) => by_distinguished(directory, subject, eligible),
         CertificateName::Email(text)
         | CertificateName::Dns(text)
         | CertificateName::Uri(text)
         | CertificateName::Subject(text) => directory.users.get(text).filter(|user| eligible(user)),
-    });
-    let user = found.ok_or_else(|| Refusal::CertificateUnknown(names.iter().map(CertificateName::text).collect()))?;
-    let label = User::label(user.name());
-    may_connect(&user.common, &label, attempt, proxied)?;
-    Ok(admit(&user.common, label, Proof::Certificate))
+    })
 }
 
 /// A user whose name equals the subject, else one whose name has the same parts in another order.

@@ -29,10 +29,13 @@ pub(crate) use operator::{Operators, Tenant};
 pub(crate) use users::{Common, Named, NkeyUser, Table, User};
 
 /// Users, accounts and rules of admission.
+///
+/// Where operators sign, accounts are claims. Accounts and users of the configuration may stand beside them; they share nothing
+/// with each other.
 pub struct Directory {
     accounts: Arc<Accounts>,
-    pub(crate) users: Table<User>,
-    pub(crate) nkeys: Table<NkeyUser>,
+    pub(crate) users: Arc<Table<User>>,
+    pub(crate) nkeys: Arc<Table<NkeyUser>>,
     pub(crate) single: Option<Single>,
     pub(crate) anonymous: Option<Anonymous>,
     required: bool,
@@ -42,7 +45,7 @@ pub struct Directory {
     pub(crate) known_peers: Option<KnownPeers>,
     pub(crate) toll: Toll,
     /// Users by their distinguished name.
-    pub(crate) distinguished: Names,
+    pub(crate) distinguished: Arc<Names>,
     /// For whom nobody has rules.
     pub(crate) plain: Arc<Permissions>,
     /// Accounts and users are signed claims.
@@ -52,7 +55,7 @@ pub struct Directory {
     /// Who decides beside the service.
     pub(crate) chain: AuthChain,
     /// By account, for users who have no permissions of their own.
-    defaults: HashMap<AccountName, Arc<Permissions>>,
+    defaults: Arc<HashMap<AccountName, Arc<Permissions>>>,
     /// Where imports are written, by who imports; for explanations. Empty where accounts are claims.
     pub(crate) import_places: Arc<ImportPlaces>,
 }

@@ -204,13 +204,24 @@ pub enum Judge {
 }
 
 impl AuthorizationSettings {
-    /// Who decides beside the service.
+    /// Who decides beside the service: claims, where there are any, else users of the configuration.
     pub fn chain(&self) -> AuthChain {
-        match self.judges.iter().position(|judge| *judge == Judge::Callout) {
-            Some(0) => AuthChain::CalloutFirst,
-            Some(_) => AuthChain::LocalFirst,
-            None => AuthChain::CalloutAlone,
+        let local = self.place_of(Judge::Claims).or(self.place_of(Judge::Users));
+        match (self.place_of(Judge::Callout), local) {
+            (None, _) => AuthChain::CalloutAlone,
+            (Some(callout), Some(local)) if local < callout => AuthChain::LocalFirst,
+            (Some(_), _) => AuthChain::CalloutFirst,
         }
+    }
+
+    /// Whether users of the configuration stand before claims.
+    pub fn users_first(&self) -> bool {
+        let (users, claims) = (self.place_of(Judge::Users), self.place_of(Judge::Claims));
+        users.zip(claims).is_some_and(|(users, claims)| users < claims)
+    }
+
+    fn place_of(&self, judge: Judge) -> Option<usize> {
+        self.judges.iter().position(|known| *known == judge)
     }
 }
 

@@ -96,3 +96,37 @@ fn an_operator_decides_about_logins_alone() {
     let sentence = "operators do not allow authorization callouts to be configured directly";
     assert_eq!(wrong(|_| {}, &format!("resolver: MEMORY\n{callout}")), [sentence]);
 }
+
+#[test]
+fn a_chain_may_name_users_of_the_configuration_beside_those_of_an_operator() {
+    let chained = |judges: &str, more: &str| {
+        let authorization =
+            format!("authorization {{ auth_chain: {judges}, users: [{{ user: joe, password: joes }}] }}");
+        load(
+            |_| {},
+            &format!(
+                "resolver: MEMORY\naccounts {{ LOCAL {{ users: [{{ user: ann, password: anns }}] }} }}\n{authorization}\n{more}"
+            ),
+        )
+    };
+    for judges in ["[users, jwt]", "[jwt, users]", "[users, jwt, callout]", "[callout, users, jwt]"] {
+        assert!(chained(judges, "").is_ok(), "{judges}");
+    }
+    assert_eq!(chained("[users, callout]", "").unwrap_err().len(), 1);
+    let plain = chained("[jwt, callout]", "").unwrap_err();
+    assert!(plain.contains(&"operators do not allow users to be configured directly".to_owned()), "{plain:?}");
+}
+
+#[test]
+fn an_account_of_the_configuration_never_takes_the_place_of_an_operators_one() {
+    let with = |account: &str| {
+        let text = format!("resolver: MEMORY\nauthorization {{ auth_chain: [users, jwt] }}\naccounts {{ {account} }}");
+        load(|_| {}, &text).map(drop)
+    };
+    let key = "ACATS5YOVB6ROX2WUNKGNQ2MP3GMXDMKSG2O4N5CLX3A6W4PZGZZIL2R";
+    assert!(with("LOCAL {}").is_ok());
+    for taken in [format!("{key} {{}}"), format!("LOCAL {{ nkey: {key} }}"), "$SYS {}".to_owned()] {
+        let why = with(&taken).unwrap_err();
+        assert!(why.iter().any(|line| line.contains("would be one of the operators' accounts")), "{taken}: {why:?}");
+    }
+}

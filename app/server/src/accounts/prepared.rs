@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use auth::settings::Judge;
 use auth::{Directory, Refusal};
 use config::Settings;
 use moment::Timestamp;
@@ -82,7 +83,11 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<(Directory, Claims), String> {
         let operators = trust::operators(settings, now)?;
-        let mut directory = Directory::of_operators(operators, &mut state.ids).map_err(|errors| lines(&errors))?;
+        let directory = match settings.auth.authorization.judges.contains(&Judge::Users) {
+            true => Directory::of_operators_and_users(operators, &settings.auth, &mut state.ids),
+            false => Directory::of_operators(operators, &mut state.ids),
+        };
+        let mut directory = directory.map_err(|errors| lines(&errors))?;
         let mut claims = Claims {
             system: trust::system_account(settings)?.or_else(|| directory.trust()?.system_account()),
             opened: state.open(settings, now)?,

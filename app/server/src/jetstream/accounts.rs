@@ -13,8 +13,6 @@ use jwt::JetStreamLimits;
 /// What the configuration says of who may have streams. It holds nothing of accounts that may not: there may be very many.
 #[derive(Clone)]
 pub(super) struct Permits {
-    /// Accounts are claims, which say it themselves.
-    are_claims: bool,
     /// Without accounts of one's own it is the global one that may.
     is_global_only: bool,
     /// The configured accounts that may.
@@ -29,8 +27,7 @@ impl Permits {
             Some((sharing.name.clone(), limits))
         });
         Self {
-            are_claims: settings.operator.is_on(),
-            is_global_only: is_global_only(settings),
+            is_global_only: !settings.operator.is_on() && is_global_only(settings),
             configured: configured.collect(),
         }
     }
@@ -48,8 +45,8 @@ impl Permits {
         if account.system {
             return None;
         }
-        let limits = if self.are_claims {
-            let claims = directory.claims_of(&account.nkey?)?.claims();
+        let claims = account.nkey.as_ref().and_then(|key| directory.claims_of(key));
+        let limits = if let Some(claims) = claims.map(|trusted| trusted.claims()) {
             claimed(&claims.limits.tiers, &claims.limits.jetstream)?
         } else if account.name.as_str() == GLOBAL {
             // With accounts of one's own, who may have streams is said there.

@@ -94,7 +94,7 @@ fn shown_config(running: &Running) -> JszConfig {
 }
 
 fn shown_limits(running: &Running) -> JszLimits {
-    let limits = &running.settings.jetstream.limits;
+    let limits = &running.settings.limits;
     let count = |limit: Option<std::num::NonZeroUsize>| limit.map_or(0, std::num::NonZeroUsize::get);
     JszLimits {
         max_request_batch: count(limits.max_request_batch),

@@ -133,6 +133,40 @@ fn in_operator_mode_claims_may_come_first() {
 }
 
 #[test]
+fn in_operator_mode_users_of_the_configuration_may_stand_beside_claims() {
+    let house = House::new();
+    let locals =
+        "accounts { LOCAL { users: [ { user: joe, password: joes } ] } }\nauthorization { auth_chain: [users, jwt] }";
+    let (operator, system, own) = (house.chain.token(), house.system.key.public(), house.shop.key.public());
+    let preload = format!("{system}: {}\n{own}: {}", house.system.token(), house.shop.token());
+    let config = format!(
+        "operator: {operator}\nsystem_account: {system}\nresolver: MEMORY\nresolver_preload {{ {preload} }}\n{locals}\n"
+    );
+    let server = Running::start(&config);
+    let mut ann = admitted(&server, &house.shop.user("ann"));
+    let mut joe = server.admitted(&user("joe", "joes"));
+    let mut other = server.admitted(&user("joe", "joes"));
+    assert_eq!(server.peer().connect(&user("joe", "wrong")), REFUSED);
+    assert_eq!(server.peer().connect(&user("eve", "joes")), REFUSED);
+    // They are two worlds.
+    for peer in [&mut ann, &mut joe] {
+        peer.say("SUB orders 1\r\nPING\r\n");
+        assert_eq!(peer.answer(), "PONG");
+    }
+    other.say("PUB orders 2\r\nhi\r\nPING\r\n");
+    assert_eq!(other.answer(), "PONG");
+    assert_eq!(joe.answer(), "MSG orders 1 2");
+    ann.say("PING\r\n");
+    assert_eq!(ann.answer(), "PONG");
+    // Whom a reload takes out of the configuration has to leave; claims are as they were.
+    server.reload(&config.replace("joes", "another"));
+    assert_eq!(server.peer().connect(&user("joe", "joes")), REFUSED);
+    assert!(joe.answer() == "hi" && joe.answer().starts_with("-ERR"));
+    ann.say("PING\r\n");
+    assert_eq!(ann.answer(), "PONG");
+}
+
+#[test]
 fn fix_ee575f1_a_leaf_node_that_a_service_refuses_hurts_nobody() {
     let config = format!("{}\nleafnodes {{ listen: \"127.0.0.1:-1\" }}\n", config_with("", ""));
     let server = Server::start(Make::Ours, &config);

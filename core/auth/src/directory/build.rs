@@ -166,7 +166,20 @@ impl std::error::Error for SettingsError {}
 impl Directory {
     /// Compiles the settings, or says everything that is wrong with them.
     pub fn build(settings: &Settings, ids: &mut AccountIds) -> Result<Self, Vec<SettingsError>> {
-        let mut builder = Builder::new(settings, ids)?;
+        let system = settings.system_account.as_deref().map(AccountName::parse).transpose();
+        let system = system.map_err(|error| {
+            vec![SettingsError { place: Place::default(), fault: SettingsFault::Account(AccountError::Name(error)) }]
+        })?;
+        Self::beside(settings, system.as_ref(), ids)
+    }
+
+    /// The same with another account as the system account.
+    pub(super) fn beside(
+        settings: &Settings,
+        system: Option<&AccountName>,
+        ids: &mut AccountIds,
+    ) -> Result<Self, Vec<SettingsError>> {
+        let mut builder = Builder::new(settings, system, ids)?;
         builder.check_combination();
         let defaults = settings.authorization.default_permissions.as_ref();
         let global = builder.accounts.global().clone();
@@ -198,7 +211,11 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(settings: &'a Settings, ids: &mut AccountIds) -> Result<Self, Vec<SettingsError>> {
+    fn new(
+        settings: &'a Settings,
+        system: Option<&AccountName>,
+        ids: &mut AccountIds,
+    ) -> Result<Self, Vec<SettingsError>> {
         let (tenants, errors): (Vec<_>, Vec<_>) =
             settings.accounts.iter().map(|account| (tenant(account), account)).partition(|(tenant, _)| tenant.is_ok());
         if !errors.is_empty() {
@@ -206,8 +223,7 @@ impl<'a> Builder<'a> {
             return Err(errors.collect());
         }
         let tenants = tenants.into_iter().filter_map(|(tenant, _)| tenant.ok());
-        let system = settings.system_account.as_deref().map(AccountName::parse).transpose().map_err(AccountError::Name);
-        let accounts = system.and_then(|system| Accounts::build(tenants, system.as_ref(), ids)).map_err(|error| {
+        let accounts = Accounts::build(tenants, system, ids).map_err(|error| {
             let place = settings.accounts.iter().rfind(|account| concerns(&error, &account.name));
             let place = place.map(|account| account.origin.clone()).unwrap_or_default();
             vec![SettingsError { place, fault: SettingsFault::Account(error) }]
@@ -273,7 +289,8 @@ impl<'a> Builder<'a> {
                     && (last.kinds, last.proxy_required, last.limits) == (kinds, user.proxy_required, limits)
             };
             let common = last.take().filter(is_same).unwrap_or_else(|| {
-                let (account, permissions, proxy_required) = (account.clone(), permissions.clone(), user.proxy_required);
+                let (account, permissions, proxy_required) =
+                    (account.clone(), permissions.clone(), user.proxy_required);
                 Arc::new(Common { account, permissions, kinds, proxy_required, limits })
             });
             last = Some(common.clone());
@@ -411,9 +428,9 @@ impl<'a> Builder<'a> {
                 || self.settings.known_peers.is_some(),
             plain: self.unrestricted(self.binding(self.accounts.global())),
             accounts: self.accounts,
-            distinguished: self.distinguished,
-            users: self.users,
-            nkeys: self.nkeys,
+            distinguished: Arc::new(self.distinguished),
+            users: Arc::new(self.users),
+            nkeys: Arc::new(self.nkeys),
             single: self.single,
             anonymous,
             proxies: self.proxies,
@@ -423,7 +440,7 @@ impl<'a> Builder<'a> {
             operators: None,
             callout: self.callout,
             chain: self.settings.authorization.chain(),
-            defaults: self.defaults,
+            defaults: Arc::new(self.defaults),
             import_places: Arc::new(import_places(&self.settings.accounts)),
         })
     }
@@ -477,6 +494,6 @@ pub(super) fn proxy_keys(texts: &[String]) -> Result<Vec<PublicKey>, Vec<Setting
     if faults.is_empty() { Ok(keys.into_iter().flatten().collect()) } else { Err(faults) }
 }
 
-pub(super) fn binding(account: &Account) -> Binding {
+fn binding(account: &Account) -> Binding {
     Binding { system: account.system, callout: false }
 }

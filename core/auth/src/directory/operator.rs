@@ -15,13 +15,11 @@ use nkeys::PublicKey;
 use rpds::{HashTrieMapSync, RedBlackTreeSetSync};
 use secret::Secret;
 
-use super::build::{binding, proxy_keys};
+use super::build::proxy_keys;
 use super::sharing;
-use super::{Directory, Names, SettingsError, Table};
+use super::{Directory, SettingsError};
 use crate::allowance::account_limits;
-use crate::password::Toll;
-use crate::permissions::Permissions;
-use crate::settings::{AuthChain, OperatorSettings, Place};
+use crate::settings::{AuthChain, OperatorSettings, Place, Settings};
 
 /// Whom to trust, and the accounts that are at hand. A copy shares all it can, since there is one for each account that comes.
 #[derive(Clone)]
@@ -30,6 +28,8 @@ pub(crate) struct Operators {
     pub(crate) sentinel: Option<Secret<String>>,
     pub(crate) zones: Arc<dyn Zones + Send + Sync>,
     pub(crate) chain: AuthChain,
+    /// Whoever shows claims and is a user of the configuration is judged as that one.
+    pub(crate) users_first: bool,
     pub(crate) tenants: Tenants,
     /// When the first token of an account's imports ends, of those that hold now.
     token_ends: RedBlackTreeSetSync<(Timestamp, PublicKey)>,
@@ -65,9 +65,18 @@ impl Operators {
 impl Directory {
     /// A directory that knows no account yet, only whom to trust.
     pub fn of_operators(settings: OperatorSettings, ids: &mut AccountIds) -> Result<Self, Vec<SettingsError>> {
+        Self::of_operators_and_users(settings, &Settings::default(), ids)
+    }
+
+    /// The same with accounts and users of the configuration beside those that are claims. The system account is that of the
+    /// operators.
+    pub fn of_operators_and_users(
+        settings: OperatorSettings,
+        local: &Settings,
+        ids: &mut AccountIds,
+    ) -> Result<Self, Vec<SettingsError>> {
         let system = settings.system_account.or_else(|| settings.trust.system_account());
-        let accounts = Accounts::build([], system.as_ref().map(name).as_ref(), ids);
-        let accounts = Arc::new(accounts.expect("no account can be wrong where there is none"));
+        let local_only = Self::beside(local, system.as_ref().map(name).as_ref(), ids)?;
         let proxies = proxy_keys(&settings.trusted_proxies).map_err(|faults| -> Vec<SettingsError> {
             faults.into_iter().map(|fault| SettingsError { place: Place::default(), fault }).collect()
         })?;
@@ -76,29 +85,12 @@ impl Directory {
             sentinel: settings.default_sentinel,
             zones: settings.zones,
             chain: settings.chain,
+            users_first: local.authorization.users_first(),
             tenants: Tenants::default(),
             token_ends: RedBlackTreeSetSync::default(),
         };
-        Ok(Self {
-            plain: Arc::new(Permissions::unrestricted(binding(accounts.global()))),
-            accounts,
-            users: Table::default(),
-            nkeys: Table::default(),
-            single: None,
-            anonymous: None,
-            required: true,
-            proxies,
-            proxy_required: false,
-            certificate_kinds: Vec::new(),
-            known_peers: None,
-            toll: Toll::default(),
-            operators: Some(operators),
-            callout: None,
-            chain: settings.chain,
-            distinguished: Names::default(),
-            defaults: HashMap::new(),
-            import_places: Arc::default(),
-        })
+        let (operators, chain) = (Some(operators), settings.chain);
+        Ok(Self { required: true, single: None, anonymous: None, proxies, operators, chain, ..local_only })
     }
 
     /// The same directory with this account, new or renewed, and the accounts that are not as they were. In configuration
@@ -205,7 +197,7 @@ impl Directory {
         self.operators.as_ref().map(|operators| &operators.trust)
     }
 
-    /// In operator mode nobody has users of the configuration, so what remains is soon copied.
+    /// What does not change is shared.
     fn changed(&self, accounts: Arc<Accounts>, change: impl FnOnce(&mut Operators)) -> Self {
         let mut operators = self.operators.clone();
         if let Some(operators) = &mut operators {
@@ -213,8 +205,8 @@ impl Directory {
         }
         Self {
             accounts,
-            users: Table::default(),
-            nkeys: Table::default(),
+            users: self.users.clone(),
+            nkeys: self.nkeys.clone(),
             single: None,
             anonymous: None,
             required: self.required,
@@ -227,9 +219,9 @@ impl Directory {
             operators,
             callout: self.callout.clone(),
             chain: self.chain,
-            distinguished: Names::default(),
-            defaults: HashMap::new(),
-            import_places: Arc::default(),
+            distinguished: self.distinguished.clone(),
+            defaults: self.defaults.clone(),
+            import_places: self.import_places.clone(),
         }
     }
 }

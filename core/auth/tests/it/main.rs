@@ -1,6 +1,7 @@
 //! What must be true of logins and permissions, seen from outside.
 
 mod advisories;
+mod beside;
 mod callout;
 mod claims;
 mod explain;
