@@ -9,6 +9,7 @@ mod completion;
 mod confirmed;
 mod consumer;
 mod context;
+mod counter;
 mod delivery;
 mod difference;
 mod dig;
@@ -71,6 +72,9 @@ pub(crate) enum Command {
     /// Keep files
     #[command(visible_alias = "obj")]
     Object(object::Objects),
+    /// Keep numbers to which publishers add
+    #[command(visible_alias = "ctr")]
+    Counter(counter::Counters),
     /// Show the account we are in
     #[command(visible_alias = "a")]
     Account(account::Account),
@@ -113,6 +117,7 @@ impl Command {
             Self::Consumer(command) => command.run(invocation).await,
             Self::Kv(command) => command.run(invocation).await,
             Self::Object(command) => command.run(invocation).await,
+            Self::Counter(command) => command.run(invocation).await,
             Self::Account(command) => command.run(invocation).await,
             Self::Auth(command) => command.run(invocation).await,
             Self::Events(command) => command.run(invocation).await,

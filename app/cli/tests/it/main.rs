@@ -9,6 +9,7 @@ mod bench;
 mod completion;
 mod consumer;
 mod context;
+mod counter;
 mod events;
 mod kv;
 mod latency;

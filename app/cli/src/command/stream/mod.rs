@@ -18,7 +18,7 @@ mod report;
 pub(crate) mod restore;
 mod rm;
 mod seal;
-mod subjects;
+pub(crate) mod subjects;
 mod view;
 
 pub(crate) use report::peers;

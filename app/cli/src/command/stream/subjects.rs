@@ -44,7 +44,7 @@ enum Key {
 impl Subjects {
     pub(crate) async fn run(&self, api: &Api<'_>, is_all: bool) -> Result<()> {
         let stream = api.pick_stream(self.stream.as_deref(), true, is_all).await?;
-        let found = self.gather(api, &stream).await?;
+        let found = gather(api, &stream, &self.filter).await?;
         if self.json {
             return print_json(&found);
         }
@@ -65,22 +65,23 @@ impl Subjects {
         }
         Ok(())
     }
+}
 
-    async fn gather(&self, api: &Api<'_>, stream: &str) -> Result<Map<String, Value>> {
-        let mut found = Map::new();
-        for _ in 0..MAX_PAGES {
-            let body = json!({"subjects_filter": self.filter, "offset": found.len()});
-            let page = api.call(&format!("STREAM.INFO.{stream}"), body).await?;
-            let Some(subjects) = page.dig("state.subjects").as_object().filter(|subjects| !subjects.is_empty()) else {
-                break;
-            };
-            found.extend(subjects.clone());
-            if found.len() as u64 >= page.whole("total") {
-                break;
-            }
+/// The subjects of a stream that a filter covers, and how many messages each has.
+pub(crate) async fn gather(api: &Api<'_>, stream: &str, filter: &str) -> Result<Map<String, Value>> {
+    let mut found = Map::new();
+    for _ in 0..MAX_PAGES {
+        let body = json!({"subjects_filter": filter, "offset": found.len()});
+        let page = api.call(&format!("STREAM.INFO.{stream}"), body).await?;
+        let Some(subjects) = page.dig("state.subjects").as_object().filter(|subjects| !subjects.is_empty()) else {
+            break;
+        };
+        found.extend(subjects.clone());
+        if found.len() as u64 >= page.whole("total") {
+            break;
         }
-        Ok(found)
     }
+    Ok(found)
 }
 
 /// Short subjects stand side by side.
