@@ -114,6 +114,8 @@ pub trait Log {
     fn load(&mut self, seq: u64) -> Result<Option<Self::Message>, LogError>;
     /// The next message from `from` on that one of the filters takes; without filters, the next.
     fn next(&mut self, filters: &[Filter], from: u64) -> Result<Found<Self::Message>, LogError>;
+    /// The next message with headers from `from` on. Those without are not read.
+    fn next_headed(&mut self, from: u64) -> Result<Found<Self::Message>, LogError>;
     /// As [`Log::load`], without making the message the caller's own.
     fn look_at(&mut self, seq: u64) -> Result<Option<View<'_>>, LogError>;
     /// As [`Log::next`], without making the message the caller's own.

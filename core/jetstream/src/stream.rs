@@ -153,12 +153,16 @@ impl<L: Log> Stream<L> {
         let window = i64::try_from(self.window().as_nanos()).unwrap_or(i64::MAX);
         let since = Timestamp::from_nanos(now.wall.as_nanos().saturating_sub(window));
         let mut at = self.log.seq_at(since)?;
-        while let Found::Message(message) = self.log.next(&[], at)? {
+        while let Found::Message(message) = self.log.next_headed(at)? {
             at = message.seq() + 1;
             match Headers::new(message.headers()).get(MSG_ID).filter(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES) {
                 Some(id) => self.dedupe.note(id, message.seq(), message.time()),
                 None => self.dedupe.note_without_id(),
             }
+        }
+        // Whatever came after the last of them had no headers.
+        if let Found::Message(_) = self.log.next(&[], at)? {
+            self.dedupe.note_without_id();
         }
         Ok(())
     }

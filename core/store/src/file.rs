@@ -10,6 +10,7 @@ mod block;
 mod closing;
 mod compact;
 mod heads;
+mod listing;
 mod read;
 mod recovery;
 
@@ -30,7 +31,7 @@ use crate::remembered::Remembered;
 use crate::seal::{Cipher, KeyId, StreamId, Vault};
 use crate::tail::{Context, SyncTicket, Tail, Unsynced, block_name};
 use moment::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -143,6 +144,8 @@ pub struct FileStream {
     dying: Vec<u64>,
     /// Damaged stretches of those, to be copied aside before.
     evidence: BTreeMap<u64, Vec<Range<u64>>>,
+    /// Those of them that are to be read for damage before.
+    unread: BTreeSet<u64>,
     flushed: u64,
     syncing_to: u64,
     poisoned: bool,
@@ -194,6 +197,7 @@ impl FileStream {
             dead: Vec::new(),
             dying: Vec::new(),
             evidence: BTreeMap::new(),
+            unread: BTreeSet::new(),
             flushed: first_seq - 1,
             syncing_to: first_seq - 1,
             poisoned: false,
@@ -455,6 +459,7 @@ impl FileStream {
         self.head_moved = false;
         let mut block = Block::new(generation, self.state.last_seq + 1);
         block.len = tail.end();
+        block.was_read = true;
         self.blocks.push(block);
         self.tail = Some(tail);
         if std::mem::take(&mut self.found_torn) {
@@ -526,6 +531,7 @@ impl FileStream {
             return Err(StoreError::Poisoned);
         }
         self.stage_facts()?;
+        self.stage_contents();
         self.write_batch()?;
         self.flushed = self.state.last_seq;
         self.bury();
@@ -623,7 +629,9 @@ impl FileStream {
     fn doom(&mut self, blocks: Vec<Block>) {
         for block in blocks {
             self.dead.push(block.generation);
-            if !block.holes.is_empty() {
+            if block.owes_reading() {
+                self.unread.insert(block.generation);
+            } else if !block.holes.is_empty() {
                 self.evidence.insert(block.generation, block.holes);
             }
         }
@@ -640,6 +648,7 @@ impl FileStream {
     }
 
     fn remove_file(&mut self, generation: u64) -> Result<(), StoreError> {
+        self.read_before_removal(generation)?;
         let (disk, name) = (&*self.context.disk, block_name(generation));
         if let Some(damaged) = self.evidence.get(&generation) {
             aside::keep_stretches(disk, &self.dir, &name, damaged)?;

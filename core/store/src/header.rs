@@ -24,8 +24,14 @@ pub(crate) const SLOTS: [u64; 2] = [0, SLOT_B as u64];
 pub(crate) const SLOT_LEN: usize = 124;
 const SUMMED: usize = 116;
 const MAGIC: &[u8; 8] = b"BLWKBLK1";
-/// Version of the file format. Raised when an older release could not read what we write.
-pub const FORMAT_VERSION: u16 = 1;
+/// Version of the file format. Raised when an older release could not read what we write. Since 2 a full block ends with
+/// its table of contents; files of version 1 are read as they are.
+pub const FORMAT_VERSION: u16 = 2;
+
+/// Whether this release can read a file of this version.
+pub(crate) fn is_known(version: u16) -> bool {
+    (1..=FORMAT_VERSION).contains(&version)
+}
 
 /// One slot, decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +150,7 @@ fn fields(slot: &[u8]) -> Option<Slot> {
         return None;
     }
     let version = reader.u16()?;
-    if version != FORMAT_VERSION {
+    if !is_known(version) {
         return Some(Slot::Newer(version));
     }
     let cipher = Cipher::from_code(reader.u8()?)?;
@@ -214,9 +220,20 @@ mod tests {
     fn a_newer_format_is_named() {
         let mut file = header(0).first();
         file.truncate(SLOT_B);
-        file[8] = 2;
+        file[8] = 3;
         let sum = xxh3_64(&file[..SUMMED]);
         file[SUMMED..SLOT_LEN].copy_from_slice(&sum.to_le_bytes());
-        assert_eq!(read(&file), Head::Newer(2));
+        assert_eq!(read(&file), Head::Newer(3));
+    }
+
+    #[test]
+    fn the_format_before_is_read() {
+        let mut file = header(0).first();
+        for at in [0, SLOT_B] {
+            file[at + 8] = 1;
+            let sum = xxh3_64(&file[at..at + SUMMED]);
+            file[at + SUMMED..at + SLOT_LEN].copy_from_slice(&sum.to_le_bytes());
+        }
+        assert_eq!(read(&file), Head::Good(header(0), None));
     }
 }

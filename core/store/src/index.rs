@@ -1,9 +1,12 @@
 //! Where the messages of one block lie, and reading them.
 
+use crate::contents::{End, Listing};
 use crate::disk::{DiskFile, read_all};
 use crate::frame::{self, FRAME_HEAD, FRAME_OVERHEAD, MAX_SEALED, Piece, Stretch};
 use crate::header::{self, DATA_START, Head, Stray};
-use crate::record::{self, Decoded, MESSAGE_FIXED, Manifest, Message, MessageView, Record, message_size};
+use crate::record::{
+    self, CONTENTS_END_LEN, Decoded, MESSAGE_FIXED, Manifest, Message, MessageView, Record, message_size,
+};
 use crate::seal::{BlockSeal, Place, SealError, Vault};
 use crate::subjects::SubjectNo;
 use std::io;
@@ -35,6 +38,15 @@ impl Entry {
         Entry { delta, offset: u32::try_from(offset).expect("blocks are bounded"), subject, len }
     }
 
+    /// The same under another number of its subject.
+    pub(crate) fn of_subject(self, subject: SubjectNo) -> Entry {
+        Entry { subject, ..self }
+    }
+
+    pub(crate) fn has_headers(self) -> bool {
+        self.len & HAS_HEADERS != 0
+    }
+
     fn frame_len(self) -> usize {
         (self.len & !HAS_HEADERS) as usize
     }
@@ -47,7 +59,7 @@ impl Entry {
     /// What the message counts for in the stream's bytes.
     pub(crate) fn size(self) -> u64 {
         let parts = self.frame_len().saturating_sub(FRAME_OVERHEAD + MESSAGE_FIXED);
-        message_size(0, usize::from(self.len & HAS_HEADERS != 0), parts) - u64::from(self.len & HAS_HEADERS != 0)
+        message_size(0, usize::from(self.has_headers()), parts) - u64::from(self.has_headers())
     }
 }
 
@@ -166,6 +178,47 @@ impl BlockFile {
         Ok(())
     }
 
+    /// What ends the table of contents; `None` without one.
+    pub(crate) fn contents_end(&self) -> io::Result<Option<End>> {
+        const FRAME: usize = FRAME_OVERHEAD + CONTENTS_END_LEN;
+        let Some(at) = self.file.len()?.checked_sub(FRAME as u64) else { return Ok(None) };
+        let mut frame = [0; FRAME];
+        self.file.read_at(at, &mut frame)?;
+        let is_one = frame::sealed_len(&frame, at, self.seal.generation()) == Some(FRAME - FRAME_HEAD);
+        let opened = if is_one { self.seal.open(at, &mut frame[FRAME_HEAD..]).ok() } else { None };
+        Ok(match opened.and_then(record::decode) {
+            Some(Decoded { record: Record::ContentsEnd(end), .. }) => Some(end),
+            _ => None,
+        })
+    }
+
+    /// Reads the messages of the block from its table of contents; `None` if that makes no sense. When each was stored it
+    /// does not say, only when the newest was.
+    pub(crate) fn contents(&self, end: End) -> io::Result<Option<Listing>> {
+        let len = self.file.len()?;
+        let Some(bytes) = len.checked_sub(end.start).filter(|&bytes| bytes <= MAX_BLOCK_FILE) else { return Ok(None) };
+        let mut table = vec![0; bytes as usize];
+        let read = self.file.read_at(end.start, &mut table)?;
+        table.truncate(read);
+        Ok(self.listed(&mut table, end))
+    }
+
+    fn listed(&self, table: &mut [u8], end: End) -> Option<Listing> {
+        let mut listing = Listing::default();
+        let (mut at, mut rest) = (end.start, table);
+        while !rest.is_empty() {
+            let len = frame::sealed_len(rest, at, self.seal.generation())?;
+            let (frame, after) = rest.split_at_mut_checked(FRAME_HEAD + len)?;
+            match record::decode(self.seal.open(at, &mut frame[FRAME_HEAD..]).ok()?)?.record {
+                Record::Contents(record) => listing.take(record)?,
+                Record::ContentsEnd(_) => break,
+                _ => return None,
+            }
+            (at, rest) = (at + (FRAME_HEAD + len) as u64, after);
+        }
+        (listing.entries.len() == end.messages as usize).then_some(listing)
+    }
+
     /// Reads and opens the whole block.
     pub(crate) fn scan(&self) -> io::Result<Scanned> {
         let bytes = read_all(&*self.file, MAX_BLOCK_FILE)?;
@@ -243,6 +296,8 @@ pub(crate) struct Scanned {
     pub end: u64,
     /// Steps that are known to have been durable once.
     durable: usize,
+    /// Where the table of contents begins, as far as is known.
+    table: Option<u64>,
 }
 
 impl Scanned {
@@ -288,8 +343,20 @@ impl Scanned {
             Record::Put { key, value } => Step::Put { key: key.to_vec(), value: value.to_vec() },
             Record::Remove { key } => Step::Remove { key: key.to_vec() },
             Record::Complete => Step::Complete,
+            // It says what was said before.
+            Record::Contents(_) => return self.table_begins(offset),
+            Record::ContentsEnd(contents) => return self.table_begins(contents.start),
         };
         self.steps.push(step);
+    }
+
+    fn table_begins(&mut self, offset: u64) {
+        self.table = Some(self.table.map_or(offset, |known| known.min(offset)));
+    }
+
+    /// Whether a stretch lies in the table of contents, where no message is.
+    pub(crate) fn is_in_table(&self, offset: u64) -> bool {
+        self.table.is_some_and(|table| offset >= table)
     }
 
     /// What did not open before a record that was written after a sync was durable once: damage, not a torn write.

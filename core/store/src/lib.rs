@@ -29,6 +29,7 @@
 mod aside;
 mod bytes;
 mod chunks;
+mod contents;
 mod deleted;
 mod disk;
 mod error;

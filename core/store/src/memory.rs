@@ -192,6 +192,14 @@ impl MemoryStream {
         found.ok_or_else(|| (self.state.last_seq + 1).max(from))
     }
 
+    /// The next message with headers from `from` on.
+    pub fn next_headed(&self, from: u64) -> Next {
+        match self.live_from(from).find(|message| !message.headers.is_empty()) {
+            Some(message) => Next::Message(Message::of(&message)),
+            None => Next::NotBefore((self.state.last_seq + 1).max(from)),
+        }
+    }
+
     fn live_from(&self, from: u64) -> impl Iterator<Item = MessageView<'_>> {
         let skip = usize::try_from(from.saturating_sub(self.base)).unwrap_or(usize::MAX).min(self.slots.len());
         let numbered = (self.base + skip as u64..).zip(self.slots.range(skip..));

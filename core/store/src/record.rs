@@ -3,6 +3,7 @@
 //! Facts travel in the same blocks as messages, so one write and one sync make both durable.
 
 use crate::bytes::{Reader, put_varint};
+use crate::contents::{END_LEN, End};
 use moment::Timestamp;
 use std::ops::Range;
 
@@ -160,9 +161,14 @@ const KIND_HEAD: u8 = 3;
 const KIND_MANIFEST: u8 = 4;
 const KIND_REPLACED: u8 = 5;
 const KIND_COMPACTED: u8 = 6;
+const KIND_CONTENTS: u8 = 7;
+const KIND_CONTENTS_END: u8 = 8;
 const KIND_PUT: u8 = 16;
 const KIND_REMOVE: u8 = 17;
 const KIND_COMPLETE: u8 = 18;
+
+/// Bytes of the plain record that ends a table of contents.
+pub(crate) const CONTENTS_END_LEN: usize = 2 + END_LEN;
 
 /// Bytes of a message record before the subject: kind, flags, sequence, time, two lengths.
 pub(crate) const MESSAGE_FIXED: usize = 2 + 8 + 8 + 2 + 2;
@@ -270,6 +276,10 @@ pub(crate) enum Record<'a> {
     Compacted {
         old: Vec<u64>,
     },
+    /// A part of the table of contents of a block.
+    Contents(&'a [u8]),
+    /// The table is complete. The last record of its block.
+    ContentsEnd(End),
     /// Metadata: a key has this value.
     Put {
         key: &'a [u8],
@@ -305,6 +315,8 @@ fn decode_kind<'a>(kind: u8, reader: &mut Reader<'a>) -> Option<Record<'a>> {
         KIND_MANIFEST => Record::Manifest(manifest(reader)?),
         KIND_REPLACED => Record::Replaced { old: numbers(reader)?, new: block_facts(reader)? },
         KIND_COMPACTED => Record::Compacted { old: numbers(reader)? },
+        KIND_CONTENTS => Record::Contents(reader.0),
+        KIND_CONTENTS_END => Record::ContentsEnd(End::read(reader)?),
         KIND_PUT => {
             let key_len = usize::try_from(reader.varint()?).ok()?;
             Record::Put { key: reader.take(key_len)?, value: reader.0 }
@@ -342,6 +354,14 @@ pub(crate) fn put(out: &mut Vec<u8>, flags: u8, record: &Record<'_>) {
         Record::Compacted { old } => {
             put_numbers(out, old);
             KIND_COMPACTED
+        }
+        Record::Contents(items) => {
+            out.extend_from_slice(items);
+            KIND_CONTENTS
+        }
+        Record::ContentsEnd(end) => {
+            end.put(out);
+            KIND_CONTENTS_END
         }
         Record::Put { key, value } => {
             put_varint(out, key.len() as u64);
@@ -449,6 +469,9 @@ mod tests {
         round_trip(Record::Head { first: 7, last: 300 });
         round_trip(Record::Replaced { old: vec![1, 2], new: facts.clone() });
         round_trip(Record::Compacted { old: vec![300] });
+        round_trip(Record::Contents(b"items"));
+        let last_time = Timestamp::from_nanos(7);
+        round_trip(Record::ContentsEnd(End { start: 9_000, first: 1, messages: 2, headed: 1, last_time }));
         round_trip(Record::Put { key: b"k", value: b"value" });
         round_trip(Record::Remove { key: b"k" });
         round_trip(Record::Complete);

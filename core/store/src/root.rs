@@ -322,7 +322,7 @@ impl Identity {
         let summed = copy.len() - reader.0.len();
         let fits = reader.u64()? == xxh3_64(&copy[..summed]);
         match fits {
-            true if version != FORMAT_VERSION => Some(Read::Newer(version)),
+            true if !header::is_known(version) => Some(Read::Newer(version)),
             true => Some(Read::Good(Identity { store, keys })),
             false => None,
         }

@@ -101,16 +101,7 @@ impl Subjects {
     /// Counts one more message. Sequences come in ascending order but for blocks read out of order.
     pub(crate) fn add(&mut self, text: &[u8], seq: u64, size: u32) -> SubjectNo {
         if let Some(no) = self.find(text) {
-            let totals = self.totals_mut(no).expect("the table names live entries");
-            totals.messages += 1;
-            if seq < totals.first {
-                (totals.first, totals.first_is_exact, totals.first_size) = (seq, true, size);
-            }
-            if seq >= totals.last {
-                totals.last = seq;
-                totals.last_size = size;
-                totals.last_is_exact = true;
-            }
+            self.count(no, seq, size);
             return no;
         }
         let totals = SubjectTotals {
@@ -123,6 +114,20 @@ impl Subjects {
             first_size: size,
         };
         self.insert(text, totals)
+    }
+
+    /// The same for a subject that is known.
+    pub(crate) fn count(&mut self, no: SubjectNo, seq: u64, size: u32) {
+        let totals = self.totals_mut(no).expect("the table names live entries");
+        totals.messages += 1;
+        if seq < totals.first {
+            (totals.first, totals.first_is_exact, totals.first_size) = (seq, true, size);
+        }
+        if seq >= totals.last {
+            totals.last = seq;
+            totals.last_size = size;
+            totals.last_is_exact = true;
+        }
     }
 
     /// Puts back a subject as it was when the stream was closed. One that is there stays as it is.

@@ -146,6 +146,16 @@ impl Shelf {
         }
     }
 
+    /// Reads one block that opening did not read. Whether there was one.
+    pub(crate) fn examine(&mut self) -> Result<bool, StoreError> {
+        let examined = match &mut self.kept {
+            Kept::File(file) => file.examine_next(),
+            Kept::Memory(_) => Ok(false),
+        };
+        self.count();
+        examined
+    }
+
     /// What it weighs now, noted in the account of everything.
     fn count(&mut self) {
         let now = self.state().bytes;
@@ -281,6 +291,13 @@ impl Log for Shelf {
         match &mut self.kept {
             Kept::File(file) => file.next(filters, from).map(found).map_err(refused),
             Kept::Memory(memory) => Ok(found(memory.next(filters, from))),
+        }
+    }
+
+    fn next_headed(&mut self, from: u64) -> Result<Found<Held>, LogError> {
+        match &mut self.kept {
+            Kept::File(file) => file.next_headed(from).map(found).map_err(refused),
+            Kept::Memory(memory) => Ok(found(memory.next_headed(from))),
         }
     }
 

@@ -1,5 +1,5 @@
-//! What is done to files while nothing more urgent is: sealing anew after a change of keys or cipher, and giving back the
-//! space of messages that are gone.
+//! What is done to files while nothing more urgent is: sealing anew after a change of keys or cipher, reading blocks of which
+//! only the tables of contents were read, so that damage is named, and giving back the space of messages that are gone.
 //!
 //! One step is one block at most, and after each step the messages that came meanwhile have their turn. Steps are durable
 //! one by one, so a crash loses no work but that of the last.
@@ -16,6 +16,8 @@ use store::{Sealing, StoreError, StreamId};
 
 /// After a block was sealed anew the next one waits this long.
 const SEAL_EVERY: Duration = Duration::from_millis(20);
+/// After a block was read for damage the next one waits this long.
+const EXAMINE_EVERY: Duration = Duration::from_millis(100);
 /// How often it is looked for space that can be given back.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 /// Streams that are looked at in one step when nothing is to be done in them.
@@ -179,6 +181,11 @@ impl Desk {
         for _ in 0..LOOKS {
             let Some(place) = self.upkeep.untidied.pop_front() else { return Ok(()) };
             let Some(stream) = self.at(&place) else { continue };
+            if stream.log.examine()? {
+                self.upkeep.untidied.push_front(place);
+                self.upkeep.at = now.tick + EXAMINE_EVERY;
+                return Ok(());
+            }
             if stream.log.tidy()? {
                 // There may be more of it.
                 self.upkeep.untidied.push_front(place);

@@ -1,6 +1,8 @@
 //! What a stream knows of one of its blocks.
 
+use crate::contents::End;
 use crate::deleted::Deleted;
+use crate::header::DATA_START;
 use crate::index::{BlockFile, Entry};
 use crate::record::BlockFacts;
 use std::ops::Range;
@@ -20,6 +22,12 @@ pub(super) struct Block {
     /// Live messages by sequence. `None` until needed.
     pub(super) entries: Option<Vec<Entry>>,
     pub(super) file: Option<BlockFile>,
+    /// What ends its table of contents, as far as it was looked for.
+    pub(super) end: Option<End>,
+    /// Its messages were taken from its table.
+    pub(super) is_listed: bool,
+    /// All of it was read, or written, since the stream was opened.
+    pub(super) was_read: bool,
     /// When the index was used last, in ticks of [`FileStream::clock`].
     pub(super) used: u64,
 }
@@ -36,8 +44,21 @@ impl Block {
             holes: Vec::new(),
             entries: Some(Vec::new()),
             file: None,
+            end: None,
+            is_listed: false,
+            was_read: false,
             used: 0,
         }
+    }
+
+    /// Whether damage in it may not have been noticed because only its table was read.
+    pub(super) fn owes_reading(&self) -> bool {
+        self.is_listed && !self.was_read
+    }
+
+    /// Bytes of its records, without its table as far as that is known.
+    pub(super) fn record_bytes(&self) -> u64 {
+        self.end.map_or(self.len, |end| end.start).saturating_sub(DATA_START)
     }
 
     pub(super) fn messages(&self) -> u64 {
@@ -95,9 +116,25 @@ impl Block {
         }
     }
 
+    /// The sequence of an indexed message.
+    pub(super) fn seq_of(&self, entry: Entry) -> u64 {
+        self.first + u64::from(entry.delta)
+    }
+
     pub(super) fn entry(&self, seq: u64) -> Option<Entry> {
-        let entries = self.entries.as_ref()?;
-        let delta = u32::try_from(seq.checked_sub(self.first)?).ok()?;
-        entries.binary_search_by_key(&delta, |entry| entry.delta).ok().map(|at| entries[at])
+        let delta = seq.checked_sub(self.first)?;
+        self.entries_from(seq).first().filter(|entry| u64::from(entry.delta) == delta).copied()
+    }
+
+    /// What is indexed from a sequence on. Where nothing is missing an entry stands in the place of its sequence.
+    pub(super) fn entries_from(&self, seq: u64) -> &[Entry] {
+        let entries = self.entries.as_deref().unwrap_or_default();
+        let delta = seq.saturating_sub(self.first);
+        let place = usize::try_from(delta).unwrap_or(usize::MAX);
+        let start = match entries.get(place) {
+            Some(entry) if u64::from(entry.delta) == delta => place,
+            _ => entries.partition_point(|entry| u64::from(entry.delta) < delta),
+        };
+        &entries[start..]
     }
 }

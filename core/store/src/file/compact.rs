@@ -4,16 +4,17 @@
 //! durable; only then the old file goes, and damaged stretches of it are kept aside. Whatever a crash leaves in between is
 //! told apart when the stream is opened.
 
+use super::listing::put_contents;
 use super::{Block, FileStream};
 use crate::deleted::Deleted;
 use crate::disk::join;
 use crate::error::StoreError;
 use crate::frame::FRAME_OVERHEAD;
-use crate::header::DATA_START;
 use crate::index::{BlockFile, Entry};
 use crate::record::{Draft, MESSAGE_FIXED, Message, Record};
 use crate::seal::{Cipher, KeyId};
 use crate::tail::{Tail, Unsynced, block_name};
+use moment::Timestamp;
 
 /// Bytes staged before a rewrite writes them out.
 const REWRITE_BATCH: usize = 1024 * 1024;
@@ -62,8 +63,7 @@ impl FileStream {
             return Some(run);
         }
         // A rewritten block holds little but messages, so it is not hollow again.
-        let hollow =
-            |block: &Block| block.deleted.count() > 0 && block.bytes * 2 < block.len.saturating_sub(DATA_START);
+        let hollow = |block: &Block| block.deleted.count() > 0 && block.bytes * 2 < block.record_bytes();
         closed.iter().position(|block| hollow(block) && block.len > limit).map(|at| (at, 1))
     }
 
@@ -99,21 +99,24 @@ impl FileStream {
         self.commit()
     }
 
+    /// A copy of these blocks, with what is live in them, and its table.
     fn write_copy(&mut self, at: usize, count: usize, old: &[u64]) -> Result<Block, StoreError> {
         let generation = self.take_generation();
         let mut tail = Tail::begin(&self.context, self.id, generation);
         tail.record(&Record::Compacted { old: old.to_vec() });
         let first = self.blocks[at].first;
         let mut new = Block::new(generation, first);
-        let mut unsynced = Unsynced::default();
+        let (mut unsynced, mut last_time) = (Unsynced::default(), Timestamp::EPOCH);
         for at in at..at + count {
-            self.copy_block(at, &mut tail, &mut new, &mut unsynced)?;
+            last_time = self.copy_block(at, &mut tail, &mut new, &mut unsynced)?.max(last_time);
         }
         new.last = self.blocks[at + count - 1].last;
-        new.len = tail.end();
         new.deleted = Deleted::new(first);
         new.deleted.fill(new.last);
         new.deleted.keep(new.entries.iter().flatten().map(|entry| first + u64::from(entry.delta)));
+        new.was_read = true;
+        new.len = tail.end();
+        put_contents(&mut tail, &mut new, &self.subjects, last_time);
         // A rewrite that fails is left behind; the stream goes on with the originals.
         unsynced.write(&mut tail, &self.context, &self.dir)?;
         let synced = unsynced.ticket(&self.context, &self.dir).map_or(Ok(()), |ticket| ticket.run());
@@ -128,20 +131,22 @@ impl FileStream {
         tail: &mut Tail,
         new: &mut Block,
         unsynced: &mut Unsynced,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Timestamp, StoreError> {
         self.index(at)?;
         let (first, last) = (self.blocks[at].first, self.blocks[at].last);
+        let mut last_time = Timestamp::EPOCH;
         for seq in first..=last {
             let Some(message) = self.load_stored(seq)? else { continue };
             if let Some(subject) = self.subjects.find(message.subject()) {
                 new.entries.get_or_insert_default().push(copy_message(tail, new.first, subject, &message));
                 new.bytes += message.size();
+                last_time = last_time.max(message.time());
             }
             if tail.staged_bytes() > REWRITE_BATCH {
                 unsynced.write(tail, &self.context, &self.dir)?;
             }
         }
-        Ok(())
+        Ok(last_time)
     }
 
     /// Closed blocks that are not sealed by the present cipher and key, or of which a copy of the head is not.

@@ -14,6 +14,8 @@ use subject::Filter;
 
 /// Block indexes kept in memory for each stream, besides the tail's.
 const MAX_LOADED: usize = 16;
+/// Those of the newest blocks that are kept when a stream is opened.
+const LOADED_AT_FIRST: usize = 2;
 
 /// Memory for a lent message that is kept for the next.
 const OPENED_KEPT: usize = 1024 * 1024;
@@ -151,15 +153,14 @@ impl FileStream {
         }
         self.index(at)?;
         let (block, subjects, readable) = (&self.blocks[at], &self.subjects, self.readable);
-        let entries = block.entries.as_deref().unwrap_or_default();
-        let start = entries.partition_point(|entry| block.first + u64::from(entry.delta) < seq);
+        let entries = block.entries_from(seq);
         let fits = |entry: &Entry| {
             filters.is_empty() || {
                 let text = subjects.text(entry.subject).unwrap_or_default();
                 filters.iter().any(|filter| matches(filter, text))
             }
         };
-        let live = entries[start..].iter().map(|entry| (block.first + u64::from(entry.delta), *entry));
+        let live = entries.iter().map(|entry| (block.first + u64::from(entry.delta), *entry));
         let found = live.filter(|(seq, _)| block.is_live(*seq)).find(|(_, entry)| fits(entry));
         Ok(found.filter(|(seq, _)| *seq <= readable))
     }
@@ -288,6 +289,7 @@ impl FileStream {
         {
             low = seq + 1;
         }
+        (low, high) = self.span_of(time, low..high)?;
         while low < high {
             let middle = low + (high - low) / 2;
             let seq = self.next_live(middle);
@@ -298,6 +300,54 @@ impl FileStream {
             }
         }
         Ok(self.next_live(low))
+    }
+
+    /// Within a span, what is left of it when blocks that are older and newer as a whole are left out.
+    fn span_of(&mut self, time: Timestamp, span: Range<u64>) -> Result<(u64, u64), StoreError> {
+        let (mut from, mut to) = (0, self.blocks.len());
+        while from < to {
+            let middle = from + (to - from) / 2;
+            match self.end_of(middle)? {
+                Some(end) if end.last_time < time => from = middle + 1,
+                Some(_) => to = middle,
+                None => break,
+            }
+        }
+        let low = self.blocks[..from].last().map_or(span.start, |older| span.start.max(older.last + 1));
+        let high = self.blocks.get(to).map_or(span.end, |block| span.end.min(block.last + 1));
+        Ok((low.min(high), high))
+    }
+
+    /// The next message with headers from `from` on; the sequence to go on with when there is none.
+    pub fn next_headed(&mut self, from: u64) -> Result<Next, StoreError> {
+        let mut seq = from.max(self.state.first_seq);
+        while seq <= self.readable {
+            let at = self.blocks.partition_point(|block| block.last < seq);
+            let Some(block) = self.blocks.get(at) else { break };
+            let (first, last) = (block.first, block.last);
+            seq = seq.max(first);
+            let found = match self.end_of(at)? {
+                Some(end) if end.headed == 0 => None,
+                _ => self.headed_in(at, seq)?,
+            };
+            match found {
+                Some((headed, entry)) => match self.read_entry(at, headed, entry)? {
+                    Some(message) => return Ok(Next::Message(message)),
+                    None => seq = headed + 1,
+                },
+                None => seq = last + 1,
+            }
+        }
+        Ok(Next::NotBefore(seq.min(self.readable + 1).max(from)))
+    }
+
+    /// The next live message with headers within one block.
+    fn headed_in(&mut self, at: usize, seq: u64) -> Result<Option<(u64, Entry)>, StoreError> {
+        self.index(at)?;
+        let block = &self.blocks[at];
+        let numbered = block.entries_from(seq).iter().map(|entry| (block.first + u64::from(entry.delta), *entry));
+        let mut headed = numbered.filter(|(seq, entry)| entry.has_headers() && block.is_live(*seq));
+        Ok(headed.next().filter(|(seq, _)| *seq <= self.readable))
     }
 
     /// Sequences between the first and the last message that are gone, at most `max` of them.
@@ -322,8 +372,10 @@ impl FileStream {
         let Some(at) = self.blocks.iter().position(|block| block.generation == generation) else { return Ok(()) };
         if self.tail.as_ref().is_none_or(|tail| tail.generation != generation) {
             self.blocks[at].entries = None;
+            self.open_block(at)?;
+            let scanned = self.scan(at)?;
+            self.take_index(at, &scanned);
         }
-        self.index(at)?;
         (self.blocks[at].first..=self.blocks[at].last).try_for_each(|seq| self.load(seq).map(drop))
     }
 
@@ -353,20 +405,23 @@ impl FileStream {
             return Ok(());
         }
         self.open_block(at)?;
-        let scanned = self.scan(at)?;
-        self.take_index(at, &scanned);
+        if !self.index_by_table(at)? {
+            let scanned = self.scan(at)?;
+            self.take_index(at, &scanned);
+        }
         self.unload_the_oldest();
         Ok(())
     }
 
     pub(super) fn scan(&mut self, at: usize) -> Result<Scanned, StoreError> {
+        self.blocks[at].was_read = true;
         let block = &self.blocks[at];
         let Some(file) = &block.file else { return Ok(Scanned::default()) };
         file.scan().map_err(StoreError::disk("reading", &join(&self.dir, &block_name(block.generation))))
     }
 
     /// Builds the index from what a scan found. Live messages it did not find are lost.
-    fn take_index(&mut self, at: usize, scanned: &Scanned) {
+    pub(super) fn take_index(&mut self, at: usize, scanned: &Scanned) {
         let block = &mut self.blocks[at];
         let name = block_name(block.generation);
         for Range { start, end } in scanned.damaged().filter(|stretch| block.note_hole(stretch.clone())) {
@@ -415,7 +470,7 @@ impl FileStream {
 
     /// Keeps the newest indexes while a long stream is being opened.
     pub(super) fn unload_all_but_the_newest(&mut self) {
-        if let Some(older) = self.blocks.len().checked_sub(MAX_LOADED + 1) {
+        if let Some(older) = self.blocks.len().checked_sub(LOADED_AT_FIRST + 1) {
             self.blocks[older].entries = None;
             self.blocks[older].file = None;
         }

@@ -27,6 +27,9 @@
 //! very end that were written and do not open may have been acknowledged messages: their sequences are not given out again.
 //!
 //! Before a file goes that has damaged stretches, these are copied aside.
+//!
+//! The base and what is newer are read. Of the others the table of contents is enough, if it names every message that is
+//! live; they owe a reading then, see `listing.rs`.
 
 use super::heads::File;
 use super::read::restore_deleted;
@@ -213,7 +216,8 @@ impl<'a> Recovery<'a> {
                     let torn = is_newest && !certain;
                     // The first record of a block is never a message.
                     let messages = if *from == DATA_START { records.saturating_sub(1) } else { *records };
-                    unread += if is_newest && *certain { u64::from(messages) } else { 0 };
+                    let may_be_messages = is_newest && *certain && !scanned.is_in_table(*from);
+                    unread += if may_be_messages { u64::from(messages) } else { 0 };
                     is_torn |= torn;
                     is_sound = false;
                     if torn && self.torn_after.is_none() {
@@ -453,19 +457,33 @@ impl<'a> Recovery<'a> {
             self.find(generation, Damage::Stale, None);
             return self.keep_aside(generation);
         }
-        let scanned = match self.scans.remove(&generation) {
-            Some(scanned) => scanned,
-            None => self.scan(generation)?,
-        };
-        let replayed = generation >= self.base_generation;
-        if !replayed {
-            self.report_damage(&mut block, &scanned);
+        let scanned = self.scans.remove(&generation);
+        let listing = if scanned.is_none() { self.listing_of(&mut block)? } else { None };
+        match listing {
+            Some(listing) => self.count_listed(&mut block, listing),
+            None => self.count_read(&mut block, scanned)?,
         }
-        let entries = self.count(&mut block, &scanned);
-        let found: BTreeSet<u32> = entries.iter().map(|entry| entry.delta).collect();
-        let missing: Vec<u64> = (block.first..=block.last)
-            .filter(|&seq| block.is_live(seq) && !found.contains(&((seq - block.first) as u32)))
-            .collect();
+        self.stream.blocks.push(block);
+        self.stream.unload_all_but_the_newest();
+        Ok(())
+    }
+
+    /// Counts the messages of a block by reading it, if the replay did not. What is live and not found is lost.
+    fn count_read(&mut self, block: &mut Block, scanned: Option<Scanned>) -> Result<(), StoreError> {
+        let generation = block.generation;
+        let scanned = scanned.map_or_else(|| self.scan(generation), Ok)?;
+        block.was_read = true;
+        if generation < self.base_generation {
+            self.report_damage(block, &scanned);
+        }
+        let entries = self.count(block, &scanned);
+        let is_whole = entries.len() as u64 == block.messages();
+        block.entries = Some(entries);
+        if is_whole {
+            return Ok(());
+        }
+        let missing: Vec<u64> =
+            (block.first..=block.last).filter(|&seq| block.is_live(seq) && block.entry(seq).is_none()).collect();
         missing.iter().for_each(|&seq| {
             block.deleted.insert(seq);
         });
@@ -475,9 +493,6 @@ impl<'a> Recovery<'a> {
         self.stream.state.lost_messages += lost.len() as u64;
         ranges_of(lost).into_iter().for_each(|lost| self.find_lost(generation, Damage::Altered, lost));
         ranges_of(torn).into_iter().for_each(|torn| self.find_lost(generation, Damage::TornTail, torn));
-        block.entries = Some(entries);
-        self.stream.blocks.push(block);
-        self.stream.unload_all_but_the_newest();
         Ok(())
     }
 

@@ -29,7 +29,15 @@ pub(crate) fn create(disk: &CrashDisk, cipher: Cipher) -> FileStream {
     FileStream::create(root.context(), DIR, StreamId(1), small(), 1).expect("a fresh directory")
 }
 
+/// Opens, and reads what opening left for later, as a server does.
 pub(crate) fn open(disk: &CrashDisk, cipher: Cipher) -> Opened {
+    let mut opened = open_only(disk, cipher);
+    while opened.stream.examine_next().expect("the disk works") {}
+    opened.findings.extend(opened.stream.take_findings());
+    opened
+}
+
+pub(crate) fn open_only(disk: &CrashDisk, cipher: Cipher) -> Opened {
     let root = root(disk, cipher, disk.operations() + 77);
     FileStream::open(root.context(), DIR, StreamId(1), small(), 1).expect("the stream opens")
 }

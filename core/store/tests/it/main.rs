@@ -5,4 +5,5 @@ mod house;
 mod meta;
 mod rotation;
 mod scenes;
+mod tables;
 mod tamper;
