@@ -23,6 +23,15 @@ impl Default for Limits {
 const TIERS: [&str; 5] = ["R1", "R2", "R3", "R4", "R5"];
 
 impl Limits {
+    /// Whether anything bounds what may be stored.
+    pub(crate) fn bound_bytes(&self) -> bool {
+        let bound = |limits: &AccountLimits| limits.max_storage >= 0 || limits.max_memory >= 0;
+        match self {
+            Limits::Flat(limits) => bound(limits),
+            Limits::Tiers(tiers) => tiers.values().any(bound),
+        }
+    }
+
     /// What holds for a stream with so many replicas; `None` if it may not be.
     pub fn of(&self, replicas: i64) -> Option<&AccountLimits> {
         match self {

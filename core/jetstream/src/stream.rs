@@ -193,9 +193,11 @@ impl<L: Log> Stream<L> {
             self.has_news = true;
             return self.publish_fast(incoming, reply, now, chance, out);
         }
-        let wishes = Wishes::read(incoming.headers);
-        if let Some(id) = wishes.batch.filter(|id| !id.is_empty()) {
-            return self.publish_of_batch(incoming, (&wishes, id), now, chance, out);
+        if !incoming.headers.is_empty() {
+            let wishes = Wishes::read(incoming.headers);
+            if let Some(id) = wishes.batch.filter(|id| !id.is_empty()) {
+                return self.publish_of_batch(incoming, (&wishes, id), now, chance, out);
+            }
         }
         let taken = self.take(incoming, Origin::Client, now, chance, out);
         let Some(reply) = reply else { return };
@@ -270,6 +272,9 @@ impl<L: Log> Stream<L> {
         }
         let max_msgs = u64::try_from(self.config.max_msgs).unwrap_or(u64::MAX);
         let max_bytes = u64::try_from(self.config.max_bytes).unwrap_or(u64::MAX);
+        if (max_msgs, max_bytes) == (u64::MAX, u64::MAX) {
+            return Ok(removed);
+        }
         loop {
             let state = self.log.state();
             let is_over = state.messages > max_msgs || state.bytes > max_bytes;

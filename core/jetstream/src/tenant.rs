@@ -90,6 +90,8 @@ pub struct Tenant<S: Shelves> {
     pub(crate) settings: Settings,
     pub(crate) streams: BTreeMap<Name, Stream<S::Log>>,
     index: Sublist<Name>,
+    /// The subject that was published to last, and the stream that stores it: publishers repeat themselves.
+    last: Option<(Vec<u8>, Name)>,
     /// Which streams copy from a stream that need not be there.
     copiers: BTreeMap<String, BTreeSet<Name>>,
     pub(crate) chance: Chance,
@@ -135,7 +137,19 @@ impl<S: Shelves> Tenant<S> {
         let index = Sublist::with_seed(chance.roll());
         let (streams, copiers, transfers) = (BTreeMap::new(), BTreeMap::new(), backup::Transfers::default());
         let attention = Attention { is_awake: true, has_more: false, has_unkept: true, deadline: None };
-        Tenant { settings, streams, index, copiers, chance, calls: 0, errors: 0, used: None, transfers, attention }
+        Tenant {
+            settings,
+            streams,
+            index,
+            last: None,
+            copiers,
+            chance,
+            calls: 0,
+            errors: 0,
+            used: None,
+            transfers,
+            attention,
+        }
     }
 
     /// Puts back a stream that was kept, with its consumers.
@@ -158,6 +172,7 @@ impl<S: Shelves> Tenant<S> {
         for copying in stream.copies.iter().filter(|copying| !copying.is_remote()) {
             self.copiers.entry(copying.stream().to_owned()).or_default().insert(stream.name.clone());
         }
+        self.last = None;
         for filter in &stream.rules.subjects {
             self.index.insert(filter, stream.name.clone());
             out.push(Effect::Listen(filter.clone()));
@@ -165,6 +180,7 @@ impl<S: Shelves> Tenant<S> {
     }
 
     fn delist(&mut self, name: &Name, subjects: &[Filter], out: &mut Outbox) {
+        self.last = None;
         for filter in subjects {
             self.index.remove(filter, |other| other == name);
             out.push(Effect::Unlisten(filter.clone()));
@@ -175,7 +191,9 @@ impl<S: Shelves> Tenant<S> {
     /// `$JS.>` gets requests by its own door as well.
     pub fn receive(&mut self, door: Door, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
         self.wake();
-        let text = std::str::from_utf8(message.subject).unwrap_or_default();
+        // Subjects of streams are not read as text: that would cost each message.
+        let is_text = door != Door::Streams;
+        let text = if is_text { std::str::from_utf8(message.subject).unwrap_or_default() } else { "" };
         match door {
             Door::Requests => self.request(text, message, around),
             Door::Answers if text.starts_with(crate::ack::PREFIX) => self.acknowledge(text, message, around),
@@ -241,40 +259,22 @@ impl<S: Shelves> Tenant<S> {
     }
 
     fn publish(&mut self, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
-        if Subject::parse(message.subject).is_err() {
-            return;
+        let Tenant { streams, index, last, used: stored, settings, chance, .. } = self;
+        if last.as_ref().is_none_or(|(subject, _)| subject != message.subject) {
+            *last = stream_of(index, message.subject);
         }
-        let mut name = None;
-        self.index.matches(message.subject, &mut |found: &Name| name = Some(found.clone()));
-        let Some(name) = name else { return };
+        let Some((_, name)) = last else { return };
+        if stored.is_none() && settings.limits.bound_bytes() {
+            *stored = Some(used(streams));
+        }
+        let Some(stream) = streams.get_mut(name) else { return };
         let may_read = reading::may_schedule(message, around.asker);
-        let refused = may_read.and_then(|()| self.check_room(&name, message, around.shelves)).err();
-        let Some(stream) = self.streams.get_mut(&name) else { return };
-        if let Some(error) = refused {
+        if let Err(error) =
+            may_read.and_then(|()| check_room(stream, message, &settings.limits, stored, around.shelves))
+        {
             return stream.refuse(message, &error, around.out);
         }
-        let chance = self.chance.roll() as u32;
-        stream.publish(message, around.now, chance, around.out);
-    }
-
-    /// Whether the server and the account may store one more message.
-    fn check_room(&mut self, name: &Name, message: &Incoming<'_>, shelves: &S) -> Result<(), api::ApiError> {
-        let Some(stream) = self.streams.get(name) else { return Ok(()) };
-        let on_disk = crate::stream_config::is_on_disk(&stream.config);
-        if shelves.room(on_disk) < 0 {
-            return Err(api::errors::INSUFFICIENT_RESOURCES.into());
-        }
-        let limits = self.settings.limits.of(stream.config.num_replicas).ok_or(api::errors::NO_LIMITS)?;
-        let limit = if on_disk { limits.max_storage } else { limits.max_memory };
-        let Ok(limit) = u64::try_from(limit) else { return Ok(()) };
-        let weight = stream.log.weight(message.subject.len(), message.headers.len(), message.payload.len());
-        let used = self.used.get_or_insert_with(|| used(&self.streams));
-        let used = &mut used[usize::from(on_disk)];
-        if *used + weight > limit {
-            return Err(api::errors::ACCOUNT_RESOURCES_EXCEEDED.into());
-        }
-        *used += weight;
-        Ok(())
+        stream.publish(message, around.now, chance.roll() as u32, around.out);
     }
 
     fn acknowledge(&mut self, subject: &str, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
@@ -443,6 +443,38 @@ impl<S: Shelves> Tenant<S> {
         self.streams.values_mut().for_each(|stream| stream.batch_limits = settings.batches.clone());
         self.settings = settings;
     }
+}
+
+/// The stream that stores messages of a subject, with the subject. Bytes that are no subject are stored nowhere.
+fn stream_of(index: &Sublist<Name>, subject: &[u8]) -> Option<(Vec<u8>, Name)> {
+    Subject::parse(subject).ok()?;
+    let mut name = None;
+    index.matches(subject, &mut |found: &Name| name = Some(found.clone()));
+    name.map(|name| (subject.to_vec(), name))
+}
+
+/// Whether the server and the account may store one more message. It counts what the message weighs.
+fn check_room<S: Shelves>(
+    stream: &Stream<S::Log>,
+    message: &Incoming<'_>,
+    limits: &Limits,
+    used: &mut Option<[u64; 2]>,
+    shelves: &S,
+) -> Result<(), api::ApiError> {
+    let on_disk = crate::stream_config::is_on_disk(&stream.config);
+    if shelves.room(on_disk) < 0 {
+        return Err(api::errors::INSUFFICIENT_RESOURCES.into());
+    }
+    let limits = limits.of(stream.config.num_replicas).ok_or(api::errors::NO_LIMITS)?;
+    let limit = u64::try_from(if on_disk { limits.max_storage } else { limits.max_memory });
+    let (Ok(limit), Some(used)) = (limit, used) else { return Ok(()) };
+    let weight = stream.log.weight(message.subject.len(), message.headers.len(), message.payload.len());
+    let used = &mut used[usize::from(on_disk)];
+    if *used + weight > limit {
+        return Err(api::errors::ACCOUNT_RESOURCES_EXCEEDED.into());
+    }
+    *used += weight;
+    Ok(())
 }
 
 /// Bytes stored in memory, and in files.

@@ -86,6 +86,10 @@ impl<L: Log> Stream<L> {
         if self.config.sealed {
             return Err(STREAM_SEALED.into());
         }
+        let must_count = self.config.allow_msg_counter && origin == Origin::Client;
+        if incoming.headers.is_empty() && staged.is_none() && !must_count {
+            return self.check_bare(incoming, chance);
+        }
         let headers = plain_headers(incoming.headers);
         let subject = self.stored_subject(incoming.subject, chance);
         let wishes = Wishes::read(&headers);
@@ -151,6 +155,23 @@ impl<L: Log> Stream<L> {
             let weight = self.log.weight(checked.subject.len(), checked.headers.len(), checked.payload.len());
             staged.note(&checked, weight);
         }
+        Ok(checked)
+    }
+
+    /// Checks a message without headers, which asks for nothing.
+    fn check_bare<'a>(&mut self, incoming: &Incoming<'a>, chance: u32) -> Result<Checked<'a>, NotTaken> {
+        let checked = Checked {
+            subject: self.stored_subject(incoming.subject, chance),
+            payload: Cow::Borrowed(incoming.payload),
+            id: None,
+            rollup: None,
+            lifetime: None,
+            scheduling: None,
+            counter: None,
+            headers: Cow::Borrowed(b""),
+        };
+        self.check_size(b"", incoming.payload)?;
+        self.check_room(&checked, None)?;
         Ok(checked)
     }
 
