@@ -59,6 +59,10 @@ pub fn command() -> clap::Command {
 
 /// Runs one command line and says how it ended.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(script) = args.get(1).and_then(|arg| command::asked_for_script(arg)) {
+        return print_script(script);
+    }
     let matched = command().try_get_matches_from(args).and_then(|found| Nats::from_arg_matches(&found));
     match matched {
         Ok(nats) => start(nats),
@@ -79,6 +83,11 @@ fn start(nats: Nats) -> ExitCode {
     }
 }
 
+/// The start files of people's shells ask for completion with a flag, and want nothing else.
+fn print_script(script: command::Completion) -> ExitCode {
+    script.run().map_or_else(|error| failure::report(&error), |()| ExitCode::SUCCESS)
+}
+
 /// Measurements with many clients use all cores; everything else is content with two.
 fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(2)
@@ -95,7 +104,12 @@ fn not_understood(error: &clap::Error) -> ExitCode {
             let _ = error.print();
             ExitCode::SUCCESS
         }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::FAILURE
+        }
         _ => {
+            eprint!("nats: ");
             let _ = error.print();
             ExitCode::FAILURE
         }
@@ -107,5 +121,22 @@ mod tests {
     #[test]
     fn the_tree_of_commands_is_consistent() {
         super::command().debug_assert();
+    }
+
+    #[test]
+    fn what_people_type_is_understood() {
+        let tree = super::command();
+        let lines = include_str!("../tests/words.list").lines().filter(|line| line.starts_with("nats "));
+        let mut strange = Vec::new();
+        for line in lines {
+            let words = super::parse::words(line).unwrap();
+            if let Err(error) = tree.clone().try_get_matches_from(words) {
+                strange.push(format!("{line}: {error}"));
+            }
+        }
+        assert!(strange.is_empty(), "{}", strange.join("\n"));
+        for gone in [&["nats", "bench", "a", "--pub", "1"][..], &["nats", "governor"], &["nats", "pub"]] {
+            assert!(tree.clone().try_get_matches_from(gone).is_err(), "{gone:?}");
+        }
     }
 }

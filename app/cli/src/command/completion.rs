@@ -18,6 +18,16 @@ pub(crate) struct Completion {
     shell: Shell,
 }
 
+/// The script that `--completion-script-bash` and `--completion-script-zsh` ask for, as the tool that people know does.
+pub(crate) fn asked_for_script(flag: &std::ffi::OsStr) -> Option<Completion> {
+    let shell = match flag.to_str()? {
+        "--completion-script-bash" => Shell::Bash,
+        "--completion-script-zsh" => Shell::Zsh,
+        _ => return None,
+    };
+    Some(Completion { shell })
+}
+
 impl Completion {
     pub(crate) fn run(&self) -> Result<()> {
         let mut script = Vec::new();
@@ -37,5 +47,18 @@ impl Man {
         clap_mangen::Man::new(crate::command()).render(&mut page)?;
         write_out(&page);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_files_of_shells_ask_with_a_flag() {
+        let asked = |flag: &str| asked_for_script(flag.as_ref()).map(|script| script.shell);
+        assert_eq!(asked("--completion-script-bash"), Some(Shell::Bash));
+        assert_eq!(asked("--completion-script-zsh"), Some(Shell::Zsh));
+        assert_eq!(asked("--completion-bash"), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 
+use crate::failure::advise;
 use crate::show::{confirm, outln};
 
 /// Whether to go on: forced, or a person said yes.
@@ -9,7 +10,8 @@ pub(crate) fn confirmed(is_forced: bool, question: &str) -> Result<bool> {
     if is_forced {
         return Ok(true);
     }
-    confirm(question).map_err(|error| anyhow::anyhow!("could not obtain confirmation: {error}"))
+    confirm(question)
+        .map_err(|error| advise(format!("could not obtain confirmation: {error}"), "--force does it without asking"))
 }
 
 /// The stream of a bucket is only touched when a person insists.

@@ -5,6 +5,7 @@ mod api;
 mod auth;
 mod bench;
 mod body;
+mod cheat;
 mod completion;
 mod confirmed;
 mod consumer;
@@ -13,6 +14,7 @@ mod counter;
 mod delivery;
 mod difference;
 mod dig;
+mod errors;
 mod events;
 mod gather;
 mod kv;
@@ -34,6 +36,8 @@ mod subscribe;
 mod top;
 mod trace;
 mod wait;
+
+pub(crate) use completion::{Completion, asked_for_script};
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -96,6 +100,11 @@ pub(crate) enum Command {
     /// Look after servers
     #[command(visible_aliases = ["srv", "sys", "system"])]
     Server(server::Server),
+    /// Look up the errors of JetStream
+    #[command(visible_aliases = ["err", "error"])]
+    Errors(errors::Errors),
+    /// Show examples of the common commands
+    Cheat(cheat::Cheat),
     /// Print a completion script for a shell
     Completion(completion::Completion),
     /// Print the manual page
@@ -126,6 +135,8 @@ impl Command {
             Self::Trace(command) => command.run(invocation).await,
             Self::Top(command) => command.run(invocation).await,
             Self::Server(command) => command.run(invocation).await,
+            Self::Errors(command) => command.run(),
+            Self::Cheat(command) => command.run(),
             Self::Completion(command) => command.run(),
             Self::Man(command) => command.run(),
         }

@@ -104,7 +104,10 @@ impl Table {
     }
 
     fn drawn(&self) -> String {
-        let scheme = if stdout_is_terminal() { Scheme::chosen() } else { Scheme::Rounded };
+        let scheme = match Scheme::chosen() {
+            Scheme::Coloured(_) if !stdout_is_terminal() => Scheme::Rounded,
+            scheme => scheme,
+        };
         let limit = if stdout_is_terminal() { screen_width() } else { usize::MAX };
         let frame = if scheme == Scheme::Double { &DOUBLE } else { &ROUND };
         Drawing { table: self, frame, scheme, widths: self.widths(), limit, text: String::new() }.draw()

@@ -55,6 +55,10 @@ fn what_init_makes_starts_our_server_and_the_reference() {
         assert!(denied.stderr.contains("Permissions Violation for Publish to \"orders.sue\""), "{}", denied.stderr);
         let stranger = scene.nats(&["pub", "orders.joe", "x"]).failed(1);
         assert!(stranger.stderr.contains("Authorization Violation"), "{}", stranger.stderr);
+        let creds = std::fs::read_to_string(scene.path("srv/joe.creds")).unwrap();
+        let secrets: Vec<_> = creds.lines().filter(|line| line.starts_with("ey") || line.starts_with("SU")).collect();
+        let [jwt, seed] = secrets[..] else { panic!("a JWT and a seed in the credentials") };
+        scene.nats(&["pub", "orders.joe", "x", "--jwt", jwt, "--seed", seed]).fine();
     }
 }
 

@@ -140,6 +140,10 @@ fn priority_groups_are_set() {
     assert_lines(&made, &["Priority Policy: Overflow", "Priority Groups: b"]);
     let failed = scene.nats(&["consumer", "unpin", "ORDERS", "A", "-f"]).failed(1);
     assert!(failed.stderr.contains("no priority groups have pinned clients"), "{}", failed.stderr);
+    let pull = ["req", "$JS.API.CONSUMER.MSG.NEXT.ORDERS.A", r#"{"batch":1,"group":"a"}"#, "--raw"];
+    scene.nats(&pull).fine();
+    let unpinned = scene.nats(&["consumer", "unpin", "ORDERS", "A", "a", "-f"]).fine().stdout;
+    assert!(unpinned.starts_with("Unpinned client ") && unpinned.contains(" ORDERS > A > a\n"), "{unpinned}");
 }
 
 #[test]

@@ -15,6 +15,9 @@ fn a_published_message_is_told_with_its_size_and_subject() {
     let done = scene.nats(&["pub", "orders.created", "hello"]).fine();
     assert_eq!(done.log(), ["Published 5 bytes to \"orders.created\""]);
     assert_eq!(done.stdout, "");
+    let clock: String = done.stderr.chars().take(9).map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    assert_eq!(clock, "00:00:00 ", "a line of the log begins with the time");
+    assert_eq!(scene.nats(&["pub", "a", "x", "--count", "0"]).fine().log().len(), 1, "less than one is one");
 }
 
 #[test]
@@ -192,7 +195,7 @@ fn an_nkey_logs_in() {
 fn what_is_not_a_command_is_explained_with_code_one() {
     let scene = Scene::alone();
     let unknown = scene.nats(&["pubb", "a"]).failed(1);
-    assert!(unknown.stderr.contains("unrecognized subcommand"), "{}", unknown.stderr);
+    assert!(unknown.stderr.starts_with("nats: error: unrecognized subcommand"), "{}", unknown.stderr);
     let missing = scene.nats(&["pub"]).failed(1);
     assert!(missing.stderr.contains("Usage: nats publish"), "{}", missing.stderr);
     let flag = scene.nats(&["pub", "a", "b", "--nope"]).failed(1);
@@ -209,4 +212,30 @@ fn help_goes_to_stdout_on_every_level() {
         assert!(done.stdout.contains("Usage: nats"), "{}", done.stdout);
     }
     assert!(scene.nats(&["--version"]).fine().stdout.starts_with(char::is_numeric));
+}
+
+#[test]
+fn a_stream_acknowledges_what_it_stores() {
+    let scene = crate::stream::shop();
+    let done = scene.nats(&["pub", "--jetstream", "orders.new", "hello", "-H", "Nats-Msg-Id:1"]).fine();
+    assert_eq!(done.log(), ["Published 5 bytes to \"orders.new\"", "Stored in Stream: ORDERS Sequence: 6"]);
+    let again = scene.nats(&["pub", "-J", "orders.new", "hello", "-H", "Nats-Msg-Id:1"]).fine();
+    assert_eq!(again.log()[1], "Stored in Stream: ORDERS Sequence: 6 Duplicate: true");
+    let nobody = scene.nats(&["pub", "-J", "bills", "x"]).failed(1);
+    assert!(nobody.stderr.contains("no responders") && nobody.stderr.contains("hint: "), "{}", nobody.stderr);
+}
+
+#[test]
+fn lines_are_stored_together_or_not_at_all() {
+    let scene = Scene::jetstream();
+    scene.nats(&["stream", "add", "B", "--subjects", "b", "--allow-batch", "--defaults"]).fine();
+    let atomic = ["pub", "--atomic", "b", "--send-on", "newline"];
+    let done = scene.nats_with_input(&atomic, Some("one\ntwo\nthree\n")).fine();
+    let log = done.log();
+    assert!(log.contains(&"Adding 3 bytes to batch on subject \"b\""), "{log:?}");
+    let last = log.last().expect("a last line");
+    assert!(last.starts_with("Wrote batch ID: ") && last.ends_with(" Messages: 3 Sequence: 3"), "{last}");
+    scene.nats(&["stream", "add", "C", "--subjects", "c", "--defaults"]).fine();
+    let refused = scene.nats_with_input(&["pub", "--atomic", "c", "--send-on", "newline"], Some("one\ntwo\n"));
+    assert!(refused.failed(1).stderr.contains("atomic publish is disabled"));
 }

@@ -157,6 +157,36 @@ fn subjects_are_counted_in_a_report() {
 }
 
 #[test]
+fn subscriptions_are_counted_in_a_report() {
+    let scene = Scene::open();
+    let mut sub = scene.start(&["sub", "r.a", "r.*", "--report-subscriptions", "--report-top", "1"]);
+    sub.wait_for("Subscribing on r.a, r.*");
+    scene.nats(&["pub", "r.b", "12345", "--count", "3", "-q"]).fine();
+    sub.wait_for("Top Subject Report");
+    assert!(sub.wait_for("r.*").contains("│ 3 "));
+}
+
+#[test]
+fn a_reply_is_dumped_beside_its_request() {
+    let scene = Scene::open();
+    let mut service = scene.start(&["reply", "svc", "answer"]);
+    service.wait_for("Listening on");
+    let sub = scene.start(&["sub", "svc", "--match-replies", "--count", "1", "--dump", "out"]);
+    // A dump says nothing when it begins, so requests are sent until it has one with its reply.
+    for _ in 0..100 {
+        scene.nats(&["req", "svc", "question"]).fine();
+        if scene.path("out/1_reply.json").exists() {
+            break;
+        }
+    }
+    assert_eq!(sub.end().0, 0);
+    let read = |name: &str| std::fs::read_to_string(scene.path(name)).expect("the message is in a file");
+    assert!(read("out/1.json").contains("cXVlc3Rpb24=") && read("out/1_reply.json").contains("YW5zd2Vy"));
+    let mode = std::fs::metadata(scene.path("out/1.json")).expect("a file").permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+}
+
+#[test]
 fn times_can_be_shown() {
     let scene = Scene::open();
     let mut sub = scene.start(&["sub", "a", "--timestamp", "--count", "1", "--subjects-only"]);

@@ -95,14 +95,15 @@ fn monitoring_data_is_a_document_for_each_server() {
 #[test]
 fn a_client_is_disconnected() {
     let scene = Scene::configured(WITH_SYSTEM);
-    let mut victim = scene.start(&["sub", "a", "--user", "app", "--password", "secret"]);
+    let mut victim = scene.start(&["sub", "a", "--user", "app", "--password", "secret", "--trace"]);
     victim.wait_for("Subscribing on a");
     let connections = sys(&scene, &["server", "request", "connections", "1", "--filter-user", "app"]).fine().stdout;
     let json: serde_json::Value = serde_json::from_str(connections.trim()).expect("JSON");
     let (cid, server) =
         (json["data"]["connections"][0]["cid"].to_string(), json["server"]["id"].as_str().expect("an id").to_owned());
     sys(&scene, &["server", "request", "kick", &cid, &server]).fine();
-    victim.wait_for(">>> Disconnected due to:");
+    assert!(victim.wait_for(">>> Disconnected due to:").ends_with(", will attempt reconnect"));
+    victim.wait_for(">>> Reconnected to");
 }
 
 #[test]
@@ -223,4 +224,14 @@ system_account: SYS
     assert!(own.starts_with("APP/app may not publish to \"billing\"\n") && own.contains("  says: one\n"), "{own}");
     let own = app(&scene, &["auth", "explain", "--subscribe", "news.secret"]).failed(3).stdout;
     assert!(own.contains("deny \"news.secret\" (the configuration)") && !own.contains("server.conf"), "{own}");
+}
+
+#[test]
+fn without_a_cluster_there_is_no_leader_to_change() {
+    let scene = Scene::configured(WITH_SYSTEM);
+    for command in [&["step-down"][..], &["peer-remove", "two", "-f"]] {
+        let done = sys(&scene, &[&["server", "cluster"], command].concat()).failed(1);
+        assert!(done.stderr.contains("no server that answers belongs to a JetStream cluster"), "{}", done.stderr);
+        assert!(done.stderr.contains("hint: JetStream is clustered when"), "{}", done.stderr);
+    }
 }

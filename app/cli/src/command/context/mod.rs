@@ -9,9 +9,9 @@ mod select;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
+use crate::command::confirmed::confirmed;
 use crate::context::Shelf;
 use crate::invocation::Invocation;
-use crate::show::confirm;
 
 /// Manage contexts: named sets of connection settings
 #[derive(Args, Debug)]
@@ -87,7 +87,7 @@ impl Rm {
         if is_selected && !self.force {
             bail!("cannot remove the selected context, select another one or use the unselect command");
         }
-        if !self.force && !confirm(&format!("Really delete context {:?}", self.name))? {
+        if !confirmed(self.force, &format!("Really delete context {:?}", self.name))? {
             return Ok(());
         }
         if is_selected {

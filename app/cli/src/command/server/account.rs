@@ -4,10 +4,11 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use crate::command::confirmed::confirmed;
 use crate::command::dig::Dig;
 use crate::command::gather::{Question, ask_servers, check};
 use crate::invocation::Invocation;
-use crate::show::{Columns, comma, confirm, outln, print_json};
+use crate::show::{Columns, comma, outln, print_json};
 
 /// Look after accounts
 #[derive(Args, Debug)]
@@ -135,7 +136,7 @@ fn subjects(page: &mut Columns, title: &str, entries: &[Value]) {
 
 impl Purge {
     async fn run(&self, invocation: &Invocation) -> Result<()> {
-        if !self.force && !confirm(&format!("Really purge all JetStream data of account {}", self.account))? {
+        if !confirmed(self.force, &format!("Really purge all JetStream data of account {}", self.account))? {
             return Ok(());
         }
         let link = invocation.connect().await?;

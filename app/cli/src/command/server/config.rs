@@ -4,11 +4,11 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use crate::command::confirmed::confirmed;
 use crate::command::dig::Dig;
 use crate::command::gather::{Question, ask_servers, check};
 use crate::command::server::info;
 use crate::invocation::Invocation;
-use crate::show::confirm;
 
 /// Look after the configuration of servers
 #[derive(Args, Debug)]
@@ -52,7 +52,7 @@ impl Reload {
             let answer = ask("VARZ").await?;
             let (name, id, host) =
                 (answer[0].text("server.name"), answer[0].text("server.id"), answer[0].text("server.host"));
-            if !confirm(&format!("Really reload configuration for {name} ({id}) on {host}"))? {
+            if !confirmed(false, &format!("Really reload configuration for {name} ({id}) on {host}"))? {
                 return Ok(());
             }
         }

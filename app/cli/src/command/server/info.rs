@@ -175,3 +175,45 @@ fn cluster(page: &mut Columns, varz: &Value) {
             .rows("Clusters", gateways);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_clusters_and_gateways_have_their_sections() {
+        let varz = json!({
+            "server_id": "N", "server_name": "one", "tags": ["eu"],
+            "jetstream": {
+                "config": {"store_dir": "/data", "domain": "hub", "max_memory": 1024, "max_storage": 2048, "strict": true,
+                    "sync_interval": 120_000_000_000_u64, "unique_tag": "az"},
+                "stats": {"accounts": 2, "memory": 10, "storage": 20, "api": {"level": 3, "total": 7, "errors": 1}},
+                "limits": {"max_ha_assets": 5, "max_batch_size": 1000},
+            },
+            "cluster": {"name": "C", "addr": "h", "cluster_port": 6222, "urls": ["h2:6222"]},
+            "gateway": {"name": "C", "host": "h", "port": 7222, "gateways": [{"name": "E"}, {"name": "D"}]},
+        });
+        let page = page(&varz).render();
+        for line in [
+            "JetStream:",
+            "Domain: hub",
+            "API Support Level: 3",
+            "Storage Directory: /data",
+            "Active Accounts: 2",
+            "API Requests: 7",
+            "API Errors: 1",
+            "Write sync Frequency: 2m0s",
+            "Maximum File Storage: 2.0 KiB",
+            "Unique Tag: az",
+            "Maximum HA Assets: 5",
+            "Maximum Messages Per Batch: 1,000",
+            "Strict API Parsing: true",
+            "Cluster:",
+            "URLs: h2:6222",
+            "Super Cluster:",
+            "Clusters: D",
+        ] {
+            assert!(page.lines().any(|seen| seen.trim_start() == line), "{line:?} in {page}");
+        }
+    }
+}

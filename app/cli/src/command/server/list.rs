@@ -1,6 +1,7 @@
 //! `nats server list`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -247,9 +248,13 @@ fn cluster_overview(clusters: &BTreeMap<String, Cluster>) -> Table {
     table
 }
 
-/// Names without the domain that all of them end with. The first part always stays.
+/// Names without the domain that all of them end with. The first part always stays, and an address is one part.
 pub(crate) fn compacted(names: &[String]) -> Vec<String> {
-    let parts: Vec<Vec<&str>> = names.iter().map(|name| name.split('.').collect()).collect();
+    let split = |name: &String| match name.parse::<IpAddr>() {
+        Ok(_) => vec![name.clone()],
+        Err(_) => name.split('.').map(str::to_owned).collect(),
+    };
+    let parts: Vec<Vec<String>> = names.iter().map(split).collect();
     let shortest = parts.iter().map(Vec::len).min().unwrap_or(0);
     let common = (1..shortest)
         .take_while(|&back| parts.iter().all(|name| name[name.len() - back] == parts[0][parts[0].len() - back]))
@@ -268,6 +273,7 @@ mod tests {
         assert_eq!(compacted(&names(&["a.x.net", "b.y.net"])), ["a.x", "b.y"]);
         assert_eq!(compacted(&names(&["one"])), ["one"]);
         assert_eq!(compacted(&names(&["one.two"])), ["one"]);
+        assert_eq!(compacted(&names(&["127.0.0.1", "10.0.0.1"])), ["127.0.0.1", "10.0.0.1"]);
         assert!(compacted(&[]).is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod check;
+mod cluster;
 mod config;
 mod graph;
 mod info;
@@ -33,6 +34,9 @@ enum Command {
     Account(account::Account),
     /// Check the health of servers, for monitoring systems
     Check(check::Check),
+    /// Look after the servers that lead JetStream together
+    #[command(visible_aliases = ["r", "raft"])]
+    Cluster(cluster::Cluster),
     /// Look after the configuration of servers
     Config(config::Config),
     /// Draw what a server does
@@ -64,6 +68,7 @@ impl Server {
         match self.command {
             Command::Account(command) => command.run(invocation).await,
             Command::Check(command) => command.run(invocation).await,
+            Command::Cluster(command) => command.run(invocation).await,
             Command::Config(command) => command.run(invocation).await,
             Command::Graph(command) => command.run(invocation).await,
             Command::Info(command) => command.run(invocation).await,

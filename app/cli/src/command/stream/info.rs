@@ -361,3 +361,94 @@ pub(crate) fn capital(word: &str) -> String {
 fn compression(name: &str) -> String {
     if name == "s2" { "S2 Compression".to_owned() } else { name.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn assert_page(info: &Value, lines: &[&str]) {
+        let page = page(info, What::All).render();
+        for line in lines {
+            assert!(page.lines().any(|seen| seen.trim_start() == *line), "{line:?} in {page}");
+        }
+    }
+
+    #[test]
+    fn what_was_set_is_shown() {
+        let config = json!({
+            "name": "S", "sealed": true, "storage": "file", "compression": "s2", "persist_mode": "async", "first_seq": 7,
+            "placement": {"cluster": "C", "tags": ["ssd", "eu"]}, "subject_transform": {"src": "a", "dest": "b"},
+            "republish": {"src": "c", "dest": "d", "headers_only": true}, "discard": "new",
+            "discard_new_per_subject": true, "mirror_direct": true, "allow_msg_ttl": true,
+            "subject_delete_marker_ttl": 60_000_000_000_u64,
+            "consumer_limits": {"inactive_threshold": 5_000_000_000_u64, "max_ack_pending": 9},
+            "sources": [{"name": "O", "opt_start_seq": 3, "external": {"api": "JS.x"}}],
+        });
+        assert_page(
+            &json!({"config": config}),
+            &[
+                "Sealed: true",
+                "Compression: S2 Compression",
+                "Persistence Mode: Async",
+                "First Sequence: 7",
+                "Placement Cluster: C",
+                "Placement Tags: ssd, eu",
+                "Subject Transform: a to b",
+                "Republishing Headers: c to d",
+                "Discard Policy: New Per Subject",
+                "Mirror Direct Get: true",
+                "Subject Delete Markers TTL: 1m0s",
+                "Consumer Inactive Threshold: 5.00s",
+                "Consumer Max Ack Pending: 9",
+                "Sources: O, Start Seq: 3, API Prefix: JS.x",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_clustered_stream_shows_its_peers_and_its_origins() {
+        let cluster = json!({
+            "name": "C", "raft_group": "S-R3F-x", "leader": "a", "leader_since": "2026-11-24T10:00:00Z",
+            "replicas": [
+                {"name": "b", "current": true, "active": 1_500_000_000_u64},
+                {"name": "c", "offline": true, "lag": 2000},
+            ],
+        });
+        let origin = json!({
+            "name": "O", "filter_subject": "a.>", "lag": 5, "active": -1, "external": {"api": "JS.x", "deliver": "d"},
+            "error": {"description": "no such stream"},
+        });
+        let state = json!({
+            "messages": 5, "bytes": 2048, "lost": {"msgs": [1, 2], "bytes": 1024}, "num_deleted": 3, "num_subjects": 4,
+            "first_seq": 1, "first_ts": "2026-11-24T10:00:00Z", "last_seq": 10, "consumer_count": 2,
+        });
+        let info = json!({
+            "ts": "2026-11-24T10:01:00Z", "config": {"name": "S"}, "cluster": cluster, "mirror": origin,
+            "sources": [origin], "state": state, "alternates": [{"name": "S", "cluster": "C", "domain": "D"}],
+        });
+        assert_page(
+            &info,
+            &[
+                "Name: C",
+                "Cluster Group: S-R3F-x",
+                "Leader: a (1m0s)",
+                "Replica: b, current, seen 1.50s ago",
+                "Replica: c, outdated, OFFLINE, not seen, 2,000 operations behind",
+                "Stream Name: O",
+                "Subject Filter: a.>",
+                "Lag: 5",
+                "Last Seen: never",
+                "Ext. API Prefix: JS.x",
+                "Ext. Delivery Prefix: d",
+                "Error: no such stream",
+                "Lost Messages: 2 (1.0 KiB)",
+                "Last Sequence: 10",
+                "Deleted Messages: 3",
+                "Number of Subjects: 4",
+                "Alternates: S: Cluster: C Domain: D",
+            ],
+        );
+    }
+}

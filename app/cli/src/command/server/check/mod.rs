@@ -1,9 +1,17 @@
 //! `nats server check`: checks in the form monitoring systems understand.
 
 mod connection;
+mod consumer;
 mod credential;
+mod jetstream;
+mod kv;
+mod message;
+mod meta;
 mod outcome;
 mod request;
+mod server;
+mod stream;
+mod threshold;
 
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
@@ -45,22 +53,63 @@ enum Command {
     /// Check that a service answers
     #[command(visible_alias = "req")]
     Request(request::Request),
+    /// Check a stream: its messages, its replicas, and the streams it copies
+    Stream(Box<stream::Stream>),
+    /// Check a consumer: what waits, and when it last delivered
+    Consumer(Box<consumer::Consumer>),
+    /// Check the last message of a subject in a stream
+    Message(message::Message),
+    /// Check the servers that lead JetStream together; needs the system account
+    #[command(visible_alias = "raft")]
+    Meta(meta::Meta),
+    /// Check what the account uses of JetStream, and the replicas of its streams
+    #[command(visible_alias = "js")]
+    Jetstream(Box<jetstream::Jetstream>),
+    /// Check a server: its load, its uptime, and what it demands; needs the system account
+    Server(Box<server::Server>),
+    /// Check a bucket of values
+    Kv(kv::Kv),
     /// Check how long a credential is valid
     Credential(credential::Credential),
 }
 
+impl Command {
+    /// A fresh outcome with the name of what is checked and the suite it belongs to.
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Connection(_) => Outcome::new("Connection", "connections"),
+            Self::Request(check) => Outcome::new(check.subject(), "request"),
+            Self::Stream(check) => Outcome::new(check.name(), "stream"),
+            Self::Consumer(check) => Outcome::new(check.name(), "consumer"),
+            Self::Message(_) => Outcome::new("Stream Message", "message"),
+            Self::Meta(_) => Outcome::new("JetStream Meta Cluster", "meta"),
+            Self::Jetstream(_) => Outcome::new("JetStream", "jetstream"),
+            Self::Server(check) => Outcome::new(check.name(), "server"),
+            Self::Kv(check) => Outcome::new(check.bucket(), "kv"),
+            Self::Credential(_) => Outcome::new("Credential", "credential"),
+        }
+    }
+
+    async fn run(&self, invocation: &Invocation, outcome: &mut Outcome) -> Result<()> {
+        match self {
+            Self::Connection(check) => check.run(invocation, outcome).await,
+            Self::Request(check) => check.run(invocation, outcome).await,
+            Self::Stream(check) => check.run(invocation, outcome).await,
+            Self::Consumer(check) => check.run(invocation, outcome).await,
+            Self::Message(check) => check.run(invocation, outcome).await,
+            Self::Meta(check) => check.run(invocation, outcome).await,
+            Self::Jetstream(check) => check.run(invocation, outcome).await,
+            Self::Server(check) => check.run(invocation, outcome).await,
+            Self::Kv(check) => check.run(invocation, outcome).await,
+            Self::Credential(check) => check.run(outcome),
+        }
+    }
+}
+
 impl Check {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<()> {
-        let mut outcome = match &self.command {
-            Command::Connection(_) => Outcome::new("Connection", "connections"),
-            Command::Request(check) => Outcome::new(check.subject(), "request"),
-            Command::Credential(_) => Outcome::new("Credential", "credential"),
-        };
-        let done = match &self.command {
-            Command::Connection(check) => check.run(invocation, &mut outcome).await,
-            Command::Request(check) => check.run(invocation, &mut outcome).await,
-            Command::Credential(check) => check.run(&mut outcome),
-        };
+        let mut outcome = self.command.outcome();
+        let done = self.command.run(invocation, &mut outcome).await;
         if let Err(error) = done {
             outcome.critical(format!("Check failed: {error:#}"));
         }

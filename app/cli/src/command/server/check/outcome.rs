@@ -94,6 +94,16 @@ impl Outcome {
         self.metrics.push(metric);
     }
 
+    /// Critical when any are bad, fine when none are.
+    pub(crate) fn all_fine(&mut self, bad: usize, trouble: String, fine: String) {
+        if bad > 0 { self.critical(trouble) } else { self.ok(fine) }
+    }
+
+    /// What was asked for, or nothing after it has been filed why it is missing.
+    pub(crate) fn needs<T>(&mut self, result: Result<T>, what: &str) -> Option<T> {
+        result.map_err(|error| self.critical(format!("{what}: {error:#}"))).ok()
+    }
+
     pub(crate) const fn status(&self) -> Status {
         if !self.criticals.is_empty() {
             Status::Critical
@@ -190,6 +200,19 @@ impl Outcome {
 }
 
 impl Metric {
+    /// A number that is held against nothing yet.
+    pub(crate) fn count(name: &str, value: f64, help: &'static str) -> Self {
+        Self { help, name: name.to_owned(), value, warning: 0.0, critical: 0.0, unit: "" }
+    }
+
+    pub(crate) fn limits(self, warning: f64, critical: f64) -> Self {
+        Self { warning, critical, ..self }
+    }
+
+    pub(crate) fn unit(self, unit: &'static str) -> Self {
+        Self { unit, ..self }
+    }
+
     fn nagios(&self) -> String {
         let number = |value: f64| if self.unit == "s" { format!("{value:.4}") } else { format!("{value:.0}") };
         let name = if self.name.contains([' ', '\t']) { format!("'{}'", self.name) } else { self.name.clone() };
