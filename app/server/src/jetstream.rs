@@ -39,6 +39,8 @@ pub struct JetStream {
     audit: Arc<Auditor>,
     start: Instant,
     server_name: String,
+    /// What may wait for a client.
+    max_pending_bytes: usize,
     /// Of all accounts.
     open_batches: OpenBatches,
     state: Mutex<Option<Running>>,
@@ -75,9 +77,10 @@ impl JetStream {
         start: Instant,
     ) -> Result<Arc<Self>, String> {
         let (log, audit, server_name) = (log.clone(), audit.clone(), server_name.to_owned());
-        let open_batches = OpenBatches::default();
+        let (open_batches, max_pending_bytes) = (OpenBatches::default(), settings.limits.max_pending_bytes);
+        let state = Mutex::default();
         let jetstream =
-            Self { hub: hub.clone(), log, audit, start, server_name, open_batches, state: Mutex::default() };
+            Self { hub: hub.clone(), log, audit, start, server_name, max_pending_bytes, open_batches, state };
         jetstream.begin(settings, &hub.directory())?;
         Ok(Arc::new(jetstream))
     }
@@ -242,6 +245,7 @@ impl JetStream {
             default_max_consumers: i64::try_from(jetstream.limits.default_max_consumers).unwrap_or(i64::MAX),
             max_ack_pending: count(jetstream.limits.max_ack_pending),
             max_request_batch: count(jetstream.limits.max_request_batch),
+            max_batch_bytes: self.max_pending_bytes,
             batches: BatchLimits {
                 per_stream: jetstream.limits.max_batch_inflight_per_stream,
                 total: jetstream.limits.max_batch_inflight_total,

@@ -54,6 +54,8 @@ pub struct Settings {
     pub max_ack_pending: i64,
     /// Most messages of a pull; zero is no bound.
     pub max_request_batch: i64,
+    /// Bytes of a batch of direct reads that sets no bound.
+    pub max_batch_bytes: usize,
     /// Bounds of batches.
     pub batches: BatchLimits,
 }

@@ -139,6 +139,7 @@ fn account() -> AccountSettings {
         default_max_consumers: 0,
         max_ack_pending: 0,
         max_request_batch: 0,
+        max_batch_bytes: 64 * 1024 * 1024,
         batches: jetstream::BatchLimits::default(),
     }
 }

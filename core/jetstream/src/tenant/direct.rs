@@ -16,8 +16,6 @@ use wire::headers::Headers;
 
 /// Subjects one request may ask the last messages of.
 const MAX_SUBJECTS: usize = 1024;
-/// Bytes of one batch when nobody says.
-const DEFAULT_MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// Messages of one batch.
 const MAX_BATCH: u64 = 1_000_000;
 
@@ -32,11 +30,15 @@ impl<S: Shelves> Tenant<S> {
         reply: &[u8],
         around: &mut Surroundings<'_, S>,
     ) {
+        let most = i64::try_from(self.settings.max_batch_bytes).unwrap_or(i64::MAX);
         let Some(stream) = self.answering(call.stream) else {
             return Self::nobody_there(message, reply, around);
         };
         let name = stream.name.clone();
-        let served = read_request(call, message).and_then(|request| {
+        let served = read_request(call, message).and_then(|mut request| {
+            if request.max_bytes <= 0 {
+                request.max_bytes = most;
+            }
             let serve =
                 Serve { name: name.as_str(), log: &mut stream.log, reply, out: around.out, asker: around.asker };
             serve.serve(&request).unwrap_or(Err(Refused("500 the store failed")))
@@ -260,5 +262,5 @@ impl<L: Log> Serve<'_, L> {
 }
 
 fn max_bytes(request: &MessageGet) -> u64 {
-    u64::try_from(request.max_bytes).ok().filter(|&bytes| bytes > 0).unwrap_or(DEFAULT_MAX_BYTES)
+    u64::try_from(request.max_bytes).unwrap_or_default()
 }

@@ -127,6 +127,7 @@ pub(crate) fn account(name: &str) -> AccountSettings {
         default_max_consumers: 1000,
         max_ack_pending: 0,
         max_request_batch: 0,
+        max_batch_bytes: 64 * 1024 * 1024,
         batches: jetstream::BatchLimits::default(),
     }
 }

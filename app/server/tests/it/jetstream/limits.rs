@@ -86,6 +86,24 @@ fn the_servers_limits_hold_for_every_consumer() {
 }
 
 #[test]
+fn a_batch_of_direct_reads_is_no_larger_than_what_may_wait_for_a_client() {
+    let house = House::new("", "max_payload: 1000, max_pending: 5000");
+    let server = house.start();
+    let mut peer = server.peer("");
+    peer.call("STREAM.CREATE.S", r#"{"name":"S","subjects":["s"],"allow_direct":true}"#);
+    let body = "x".repeat(900);
+    (1..=20).for_each(|number| assert_eq!(peer.store("s", &body), number));
+    let mut count = |request: &str| {
+        let inbox = peer.inbox();
+        peer.send(&format!("PUB $JS.API.DIRECT.GET.S {inbox} {}\r\n{request}\r\n", request.len()));
+        (0..).find(|_| peer.heard().unwrap().body.is_empty()).unwrap()
+    };
+    assert_eq!(count(r#"{"seq":1,"batch":20}"#), 5);
+    assert_eq!(count(r#"{"multi_last":["s"],"batch":20}"#), 1);
+    assert_eq!(count(r#"{"seq":1,"batch":20,"max_bytes":2000}"#), 2);
+}
+
+#[test]
 fn the_servers_limits_hold_for_every_batch() {
     let house = House::new("limits { batch { max_inflight_per_stream: 2, max_inflight_total: 3, max_msgs: 2 } }", "");
     let server = house.start();
