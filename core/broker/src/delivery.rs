@@ -249,11 +249,13 @@ impl Delivery<'_> {
         } else {
             target.delivered.set(target.delivered.get() + 1);
         }
-        let renamed;
         let head = match flight.shown {
             Some(shown) if W::RENAMES => {
-                renamed = [b"HMSG ", shown, b" ", &client.sid, b" "].concat();
-                &renamed
+                self.head.clear();
+                for piece in [b"HMSG ", shown, b" ", &client.sid, b" "] {
+                    self.head.extend_from_slice(piece);
+                }
+                &*self.head
             }
             _ => plan.head(target),
         };

@@ -204,8 +204,8 @@ impl Engine {
 
     fn own_plan(&mut self, account: &Arc<AccountState>, to: &[u8]) -> Rc<Plan> {
         let route = Route::of(account, self.own.number);
-        let rights = self.own.rights.clone();
-        self.plans.get(route, account, Whence::SERVER, to, |to| crate::publish::judge(&rights, to))
+        let rights = &self.own.rights;
+        self.plans.get(route, account, Whence::SERVER, to, |to| crate::publish::judge(rights, to))
     }
 
     fn send_own(
@@ -229,6 +229,9 @@ impl Engine {
             source,
             rights: Rights::Granted,
         };
+        if plan.beyond().is_none() {
+            return self.send_here(&sending, plan, None);
+        }
         let settings = account.settings();
         self.send_far(&sending, plan, &Journey::of(Requester::Server(&settings.name)), None)
     }

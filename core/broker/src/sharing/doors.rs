@@ -126,7 +126,7 @@ impl Engine {
     }
 
     /// Sends a message to those who are in its account. Whether anybody is.
-    fn send_here(&mut self, sending: &Sending<'_>, plan: &Rc<Plan>, trace: Option<&mut Trace>) -> bool {
+    pub(crate) fn send_here(&mut self, sending: &Sending<'_>, plan: &Rc<Plan>, trace: Option<&mut Trace>) -> bool {
         match self.stages.log.clone() {
             None if trace.is_none() && sending.shown.is_none() => self.send(sending, plan, &mut Nobody),
             None if trace.is_none() => self.send(sending, plan, &mut Renaming),
