@@ -92,7 +92,7 @@ fn route(mut bytes: &[u8], solicited: bool) {
             match effect {
                 RouteEffect::Authenticate(_) => {
                     watch.is_admitted = true;
-                    handshake.on_admitted();
+                    handshake.on_admitted(&mut Vec::new());
                 }
                 RouteEffect::Register(_) => {
                     watch.registers();

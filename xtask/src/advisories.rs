@@ -12,6 +12,77 @@ use crate::shell::{self, root, target};
 /// Versions before and between the advisories of 2026, and the one we are equal to.
 const VERSIONS: [&str; 4] = ["2.10.25", "2.12.0", "2.14.0", "2.15.1"];
 
+/// Advisories and fixes about links between servers and about traces, and the tests that stand for them: those need servers
+/// on both sides, so no script plays them.
+const LINK_TESTS: &[(&str, &[&str])] = &[
+    (
+        "2026-04 (CVE-2026-29785): interest before login",
+        &[
+            "cve_2026_29785_nothing_is_heard_from_a_leaf_node_before_it_has_logged_in",
+            "cve_2026_29785_nothing_about_subjects_comes_before_connect",
+        ],
+    ),
+    (
+        "2026-08 (CVE-2026-33246): who asks, as a leaf node says",
+        &["cve_2026_33246_who_asks_is_not_what_a_leaf_node_says"],
+    ),
+    (
+        "2026-10 (CVE-2026-33218): an error before login",
+        &[
+            "cve_2026_33218_an_error_before_login_ends_the_connection_and_nothing_else",
+            "cve_2026_33218_an_error_before_connect_moves_nothing",
+        ],
+    ),
+    (
+        "2026-15 (CVE-2026-33249): a trace without right",
+        &[
+            "cve_2026_33249_a_trace_goes_only_where_its_publisher_may_publish",
+            "cve_2026_33249_no_trace_goes_to_the_servers_own_subjects",
+        ],
+    ),
+    (
+        "2026-16 (GHSA-38x3): a first word that is not CONNECT",
+        &[
+            "ghsa_38x3_nothing_is_heard_on_a_route_before_the_server_has_logged_in",
+            "ghsa_38x3_nothing_but_connect_comes_first_on_a_route",
+            "ghsa_38x3_nothing_but_connect_comes_first_on_a_gateway",
+            "ghsa_38x3_no_operation_between_servers_parses_as_a_clients",
+        ],
+    ),
+    ("2026-19 (GHSA-3g5q): a second INFO before CONNECT", &["ghsa_3g5q_a_second_info_before_connect_is_refused"]),
+    (
+        "2026-20 (GHSA-p3j5): traces over leaf connections",
+        &[
+            "ghsa_p3j5_a_message_whose_trace_may_not_go_there_goes_nowhere",
+            "ghsa_p3j5_a_leaf_node_gets_no_report_where_its_user_may_not_publish",
+        ],
+    ),
+    (
+        "2026-22 (GHSA-qrcv): control characters on links",
+        &[
+            "ghsa_qrcv_no_control_character_gets_from_one_line_into_another",
+            "ghsa_qrcv_no_control_character_crosses_a_link_between_servers",
+        ],
+    ),
+    ("ea35e31: rights of a leaf node's user", &["fix_ea35e31_a_leaf_node_is_held_to_what_its_user_may_publish"]),
+    ("487c991: a later INFO with rights", &["fix_487c991_a_later_info_of_a_leaf_node_does_not_change_its_rights"]),
+    (
+        "3b6e032: an INFO with a nonce",
+        &["fix_3b6e032_an_info_of_the_leaf_node_does_not_change_the_nonce_it_has_to_sign"],
+    ),
+    ("373b559: lines and payloads without bound", &["fix_373b559_lines_and_payloads_of_links_are_bounded"]),
+    (
+        "081e5b4: denies of queue groups on links",
+        &["advisory_2026_07_denies_of_queue_groups_hold_over_leaf_connections"],
+    ),
+    ("ef37fd0: a pin taken away by a reload", &["fix_ef37fd0_a_gateway_whose_pin_is_removed_ends_by_a_reload"]),
+    ("ee575f1: a leaf node that a service refuses", &["fix_ee575f1_a_leaf_node_that_a_service_refuses_hurts_nobody"]),
+    (
+        "9c5ae6b: interest from before a leaf node came",
+        &["fix_9c5ae6b_interest_from_before_is_told_only_where_it_may_be_published"],
+    ),
+];
+
 pub(crate) fn prove() -> Result<(), Failure> {
     let ours = target().join("debug").join("nats-server");
     shell::cargo(&["build", "--locked", "--package", "bulwark-server", "--package", "bulwark-conformance"])?;
@@ -68,5 +139,47 @@ fn page(scenes: &BTreeSet<String>, columns: &[(&str, BTreeSet<String>)]) -> Stri
         let marks = columns.iter().map(|(_, fails)| if fails.contains(scene) { " ✗ |" } else { " ✓ |" });
         page.push_str(&format!("| {} |{}\n", scene.replace('_', " "), marks.collect::<String>()));
     }
+    page.push_str(&link_page());
     page
+}
+
+/// The tests that stand for what is about links.
+fn link_page() -> String {
+    let mut page =
+        "\n## Links between servers, and traces\n\n| what was wrong | tests of its immunity |\n|---|---|\n".to_owned();
+    for (what, tests) in LINK_TESTS {
+        let names: Vec<String> = tests.iter().map(|name| format!("`{name}`")).collect();
+        page.push_str(&format!("| {what} | {} |\n", names.join(", ")));
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything that is written in Rust here.
+    fn sources(folder: &std::path::Path, all: &mut String) {
+        for entry in fs::read_dir(folder).expect("it is a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                sources(&path, all);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                all.push_str(&fs::read_to_string(&path).expect("it is text"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_test_that_stands_for_an_advisory_exists_and_the_page_names_it() {
+        let mut all = String::new();
+        for room in ["core", "io", "app"] {
+            sources(&root().join(room), &mut all);
+        }
+        let page = fs::read_to_string(root().join("docs").join("proofs").join("advisories.md")).expect("it is there");
+        for name in LINK_TESTS.iter().flat_map(|(_, tests)| *tests) {
+            assert!(all.contains(&format!("fn {name}(")), "there is no {name}");
+            assert!(page.contains(name), "the page does not name {name}");
+        }
+    }
 }

@@ -79,14 +79,24 @@ const AREAS: &[Area] = &[
     Area {
         name: "cluster",
         shows: "1,000 deployments (clusters, super-clusters, leaf nodes) in one thread, each from a seed: servers crash, wires are \
-                cut, go dead or get slow, servers are cut off; nothing comes twice, interest converges, nothing is left over.",
+                cut, go dead or get slow, servers are cut off; nothing comes twice, interest converges, nothing is left over. And real \
+                ones with the reference (`REFERENCE_NATS_SERVER`) in every position, plain, encrypted, pinned, compressed, with passwords \
+                and all at once: what is heard is the same in all, and where all is the reference.",
         needs: &[],
-        runs: &[Run {
-            environment: &[("SIM_SEEDS", "1000")],
-            packages: &["bulwark-sim"],
-            suite: None,
-            words: &["--nocapture"],
-        }],
+        runs: &[
+            Run {
+                environment: &[("SIM_SEEDS", "1000")],
+                packages: &["bulwark-sim"],
+                suite: None,
+                words: &["--nocapture"],
+            },
+            Run {
+                environment: &[("BULWARK_ALL_LINKS", "1")],
+                packages: &["bulwark-server"],
+                suite: Some("it"),
+                words: &["link_mixed::", "--nocapture", "--test-threads=1"],
+            },
+        ],
         then: None,
     },
     Area {

@@ -84,6 +84,8 @@ impl Links {
         peers: Arc<Peers>,
         log: &Arc<Log>,
     ) -> Result<(Self, Vec<Listener>), String> {
+        let made_up_name = routes::made_up_name();
+        let greeting = Greeting { cluster: cluster_name(settings, &made_up_name), ..greeting.clone() };
         let papers = Papers::new(log.clone(), peers);
         papers.install(Papers::prepare(settings));
         let mut listeners = Vec::new();
@@ -109,14 +111,14 @@ impl Links {
         }
         let links = Self {
             log: log.clone(),
-            greeting: greeting.clone(),
             remotes: Arc::new(Remotes::new(log.clone(), greeting.clone(), check.clone())),
+            greeting,
             papers,
             check,
             leafs,
             routes,
             gateways,
-            made_up_name: routes::made_up_name(),
+            made_up_name,
             state: Mutex::default(),
         };
         Ok((links, listeners))
@@ -154,10 +156,12 @@ impl Links {
             Some(place) => {
                 let cluster = &settings.cluster;
                 let directory = server_login(&cluster.login, cluster.tls.as_ref(), &cluster.routes, &mut state.ids)?;
-                let name = settings.cluster.name.clone();
-                let (name, is_made_up) = (name.clone().unwrap_or_else(|| self.made_up_name.clone()), name.is_none());
                 let hub = hub.settings();
-                let name = routes::Name { name, is_made_up };
+                // One that was made up may have been given up for that of another server.
+                let current = || hub.greeting.cluster.clone().unwrap_or_else(|| self.made_up_name.clone());
+                let configured = configured_name(settings);
+                let is_made_up = configured.is_none();
+                let name = routes::Name { name: configured.unwrap_or_else(current), is_made_up };
                 Some(Arc::new(routes::settings(
                     settings,
                     &self.greeting,
@@ -165,7 +169,7 @@ impl Links {
                     place.address,
                     name,
                     directory,
-                    self.gateway_url(settings),
+                    (self.gateway_url(settings), self.leafnode_urls(settings)),
                 )?))
             }
             None => None,
@@ -271,6 +275,11 @@ impl Links {
         });
     }
 
+    /// What this server's cluster is called at first, if it is in one.
+    pub fn cluster_name(&self) -> Option<&str> {
+        self.greeting.cluster.as_deref()
+    }
+
     /// Lines for the log about what listens.
     pub fn announce(&self, settings: &Settings) {
         if let (Some(block), Some(place)) = (&settings.leafnodes, &self.leafs) {
@@ -304,6 +313,11 @@ impl Links {
         let all = [(CLUSTER, &self.routes), (GATEWAY, &self.gateways), (LEAFNODES, &self.leafs)];
         let there = all.into_iter().filter_map(|(name, place)| Some((name, place.as_ref()?)));
         there.map(|(name, place)| (name, place.address.port(), place.security.clone())).collect()
+    }
+
+    /// Where leaf nodes are told to come, if any come here.
+    fn leafnode_urls(&self, settings: &Settings) -> Option<Vec<String>> {
+        leafs::urls(settings.leafnodes.as_ref()?, self.leafs.as_ref()?.address)
     }
 
     /// Where leaf nodes come in, for the ports file.
@@ -390,6 +404,17 @@ fn known_peers<'a>(
     Some(KnownPeers { hosts: hosts.collect(), user: login.user.clone().filter(|_| tls.verify_and_map) })
 }
 
+/// What the configuration calls the cluster. One that is part of a super-cluster has the same name there.
+fn configured_name(settings: &Settings) -> Option<String> {
+    settings.cluster.name.clone().or_else(|| settings.gateway.as_ref().map(|gateway| gateway.name.clone()))
+}
+
+/// The name of the cluster, if this server is to be in one.
+fn cluster_name(settings: &Settings, made_up: &str) -> Option<String> {
+    let is_listening = settings.cluster.listen.port.is_some();
+    configured_name(settings).or_else(|| is_listening.then(|| made_up.to_owned()))
+}
+
 /// What every INFO to another server says.
 fn info(settings: &Settings, greeting: &Greeting, host: String, port: u16) -> Info {
     Info {
@@ -403,7 +428,7 @@ fn info(settings: &Settings, greeting: &Greeting, host: String, port: u16) -> In
         port,
         headers: !settings.clients.no_header_support,
         max_payload: settings.limits.max_payload_bytes.map_or(-1, |bytes| bytes as i64),
-        cluster: settings.cluster.name.clone().unwrap_or_default(),
+        cluster: greeting.cluster.clone().unwrap_or_default(),
         ..Info::default()
     }
 }

@@ -101,6 +101,7 @@ impl Server {
         let listener = listen(settings, gate.clone(), certificates.security())?;
         let (links, mut listeners) =
             Links::bind(settings, &greeting, certificates.peer_check(), workers.peers(), &log)?;
+        greeting.cluster = links.cluster_name().map(str::to_owned);
         let address = listener.address().map_err(|error| error.to_string())?;
         let callouts = Arc::new(Callouts::new(&keys, &greeting, settings));
         let house = Arc::new(House { accounts: accounts.clone(), callouts: callouts.clone() });
@@ -272,7 +273,9 @@ impl Server {
             return Err(error);
         }
         files.keep(&mut state);
-        let mut greeting = self.greeting.clone();
+        // What the cluster is called now; a name that was made up may have been given up.
+        let cluster = self.hub.settings().greeting.cluster.clone();
+        let mut greeting = Greeting { cluster, ..self.greeting.clone() };
         jetstream::introduce(&mut greeting, settings);
         let clients = compose::client_settings(settings, accounts.directory(), &greeting, self.address);
         let most = settings.limits.max_connections;

@@ -4,6 +4,7 @@
 //!   queue ([`desk`]) and are answered on threads of their own.
 //! * [`commands`]: reload, kick, lame duck; [`bans`]: who is kept out for a time.
 //! * [`elsewhere`]: what other servers tell of connections, for limits of accounts.
+//! * [`latency`]: what other servers tell of how long services took there.
 //! * [`news`]: who comes and goes, refused logins, statistics, the end.
 //!
 //! Who may ask is decided by where the subjects are: these exist in the system account alone. Every other account may ask
@@ -17,6 +18,7 @@ mod elsewhere;
 mod encoding;
 mod events;
 mod identity;
+mod latency;
 mod news;
 mod services;
 
@@ -110,6 +112,7 @@ impl SystemAccount {
         if links.routes.is_some() || links.gateways.is_some() {
             elsewhere::listen(hub, &home);
         }
+        latency::listen(hub, &home);
         for (subject, service) in ABOUT_ONESELF {
             hub.listen_everywhere(&filter(subject), &tenants.door(Service::Oneself(service)));
         }

@@ -71,12 +71,15 @@ pub struct LinkRights {
     give: Rules,
     /// What is neither asked for nor given out, whatever the lists say: interfaces that each side has for itself.
     walls: RuleSet,
+    /// What is not given out, though the far end may send it here: what is meant for this side by name.
+    kept: RuleSet,
 }
 
 impl LinkRights {
     /// Everything.
     pub fn everything() -> Self {
-        Self { take: Rules::everything(), give: Rules::everything(), walls: RuleSet::empty() }
+        let (take, give) = (Rules::everything(), Rules::everything());
+        Self { take, give, walls: RuleSet::empty(), kept: RuleSet::empty() }
     }
 
     /// Rights of two lists.
@@ -88,6 +91,7 @@ impl LinkRights {
             take: Rules::compile(take, Side::Publish)?,
             give: Rules::compile(give, Side::Subscribe)?,
             walls: RuleSet::empty(),
+            kept: RuleSet::empty(),
         })
     }
 
@@ -114,9 +118,17 @@ impl LinkRights {
     /// The entry that is none.
     pub fn walled(mut self, subjects: &[&str]) -> Result<Self, RuleError> {
         for text in subjects {
-            let rule = Rule { text: (*text).into(), origin: Origin::Config(crate::settings::Place::default()) };
-            self.walls.add(rule, Side::Publish)?;
+            self.walls.add(of_the_server(text), Side::Publish)?;
         }
+        Ok(self)
+    }
+
+    /// The same, with this kept on this side.
+    ///
+    /// # Errors
+    /// The entry that is none.
+    pub fn keeping(mut self, subject: &str) -> Result<Self, RuleError> {
+        self.kept.add(of_the_server(subject), Side::Publish)?;
         Ok(self)
     }
 
@@ -149,7 +161,8 @@ impl LinkRights {
         if !own && let Some(subject) = filter.as_subject() {
             self.judge_give(subject, queue).map_err(|because| Denial::subscribe(&filter, queue, because))?;
         }
-        let free = begins(filter.as_bytes(), &["$LDS."]) || (self.give.is_everything() && self.walls.is_empty());
+        let gives_all = self.give.is_everything() && self.walls.is_empty() && self.kept.is_empty();
+        let free = begins(filter.as_bytes(), &["$LDS."]) || gives_all;
         Ok(SubscribeGrant::of_link(filter, queue.cloned(), (!free).then(|| self.clone())))
     }
 
@@ -165,11 +178,16 @@ impl LinkRights {
 
     fn judge_give(&self, subject: Subject<'_>, queue: Option<&Queue>) -> Result<(), Because> {
         let subject = unmarked(subject);
-        match self.walls.matching(subject) {
+        match self.walls.matching(subject).or_else(|| self.kept.matching(subject)) {
             Some(rule) => Err(Because::Denied(rule.clone())),
             None => self.give.judge(subject, queue),
         }
     }
+}
+
+/// A rule that nobody wrote.
+fn of_the_server(text: &str) -> Rule {
+    Rule { text: text.into(), origin: Origin::Config(crate::settings::Place::default()) }
 }
 
 fn begins(subject: &[u8], prefixes: &[&str]) -> bool {
@@ -193,6 +211,18 @@ mod tests {
 
     fn rights(take: &SideSettings, give: &SideSettings) -> Arc<LinkRights> {
         Arc::new(LinkRights::compile(take, give).unwrap())
+    }
+
+    #[test]
+    fn what_is_kept_here_may_come_and_does_not_leave() {
+        let everything = side(None, &[]);
+        let rights = LinkRights::compile(&everything, &everything).unwrap().keeping("$JS.hub.API.>");
+        let rights = Arc::new(rights.unwrap());
+        assert!(rights.take(subject("$JS.hub.API.INFO")).is_ok());
+        assert!(rights.asks(&Filter::parse(b"$JS.hub.API.>").unwrap()));
+        let grant = rights.give(Filter::parse(b"$JS.>").unwrap(), None).unwrap();
+        assert!(!grant.delivers(subject("$JS.hub.API.INFO")) && grant.delivers(subject("$JS.edge.API.INFO")));
+        assert!(rights.give(Filter::parse(b"$JS.hub.API.INFO").unwrap(), None).is_err());
     }
 
     fn subject(text: &str) -> Subject<'_> {

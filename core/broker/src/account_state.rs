@@ -18,6 +18,7 @@ use crate::links::gateways::GatewayClock;
 use crate::links::replies::Recent;
 use crate::meter::{Holds, Taps};
 use crate::sharing::answers::{Answers, Waits};
+use crate::sharing::latency_far::Halves;
 use crate::sharing::shadows::Shared;
 use crate::subscription::{Subscription, Target};
 
@@ -38,6 +39,8 @@ pub struct AccountState {
     pub(crate) shared: Shared,
     /// What it was asked from outside and has not answered.
     pub(crate) answers: Answers,
+    /// Answers that other servers have measured, or will.
+    pub(crate) halves: Halves,
     /// What it has asked others, where that is measured.
     pub(crate) waits: Waits,
     /// What parts of the server wait for somebody to listen to.
@@ -82,6 +85,7 @@ impl AccountState {
             recent: Recent::new(clock, seed),
             shared: Shared::default(),
             answers: Answers::default(),
+            halves: Halves::default(),
             waits: Waits::default(),
             awaited: Awaited::default(),
             connections: AtomicUsize::new(0),

@@ -29,6 +29,8 @@ pub(crate) struct Flight<'a> {
     pub(crate) publish: &'a Publish<'a>,
     /// The reply as it came from another cluster, where clients see another one.
     pub(crate) marked: Option<&'a [u8]>,
+    /// Another server wants to hear how long the answer takes.
+    pub(crate) measured: bool,
     /// The message as it came.
     pub(crate) whole: &'a Laid<'a>,
     /// Without headers, for clients that read none.
@@ -242,8 +244,8 @@ impl Delivery<'_> {
                 Carried::NoFurther => return,
             }
         }
-        if target.limited || target.grants_replies || flight.marked.is_some() {
-            if !self.before_delivery(target, client, flight) {
+        if target.limited || target.grants_replies || flight.measured || flight.marked.is_some() {
+            if !self.before_delivery(plan, target, client, flight) {
                 return witness.missed(&target.subscription, Missed::Over);
             }
         } else {
@@ -275,7 +277,13 @@ impl Delivery<'_> {
 
     /// What limited subscriptions and reply grants ask for. `false` if the message is not to be delivered.
     #[cold]
-    fn before_delivery(&mut self, target: &PlanTarget, client: &ClientTarget, flight: &Flight<'_>) -> bool {
+    fn before_delivery(
+        &mut self,
+        plan: &Plan,
+        target: &PlanTarget,
+        client: &ClientTarget,
+        flight: &Flight<'_>,
+    ) -> bool {
         if target.limited {
             match client.take_turn() {
                 Turn::Over => return false,
@@ -293,6 +301,9 @@ impl Delivery<'_> {
         }
         if let (Some(marked), Some(reply)) = (flight.marked, flight.publish.reply) {
             client.peer.link.note_asked(reply, marked, flight.now);
+        }
+        if let (true, Some(reply)) = (flight.measured, flight.publish.reply) {
+            client.hand_measured(plan.shown(target, client), reply, flight.now);
         }
         true
     }

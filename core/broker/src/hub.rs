@@ -298,6 +298,7 @@ impl Hub {
             }
             self.share(&state);
             self.share_with(&account.name);
+            self.links.account_is_here(&account.name);
         }
         state
     }

@@ -83,6 +83,7 @@ pub use observer::{ConnectionLabel, Event, NobodyWatches, Observer};
 pub use settings::{
     About, ClientSettings, DEFAULT_MAX_CONTROL_LINE_BYTES, DEFAULT_MAX_PAYLOAD_BYTES, DEFAULT_MAX_PENDING_BYTES,
 };
+pub use sharing::latency_far::FarReport;
 pub use subscription::{ClientTarget, Peer, Subscription, Target};
 pub use worker::{Hands, Worker};
 

@@ -103,6 +103,8 @@ pub struct Link {
     pub(crate) has_pending: AtomicBool,
     /// Until then the peer may answer by a marked reply, in nanoseconds of the house's clock. Zero if it never was asked so.
     pub(crate) asked_until: AtomicU64,
+    /// Until then the peer may answer a request that is measured. Zero if it was handed none, or answered all.
+    pub(crate) handed_until: AtomicU64,
     pub(crate) mailboxes: Arc<[Mailbox]>,
     slots: Arc<Slots>,
 }
@@ -120,6 +122,7 @@ impl Link {
             queue: Mutex::new(Queue::new(parts.limits)),
             has_pending: AtomicBool::new(false),
             asked_until: AtomicU64::new(0),
+            handed_until: AtomicU64::new(0),
             mailboxes,
             slots,
         })

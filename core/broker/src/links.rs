@@ -12,6 +12,7 @@ mod gateway_traffic;
 pub(crate) mod gateways;
 mod judging;
 mod leaf;
+mod leaf_news;
 mod leaf_traffic;
 mod lines;
 pub(crate) mod registry;
@@ -197,6 +198,24 @@ impl Engine {
             ServerLink::Gateway(gateway) => self.end_gateway(connection, gateway),
         }
         self.hub.links.forget(&connection.link);
+    }
+
+    /// An account has come to life: what the far end wanted in it before counts from now on.
+    pub(crate) fn account_is_here(&mut self, connection: &mut Connection, name: &[u8]) {
+        self.with_link(connection, |engine, _, server| {
+            match server {
+                ServerLink::Route(Route { stage: route::Stage::Active(active), .. }) => {
+                    let (peer, rights) = (active.peer.clone(), active.rights.clone());
+                    engine.link_wanted_early(&mut active.wants, (&peer, &rights), name);
+                }
+                ServerLink::Gateway(Gateway { stage: gateway::Stage::Outbound(outbound), .. }) => {
+                    let (peer, rights) = (outbound.peer.clone(), outbound.rights.clone());
+                    engine.link_wanted_early(&mut outbound.wants, (&peer, &rights), name);
+                }
+                ServerLink::Route(_) | ServerLink::Gateway(_) | ServerLink::Leaf(_) => {}
+            }
+            Said::Done
+        });
     }
 
     /// Runs something that needs both the connection and its link, which is out of the connection meanwhile.

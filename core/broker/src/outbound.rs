@@ -22,6 +22,7 @@ use crate::layer::{LayerError, Opener, Sealer};
 use crate::link::{Link, QueueLimits};
 use crate::links::replies::Asked;
 use crate::mailbox::{ConnectionKey, Note};
+use crate::sharing::latency_far::Handed;
 use crate::stage::Staged;
 
 /// Slices handed to one write.
@@ -55,6 +56,8 @@ pub(crate) struct Queue {
     pub(crate) reply_grants: Option<Box<ReplyGrants>>,
     /// Replies by which the peer was asked from other clusters.
     pub(crate) asked: Option<Box<Asked>>,
+    /// Requests of other servers that the peer was handed and that are measured.
+    pub(crate) handed: Option<Box<Handed>>,
 }
 
 /// What became of a flush.
@@ -86,6 +89,7 @@ impl Queue {
             sealer: None,
             reply_grants: None,
             asked: None,
+            handed: None,
         }
     }
 

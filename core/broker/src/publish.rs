@@ -19,6 +19,7 @@ use crate::links::crossing::{Arrived, Whence};
 use crate::observer::Event;
 use crate::plan::{Entered, Judged, Plan};
 use crate::sharing::doors::Journey;
+use crate::sharing::latency_far;
 use crate::sharing::requester::Requester;
 use crate::stage::{BORROW_BYTES, Borrowed, Laid};
 use crate::subscription::Target;
@@ -209,6 +210,9 @@ impl Engine {
         if plan.asks_for_counts() {
             active.settle(link);
         }
+        if self.abroad {
+            self.tell_far_latency(link, active, publish.subject);
+        }
         if self.abroad
             && let Some((marked, plan)) = self.answer_abroad(link, &active.account, publish.subject)
         {
@@ -317,6 +321,7 @@ impl Engine {
             shown,
             publish,
             marked,
+            measured: arrived.is_some() && publish.reply.is_some_and(latency_far::is_tagged),
             whole: &whole,
             stripped: &whole,
             account,

@@ -6,10 +6,11 @@
 //!   account, with who asks in its headers and with a reply that leads back.
 //! * `answers`: what an account has been asked from outside and not answered yet.
 //! * `requester`: what the exporter learns of who asks.
-//! * `latency`: how long services take, told to the exporter.
+//! * `latency`: how long services take, told to the exporter; `latency_far`: with the responder at another server.
 
 pub(crate) mod answers;
 pub(crate) mod doors;
 pub(crate) mod latency;
+pub(crate) mod latency_far;
 pub(crate) mod requester;
 pub(crate) mod shadows;

@@ -4,8 +4,12 @@
 //! one that may stand already (TLS); reading goes frame by frame, so that a few bytes which unpack to very many never lie
 //! in memory as a whole.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
 use crc::{CRC_32_ISCSI, Crc, Table};
-use topology::Compression;
+use topology::{Compression, Levels};
 
 use crate::connection::Connection;
 use crate::engine::Engine;
@@ -41,14 +45,41 @@ fn checksum_of(block: &[u8]) -> u32 {
     CHECKSUM.checksum(block).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// The reading half.
-#[derive(Default)]
+/// What one end compresses with. Only that end needs to know, so it may change at any time between batches.
+pub(crate) struct Level(AtomicU8);
+
+const LEVELS: [Compression; 4] =
+    [Compression::S2Uncompressed, Compression::S2Fast, Compression::S2Better, Compression::S2Best];
+
+impl Level {
+    fn new(level: Compression) -> Arc<Self> {
+        let new = Self(AtomicU8::new(0));
+        new.set(level);
+        Arc::new(new)
+    }
+
+    fn get(&self) -> Compression {
+        LEVELS.get(usize::from(self.0.load(Ordering::Relaxed))).copied().unwrap_or(Compression::S2Fast)
+    }
+
+    fn set(&self, level: Compression) {
+        let at = LEVELS.iter().position(|known| *known == level).unwrap_or(1);
+        self.0.store(u8::try_from(at).unwrap_or(1), Ordering::Relaxed);
+    }
+}
+
+/// The reading half, and the level of the other one.
 pub(crate) struct Squeeze {
     framed: Vec<u8>,
     taken: usize,
+    level: Arc<Level>,
 }
 
 impl Squeeze {
+    fn new(level: Arc<Level>) -> Self {
+        Self { framed: Vec::new(), taken: 0, level }
+    }
+
     /// Takes bytes that came.
     pub(crate) fn feed(&mut self, framed: &[u8]) {
         self.framed.drain(..self.taken);
@@ -119,7 +150,7 @@ fn broken(text: &str) -> LayerError {
 
 /// The writing half, over what stands already.
 struct Squeezer {
-    level: Compression,
+    level: Arc<Level>,
     batch: Vec<u8>,
     below: Option<Box<dyn Sealer>>,
 }
@@ -133,8 +164,8 @@ impl Squeezer {
     }
 
     fn pack(&self, block: &[u8]) -> Option<Vec<u8>> {
-        let packed = match self.level {
-            Compression::S2Fast | Compression::S2Auto => minlz::encode(block),
+        let packed = match self.level.get() {
+            Compression::S2Fast => minlz::encode(block),
             Compression::S2Better => minlz::encode_better(block),
             Compression::S2Best => minlz::encode_best(block),
             _ => return None,
@@ -198,9 +229,21 @@ impl Sealer for Squeezer {
 impl Engine {
     /// From here on bytes are framed in both directions.
     pub(crate) fn squeeze(&mut self, connection: &mut Connection, level: Compression) {
-        connection.link.wrap_sealer(|below| Box::new(Squeezer { level, batch: Vec::new(), below }));
-        connection.squeeze = Some(Box::default());
+        let level = Level::new(level);
+        let own = level.clone();
+        connection.link.wrap_sealer(|below| Box::new(Squeezer { level: own, batch: Vec::new(), below }));
+        connection.squeeze = Some(Box::new(Squeeze::new(level)));
         connection.new_layer = true;
+    }
+
+    /// The round trip to the far end has been measured anew: where the level follows it, it may be another one now.
+    pub(crate) fn settle_level(&self, connection: &Connection, levels: Option<&Levels>, rtt: Option<Duration>) {
+        let (Some(squeeze), Some(levels), Some(rtt)) = (&connection.squeeze, levels, rtt) else { return };
+        let level = levels.pick(rtt);
+        if level != squeeze.level.get() {
+            squeeze.level.set(level);
+            self.hub.links.recompressed(&connection.link, level);
+        }
     }
 }
 
@@ -217,7 +260,7 @@ mod tests {
     }
 
     fn framed(level: Compression, batches: &[&[u8]]) -> Vec<u8> {
-        let mut sealer = Squeezer { level, batch: Vec::new(), below: None };
+        let mut sealer = Squeezer { level: Level::new(level), batch: Vec::new(), below: None };
         let mut wire = Vec::new();
         for batch in batches {
             sealer.seal(batch, &mut wire);
@@ -227,7 +270,7 @@ mod tests {
     }
 
     fn opened(wire: &[u8], step: usize) -> Result<Vec<u8>, LayerError> {
-        let mut squeeze = Squeeze::default();
+        let mut squeeze = Squeeze::new(Level::new(Compression::S2Fast));
         let mut plain = Vec::new();
         for piece in wire.chunks(step) {
             squeeze.feed(piece);
@@ -247,6 +290,25 @@ mod tests {
             }
             assert_eq!(level == Compression::S2Uncompressed, wire.len() > expected.len(), "{level:?}");
         }
+    }
+
+    #[test]
+    fn another_level_counts_from_the_next_batch_on() {
+        let text = b"LMSG orders.created 5\r\nhello\r\n".repeat(100);
+        let level = Level::new(Compression::S2Uncompressed);
+        let mut sealer = Squeezer { level: level.clone(), batch: Vec::new(), below: None };
+        let mut sizes = Vec::new();
+        let mut all = Vec::new();
+        for next in LEVELS {
+            level.set(next);
+            let mut wire = Vec::new();
+            sealer.seal(&text, &mut wire);
+            sealer.finish(&mut wire);
+            sizes.push(wire.len());
+            all.extend_from_slice(&wire);
+        }
+        assert!(sizes[0] > text.len() && sizes[1..].iter().all(|size| *size < text.len() / 4), "{sizes:?}");
+        assert_eq!(opened(&all, 64).unwrap(), text.repeat(4), "whoever reads need not know");
     }
 
     #[test]

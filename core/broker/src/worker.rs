@@ -342,6 +342,11 @@ impl Hands<'_> {
         true
     }
 
+    /// An account has come to life, in which the far end of this link may want something.
+    pub(crate) fn account_is_here(&mut self, name: &[u8]) {
+        self.engine.account_is_here(self.connection, name);
+    }
+
     /// The connection.
     pub fn connection(&self) -> &Connection {
         self.connection

@@ -68,6 +68,8 @@ pub struct Session {
     no_responders: bool,
     takes_infos: bool,
     ponged: bool,
+    /// It is pinged at each interval, whatever it says.
+    steadily: bool,
     pings_out: u32,
     last_in: Instant,
     /// The value before the last change of `last_in`.
@@ -101,6 +103,7 @@ impl Session {
             no_responders: false,
             takes_infos: false,
             ponged: false,
+            steadily: false,
             pings_out: 0,
             last_in: now,
             earlier_in: now,
@@ -124,6 +127,12 @@ impl Session {
         self.headers = options.headers && headers;
         self.no_responders = options.no_responders;
         self.takes_infos = options.protocol >= 1;
+    }
+
+    /// The peer is pinged at each interval from now on, whatever it says: its round trip time is always fresh, as servers
+    /// want it of each other.
+    pub fn ping_steadily(&mut self) {
+        self.steadily = true;
     }
 
     /// A CONNECT has been read. The first one leaves the subscriptions made before it alone; a further one ends them.
@@ -239,7 +248,7 @@ impl Session {
         // An interval of nothing must not keep the caller asking for ever.
         self.waits.set(Wait::Ping, now + rules.interval.max(Duration::from_millis(1)));
         let measured = self.rtt.is_some_and(|(_, at)| now.since(at) <= RTT_VALID);
-        if measured && now.since(self.last_in) < rules.interval {
+        if measured && !self.steadily && now.since(self.last_in) < rules.interval {
             return None;
         }
         if self.pings_out + 1 > rules.max_out {
@@ -303,6 +312,18 @@ mod tests {
         session.heard(at(100));
         assert_eq!(session.due(at(122), RULES), None);
         assert_eq!(session.due(at(242), RULES), Some(Due::Ping));
+    }
+
+    #[test]
+    fn a_server_is_pinged_at_each_interval_whatever_it_says() {
+        let mut session = session("{}", RULES);
+        session.ping_steadily();
+        for turn in [2, 122, 242] {
+            assert_eq!(session.due(at(turn), RULES), Some(Due::Ping));
+            session.heard(at(turn + 1));
+            session.on_pong(at(turn + 1));
+            session.heard(at(turn + 100));
+        }
     }
 
     #[test]

@@ -100,6 +100,11 @@ impl Levels {
         }
     }
 
+    /// These levels, where a side wants the level to follow the round trip time.
+    pub fn followed(&self, wanted: Compression) -> Option<&Self> {
+        (wanted == Compression::S2Auto).then_some(self)
+    }
+
     /// The level for a round trip time.
     pub fn pick(&self, rtt: Duration) -> Compression {
         let beyond = if self.0.len() >= 3 { 3 } else { self.0.len().saturating_sub(1) };

@@ -10,7 +10,7 @@
 //!   [`secret::Secret`].
 //! * [`may_forward`], [`may_advertise`]: the hop rules, one total function each.
 //! * [`Slots`] and [`pool_index`]: which connection carries an account. [`NewRoute`]: gossip.
-//! * [`OutboundInterest`], [`InboundInterest`], [`LeafInterest`]: what has been told, and what is to be told next.
+//! * [`LeafInterest`]: what has been told, and what is to be told next. [`Optimism`]: what old gateways are sent unasked.
 //! * [`ReplyMapper`]: replies that cross gateways. [`judge_domains`]: JetStream across leaf connections.
 //!
 //! ```
@@ -47,9 +47,7 @@ pub use error::LinkError;
 pub use gateway::{
     GatewayEffect, GatewayHandshake, GatewayNews, GatewayRules, all_interest_info, gateway_news, gossip_info,
 };
-pub use gateway_interest::{
-    InboundInterest, InterestMode, MAX_NO_INTEREST, OutboundAccount, OutboundInterest, QueueName, Tell, Wanted,
-};
+pub use gateway_interest::{MAX_NO_INTEREST, Optimism};
 pub use gossip::{Gossip, NewRoute, RouteKind};
 pub use hash::{GatewayHash, NODE_HASH_LEN, NodeHash, ShortHash, old_gateway_hash};
 pub use hop::{LeafRole, Peer, may_advertise, may_forward, may_forward_returned, may_forward_service_reply};

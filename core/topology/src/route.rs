@@ -129,13 +129,15 @@ pub struct RouteHandshake {
     start: RouteStart,
     wait: Wait,
     agreed: Compression,
+    /// A name to be taken over from the far end once it has logged in, and whether that was made up, too.
+    adopts: Option<(String, bool)>,
 }
 
 impl RouteHandshake {
     /// This end made the connection.
     pub fn solicit(start: RouteStart, connect: ServerConnect, rules: &RouteRules, out: &mut Vec<RouteEffect>) -> Self {
         out.push(RouteEffect::SendConnect(Box::new(connect)));
-        let handshake = Self { solicited: true, start, wait: Wait::Info, agreed: rules.compression };
+        let handshake = Self { solicited: true, start, wait: Wait::Info, agreed: rules.compression, adopts: None };
         if !handshake.delays_info(rules) {
             out.push(handshake.own_info(rules, 0));
         }
@@ -147,7 +149,7 @@ impl RouteHandshake {
         let start = RouteStart { kind: RouteKind::Implicit, account: None, gossip: Gossip::Default };
         let info = Info { nonce, ..rules.info_for(rules.compression, 0, "", Gossip::Default) };
         out.push(RouteEffect::SendInfo(Box::new(info)));
-        Self { solicited: false, start, wait: Wait::Connect, agreed: rules.compression }
+        Self { solicited: false, start, wait: Wait::Connect, agreed: rules.compression, adopts: None }
     }
 
     /// The INFO of a soliciting end waits for the other's where it depends on it.
@@ -178,21 +180,21 @@ impl RouteHandshake {
 
     /// CONNECT has come.
     pub fn on_connect(&mut self, json: &[u8], rules: &RouteRules, out: &mut Vec<RouteEffect>) {
-        match self.take_connect(json, rules, out) {
+        match self.take_connect(json, rules) {
             Ok(connect) => {
                 self.wait = Wait::Verdict;
+                self.adopts = rules
+                    .judge_cluster(&connect.cluster, connect.cluster_dynamic)
+                    .ok()
+                    .flatten()
+                    .map(|name| (name, connect.cluster_dynamic));
                 out.push(RouteEffect::Authenticate(Box::new(connect)));
             }
             Err(error) => self.close(error, out),
         }
     }
 
-    fn take_connect(
-        &self,
-        json: &[u8],
-        rules: &RouteRules,
-        out: &mut Vec<RouteEffect>,
-    ) -> Result<ServerConnect, LinkError> {
+    fn take_connect(&self, json: &[u8], rules: &RouteRules) -> Result<ServerConnect, LinkError> {
         if self.wait != Wait::Connect {
             return Err(LinkError::OutOfTurn);
         }
@@ -203,16 +205,16 @@ impl RouteHandshake {
         if !connect.gateway.is_empty() {
             return Err(LinkError::GatewayElsewhere { gateway: connect.gateway, port: "Route" });
         }
-        if let Some(name) = rules.judge_cluster(&connect.cluster, connect.cluster_dynamic)? {
-            out.push(RouteEffect::AdoptCluster { name, dynamic: connect.cluster_dynamic });
-        }
+        // A name is taken over after the login, and from nobody before.
+        rules.judge_cluster(&connect.cluster, connect.cluster_dynamic)?;
         Ok(connect)
     }
 
     /// The login was good. A bad one ends the connection elsewhere.
-    pub fn on_admitted(&mut self) {
+    pub fn on_admitted(&mut self, out: &mut Vec<RouteEffect>) {
         if self.wait == Wait::Verdict {
             self.wait = Wait::Info;
+            out.extend(self.adopts.take().map(|(name, dynamic)| RouteEffect::AdoptCluster { name, dynamic }));
         }
     }
 

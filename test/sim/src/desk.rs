@@ -126,6 +126,9 @@ impl LinkDesk for Desk {
         add(&mut state, Way::Gateway { cluster: news.name, nodes: heard });
     }
 
+    // Leaf nodes of the simulation know every server of their hub's cluster.
+    fn heard_of_hubs(&self, _: RemoteId, _: Vec<String>) {}
+
     fn clusters(&self) -> Vec<(String, Vec<String>)> {
         let state = self.state();
         let clusters = state.remotes.values().filter_map(|remote| match &remote.way {

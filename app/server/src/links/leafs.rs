@@ -27,11 +27,11 @@ pub fn listening(
         auth_required: true,
         tls_required: block.tls.is_some(),
         tls_verify: block.tls.as_ref().is_some_and(tls::Settings::wants_peer_certificate),
-        ip: address.clone(),
+        ip: address,
         api_lvl: u32::from(greeting.api_lvl),
         jetstream: settings.jetstream.enabled,
         domain: settings.jetstream.domain.clone().unwrap_or_default(),
-        leafnode_urls: (!block.no_advertise).then(|| vec![address]),
+        leafnode_urls: urls(block, at),
         ..info(settings, greeting, host, port)
     };
     let min_version = block.min_version.map(|[major, minor, patch]| format!("{major}.{minor}.{patch}"));
@@ -41,6 +41,14 @@ pub fn listening(
         auth_timeout: login_time(block.authorization.timeout, block.tls.as_ref()),
         isolate: block.isolate_interest,
     })
+}
+
+/// Where leaf nodes are told to come. A listener on every address says none: which of them they can reach is not known
+/// here.
+pub fn urls(block: &Leafnodes, at: SocketAddr) -> Option<Vec<String>> {
+    let ((host, _), address) = advertised(block.advertise.as_ref(), &block.listen.host, at.port());
+    let is_everywhere = matches!(host.as_str(), config::ANY_HOST | "" | "::");
+    (!block.no_advertise).then(|| if is_everywhere { Vec::new() } else { vec![address] })
 }
 
 /// The users of the block, if it has its own; else the server's users may come as leaf nodes too.

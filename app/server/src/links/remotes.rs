@@ -145,7 +145,7 @@ impl Remotes {
         let mut leafs = Vec::new();
         if let Some(block) = &settings.leafnodes {
             for config in block.remotes.iter().filter(|remote| !remote.disabled) {
-                leafs.push(LeafWay::new(settings, block, config, &self.greeting)?);
+                leafs.push(LeafWay::new(settings, block, config)?);
             }
         }
         let state = self.state();
@@ -199,7 +199,7 @@ impl Remotes {
     }
 
     fn add_leaf(&self, settings: &Settings, block: &Leafnodes, config: &LeafRemote) -> Result<(), String> {
-        let leaf = LeafWay::new(settings, block, config, &self.greeting)?;
+        let leaf = LeafWay::new(settings, block, config)?;
         self.add(Way::Leaf(Box::new(leaf)));
         Ok(())
     }
@@ -256,7 +256,8 @@ impl Destinations for Remotes {
                     self.log.error(&format!("Leafnode remote: account {name:?} is unknown"));
                     return None;
                 };
-                leaf.dial(remote, &self.greeting, account)?
+                let cluster = joined.hub.settings().greeting.cluster.clone();
+                leaf.dial(remote, &self.greeting, cluster.as_deref(), account)?
             }
         };
         if let Some(tls) = &mut dial.tls {
@@ -380,6 +381,12 @@ impl LinkDesk for Remotes {
         way.hear(&cluster);
         drop(state);
         self.add(Way::Gateway(Box::new(way)));
+    }
+
+    fn heard_of_hubs(&self, remote: RemoteId, urls: Vec<String>) {
+        if let Some(Remote { way: Way::Leaf(leaf), .. }) = self.state().remotes.get_mut(&remote.0) {
+            leaf.hear(&urls);
+        }
     }
 
     fn clusters(&self) -> Vec<(String, Vec<String>)> {

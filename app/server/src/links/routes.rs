@@ -41,7 +41,7 @@ pub fn settings(
     at: SocketAddr,
     name: Name,
     directory: Option<Directory>,
-    gateway_url: Option<String>,
+    (gateway_url, leafnode_urls): (Option<String>, Option<Vec<String>>),
 ) -> Result<RouteSettings, String> {
     let cluster = &settings.cluster;
     let ((host, port), address) = advertised(cluster.advertise.as_ref(), &cluster.listen.host, at.port());
@@ -66,6 +66,7 @@ pub fn settings(
         lnoc: true,
         lnocu: true,
         gateway_url: gateway_url.unwrap_or_default(),
+        leafnode_urls: leafnode_urls.filter(|urls| !urls.is_empty()),
         ln: true,
         route_pool_size: pool_size.map_or(0, i64::from),
         ..info(settings, greeting, host, port)

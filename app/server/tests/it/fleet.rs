@@ -33,6 +33,15 @@ pub(crate) fn mixtures<const N: usize>() -> Vec<[Make; N]> {
     (0..ways).map(|way| std::array::from_fn(|place| of(way, place))).filter(|mix| mix.contains(&Make::Ours)).collect()
 }
 
+/// Ours in all mixtures, and where the reference is there, it alone as well: so what is expected is what it does.
+pub(crate) fn mixtures_and_the_reference<const N: usize>() -> Vec<[Make; N]> {
+    let mut all = mixtures();
+    if all.len() > 1 {
+        all.push([Make::Reference; N]);
+    }
+    all
+}
+
 /// A running server.
 pub(crate) struct Server {
     child: Child,
@@ -138,12 +147,23 @@ impl Server {
 
     /// Reads the configuration again, changed.
     pub(crate) fn reload(&mut self, change: &dyn Fn(&str) -> String) {
+        self.ask_for_reload(change);
+        self.logged("Reloaded server configuration");
+    }
+
+    /// The same, whatever comes of it.
+    pub(crate) fn ask_for_reload(&mut self, change: &dyn Fn(&str) -> String) {
         let path = self.folder.path().join("server.conf");
         let config = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, change(&config)).unwrap();
         let process = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(process, rustix::process::Signal::HUP).unwrap();
-        self.logged("Reloaded server configuration");
+    }
+
+    /// It is to take no new clients and to go soon.
+    pub(crate) fn lame_duck(&self) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::USR2).unwrap();
     }
 
     /// A client that logs in.

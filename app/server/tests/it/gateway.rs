@@ -365,3 +365,22 @@ fn say(server: &Server, said: &str) -> String {
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8(answer).unwrap()
 }
+
+/// Only what encrypts a gateway may change while the server runs; the reference refuses the rest, too.
+#[test]
+fn a_reload_that_would_change_a_gateway_is_refused_and_changes_nothing() {
+    let login = |word: &str| format!(", authorization {{ user: g, password: {word} }}");
+    for mix in mixtures() {
+        let [one, other] = mix;
+        let mut first = server(one, "ONE", "C1", &login("old"), "");
+        let to_first = gateways(&[("C1", &first)], "g:old");
+        let second = server(other, "TWO", "C2", &format!("{} {to_first}", login("old")), "");
+        let (mut near, mut far) = (first.log_in("a"), second.log_in("a"));
+        near.subscribe("near", "1");
+        until_linked(&mut far, &mut near, "near");
+        first.ask_for_reload(&|config| config.replace("password: old", "password: new"));
+        first.logged("config reload not supported for Gateway");
+        far.publish("near", "as before");
+        assert_eq!(near.next().payload, "as before", "{mix:?}");
+    }
+}

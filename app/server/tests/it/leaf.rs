@@ -290,3 +290,42 @@ fn a_hub_takes_no_leaf_node_that_is_older_than_it_wants() {
         spoke.logged("minimum version");
     }
 }
+
+/// A hub that is one of two servers of a cluster.
+fn hub_of_two(make: Make, name: &str, cluster: &str) -> Server {
+    let leafs = "listen: \"127.0.0.1:-1\", authorization { user: la, password: la, account: A }";
+    let cluster = format!("name: HUBS, listen: \"127.0.0.1:-1\" {cluster}");
+    Server::start(make, &format!("server_name: {name}\n{ACCOUNTS}\nleafnodes {{ {leafs} }}\ncluster {{ {cluster} }}"))
+}
+
+#[test]
+fn a_spoke_goes_to_another_server_of_its_hubs_cluster() {
+    for [one, two, three] in mixtures() {
+        let first = hub_of_two(one, "ONE", "");
+        let spoke = spoke(three, &first, "la", "");
+        let second = hub_of_two(two, "TWO", &format!(", routes: [\"{}\"]", first.route_url("")));
+        let (mut up, mut down) = (second.log_in("a"), spoke.connect());
+        down.subscribe("down", "1");
+        // The spoke was there before the second server was: it is told of it later.
+        until_linked(&mut up, &mut down, "down");
+        drop(first);
+        let told = format!("{one:?} {two:?} {three:?}");
+        until_linked(&mut up, &mut down, "down");
+        up.publish("down", "by way of the other one");
+        assert_eq!(down.next().payload, "by way of the other one", "{told}");
+    }
+}
+
+#[test]
+fn a_spoke_that_ignores_what_it_is_told_goes_to_its_hub_alone() {
+    let first = hub_of_two(Make::Ours, "ONE", "");
+    let mut second = hub_of_two(Make::Ours, "TWO", &format!(", routes: [\"{}\"]", first.route_url("")));
+    let mut spoke = spoke(Make::Ours, &first, "la", ", ignore_discovered_servers: true");
+    let (mut up, mut down) = (second.log_in("a"), spoke.connect());
+    down.subscribe("down", "1");
+    until_linked(&mut up, &mut down, "down");
+    let gone = first.leaf.unwrap().to_string();
+    drop(first);
+    spoke.logged(&format!("Error trying to connect as leafnode to remote server \"{gone}\" (attempt 3)"));
+    assert!(!second.log().contains("Leafnode connection created"));
+}

@@ -92,13 +92,19 @@ impl Probe {
 
     /// Logs in as a leaf node.
     fn leaf(server: &Server, user: &str) -> Self {
+        let mut probe = Self::introduced(server, user);
+        probe.until("LS+ $LDS.");
+        probe
+    }
+
+    /// Says who it is, and hears nothing yet.
+    fn introduced(server: &Server, user: &str) -> Self {
         let mut probe = Self::new(server.leaf.unwrap());
         probe.line();
         let connect = format!(
             "CONNECT {{\"user\":\"{user}\",\"pass\":\"{user}\",\"name\":\"L\",\"server_id\":\"NL\",\"cluster\":\"L\",\"headers\":true,\"protocol\":3}}\r\n"
         );
         probe.say(connect.as_bytes());
-        probe.until("LS+ $LDS.");
         probe
     }
 }
@@ -154,7 +160,7 @@ fn cve_2026_33218_an_error_before_login_ends_the_connection_and_nothing_else() {
 }
 
 #[test]
-fn an_info_of_the_leaf_node_does_not_change_the_nonce_it_has_to_sign() {
+fn fix_3b6e032_an_info_of_the_leaf_node_does_not_change_the_nonce_it_has_to_sign() {
     let server = server(", compression: s2_auto");
     let mut probe = Probe::new(server.leaf.unwrap());
     probe
@@ -163,7 +169,7 @@ fn an_info_of_the_leaf_node_does_not_change_the_nonce_it_has_to_sign() {
 }
 
 #[test]
-fn a_leaf_node_is_held_to_what_its_user_may_publish() {
+fn fix_ea35e31_a_leaf_node_is_held_to_what_its_user_may_publish() {
     let server = server("");
     let mut client = server.log_in("a");
     client.subscribe(">", "1");
@@ -194,7 +200,24 @@ fn a_leaf_node_is_held_to_what_its_user_may_subscribe_to() {
 }
 
 #[test]
-fn a_later_info_of_a_leaf_node_does_not_change_its_rights() {
+fn fix_9c5ae6b_interest_from_before_is_told_only_where_it_may_be_published() {
+    let server = server("");
+    let mut client = server.log_in("a");
+    for (number, subject) in ["secret.x", "out.y", "secret.>"].into_iter().enumerate() {
+        client.subscribe(subject, &number.to_string());
+    }
+    let mut probe = Probe::introduced(&server, "p");
+    probe.say(b"PING\r\n");
+    let mut told = Vec::new();
+    while !told.iter().any(|line: &String| line.starts_with("LS+ $LDS.")) || !told.iter().any(|line| line == "PONG") {
+        told.push(probe.line());
+    }
+    assert!(told.iter().any(|line| line == "LS+ out.y"), "{told:?}");
+    assert!(!told.iter().any(|line| line.contains("secret")), "{told:?}");
+}
+
+#[test]
+fn fix_487c991_a_later_info_of_a_leaf_node_does_not_change_its_rights() {
     let server = server("");
     let mut probe = Probe::leaf(&server, "p");
     probe.say(b"INFO {\"connect_info\":true,\"import\":{\"allow\":[\">\"]},\"export\":{\"allow\":[\">\"]}}\r\n");
@@ -203,7 +226,7 @@ fn a_later_info_of_a_leaf_node_does_not_change_its_rights() {
 }
 
 #[test]
-fn lines_and_payloads_of_links_are_bounded() {
+fn fix_373b559_lines_and_payloads_of_links_are_bounded() {
     let server = server("");
     // A line that never ends, before login and after.
     for mut probe in [Probe::new(server.leaf.unwrap()), Probe::new(server.route.unwrap()), Probe::leaf(&server, "a")] {

@@ -5,14 +5,13 @@
 //! over it. Whoever is refused neither hears nor says anything, before and after. A last row of each kind shows that
 //! nothing but the fault was in the way.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::net::SocketAddr;
 
 use testkit::certificates::{Authority, Identity, Subject, Years};
 
 use crate::fleet::{Client, Make, Server, mixtures, settle, until, until_linked};
 use crate::link_tls::Papers;
+use crate::relay::Relay;
 
 const ACCOUNTS: &str = "accounts { A { users: [{user: a, password: a}] } }\nocsp_cache: false";
 
@@ -46,44 +45,6 @@ struct Cell {
     cluster: &'static str,
 }
 
-/// A wire that remembers.
-struct Wire {
-    address: SocketAddr,
-    seen: Arc<Mutex<Vec<u8>>>,
-}
-
-impl Wire {
-    fn to(far: SocketAddr) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let wire = Self { address: listener.local_addr().unwrap(), seen: Arc::default() };
-        let seen = wire.seen.clone();
-        std::thread::spawn(move || {
-            for near in listener.incoming().map_while(Result::ok) {
-                let Ok(far) = TcpStream::connect(far) else { return };
-                let ways = [(near.try_clone(), far.try_clone()), (Ok(far), Ok(near))];
-                for (from, to) in ways {
-                    let (mut from, mut to, seen) = (from.unwrap(), to.unwrap(), seen.clone());
-                    std::thread::spawn(move || {
-                        let mut bytes = [0; 16 * 1024];
-                        while let Ok(read @ 1..) = from.read(&mut bytes) {
-                            seen.lock().unwrap().extend_from_slice(&bytes[..read]);
-                            if to.write_all(&bytes[..read]).is_err() {
-                                break;
-                            }
-                        }
-                        let _ = (to.shutdown(Shutdown::Write), from.shutdown(Shutdown::Read));
-                    });
-                }
-            }
-        });
-        wire
-    }
-
-    fn has_seen(&self, text: &str) -> bool {
-        self.seen.lock().unwrap().windows(text.len()).any(|window| window == text.as_bytes())
-    }
-}
-
 impl Kind {
     /// The end to which the other one goes.
     fn accepting(self, make: Make, tls: &str) -> Server {
@@ -109,7 +70,7 @@ impl Kind {
         address.unwrap()
     }
 
-    fn dialing(self, make: Make, cell: &Cell, wire: &Wire) -> Server {
+    fn dialing(self, make: Make, cell: &Cell, wire: &Relay) -> Server {
         let scheme = if cell.dials.is_empty() { "nats" } else { "tls" };
         let Cell { dials: tls, login, cluster, .. } = cell;
         let at = if login.is_empty() { String::new() } else { format!("{login}@") };
@@ -206,7 +167,7 @@ fn refusal(kind: Kind, cell: &Cell, [accepting, dialing]: [Make; 2]) -> String {
     let mut accepts = kind.accepting(accepting, &cell.accepts);
     let mut near = accepts.log_in("a");
     near.subscribe("canary.>", "9");
-    let wire = Wire::to(kind.address(&accepts));
+    let wire = Relay::to(kind.address(&accepts));
     let mut dials = kind.dialing(dialing, cell, &wire);
     let mut line = String::new();
     {
@@ -342,7 +303,7 @@ fn joined(kind: Kind, cells: &Cells) -> String {
         cluster: kind.cluster(),
     };
     let accepts = kind.accepting(Make::Ours, &cell.accepts);
-    let wire = Wire::to(kind.address(&accepts));
+    let wire = Relay::to(kind.address(&accepts));
     let dials = kind.dialing(Make::Ours, &cell, &wire);
     for Talk { subscriber, publisher } in &mut talks(&accepts, &dials) {
         until_linked(publisher, subscriber, "canary.x");
@@ -439,7 +400,7 @@ fn falls(kind: Kind, judge: Judge, change: Change, papers: &Papers) {
     };
     let cell = Cell { fault: "none", judge, accepts, dials, login: "l:right", cluster: kind.cluster() };
     let mut accepts = kind.accepting(Make::Ours, &cell.accepts);
-    let wire = Wire::to(kind.address(&accepts));
+    let wire = Relay::to(kind.address(&accepts));
     let mut dials = kind.dialing(Make::Ours, &cell, &wire);
     let mut talks = talks(&accepts, &dials);
     for Talk { subscriber, publisher } in &mut talks {

@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use crate::fleet::{Client, Make, Server, mixtures, settle, until, until_linked};
+use crate::fleet::{Client, Make, Server, mixtures, mixtures_and_the_reference, settle, until, until_linked};
+use crate::pairs::Pair;
 
 const ACCOUNTS: &str = r#"accounts {
     A {
@@ -25,37 +26,22 @@ system_account: SYS"#;
 enum Kind {
     Route,
     Gateway,
+    /// The system account is shared, too.
     Leaf,
+    /// It is not.
+    LeafAlone,
 }
 
 const KINDS: [Kind; 3] = [Kind::Route, Kind::Gateway, Kind::Leaf];
 
-fn with(make: Make, name: &str, more: &str) -> Server {
-    Server::start(make, &format!("server_name: {name}\n{ACCOUNTS}\n{more}"))
-}
-
 /// Two servers. A leaf connection joins the account that exports; who imports does so on either side.
-fn joined(kind: Kind, [one, other]: [Make; 2]) -> [Server; 2] {
-    let listen = "listen: \"127.0.0.1:-1\"";
+fn joined(kind: Kind, makes: [Make; 2]) -> [Server; 2] {
+    let pair = Pair { makes, names: ["ONE", "TWO"], accounts: ACCOUNTS };
     match kind {
-        Kind::Route => {
-            let first = with(one, "ONE", &format!("cluster {{ name: C, {listen} }}"));
-            let route = first.route_url("");
-            let second = with(other, "TWO", &format!("cluster {{ name: C, {listen}, routes: [\"{route}\"] }}"));
-            [first, second]
-        }
-        Kind::Gateway => {
-            let first = with(one, "ONE", &format!("gateway {{ name: C1, {listen} }}"));
-            let remote = format!("gateways: [{{ name: C1, url: \"{}\" }}]", first.gateway_url(""));
-            let second = with(other, "TWO", &format!("gateway {{ name: C2, {listen}, {remote} }}"));
-            [first, second]
-        }
-        Kind::Leaf => {
-            let first = with(one, "ONE", &format!("leafnodes {{ {listen} }}"));
-            let remote = format!("{{ url: \"{}\", account: B }}", first.leaf_url("b:b"));
-            let second = with(other, "TWO", &format!("leafnodes {{ remotes: [{remote}] }}"));
-            [first, second]
-        }
+        Kind::Route => pair.by_route(),
+        Kind::Gateway => pair.by_gateway(),
+        Kind::Leaf => pair.by_leaf(&[("b", "B"), ("s", "SYS")]),
+        Kind::LeafAlone => pair.by_leaf(&[("b", "B")]),
     }
 }
 
@@ -119,32 +105,67 @@ fn metric(hears: &mut Client) -> Value {
     serde_json::from_str(&hears.next().payload).unwrap()
 }
 
+/// What both halves of a measurement make together: who answered and how long it took is what its own server says, so
+/// neither the way between the servers nor that of the answer counts as work of the service.
 #[test]
-fn how_long_a_service_took_is_told_wherever_it_is() {
+fn how_long_a_service_took_is_told_by_both_servers() {
+    const WORK: u64 = 50_000_000;
     for kind in KINDS {
-        // Two makes do not tell each other yet who answered.
-        for mix in mixtures().into_iter().take(1) {
+        for mix in mixtures_and_the_reference() {
             let servers = joined(kind, mix);
-            let (mut asks, mut answers) = (servers[0].log_in("a"), servers[1].log_in("b"));
-            let mut hears = servers[0].log_in("b");
-            hears.subscribe("took", "9");
-            answers.subscribe("svc.*", "1");
-            until_linked(&mut asks, &mut answers, "ask.x");
-            settle(&mut hears);
-            asks.send("SUB inbox 1\r\n");
-            asks.ask("ask.y", "inbox", "?");
-            let reply = answers.next().reply.unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(50));
-            answers.publish(&reply, "!");
-            assert_eq!(asks.next().payload, "!", "{kind:?} {mix:?}");
-            let told = metric(&mut hears);
-            assert_eq!(told["status"], 200, "{kind:?} {mix:?} {told}");
-            assert_eq!(told["requestor"]["acc"], "A", "{kind:?} {mix:?} {told}");
-            assert_eq!(told["responder"]["acc"], "B", "{kind:?} {mix:?} {told}");
-            let (service, total) = (told["service"].as_u64().unwrap(), told["total"].as_u64().unwrap());
-            assert!(service >= 45_000_000 && total >= service, "{kind:?} {mix:?} {told}");
+            for (here, there) in [(0, 1), (1, 0)] {
+                let (mut asks, mut answers) = (servers[here].log_in("a"), servers[there].log_in("b"));
+                let mut hears = servers[here].log_in("b");
+                hears.subscribe("took", "9");
+                answers.subscribe("svc.*", "1");
+                until_linked(&mut asks, &mut answers, "ask.x");
+                settle(&mut hears);
+                asks.send("SUB inbox 1\r\n");
+                asks.ask("ask.y", "inbox", "?");
+                let reply = answers.next().reply.unwrap();
+                std::thread::sleep(std::time::Duration::from_nanos(WORK));
+                answers.publish(&reply, "!");
+                assert_eq!(asks.next().payload, "!", "{kind:?} {mix:?}");
+                let told = metric(&mut hears);
+                let text = format!("{kind:?} {mix:?} {here} {told}");
+                assert_eq!(told["type"], "io.nats.server.metric.v1.service_latency", "{text}");
+                assert_eq!(told["status"], 200, "{text}");
+                assert_eq!(told["requestor"]["acc"], "A", "{text}");
+                let responder = &told["responder"];
+                assert_eq!((&responder["acc"], &responder["user"]), (&"B".into(), &"b".into()), "{text}");
+                assert_eq!(responder["server"], ["ONE", "TWO"][there], "{text}");
+                assert_eq!(responder["kind"], "Client", "{text}");
+                let [service, system, total] = ["service", "system", "total"].map(|key| told[key].as_u64().unwrap());
+                assert!(
+                    service + responder["rtt"].as_u64().unwrap_or(0) >= WORK && total >= service + system,
+                    "{text}"
+                );
+                settle(&mut hears);
+                assert!(hears.drain().is_empty(), "once, {text}");
+                answers.send("UNSUB 1\r\n");
+                answers.flush();
+            }
         }
     }
+}
+
+/// Where the servers have no system account in common, the server of the requester tells what it knows.
+#[test]
+fn how_long_a_service_took_is_told_without_the_other_half() {
+    let servers = joined(Kind::LeafAlone, [Make::Ours; 2]);
+    let (mut asks, mut answers) = (servers[0].log_in("a"), servers[1].log_in("b"));
+    let mut hears = servers[0].log_in("b");
+    hears.subscribe("took", "9");
+    answers.subscribe("svc.*", "1");
+    until_linked(&mut asks, &mut answers, "ask.x");
+    settle(&mut hears);
+    asks.send("SUB inbox 1\r\n");
+    asks.ask("ask.y", "inbox", "?");
+    let reply = answers.next().reply.unwrap();
+    answers.publish(&reply, "!");
+    assert_eq!(asks.next().payload, "!");
+    let told = metric(&mut hears);
+    assert_eq!((&told["status"], &told["responder"]["acc"]), (&200.into(), &"B".into()), "{told}");
 }
 
 #[test]
@@ -155,23 +176,62 @@ fn connections_at_all_servers_count_towards_the_limit_of_an_account() {
     }
     system_account: SYS"#;
     for mix in mixtures::<2>() {
+        for kind in [Kind::Route, Kind::Gateway] {
+            let pair = Pair { makes: mix, names: ["ONE", "TWO"], accounts: limited };
+            let [first, second] = if kind == Kind::Route { pair.by_route() } else { pair.by_gateway() };
+            let mut watchers = [Watcher::at(&first), Watcher::at(&second)];
+            let mut hear = |one: u64, two: u64| watchers.iter_mut().for_each(|watcher| watcher.until(one, two));
+            let (_one, _two) = (first.log_in("a"), second.log_in("a"));
+            let third = first.log_in("a");
+            hear(2, 1);
+            assert!(refuses(&first) && refuses(&second), "a fourth one is refused {kind:?} {mix:?}");
+            drop(third);
+            hear(1, 1);
+            assert!(!refuses(&first), "there is room for one again {kind:?} {mix:?}");
+            until(&format!("there is room at the other server too {kind:?} {mix:?}"), || !refuses(&second));
+        }
+    }
+}
+
+/// A mapping for one cluster applies to what is published there, and what it became crosses to the others.
+#[test]
+fn mappings_of_one_cluster_apply_to_what_is_published_there() {
+    let mapped = r#"accounts {
+        A {
+            users: [{user: a, password: a}]
+            mappings: {
+                orders: [{destination: "orders.c1", weight: 100%, cluster: C1}, {destination: "orders.c2", weight: 100%, cluster: C2}]
+            }
+        }
+    }"#;
+    for mix in mixtures::<2>() {
         let listen = "listen: \"127.0.0.1:-1\"";
-        let first = Server::start(mix[0], &format!("server_name: ONE\n{limited}\ncluster {{ name: C, {listen} }}"));
-        let route = first.route_url("");
-        let second = Server::start(
-            mix[1],
-            &format!("server_name: TWO\n{limited}\ncluster {{ name: C, {listen}, routes: [\"{route}\"] }}"),
-        );
-        let mut watchers = [Watcher::at(&first), Watcher::at(&second)];
-        let mut hear = |one: u64, two: u64| watchers.iter_mut().for_each(|watcher| watcher.until(one, two));
-        let (_one, _two) = (first.log_in("a"), second.log_in("a"));
-        let third = first.log_in("a");
-        hear(2, 1);
-        assert!(refuses(&first) && refuses(&second), "a fourth one is refused {mix:?}");
-        drop(third);
-        hear(1, 1);
-        assert!(!refuses(&first), "there is room for one again {mix:?}");
-        until(&format!("there is room at the other server too {mix:?}"), || !refuses(&second));
+        let start = |make, name: &str, cluster: &str, more: &str| {
+            let cluster =
+                format!("cluster {{ name: {cluster}, {listen} }}\ngateway {{ name: {cluster}, {listen} {more} }}");
+            Server::start(make, &format!("server_name: {name}\n{mapped}\n{cluster}"))
+        };
+        let first = start(mix[0], "ONE", "C1", "");
+        let to = format!(", gateways: [{{ name: C1, url: \"{}\" }}]", first.gateway_url(""));
+        let second = start(mix[1], "TWO", "C2", &to);
+        let mut ears = [first.log_in("a"), second.log_in("a")];
+        for ear in &mut ears {
+            ear.subscribe("orders.*", "1");
+        }
+        let mut mouths = [first.log_in("a"), second.log_in("a")];
+        until_linked(&mut mouths[0], &mut ears[1], "orders.probe");
+        until_linked(&mut mouths[1], &mut ears[0], "orders.probe");
+        for ear in &mut ears {
+            settle(ear);
+        }
+        for (mouth, name) in mouths.iter_mut().zip(["orders.c1", "orders.c2"]) {
+            mouth.publish("orders", "once");
+            for ear in &mut ears {
+                assert_eq!(ear.next().subject, name, "{mix:?}");
+                settle(ear);
+                assert!(ear.drain().is_empty(), "{mix:?}");
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use testkit::certificates::{Authority, Identity, Subject};
 use testkit::responder::{Responder, Word};
 
-use crate::fleet::{Make, Server, mixtures, until_linked};
+use crate::fleet::{Make, Server, mixtures, settle, until_linked};
 
 const ACCOUNTS: &str = "accounts { A { users: [{user: a, password: a}] } }\nocsp_cache: false";
 
@@ -14,21 +14,22 @@ const ACCOUNTS: &str = "accounts { A { users: [{user: a, password: a}] } }\nocsp
 pub(crate) struct Papers {
     folder: TempDir,
     pub(crate) ours: Authority,
+    /// The key of `server`, as pins name it.
+    pub(crate) pin: String,
 }
 
 impl Papers {
     pub(crate) fn new() -> Self {
-        let papers = Self { folder: tempfile::tempdir().unwrap(), ours: Authority::new("Ours") };
+        let ours = Authority::new("Ours");
+        let server = issue(&ours);
+        let pin = tls::PeerFacts::read(&server.der).unwrap().spki_sha256.to_string();
+        let papers = Self { folder: tempfile::tempdir().unwrap(), ours, pin };
         papers.write("ca.pem", &papers.ours.pem);
-        papers.identity("server", &papers.issue(&papers.ours));
+        papers.identity("server", &server);
         let stranger = Authority::new("Stranger");
         papers.write("stranger-ca.pem", &stranger.pem);
-        papers.identity("stranger", &papers.issue(&stranger));
+        papers.identity("stranger", &issue(&stranger));
         papers
-    }
-
-    fn issue(&self, authority: &Authority) -> Identity {
-        authority.issue(Subject::named("server").dns("localhost").address([127, 0, 0, 1].into()))
     }
 
     pub(crate) fn identity(&self, name: &str, identity: &Identity) {
@@ -49,6 +50,10 @@ impl Papers {
         let (cert, key, ca) = (self.path(&format!("{own}.pem")), self.path(&format!("{own}.key")), self.path(trusts));
         format!("tls {{ cert_file: '{cert}', key_file: '{key}', ca_file: '{ca}', timeout: 5 {more} }}")
     }
+}
+
+fn issue(authority: &Authority) -> Identity {
+    authority.issue(Subject::named("server").dns("localhost").address([127, 0, 0, 1].into()))
 }
 
 fn hub(make: Make, tls: &str) -> Server {
@@ -228,6 +233,30 @@ fn a_gateway_with_pins_takes_only_the_pinned_key() {
         let _second = super_cluster(other, "C2", &papers.block("server", "ca.pem", ""), &remote("C1", &first, ""));
         first.logged("TLS");
         assert!(!first.log().contains("Inbound gateway connection from"), "{one:?} {other:?}");
+    }
+}
+
+/// The reference had it the other way round: who was pinned no longer stayed.
+#[test]
+fn fix_ef37fd0_a_gateway_whose_pin_is_removed_ends_by_a_reload() {
+    let papers = Papers::new();
+    let pinned = format!("pinned_certs: [\"{}\"]", papers.pin);
+    let without = format!("pinned_certs: [\"{}\"]", "ab".repeat(32));
+    for other in mixtures::<2>().into_iter().filter(|mix| mix[0] == Make::Ours).map(|mix| mix[1]) {
+        let mut first = super_cluster(Make::Ours, "C1", &papers.block("server", "ca.pem", &format!(", {pinned}")), "");
+        let second = super_cluster(other, "C2", &papers.block("server", "ca.pem", ""), &remote("C1", &first, ""));
+        talk(&first, &second, "a");
+        let (mut near, mut far) = (first.log_in("a"), second.log_in("a"));
+        near.subscribe("near", "1");
+        until_linked(&mut far, &mut near, "near");
+        first.reload(&|config| config.replace(&pinned, &without));
+        first.logged("certificate not pinned");
+        settle(&mut near);
+        far.publish("near", "from outside");
+        settle(&mut near);
+        assert!(near.drain().is_empty(), "{other:?}");
+        first.reload(&|config| config.replace(&without, &pinned));
+        until_linked(&mut far, &mut near, "near");
     }
 }
 

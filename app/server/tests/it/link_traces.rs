@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use crate::fleet::{Client, Make, Message, Server, mixtures, settle, until, until_linked};
+use crate::fleet::{Client, Make, Message, Server, mixtures_and_the_reference, settle, until, until_linked};
+use crate::pairs::Pair;
 
 const ACCOUNTS: &str = r#"accounts {
     A { users: [{user: a, password: a}], imports: [{service: {account: B, subject: "svc"}}] }
@@ -21,49 +22,23 @@ enum Kind {
     Down,
 }
 
-/// Ours in all mixtures, and where the reference is there, it alone as well: so what is expected is what it does.
-fn mixtures_and_the_reference<const N: usize>() -> Vec<[Make; N]> {
-    let mut all = mixtures();
-    if all.len() > 1 {
-        all.push([Make::Reference; N]);
-    }
-    all
-}
-
 fn with(make: Make, name: &str, more: &str) -> Server {
     Server::start(make, &format!("server_name: {name}\n{ACCOUNTS}\n{more}"))
 }
 
 /// A server where messages are published, and one to which they go.
 fn joined(kind: Kind, [near, far]: [Make; 2]) -> [Server; 2] {
-    let listen = "listen: \"127.0.0.1:-1\"";
+    let pair = Pair { makes: [near, far], names: ["NEAR", "FAR"], accounts: ACCOUNTS };
     match kind {
-        Kind::Route => {
-            let first = with(near, "NEAR", &format!("cluster {{ name: C, {listen} }}"));
-            let route = first.route_url("");
-            let second = with(far, "FAR", &format!("cluster {{ name: C, {listen}, routes: [\"{route}\"] }}"));
-            [first, second]
-        }
-        Kind::Gateway => {
-            let first = with(near, "NEAR", &format!("gateway {{ name: C1, {listen} }}"));
-            let remote = format!("gateways: [{{ name: C1, url: \"{}\" }}]", first.gateway_url(""));
-            let second = with(far, "FAR", &format!("gateway {{ name: C2, {listen}, {remote} }}"));
-            [first, second]
-        }
+        Kind::Route => pair.by_route(),
+        Kind::Gateway => pair.by_gateway(),
         Kind::Up => {
-            let [far, near] = leaf([far, near], ["FAR", "NEAR"]);
+            let pair = Pair { makes: [far, near], names: ["FAR", "NEAR"], ..pair };
+            let [far, near] = pair.by_leaf(&[("a", "A")]);
             [near, far]
         }
-        Kind::Down => leaf([near, far], ["NEAR", "FAR"]),
+        Kind::Down => pair.by_leaf(&[("a", "A")]),
     }
-}
-
-/// A hub and its leaf node, joined in account A.
-fn leaf([hub, spoke]: [Make; 2], [hub_name, spoke_name]: [&str; 2]) -> [Server; 2] {
-    let hub = with(hub, hub_name, "leafnodes { listen: \"127.0.0.1:-1\" }");
-    let url = hub.leaf_url("a:a");
-    let spoke = with(spoke, spoke_name, &format!("leafnodes {{ remotes: [{{ url: \"{url}\", account: A }}] }}"));
-    [hub, spoke]
 }
 
 /// What a report says, without what differs from run to run.

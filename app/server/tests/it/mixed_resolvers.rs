@@ -141,3 +141,28 @@ fn what_is_pushed_to_one_acts_on_the_other_of_either_make() {
         }
     }
 }
+
+#[test]
+fn interest_from_before_an_account_was_here_counts_once_it_is() {
+    for makes in mixtures() {
+        let house = House::new();
+        let shop = house.shop.clone();
+        let pair = Pair::open(makes, [FULL, FULL], [&[&shop], &[&shop]], house);
+        for (listens, publishes) in [(0, 1), (1, 0)] {
+            let account = pair.house.chain.account(&format!("late-{listens}"));
+            for name in ["ONE", "TWO"] {
+                std::fs::write(pair.file(name, &account), account.token()).unwrap();
+            }
+            let mut joe = admitted(&pair.servers[listens], &account.user("joe"));
+            joe.subscribe("orders", "1");
+            joe.settle();
+            // The other server hears of it, and does not know the account.
+            std::thread::sleep(Duration::from_millis(500));
+            let mut ann = admitted(&pair.servers[publishes], &account.user("ann"));
+            ann.publish("orders", None, b"new");
+            ann.settle();
+            let came = joe.message();
+            assert_eq!(came.payload, b"new", "{makes:?}");
+        }
+    }
+}

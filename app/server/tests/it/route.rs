@@ -233,3 +233,38 @@ fn a_leaf_node_is_heard_in_the_whole_cluster_of_its_hub() {
         settle(&mut up);
     }
 }
+
+#[test]
+fn clients_are_no_longer_told_of_a_server_that_is_about_to_go() {
+    for [one, two] in mixtures() {
+        let first = server(one, "ONE", "");
+        let second = server(two, "TWO", &routes(&[&first]));
+        let wanted = second.client.to_string();
+        let mut client = first.log_in("a");
+        until("the other server is told of", || {
+            client.flush();
+            client.infos.iter().any(|info| info.contains(&wanted))
+        });
+        second.lame_duck();
+        until(&format!("it is told of no longer, {one:?} {two:?}"), || {
+            client.flush();
+            client.infos.last().is_some_and(|info| !info.contains(&wanted))
+        });
+    }
+}
+
+#[test]
+fn servers_without_a_name_for_their_cluster_agree_on_one() {
+    for [one, two] in mixtures() {
+        let start = |make, name: &str, routes: &str| {
+            let cluster = format!("listen: \"127.0.0.1:-1\" {routes}");
+            Server::start(make, &format!("server_name: {name}\n{ACCOUNTS}\ncluster {{ {cluster} }}"))
+        };
+        let first = start(one, "ONE", "");
+        let second = start(two, "TWO", &routes(&[&first]));
+        all_hear_all(&[&first, &second], &format!("{one:?} {two:?}"));
+        // A third one that has a name gives it to both.
+        let third = server(two, "THREE", &routes(&[&first]));
+        all_hear_all(&[&first, &second, &third], &format!("with a name, {one:?} {two:?}"));
+    }
+}

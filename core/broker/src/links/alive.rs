@@ -42,11 +42,14 @@ impl Alive {
 }
 
 impl Engine {
-    /// A link begins to carry messages.
-    pub(crate) fn bring_to_life(&mut self, ping: PingRules, expires: Option<Instant>) -> Alive {
+    /// A link begins to carry messages. Pinged `steadily`, its round trip time is always fresh.
+    pub(crate) fn bring_to_life(&mut self, ping: PingRules, expires: Option<Instant>, steadily: bool) -> Alive {
         let options = ConnectOptions { introduced: true, ..ConnectOptions::default() };
         let mut session = Session::open(&options, true, ping, expires, self.now, self.chance.next());
         session.heard(self.now);
+        if steadily {
+            session.ping_steadily();
+        }
         Alive { session, batch: BatchCount::default() }
     }
 

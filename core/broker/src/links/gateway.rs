@@ -2,14 +2,15 @@
 //!
 //! Messages go one way: from the server that made the connection. Interest goes the other way.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use auth::{Attempt, ConnectionKind, Credentials, LinkRights};
 use moment::Instant;
 use session::ConnectOptions;
 use topology::{
-    GatewayEffect, GatewayHandshake, GatewayNews, GatewayRules, Info, Peer as Place, ServerConnect, gateway_news,
-    gossip_info,
+    GatewayEffect, GatewayHandshake, GatewayNews, GatewayRules, Info, Optimism, Peer as Place, ServerConnect,
+    gateway_news, gossip_info,
 };
 use wire::CloseReason;
 use wire::gateway::Op;
@@ -72,6 +73,8 @@ pub(crate) struct Inbound {
     pub(crate) accounts: WantsByAccount,
     /// What the far end calls itself.
     pub(crate) server: Box<str>,
+    /// Accounts that do not exist here and of which it has been told, if it sends what nobody asked for.
+    pub(crate) refused: Option<HashSet<Box<[u8]>>>,
 }
 
 impl Gateway {
@@ -272,12 +275,12 @@ impl Engine {
             traces: info.proto >= TRACE_LEVEL,
             account: None,
         });
-        if !self.hub.links.gateways.open_outbound(&peer) || !self.hub.links.ready(solicit.id) {
+        if !self.hub.links.gateways.open_outbound(&peer, !info.gateway_iom) || !self.hub.links.ready(solicit.id) {
             self.hub.links.gateways.close(&connection.link);
             return Said::Close(CloseReason::WrongGateway);
         }
         self.know_gateway(connection, settings, &info, Some(&solicit));
-        let alive = self.bring_to_life(settings.ping, None);
+        let alive = self.bring_to_life(settings.ping, None, true);
         gateway.deadline = None;
         let rights = Arc::new(LinkRights::everything());
         gateway.stage = Stage::Outbound(Box::new(Outbound { alive, peer, rights, wants: WantsByAccount::default() }));
@@ -308,11 +311,12 @@ impl Engine {
         info: Info,
     ) -> Said {
         self.know_gateway(connection, settings, &info, None);
-        let alive = self.bring_to_life(settings.ping, None);
+        let alive = self.bring_to_life(settings.ping, None, true);
         gateway.deadline = None;
         let rights = Arc::new(LinkRights::everything());
         let (accounts, server) = (WantsByAccount::default(), info.server_name.as_str().into());
-        gateway.stage = Stage::Inbound(Box::new(Inbound { alive, rights, accounts, server }));
+        let refused = (!info.gateway_iom).then(HashSet::new);
+        gateway.stage = Stage::Inbound(Box::new(Inbound { alive, rights, accounts, server, refused }));
         let own = &settings.rules.info.gateway;
         let text = format!("Inbound gateway connection from {:?} ({}) registered", info.gateway, info.server_id);
         self.hub.observer.event(&connection.link, &ConnectionLabel::default(), &Event::LinkReady(&text));
@@ -366,8 +370,13 @@ impl Engine {
                 self.hub.links.heard_of(ClusterNews { name: gateway, urls: gateway_urls, is_own_word: false });
             }
             Ok(Some(GatewayNews::Urls(urls))) => self.pass_on_cluster(cluster, urls),
-            // All interest is told before anything is sent; when it is complete makes no difference.
-            Ok(Some(GatewayNews::AllInterestFollows(_) | GatewayNews::AllInterestSent(_)) | None) => {}
+            Ok(Some(GatewayNews::AllInterestFollows(account))) => {
+                self.told_by_optimist(connection, &account, |known| known.all_follows(&account));
+            }
+            Ok(Some(GatewayNews::AllInterestSent(account))) => {
+                self.told_by_optimist(connection, &account, |known| known.all_sent(&account));
+            }
+            Ok(None) => {}
             Ok(Some(GatewayNews::Unknown(command))) => {
                 let text = format!("Received unknown command {command} from gateway {cluster:?}");
                 self.hub.observer.event(&connection.link, &ConnectionLabel::default(), &Event::Error(&text));
@@ -375,6 +384,20 @@ impl Engine {
             Err(error) => return self.refuse_link(connection, &error),
         }
         Said::Done
+    }
+
+    /// An old server says what it does not want of an account, or takes that back. Nothing if it is none of those, which
+    /// get only what they ask for.
+    pub(crate) fn told_by_optimist<R>(
+        &self,
+        connection: &Connection,
+        account: &str,
+        take: impl FnOnce(&mut Optimism) -> R,
+    ) -> Option<R> {
+        let known = self.hub.account_named(account)?;
+        let taken = self.hub.links.gateways.told_by_optimist(&connection.link, take)?;
+        known.graph.touch_all();
+        Some(taken)
     }
 
     pub(crate) fn gateway_deadline(&mut self, connection: &Connection, gateway: &mut Gateway) -> Said {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use subject::Filter;
 use topology::{LinkError, Peer as Place};
 use wire::ProtocolError;
 use wire::client::Limits;
 use wire::gateway::{Op, parse};
-use wire::server::{Message, Parsed};
+use wire::server::{Disinterest, Interest, Message, Parsed};
 
 use crate::connection::{Connection, Phase};
 use crate::engine::Engine;
@@ -16,6 +17,9 @@ use crate::links::lines::Dialect;
 use crate::links::wants::{INTEREST_MAX, Incoming};
 use crate::links::{Said, ServerLink};
 use crate::publish::Source;
+
+/// Accounts that one old server is told not to exist here. What it sends to further ones is thrown away.
+const REFUSED_MAX: usize = 1024;
 
 /// Servers of different clusters.
 pub(crate) struct GatewayDialect;
@@ -60,26 +64,60 @@ impl Engine {
         let hub = self.hub.clone();
         match op {
             Op::Subscribe { account, interest } => {
-                if let Some(wants) = outbound.wants.of(account, &hub) {
-                    // What is too much is not remembered.
-                    let far = (&outbound.peer, &outbound.rights);
-                    let _ = self.link_wants(wants, far, None, interest, INTEREST_MAX);
+                if !self.is_interest(connection, account, interest) {
+                    return Said::Done;
+                }
+                match outbound.wants.of(account, &hub) {
+                    Some(wants) => {
+                        // What is too much is not remembered.
+                        let far = (&outbound.peer, &outbound.rights);
+                        let _ = self.link_wants(wants, far, None, interest, INTEREST_MAX);
+                    }
+                    None => outbound.wants.want_early(account, None, interest),
                 }
             }
             Op::Unsubscribe { account, disinterest } => {
-                if let Some(wants) = outbound.wants.of(account, &hub) {
-                    self.link_wants_no_more(wants, None, disinterest);
+                if !self.is_end_of_interest(connection, account, disinterest) {
+                    return Said::Done;
                 }
+                match outbound.wants.of(account, &hub) {
+                    Some(wants) => self.link_wants_no_more(wants, None, disinterest),
+                    None => outbound.wants.want_early_no_more(account, None, disinterest),
+                }
+            }
+            Op::AccountInterest(account) => {
+                let account = String::from_utf8_lossy(account);
+                self.told_by_optimist(connection, &account, |known| known.account_wants(&account));
+            }
+            Op::AccountDisinterest(account) => {
+                let account = String::from_utf8_lossy(account);
+                self.told_by_optimist(connection, &account, |known| known.account_wants_nothing(&account));
             }
             Op::Ping => self.say(&connection.link, wire::encode::PONG),
             Op::Pong => outbound.alive.session.on_pong(self.now),
             Op::Info(json) => return self.gateway_told(connection, &outbound.peer.cluster, json),
             Op::Err(text) => return self.gateway_error(connection, text),
-            // Nothing is sent that was not asked for, so there is nothing to take back.
-            Op::AccountInterest(_) | Op::AccountDisinterest(_) | Op::Ok => {}
+            Op::Ok => {}
             Op::Connect(_) | Op::Message { .. } => return self.refuse_link(connection, &LinkError::OutOfTurn),
         }
         Said::Done
+    }
+
+    /// `RS+`: whether the far end wants this. One that gets everything takes back that it does not.
+    fn is_interest(&self, connection: &Connection, account: &[u8], interest: &Interest<'_>) -> bool {
+        let Ok(filter) = Filter::parse(interest.subject) else { return false };
+        let account = String::from_utf8_lossy(account);
+        interest.queue.is_some()
+            || self.told_by_optimist(connection, &account, |known| known.subscribes(&account, &filter)).unwrap_or(true)
+    }
+
+    /// `RS-`: whether the far end wanted this. One that gets everything says what it does not want.
+    fn is_end_of_interest(&self, connection: &Connection, account: &[u8], gone: &Disinterest<'_>) -> bool {
+        let account = String::from_utf8_lossy(account);
+        gone.queue.is_some()
+            || self
+                .told_by_optimist(connection, &account, |known| known.unsubscribes(&account, gone.subject))
+                .unwrap_or(true)
     }
 
     fn inbound_operation(&mut self, connection: &Connection, inbound: &mut Inbound, op: &Op<'_>) -> Said {
@@ -107,8 +145,16 @@ impl Engine {
     ) {
         inbound.alive.count(message.body.len());
         let hub = self.hub.clone();
-        let Inbound { accounts, rights, server, .. } = inbound;
-        let Some(wants) = accounts.of(account, &hub) else { return };
+        let Inbound { accounts, rights, server, refused, .. } = inbound;
+        let Some(wants) = accounts.of(account, &hub) else {
+            if let Some(refused) = refused
+                && refused.len() < REFUSED_MAX
+                && refused.insert(account.into())
+            {
+                self.say(link, &[b"A- ", account, b"\r\n"].concat());
+            }
+            return;
+        };
         if self.take_returned(link, wants, Place::Gateway, message, source) {
             return;
         }

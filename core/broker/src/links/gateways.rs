@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use moment::Instant;
 use parking_lot::Mutex;
 use subject::MappedReply;
-use topology::{GatewayHash, old_gateway_hash};
+use topology::{GatewayHash, Optimism, old_gateway_hash};
 
 use crate::account_state::AccountState;
 use crate::hub::Hub;
@@ -20,6 +20,8 @@ use crate::mailbox::Note;
 pub(crate) struct Gateways {
     /// Where messages go out: one link to each cluster.
     outbound: Mutex<Vec<Outbound>>,
+    /// One of them is to a cluster that gets what it did not ask for.
+    has_optimists: AtomicBool,
     /// Where messages come in, and interest goes out.
     inbound: Mutex<Vec<FarReader>>,
     pub(crate) clock: Arc<GatewayClock>,
@@ -30,6 +32,8 @@ struct Outbound {
     peer: Arc<RemotePeer>,
     hash: GatewayHash,
     old_hash: [u8; 4],
+    /// What it said it does not want, if it is of those that are sent everything else.
+    optimism: Option<Optimism>,
 }
 
 /// The time, for those who ask whether something is recent, while there are gateways.
@@ -62,13 +66,15 @@ impl Gateways {
         self.clock.runs.store(true, Ordering::Relaxed);
     }
 
-    /// A link carries messages to a cluster. `false` if one does already.
-    pub(crate) fn open_outbound(&self, peer: &Arc<RemotePeer>) -> bool {
+    /// A link carries messages to a cluster, which may be an `optimist`. `false` if one does already.
+    pub(crate) fn open_outbound(&self, peer: &Arc<RemotePeer>, optimist: bool) -> bool {
         let mut outbound = self.outbound.lock();
         let is_new = !outbound.iter().any(|known| known.peer.cluster == peer.cluster);
         if is_new {
             let (hash, old_hash) = (GatewayHash::of(&peer.cluster), old_gateway_hash(&peer.cluster));
-            outbound.push(Outbound { peer: peer.clone(), hash, old_hash });
+            let optimism = optimist.then(Optimism::default);
+            outbound.push(Outbound { peer: peer.clone(), hash, old_hash, optimism });
+            self.has_optimists.store(outbound.iter().any(|way| way.optimism.is_some()), Ordering::Release);
         }
         is_new
     }
@@ -82,6 +88,26 @@ impl Gateways {
             None => mapped.cluster == way.old_hash,
         };
         outbound.iter().find(leads).map(|way| way.peer.clone())
+    }
+
+    /// Links to clusters that get a message although nobody there asked for it.
+    pub(crate) fn optimists(&self, account: &str, subject: &[u8]) -> Vec<Arc<RemotePeer>> {
+        if !self.has_optimists.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let outbound = self.outbound.lock();
+        let sends = |way: &&Outbound| way.optimism.as_ref().is_some_and(|known| known.sends(account, subject));
+        outbound.iter().filter(sends).map(|way| way.peer.clone()).collect()
+    }
+
+    /// An optimist says something. Nothing if the link is to none.
+    pub(crate) fn told_by_optimist<R>(&self, link: &Link, take: impl FnOnce(&mut Optimism) -> R) -> Option<R> {
+        if !self.has_optimists.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut outbound = self.outbound.lock();
+        let way = outbound.iter_mut().find(|way| way.peer.link.slot == link.slot)?;
+        way.optimism.as_mut().map(take)
     }
 
     /// The links that carry messages to clusters.

@@ -26,6 +26,7 @@ use crate::links::remote::{RemotePeer, TRACE_LEVEL};
 use crate::links::settings::{LeafListening, LeafSolicit, LinkEnd};
 use crate::links::wants::Wants;
 use crate::login::{LoginJob, LoginOutcome, facts};
+use crate::mailbox::Note;
 use crate::observer::{ConnectionLabel, Event};
 
 /// How long the far end may take to answer CONNECT.
@@ -39,7 +40,7 @@ const REFUSED: &str = "Authorization Violation";
 
 /// A leaf connection.
 pub(crate) struct Leaf {
-    solicited: Option<Arc<LeafSolicit>>,
+    pub(crate) solicited: Option<Arc<LeafSolicit>>,
     pub(crate) stage: Stage,
     deadline: Option<Instant>,
     /// How long to wait before coming again.
@@ -137,7 +138,7 @@ impl Leaf {
 }
 
 impl Engine {
-    fn leaf_listening(&self) -> Option<Arc<LeafListening>> {
+    pub(crate) fn leaf_listening(&self) -> Option<Arc<LeafListening>> {
         self.hub.links.settings.load().leafs.clone()
     }
 
@@ -151,7 +152,8 @@ impl Engine {
             (None, Some(listening)) => {
                 leaf.deadline = Some(self.now + listening.auth_timeout);
                 let nonce = nonce.unwrap_or_default().to_owned();
-                let handshake = LeafHandshake::accept(link.key.id, nonce, &listening.rules, &mut effects);
+                let rules = self.hub.leaf_rules(&listening);
+                let handshake = LeafHandshake::accept(link.key.id, nonce, &rules, &mut effects);
                 leaf.stage = Stage::Greeting(handshake);
             }
             (None, None) => {}
@@ -180,8 +182,13 @@ impl Engine {
         match op {
             Op::Info(json) => match Info::parse(json) {
                 Ok(info) => match self.leaf_listening() {
-                    Some(listening) => handshake.on_info(info, &listening.rules, rtt, &mut effects),
-                    // A soliciting end asks the rules of a listener nothing.
+                    _ if leaf.solicited.is_some() => {
+                        self.heard_of_hubs(leaf.solicited.as_deref(), &info);
+                        handshake.on_info(info, &no_rules(), rtt, &mut effects);
+                    }
+                    Some(listening) => {
+                        handshake.on_info(info, &self.hub.leaf_rules(&listening), rtt, &mut effects);
+                    }
                     None => handshake.on_info(info, &no_rules(), rtt, &mut effects),
                 },
                 Err(error) => return self.refuse_link(connection, &error),
@@ -248,6 +255,10 @@ impl Engine {
 
     pub(crate) fn leaf_secured(&mut self, connection: &mut Connection, leaf: &mut Leaf) -> Said {
         let Stage::Greeting(handshake) = &mut leaf.stage else { return Said::Done };
+        if leaf.solicited.is_some() {
+            // TLS had a deadline of its own.
+            leaf.deadline = Some(self.now + ANSWER_TIMEOUT);
+        }
         let mut effects = Vec::new();
         handshake.on_tls(self.now.since(connection.link.started), &mut effects);
         self.leaf_effects(connection, leaf, effects)
@@ -354,7 +365,7 @@ impl Engine {
                 acc_is_sys: settings.system,
                 import: subject_rules(lists.subscribe_allow.as_deref(), &lists.subscribe_deny),
                 export: subject_rules(lists.publish_allow.as_deref(), &lists.publish_deny),
-                ..listening.rules.info.clone()
+                ..self.hub.leaf_rules(&listening).info
             },
             &mut effects,
         );
@@ -449,7 +460,7 @@ impl Engine {
             account: Some(account.settings().name.as_str().into()),
         });
         let label = label(account, admitted.user.tag());
-        let alive = self.bring_to_life(self.leaf_ping(), admitted.expires);
+        let alive = self.bring_to_life(self.leaf_ping(), admitted.expires, registration.role == LeafRole::Spoke);
         let reader = LeafReader {
             peer: peer.clone(),
             interest: LeafInterest::new(registration.role, &registration.cluster, registration.isolated),
@@ -509,7 +520,7 @@ impl Engine {
             remote: leaf.solicited.as_ref().map(|solicit| solicit.id),
         });
         if let Some(older) = older {
-            self.hub.tell(older.key, crate::Note::Close(older.key, LinkError::DuplicateLeaf.close_reason()));
+            self.hub.tell(older.key, Note::Close(older.key, LinkError::DuplicateLeaf.close_reason()));
         }
         let text = format!("Leafnode connection created for account: {}", account.settings().name);
         self.hub.observer.event(&connection.link, label, &Event::LinkReady(&text));
@@ -517,7 +528,7 @@ impl Engine {
             && !self.hub.links.ready(solicit.id)
         {
             let key = connection.link.key;
-            self.hub.tell(key, crate::Note::Close(key, CloseReason::ServerShutdown));
+            self.hub.tell(key, Note::Close(key, CloseReason::ServerShutdown));
         }
     }
 
@@ -542,7 +553,11 @@ impl Engine {
             has_empty_default: !defaults.is_empty(),
             account_has_empty_default: defaults.iter().any(|name| name == settings.name.as_str()),
         });
-        rights.walled(verdict.denies())
+        let rights = rights.walled(verdict.denies())?;
+        match verdict.keeps_own_domain() && domain.has_jetstream && !domain.name.is_empty() {
+            true => rights.keeping(&format!("$JS.{}.API.>", domain.name)),
+            false => Ok(rights),
+        }
     }
 
     fn leaf_ping(&self) -> session::PingRules {

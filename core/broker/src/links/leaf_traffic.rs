@@ -92,11 +92,17 @@ impl Engine {
             }
             Op::Pong => {
                 active.alive.session.on_pong(self.now);
-                Ok(())
+                let rtt = active.alive.session.rtt();
+                self.leaf_ponged(connection, leaf, rtt);
+                return Said::Done;
             }
             Op::Err(text) => return self.leaf_error(connection, leaf, text),
-            // A second login changes nothing, and later news of the far end are about servers to go to.
-            Op::Connect(_) | Op::Info(_) | Op::Ok | Op::Message(_) => Ok(()),
+            Op::Info(json) => {
+                self.leaf_told(leaf, json);
+                return Said::Done;
+            }
+            // A second login changes nothing.
+            Op::Connect(_) | Op::Ok | Op::Message(_) => Ok(()),
         };
         match taken {
             Ok(()) => Said::Done,

@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
+use account::AccountName;
 use arc_swap::ArcSwap;
 use auth::LinkRights;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use topology::{GatewayHash, Info, Placed, Registration, RouteKind, Slots, pool_index};
+use topology::{Compression, GatewayHash, Info, Placed, Registration, RouteKind, Slots, pool_index};
 
 use crate::account_state::AccountState;
+use crate::connection::Step;
 use crate::link::{Link, LinkKind};
 use crate::links::book::RouteReader;
 use crate::links::gateways::Gateways;
 use crate::links::remote::RemotePeer;
 use crate::links::settings::{ClusterNews, LinkDesk, LinkEnd, LinkSettings, RemoteId, WantedRoute};
 use crate::mailbox::Note;
+use crate::worker::Hands;
 
 /// What monitoring knows of a link.
 #[derive(Clone)]
@@ -128,6 +131,13 @@ impl Default for Links {
 }
 
 impl Links {
+    /// A link is compressed in another way from now on.
+    pub(crate) fn recompressed(&self, link: &Link, compression: Compression) {
+        if let Some(known) = self.known.lock().get_mut(&link.key.id) {
+            known.compression = compression.as_str().unwrap_or("not supported");
+        }
+    }
+
     pub(crate) fn ready(&self, remote: RemoteId) -> bool {
         (**self.desk.load()).as_ref().is_none_or(|desk| desk.ready(remote))
     }
@@ -215,6 +225,20 @@ impl Links {
         self.gateways.attach(account);
     }
 
+    /// An account has come to life: what other servers wanted in it before counts from now on.
+    pub(crate) fn account_is_here(&self, name: &AccountName) {
+        for known in self.all() {
+            if matches!(known.link.kind, LinkKind::Route | LinkKind::Gateway) {
+                let (key, name) = (known.link.key, name.clone());
+                let tell = move |hands: &mut Hands<'_>| {
+                    hands.account_is_here(name.as_str().as_bytes());
+                    Step::Continue
+                };
+                known.link.post(key.worker, Note::Do(key, Box::new(tell)));
+            }
+        }
+    }
+
     /// The route that carries this account to the server that a marked reply names.
     pub(crate) fn route_to(&self, hash: &[u8], account: &str) -> Option<Arc<RemotePeer>> {
         let routes = self.routes.lock();
@@ -233,6 +257,19 @@ impl Links {
     pub(crate) fn gateway_urls(&self) -> Vec<String> {
         let servers = self.servers.lock();
         servers.values().map(|server| server.info.gateway_url.clone()).filter(|url| !url.is_empty()).collect()
+    }
+
+    /// Where the other servers of the cluster take leaf nodes.
+    pub(crate) fn leafnode_urls(&self) -> Vec<String> {
+        let servers = self.servers.lock();
+        servers.values().flat_map(|server| server.info.leafnode_urls.iter().flatten().cloned()).collect()
+    }
+
+    /// The far end of a leaf connection tells where its cluster takes leaf nodes.
+    pub(crate) fn heard_of_hubs(&self, remote: RemoteId, urls: Vec<String>) {
+        if let Some(desk) = &**self.desk.load() {
+            desk.heard_of_hubs(remote, urls);
+        }
     }
 
     /// There is another cluster.

@@ -151,10 +151,11 @@ impl Link {
         self.asked_until.fetch_max((now + RECENT).as_nanos(), Ordering::Release);
     }
 
-    /// Whether the peer may still answer by a marked reply.
+    /// Whether the peer may still answer by a marked reply, or a request that is measured.
     #[inline]
     pub(crate) fn was_asked(&self, now: Instant) -> bool {
-        now.as_nanos() < self.asked_until.load(Ordering::Acquire)
+        let until = self.asked_until.load(Ordering::Acquire).max(self.handed_until.load(Ordering::Acquire));
+        now.as_nanos() < until
     }
 }
 

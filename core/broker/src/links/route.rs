@@ -7,14 +7,14 @@ use moment::Instant;
 use session::ConnectOptions;
 use topology::{
     GatewayHash, Gossip, Info, LinkError, NewRoute, Peer as Place, Registration, RouteEffect, RouteHandshake,
-    RouteKind, RouteNews, ServerConnect, gossip_info, route_news,
+    RouteKind, RouteNews, RouteRules, ServerConnect, gossip_info, route_news,
 };
 use wire::CloseReason;
 use wire::route::{Form, Op};
 
 use crate::connection::Connection;
 use crate::engine::Engine;
-use crate::link::Link;
+use crate::link::{Link, LinkKind};
 use crate::links::Said;
 use crate::links::alive::Alive;
 use crate::links::gateway::attempt_of_server;
@@ -23,6 +23,7 @@ use crate::links::remote::{RemotePeer, TRACE_LEVEL};
 use crate::links::settings::{ClusterNews, LinkEnd, RouteSettings, RouteSolicit, WantedRoute};
 use crate::links::wants::WantsByAccount;
 use crate::login::LoginOutcome;
+use crate::mailbox::Note;
 use crate::observer::{ConnectionLabel, Event};
 
 /// Payloads between servers may be larger than those of clients here, if another server of the cluster allows more.
@@ -161,7 +162,7 @@ impl Engine {
                 RouteEffect::SendInfo(info) => self.say_info(&connection.link, &info),
                 RouteEffect::Compress(level) => self.squeeze(connection, level),
                 RouteEffect::Authenticate(connect) => return self.judge_route(connection, route, &connect),
-                RouteEffect::AdoptCluster { name, dynamic } => self.adopt_cluster(name, dynamic),
+                RouteEffect::AdoptCluster { name, dynamic } => self.adopt_cluster(&connection.link, name, dynamic),
                 RouteEffect::Register(registration) => {
                     return self.register_route(connection, route, *registration);
                 }
@@ -178,9 +179,12 @@ impl Engine {
     }
 
     /// The cluster has another name from now on.
-    fn adopt_cluster(&mut self, name: String, dynamic: bool) {
+    fn adopt_cluster(&mut self, by: &Link, name: String, dynamic: bool) {
         let settings = self.hub.links.settings.load_full();
         let Some(routes) = &settings.routes else { return };
+        self.hub.announce(|greeting| greeting.cluster = Some(name.clone()));
+        // Mappings may be for one cluster alone.
+        self.hub.accounts().iter().for_each(|account| account.graph.touch_all());
         let mut rules = routes.rules.clone();
         rules.info.cluster = name;
         rules.info.cluster_dynamic = dynamic;
@@ -194,6 +198,14 @@ impl Engine {
             connect_urls: routes.connect_urls.clone(),
         };
         self.hub.set_links(crate::LinkSettings { routes: Some(Arc::new(routes)), ..(*settings).clone() });
+        // All other servers have to agree on it again: those of the cluster, and those that know this one as its leaf node.
+        for known in self.hub.links.all() {
+            let (link, key) = (&known.link, known.link.key);
+            let heard_the_other = link.kind == LinkKind::Route || link.kind == LinkKind::Leaf && known.solicited;
+            if heard_the_other && link.slot != by.slot {
+                link.post(key.worker, Note::Close(key, CloseReason::ClusterNameConflict));
+            }
+        }
     }
 
     fn judge_route(&mut self, connection: &mut Connection, route: &mut Route, connect: &ServerConnect) -> Said {
@@ -201,7 +213,7 @@ impl Engine {
         let Some(settings) = self.route_settings() else { return Said::Close(CloseReason::ServerShutdown) };
         let Stage::Greeting(handshake) = std::mem::replace(&mut route.stage, Stage::Over) else { return Said::Done };
         let Some(directory) = settings.directory.clone() else {
-            return self.admit_route(route, handshake);
+            return self.admit_route(connection, route, handshake);
         };
         route.stage = Stage::Judging(handshake);
         let attempt = attempt_of_server(connection, connect);
@@ -216,14 +228,20 @@ impl Engine {
     pub(crate) fn route_judged(&mut self, connection: &Connection, route: &mut Route, outcome: LoginOutcome) -> Said {
         let Stage::Judging(handshake) = std::mem::replace(&mut route.stage, Stage::Over) else { return Said::Done };
         match self.admitted_server(connection, outcome) {
-            Ok(_) => self.admit_route(route, handshake),
+            Ok(_) => self.admit_route(connection, route, handshake),
             Err(said) => said,
         }
     }
 
-    fn admit_route(&mut self, route: &mut Route, mut handshake: RouteHandshake) -> Said {
-        handshake.on_admitted();
+    fn admit_route(&mut self, connection: &Connection, route: &mut Route, mut handshake: RouteHandshake) -> Said {
+        let mut effects = Vec::new();
+        handshake.on_admitted(&mut effects);
         route.stage = Stage::Greeting(handshake);
+        for effect in effects {
+            if let RouteEffect::AdoptCluster { name, dynamic } = effect {
+                self.adopt_cluster(&connection.link, name, dynamic);
+            }
+        }
         Said::Done
     }
 
@@ -293,7 +311,7 @@ impl Engine {
             traces: info.proto >= TRACE_LEVEL,
             account: None,
         });
-        let alive = self.bring_to_life(settings.ping, None);
+        let alive = self.bring_to_life(settings.ping, None, true);
         if opens_next {
             self.say(&connection.link, wire::encode::PING);
         }
@@ -356,7 +374,7 @@ impl Engine {
         if let Some(solicit) = &route.solicited {
             let key = connection.link.key;
             if !self.hub.links.ready(solicit.id) {
-                self.hub.tell(key, crate::Note::Close(key, CloseReason::ServerShutdown));
+                self.hub.tell(key, Note::Close(key, CloseReason::ServerShutdown));
             }
         }
         if !is_first {
@@ -390,6 +408,7 @@ impl Engine {
             }
         }
         self.hub.tell_cluster_urls();
+        self.hub.tell_leafnode_urls();
     }
 
     /// A later INFO on a registered route.
@@ -440,9 +459,13 @@ impl Engine {
     }
 
     /// The far end has answered.
-    pub(crate) fn route_ponged(&mut self, route: &mut Route) {
+    pub(crate) fn route_ponged(&mut self, connection: &Connection, route: &mut Route) {
         let Stage::Active(active) = &mut route.stage else { return };
         active.alive.session.on_pong(self.now);
+        if let Some(settings) = self.route_settings() {
+            let RouteRules { levels, compression, .. } = &settings.rules;
+            self.settle_level(connection, levels.followed(*compression), active.alive.session.rtt());
+        }
         if std::mem::take(&mut active.opens_next)
             && let Some(solicit) = &route.solicited
         {
@@ -478,6 +501,7 @@ impl Engine {
             self.hub.tell_cluster_urls();
             if !self.hub.links.knows_server(&active.server_id) {
                 self.hub.tell_gateway_urls();
+                self.hub.tell_leafnode_urls();
             }
         }
         if let Some(solicit) = solicited {

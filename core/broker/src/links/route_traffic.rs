@@ -50,6 +50,11 @@ impl Dialect for RouteDialect {
 }
 
 impl RouteActive {
+    /// The account that a line names, or the only one.
+    fn name_of(&self, named: Option<&[u8]>) -> Option<Box<[u8]>> {
+        named.or(self.account.as_deref()).map(Into::into)
+    }
+
     /// What the route has of the account that a line names, or of its only one.
     fn wants_of(&mut self, hub: &Hub, named: Option<&[u8]>) -> Option<&mut Wants> {
         self.wants.of(named.or(self.account.as_deref())?, hub)
@@ -66,15 +71,19 @@ impl Engine {
                 if let Some(wants) = active.wants_of(&hub, scope.account) {
                     // What may not cross is not taken; the far end may want it all the same.
                     let _ = self.link_wants(wants, (&peer, &rights), scope.origin, interest, INTEREST_MAX);
+                } else if let Some(name) = active.name_of(scope.account) {
+                    active.wants.want_early(&name, scope.origin, interest);
                 }
             }
             Op::Unsubscribe { scope, disinterest, .. } => {
                 if let Some(wants) = active.wants_of(&hub, scope.account) {
                     self.link_wants_no_more(wants, scope.origin, disinterest);
+                } else if let Some(name) = active.name_of(scope.account) {
+                    active.wants.want_early_no_more(&name, scope.origin, disinterest);
                 }
             }
             Op::Ping => self.say(&connection.link, wire::encode::PONG),
-            Op::Pong => self.route_ponged(route),
+            Op::Pong => self.route_ponged(connection, route),
             Op::Info(json) => self.route_told(connection, active, json),
             Op::Err(text) => return self.route_error(connection, text),
             Op::Connect(_) | Op::Account(_) | Op::Ok | Op::Message { .. } => {}

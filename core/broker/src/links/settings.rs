@@ -222,6 +222,9 @@ pub trait LinkDesk: Send + Sync {
     /// There is another cluster; it is gone to if it was not known.
     fn heard_of(&self, cluster: ClusterNews);
 
+    /// The far end of a leaf connection tells where its cluster takes leaf nodes.
+    fn heard_of_hubs(&self, remote: RemoteId, urls: Vec<String>);
+
     /// The clusters that are gone to, by name, with their addresses.
     fn clusters(&self) -> Vec<(String, Vec<String>)>;
 

@@ -6,7 +6,7 @@ use auth::{Denial, LinkRights};
 use hashbrown::HashMap;
 use subject::{Filter, Queue, Subject};
 use wire::client::Publish;
-use wire::server::{Disinterest, Interest, Message};
+use wire::server::{Disinterest, Interest, Message, QueueInterest};
 
 use crate::account_state::AccountState;
 use crate::delivery::Nobody;
@@ -24,6 +24,9 @@ use crate::subscription::{Subscription, Target};
 
 /// Filters of one account that one far end may want at once, where no limit of the account is lower.
 pub(crate) const INTEREST_MAX: usize = 8 << 20;
+
+/// Filters that one far end may want in accounts that this server has not loaded yet. Further ones are not remembered.
+const EARLY_MAX: usize = 1 << 17;
 
 /// The leaf cluster it is for, the filter and the queue group, as the far end named them.
 type Key = (Option<Box<[u8]>>, Box<[u8]>, Option<Box<[u8]>>);
@@ -88,26 +91,67 @@ impl Wants {
 
 /// What one link has of many accounts, by name.
 #[derive(Default)]
-pub(crate) struct WantsByAccount(HashMap<Box<[u8]>, Wants>);
+pub(crate) struct WantsByAccount {
+    known: HashMap<Box<[u8]>, Wants>,
+    /// What is wanted in accounts that are not here, with the weights: a resolver may bring them later.
+    early: HashMap<Box<[u8]>, HashMap<Key, u32>>,
+    early_count: usize,
+}
 
 impl WantsByAccount {
     /// What the link has of this account; nothing if there is none of this name.
     pub(crate) fn of(&mut self, name: &[u8], hub: &Hub) -> Option<&mut Wants> {
-        if !self.0.contains_key(name) {
+        if !self.known.contains_key(name) {
             let state = hub.account_named(std::str::from_utf8(name).ok()?)?;
-            self.0.insert(name.into(), Wants::new(state, hub));
+            self.known.insert(name.into(), Wants::new(state, hub));
         }
-        self.0.get_mut(name)
+        self.known.get_mut(name)
     }
 
     /// Filters in all accounts.
     pub(crate) fn len(&self) -> usize {
-        self.0.values().map(Wants::len).sum()
+        self.known.values().map(Wants::len).sum()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Wants> {
-        self.0.values()
+        self.known.values()
     }
+
+    /// Something is wanted in an account that is not here.
+    pub(crate) fn want_early(&mut self, name: &[u8], origin: Option<&[u8]>, interest: &Interest<'_>) {
+        if self.early_count < EARLY_MAX {
+            let weight = interest.queue.map_or(1, |queue| queue.weight);
+            let wanted = self.early.entry(name.into()).or_default();
+            let is_new = wanted.insert(key_of(origin, interest), weight).is_none();
+            self.early_count += usize::from(is_new);
+        }
+    }
+
+    /// It is not wanted any more.
+    pub(crate) fn want_early_no_more(&mut self, name: &[u8], origin: Option<&[u8]>, gone: &Disinterest<'_>) {
+        if let Some(wanted) = self.early.get_mut(name) {
+            let was_there = wanted.remove(&key_of_gone(origin, gone)).is_some();
+            self.early_count -= usize::from(was_there);
+            if wanted.is_empty() {
+                self.early.remove(name);
+            }
+        }
+    }
+
+    /// The account is here now: what is wanted in it.
+    fn take_early(&mut self, name: &[u8]) -> HashMap<Key, u32> {
+        let wanted = self.early.remove(name).unwrap_or_default();
+        self.early_count -= wanted.len();
+        wanted
+    }
+}
+
+fn key_of(origin: Option<&[u8]>, interest: &Interest<'_>) -> Key {
+    (origin.map(Into::into), interest.subject.into(), interest.queue.map(|queue| queue.name.into()))
+}
+
+fn key_of_gone(origin: Option<&[u8]>, gone: &Disinterest<'_>) -> Key {
+    (origin.map(Into::into), gone.subject.into(), gone.queue.map(Into::into))
 }
 
 impl Engine {
@@ -121,7 +165,7 @@ impl Engine {
         most: usize,
     ) -> Result<(), Unmet> {
         let weight = interest.queue.map_or(1, |queue| queue.weight);
-        let key: Key = (origin.map(Into::into), interest.subject.into(), interest.queue.map(|queue| queue.name.into()));
+        let key = key_of(origin, interest);
         if let Some(known) = wants.interest.get(&key) {
             if interest.queue.is_some() {
                 let Self { stages, .. } = self;
@@ -144,9 +188,26 @@ impl Engine {
 
     /// The far end wants it no more.
     pub(crate) fn link_wants_no_more(&mut self, wants: &mut Wants, origin: Option<&[u8]>, gone: &Disinterest<'_>) {
-        let key: Key = (origin.map(Into::into), gone.subject.into(), gone.queue.map(Into::into));
-        if let Some(subscription) = wants.interest.remove(&key) {
+        if let Some(subscription) = wants.interest.remove(&key_of_gone(origin, gone)) {
             self.withdraw(&wants.state, &subscription);
+        }
+    }
+
+    /// An account has come to life: what the far end wanted in it before is remembered now.
+    pub(crate) fn link_wanted_early(
+        &mut self,
+        all: &mut WantsByAccount,
+        far: (&Arc<RemotePeer>, &Arc<LinkRights>),
+        name: &[u8],
+    ) {
+        let hub = self.hub.clone();
+        for ((origin, subject, queue), weight) in all.take_early(name) {
+            let queue = queue.as_deref().map(|name| QueueInterest { name, weight });
+            let interest = Interest { subject: &subject, queue };
+            if let Some(wants) = all.of(name, &hub) {
+                // What may not cross is not taken, as if it had come now.
+                let _ = self.link_wants(wants, far, origin.as_deref(), &interest, INTEREST_MAX);
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use subject::{Filter, Subject};
 
 use super::latency::Measured;
+use super::latency_far::FarLatency;
 use crate::account_state::AccountState;
 use crate::chance::Secure;
 
@@ -27,14 +28,14 @@ const PREFIX: &[u8] = b"_R_.";
 /// Characters of the account, and of the request.
 const NAME_BYTES: usize = 6;
 
-/// `_R_.` and twice six characters with a dot.
-const REPLY_BYTES: usize = PREFIX.len() + NAME_BYTES + 1 + NAME_BYTES;
+/// `_R_.` and twice six characters with a dot, and what may stand behind.
+const REPLY_BYTES: usize = PREFIX.len() + NAME_BYTES + 1 + NAME_BYTES + 16;
 
 /// Names drawn for one request, should they all be taken.
 const DRAWS_MAX: usize = 8;
 
 /// A reply that leads back.
-pub(crate) type Reply = [u8; REPLY_BYTES];
+pub(crate) type Reply = Vec<u8>;
 
 /// The part of a reply by which a request is found.
 pub(crate) type Name = [u8; NAME_BYTES];
@@ -76,6 +77,8 @@ pub(crate) struct Answer {
     pub(crate) import: Arc<ServiceImport>,
     /// How long it takes is told.
     pub(crate) measured: Option<Arc<Measured>>,
+    /// What the responder's server has measured, if it said so before the answer came.
+    pub(crate) far: Option<Arc<FarLatency>>,
     /// When it was asked, or last answered.
     pub(crate) at: Instant,
     /// Reports of a trace come back, one of each server.
@@ -109,27 +112,26 @@ impl Answers {
         fresh.then(|| Filter::parse(&[PREFIX, name, b".>"].concat()).expect("six digits are a token"))
     }
 
-    /// A request is open from now on: its name, and the reply that leads back. Nothing if too many are.
-    pub(crate) fn open(&self, mut draw: impl FnMut() -> Name, answer: Answer) -> Option<(Name, Reply)> {
+    /// A request is open from now on: its name, and the reply that leads back, with this behind it. Nothing if too many
+    /// are.
+    pub(crate) fn open(&self, mut draw: impl FnMut() -> Name, behind: &[u8], answer: Answer) -> Option<(Name, Reply)> {
         let account = self.account.get().copied().unwrap_or([b'0'; NAME_BYTES]);
-        let mut reply = [b'.'; REPLY_BYTES];
-        let (prefix, rest) = reply.split_at_mut(PREFIX.len());
-        prefix.copy_from_slice(PREFIX);
-        let (first, rest) = rest.split_at_mut(NAME_BYTES);
-        first.copy_from_slice(&account);
         let mut open = self.open.lock();
         if open.len() >= OPEN_REQUESTS_MAX {
             return None;
         }
         let name = (0..DRAWS_MAX).map(|_| draw()).find(|name| !open.contains_key(name))?;
-        rest.iter_mut().skip(1).zip(name).for_each(|(place, digit)| *place = digit);
+        let mut reply = Vec::with_capacity(REPLY_BYTES);
+        for piece in [PREFIX, &account, b".", &name, behind] {
+            reply.extend_from_slice(piece);
+        }
         open.insert(name, answer);
         self.count.store(open.len(), Ordering::Relaxed);
         Some((name, reply))
     }
 
     /// The request that is answered on this subject: its name, and where the answer goes. One that gets a single answer
-    /// has it now.
+    /// has it now; of several the first is measured.
     pub(crate) fn answered(&self, subject: &[u8], now: Instant) -> Option<(Name, Answer)> {
         let name = name_of(subject)?;
         let mut open = self.open.lock();
@@ -140,8 +142,19 @@ impl Answers {
             return Some((name, answer));
         }
         answer.at = now;
-        let answer = answer.clone();
-        Some((name, answer))
+        let first = Answer { measured: answer.measured.take(), ..answer.clone() };
+        Some((name, first))
+    }
+
+    /// The responder's server has measured an answer that has not come yet. Gives it back where nobody waits for it.
+    pub(crate) fn note_far(&self, name: &Name, far: Arc<FarLatency>) -> Option<Arc<FarLatency>> {
+        match self.open.lock().get_mut(name) {
+            Some(answer) if answer.measured.is_some() => {
+                answer.far = Some(far);
+                None
+            }
+            _ => Some(far),
+        }
     }
 
     /// The request is over.

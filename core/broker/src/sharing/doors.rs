@@ -14,6 +14,7 @@ use wire::headers;
 
 use super::answers::{Answer, Name, Reply};
 use super::latency::{self, Measured, Outcome};
+use super::latency_far;
 use super::requester::{HEADER, Requester, Told};
 use super::shadows::everything;
 use crate::account_state::AccountState;
@@ -201,7 +202,7 @@ impl Engine {
                 let Some((name, own)) = self.expect(sending.account, door, reply, measured.clone(), false) else {
                     return false;
                 };
-                (Some(own.to_vec()), Some(name))
+                (Some(own), Some(name))
             }
         };
         if let (None, Some(latency), Some(measured)) = (&reply, import.latency(), &measured) {
@@ -239,7 +240,7 @@ impl Engine {
         // Who may not follow it there hears no more of it; what is told of hops goes to whoever runs the server.
         let hidden = trace.as_deref_mut().filter(|_| !may_trace).and_then(Trace::hide);
         let before = match (trace.as_deref_mut().and_then(Trace::told), &reports) {
-            (Some(told), Some((_, own, _))) => Some(told.divert((*own).into())),
+            (Some(told), Some((_, own, _))) => Some(told.divert(own.as_slice().into())),
             _ => None,
         };
         let reached = self.send_crossed(&sent, right, &further, trace.as_deref_mut());
@@ -290,7 +291,7 @@ impl Engine {
                 &marked
             }
             Traced::To(own) => {
-                marked = crate::trace::with_destination(block, *own);
+                marked = crate::trace::with_destination(block, own);
                 &marked
             }
         };
@@ -329,8 +330,9 @@ impl Engine {
         }
         let (to, right, import) = (home.clone(), right.answer(reply), import.clone());
         let is_measured = measured.is_some();
-        let answer = Answer { to, right, import, measured, at: self.now, reports };
-        let (name, own) = exporter.answers.open(|| self.names.draw(&*hub.secure), answer)?;
+        let behind = if is_measured { latency_far::tag(&hub.settings().greeting.server_name) } else { Vec::new() };
+        let answer = Answer { to, right, import, measured, far: None, at: self.now, reports };
+        let (name, own) = exporter.answers.open(|| self.names.draw(&*hub.secure), &behind, answer)?;
         if is_measured {
             home.waits.add(reply, exporter, name);
         }
@@ -367,23 +369,18 @@ impl Engine {
         trace: Option<&mut Trace>,
     ) -> bool {
         let (exporter, publish) = (sending.account, sending.publish);
-        let Some((name, answer)) = exporter.answers.answered(plan.routed(publish.subject), self.now) else {
-            return false;
-        };
+        let reply = plan.routed(publish.subject);
+        let halves = exporter.halves.in_hand(reply);
+        let Some((name, answer)) = exporter.answers.answered(reply, self.now) else { return false };
         if journey.is_over(&answer.import) {
             return false;
         }
-        if let (Some(latency), Some(measured)) = (answer.import.latency(), &answer.measured) {
-            let mut responder = Vec::new();
-            journey.requester.write(&mut responder, Told { all: true, ..Told::default() }, &self.hub);
-            let responder = (&*responder, journey.requester.rtt());
-            latency::tell_answer(&self.hub, exporter, latency, measured, responder, (self.now, self.wall));
-        }
+        self.answer_measured(sending, journey.requester, (name, &answer), halves);
         // Whoever answers may be answered.
         let back = Door { import: answer.import.clone(), exporter: answer.to.clone(), right: answer.right.clone() };
         let reply = match publish.reply {
             Some(reply) if !reply.starts_with(ACK_REPLY) => {
-                self.expect(exporter, &back, reply, None, false).map(|(_, own)| own.to_vec())
+                self.expect(exporter, &back, reply, None, false).map(|(_, own)| own)
             }
             reply => reply.map(<[u8]>::to_vec),
         };
@@ -417,6 +414,7 @@ impl Engine {
     pub(crate) fn give_up_requests(&mut self) {
         for account in self.hub.accounts() {
             account.waits.prune();
+            self.tell_halves(&account);
             for answer in account.answers.overdue(self.now) {
                 if let (Some(measured), Some(latency)) = (answer.measured, answer.import.latency()) {
                     latency::tell_failure(&self.hub, &account, latency, &measured, Outcome::TooLate, self.wall);

@@ -135,21 +135,32 @@ pub(crate) fn tell_failure(
     tell(hub, exporter, latency, out);
 }
 
-/// Tells the exporter how long an answer took. `responder` is who gave it, as JSON, `rtt` how far away it is.
+/// What is known of an answer. Durations are in nanoseconds.
+pub(crate) struct Answered<'a> {
+    /// Who gave it, as JSON.
+    pub(crate) responder: &'a [u8],
+    /// How long the responder took.
+    pub(crate) service: u64,
+    /// How long the way between the servers took.
+    pub(crate) system: u64,
+    /// How long the requester waited.
+    pub(crate) total: u64,
+}
+
+/// Tells the exporter how long an answer took.
 pub(crate) fn tell_answer(
     hub: &Hub,
     exporter: &Arc<AccountState>,
     latency: &Latency,
     measured: &Measured,
-    (responder, rtt): (&[u8], u64),
-    (now, wall): (Instant, Timestamp),
+    answered: &Answered<'_>,
+    wall: Timestamp,
 ) {
     let mut out = begun(hub, wall, 200);
     requester(&mut out, measured);
     key(&mut out, "responder");
-    out.extend_from_slice(responder);
-    let took = u64::try_from(now.since(measured.at).as_nanos()).unwrap_or(u64::MAX);
-    durations(&mut out, measured, [took.saturating_sub(rtt), 0, took.saturating_add(measured.rtt)]);
+    out.extend_from_slice(answered.responder);
+    durations(&mut out, measured, [answered.service, answered.system, answered.total]);
     tell(hub, exporter, latency, out);
 }
 

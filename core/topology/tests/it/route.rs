@@ -75,7 +75,7 @@ impl Pair {
                 if self.ends[other].may_come(&Op::Connect(&json)).is_ok() {
                     self.ends[other].on_connect(&json, &self.rules[other], &mut queues[other]);
                     // Nothing more is read until the login is judged, so the verdict comes before the next operation.
-                    self.ends[other].on_admitted();
+                    self.ends[other].on_admitted(&mut queues[other]);
                 }
             }
             RouteEffect::SendInfo(info) => {
@@ -209,6 +209,19 @@ fn clusters_of_different_names_do_not_mix_unless_a_name_was_made_up() {
 }
 
 #[test]
+fn a_made_up_name_is_given_up_for_nobody_who_has_not_logged_in() {
+    let mut rules = rules("A", Some(1), Compression::Off);
+    (rules.info.cluster, rules.info.cluster_dynamic) = ("xyz".into(), true);
+    let mut out = Vec::new();
+    let mut acceptor = RouteHandshake::accept(String::new(), &rules, &mut out);
+    let adopts = |out: &[RouteEffect]| out.iter().any(|effect| matches!(effect, RouteEffect::AdoptCluster { .. }));
+    acceptor.on_connect(br#"{"cluster":"C2"}"#, &rules, &mut out);
+    assert!(matches!(out.last(), Some(RouteEffect::Authenticate(_))) && !adopts(&out));
+    acceptor.on_admitted(&mut out);
+    assert!(adopts(&out));
+}
+
+#[test]
 fn who_comes_to_the_wrong_port_is_told() {
     for (json, text, reason) in [
         (r#"{"lang":"go"}"#, "attempted to connect to route port", CloseReason::IncorrectPort),
@@ -258,7 +271,7 @@ fn until_the_login_is_judged_nothing_more_is_heard() {
     acceptor.on_connect(br#"{"name":"NB","cluster":"C1"}"#, &rules, &mut out);
     assert!(matches!(out.last(), Some(RouteEffect::Authenticate(_))));
     assert_eq!(acceptor.may_come(&Op::Info(b"{}")), Err(LinkError::Violation));
-    acceptor.on_admitted();
+    acceptor.on_admitted(&mut out);
     assert_eq!(acceptor.may_come(&Op::Info(b"{}")), Ok(()));
     acceptor.on_connect(b"{}", &rules, &mut out);
     assert!(matches!(out.last(), Some(RouteEffect::Close(LinkError::OutOfTurn))), "a second CONNECT");
@@ -271,7 +284,7 @@ fn a_pool_index_out_of_range_is_refused() {
         let mut out = Vec::new();
         let mut acceptor = RouteHandshake::accept(String::new(), &rules, &mut out);
         acceptor.on_connect(br#"{"cluster":"C1"}"#, &rules, &mut out);
-        acceptor.on_admitted();
+        acceptor.on_admitted(&mut out);
         let info = Info { server_id: "NB".into(), route_pool_size: 3, route_pool_idx: index, ..Info::default() };
         acceptor.on_info(info, &rules, Duration::ZERO, &mut out);
         let Some(RouteEffect::Close(error)) = out.last() else { panic!("{out:?}") };

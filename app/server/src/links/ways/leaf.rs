@@ -1,5 +1,6 @@
 //! Hubs to which this server goes, and leaf nodes to which it is the hub.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use net::{Dial, DialTls};
 use nkeys::{Creds, KeyPair};
 use secret::Secret;
 use session::Greeting;
-use topology::LeafConnect;
+use topology::{LeafConnect, MAX_URLS};
 
 use crate::links::{compression, shuffle};
 
@@ -21,14 +22,15 @@ pub struct LeafWay {
     pub facts: Facts,
     pub credentials: LinkCredentials,
     pub tls: Option<Arc<tls::ClientTls>>,
+    /// Where its cluster takes leaf nodes as well, as it told.
+    discovered: Vec<Url>,
     /// Which of its URLs comes next.
-    pub at: usize,
+    at: usize,
 }
 
 /// What all remotes share of the configuration.
 #[derive(Clone)]
 pub struct Facts {
-    pub cluster: String,
     pub domain: String,
     pub jetstream: bool,
     pub headers: bool,
@@ -49,12 +51,7 @@ impl Signer for SeedSigner {
 }
 
 impl LeafWay {
-    pub fn new(
-        settings: &Settings,
-        block: &Leafnodes,
-        config: &LeafRemote,
-        greeting: &Greeting,
-    ) -> Result<Self, String> {
+    pub fn new(settings: &Settings, block: &Leafnodes, config: &LeafRemote) -> Result<Self, String> {
         let tls_wanted = config.urls.iter().any(|url| url.scheme == "tls") || config.tls.is_some();
         let plain = tls::Settings::default();
         let read = |path: &std::path::Path| std::fs::read(path);
@@ -70,7 +67,6 @@ impl LeafWay {
             credentials: credentials(&config)?,
             tls: tls.map(Arc::new),
             facts: Facts {
-                cluster: settings.cluster.name.clone().unwrap_or_else(|| greeting.server_name.clone()),
                 domain: settings.jetstream.domain.clone().unwrap_or_default(),
                 jetstream: settings.jetstream.enabled,
                 headers: !settings.clients.no_header_support,
@@ -80,6 +76,7 @@ impl LeafWay {
                 report_again_every: u32::try_from(settings.limits.reconnect_error_reports).unwrap_or(u32::MAX),
             },
             config,
+            discovered: Vec::new(),
             at: 0,
         })
     }
@@ -91,16 +88,60 @@ impl LeafWay {
 
     /// It stays, and from the next connection on goes there with what the files of the configuration hold now.
     pub fn renew(&mut self, wanted: Self) {
-        let at = self.at;
-        *self = Self { at, ..wanted };
+        let (at, discovered) = (self.at, std::mem::take(&mut self.discovered));
+        *self = Self { at, discovered, ..wanted };
     }
 
-    /// The connection to the next of its URLs.
-    pub fn dial(&mut self, id: RemoteId, greeting: &Greeting, account: Arc<account::Account>) -> Option<Dial> {
-        let url = self.config.urls.get(self.at % self.config.urls.len().max(1))?.clone();
+    /// The hub tells where its cluster takes leaf nodes. What it told before counts no more.
+    pub fn hear(&mut self, texts: &[String]) {
+        if self.config.ignore_discovered_servers {
+            return;
+        }
+        let urls = texts.iter().filter_map(|text| Url::parse(&format!("nats-leaf://{text}")));
+        // An address that stands for all of a server's own is none.
+        self.discovered = urls.filter(|url| !is_unspecified(&url.host)).take(MAX_URLS).collect();
+    }
+
+    /// What the hub has told, then what the configuration names and the hub did not.
+    fn urls(&self) -> impl Iterator<Item = &Url> {
+        let port = |url: &Url| url.port.map_or(config::DEFAULT_LEAFNODE_PORT, std::num::NonZero::get);
+        let is_told =
+            move |url: &Url| self.discovered.iter().any(|told| (&told.host, port(told)) == (&url.host, port(url)));
+        self.discovered.iter().chain(self.config.urls.iter().filter(move |url| !is_told(url)))
+    }
+
+    /// The next URL. One that was told comes with the login of the configuration.
+    fn next_url(&mut self) -> Option<Url> {
+        let urls: Vec<&Url> = self.urls().collect();
+        let next = (*urls.get(self.at % urls.len().max(1))?).clone();
         self.at = self.at.wrapping_add(1);
+        let named = self.config.urls.iter().find(|url| url.user.is_some());
+        Some(match named {
+            Some(named) if next.user.is_none() => {
+                Url { user: named.user.clone(), password: named.password.clone(), ..next }
+            }
+            _ => next,
+        })
+    }
+
+    /// The name that a certificate must have: of a server that is only known by its address, that of the first with a name.
+    fn name_to_verify(&self, url: &Url) -> String {
+        let named = || self.config.urls.iter().map(|url| &url.host).find(|host| address_of(host).is_none());
+        if address_of(&url.host).is_some() { named().unwrap_or(&url.host).clone() } else { url.host.clone() }
+    }
+
+    /// The connection to the next of its URLs. A server without a cluster is one by itself.
+    pub fn dial(
+        &mut self,
+        id: RemoteId,
+        greeting: &Greeting,
+        cluster: Option<&str>,
+        account: Arc<account::Account>,
+    ) -> Option<Dial> {
+        let url = self.next_url()?;
         let first = self.config.tls.as_ref().is_some_and(|tls| tls.handshake_first != tls::HandshakeFirst::Off);
-        let tls = self.tls.clone().map(|tls| DialTls { remote: id, tls, host: url.host.clone(), first, check: None });
+        let host = self.name_to_verify(&url);
+        let tls = self.tls.clone().map(|tls| DialTls { remote: id, tls, host, first, check: None });
         let (compression, levels) = compression(&self.config.compression);
         let facts = &self.facts;
         let texts = |rules: &[RuleText]| rules.iter().map(|rule| rule.text.clone()).collect();
@@ -108,7 +149,7 @@ impl LeafWay {
             version: greeting.version.clone(),
             server_id: greeting.server_id.clone(),
             name: greeting.server_name.clone(),
-            cluster: facts.cluster.clone(),
+            cluster: cluster.unwrap_or(&greeting.server_name).to_owned(),
             domain: facts.domain.clone(),
             is_hub: self.config.hub,
             headers: facts.headers,
@@ -141,6 +182,15 @@ impl LeafWay {
         let port = url.port.map_or(config::DEFAULT_LEAFNODE_PORT, std::num::NonZero::get);
         Some(Dial { host: url.host, port, timeout: facts.dial_timeout, tls, arrival })
     }
+}
+
+/// The address that a URL names instead of a host.
+fn address_of(host: &str) -> Option<IpAddr> {
+    host.trim_matches(['[', ']']).parse().ok()
+}
+
+fn is_unspecified(host: &str) -> bool {
+    address_of(host).is_some_and(|address| address.is_unspecified())
 }
 
 /// What a remote shows besides what its URL says.
