@@ -3,7 +3,7 @@
 //! A request that leaves the cluster bears a reply of the form `_GR_.<cluster hash>.<server hash>.<reply>`, so that the
 //! answer is sent to this cluster even before it is known there that somebody listens.
 
-use subject::{MAPPED_PREFIX, MappedReply, OLD_MAPPED_HASH_LEN, OLD_MAPPED_PREFIX};
+use subject::{MAPPED_PREFIX, MappedReply, OLD_MAPPED_HASH_LEN, OLD_MAPPED_PREFIX, Subject};
 
 use crate::hash::{GatewayHash, old_gateway_hash};
 
@@ -78,5 +78,37 @@ impl ReplyMapper {
             }
             _ => ReplyRoute::Here(mapped.reply),
         }
+    }
+}
+
+/// What the acknowledgement of a stream's message is answered on begins with this.
+const ACK_REPLY: &[u8] = b"$JS.ACK.";
+
+/// Dots in front of which an `@` may be part of a name.
+const ACK_DOTS: usize = 8;
+
+/// A message of a stream goes to an inbox, and its receiver is to see the subject under which it is stored. Between
+/// servers that stands behind the reply, the first `@` behind the eight dots of
+/// `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<number>.<time>.<pending>`. The reply without it, and that subject;
+/// nothing if none is there.
+pub fn split_shown(reply: &[u8]) -> Option<(&[u8], &[u8])> {
+    if !reply.starts_with(ACK_REPLY) {
+        return None;
+    }
+    let mut dots = 0;
+    let at = reply.iter().position(|&byte| {
+        dots += usize::from(byte == b'.');
+        byte == b'@' && dots >= ACK_DOTS
+    })?;
+    let (base, shown) = (reply.get(..at)?, reply.get(at + 1..)?);
+    Subject::parse(shown).is_ok_and(Subject::is_literal).then_some((base, shown))
+}
+
+/// The same put together. A reply that acknowledges nothing has no room for it.
+pub fn with_shown(reply: &[u8], shown: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(reply);
+    if reply.starts_with(ACK_REPLY) {
+        out.push(b'@');
+        out.extend_from_slice(shown);
     }
 }

@@ -125,7 +125,37 @@ fn a_stream_of_the_other_domain_is_made_filled_and_read_by_name() {
             );
             let stored = data_encoding::BASE64.decode(last["message"]["data"].as_str().unwrap().as_bytes()).unwrap();
             assert_eq!(stored, b"\"stored\"", "{what}: {last}");
+            read(asker, domain, &stream, &subject, &what);
         }
+    }
+}
+
+/// What a stream of the other domain sends, asked for and by itself, is seen under the subject by which it is stored, and is
+/// acknowledged there.
+fn read(asker: &mut Asker, domain: &str, stream: &str, subject: &str, what: &str) {
+    let pushed = format!("pushed.{domain}");
+    for (consumer, more) in [("PULL", json!({})), ("PUSH", json!({ "deliver_subject": pushed }))] {
+        let mut config = json!({ "durable_name": consumer, "ack_policy": "explicit", "max_ack_pending": 1 });
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let inbox = if consumer == "PULL" { format!("pulled.{domain}") } else { pushed.clone() };
+        asker.0.subscribe(&inbox, "900");
+        let create = format!("$JS.{domain}.API.CONSUMER.DURABLE.CREATE.{stream}.{consumer}");
+        asker.0.ask(&create, "created", &json!({ "stream_name": stream, "config": config }).to_string());
+        if consumer == "PULL" {
+            asker.0.ask(&format!("$JS.{domain}.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"), &inbox, "");
+        }
+        let message = asker.0.next();
+        let whole = format!("{what} {consumer} {message:?}");
+        assert_eq!((&*message.subject, &*message.sid), (subject, "900"), "{whole}");
+        let reply = message.reply.unwrap();
+        assert!(reply.starts_with(&format!("$JS.ACK.{stream}.{consumer}.")) && !reply.contains('@'), "{whole}");
+        asker.0.send("UNSUB 900\r\n");
+        asker.0.subscribe("acknowledged", "901");
+        asker.0.ask(&reply, "acknowledged", "+ACK");
+        let acknowledged = |message: &crate::fleet::Message| message.subject == "acknowledged";
+        until(&format!("it is acknowledged, {whole}"), || asker.0.drain().iter().any(acknowledged));
+        asker.0.send("UNSUB 901\r\n");
+        settle(&mut asker.0);
     }
 }
 

@@ -180,7 +180,9 @@ fn connections_at_all_servers_count_towards_the_limit_of_an_account() {
             let pair = Pair { makes: mix, names: ["ONE", "TWO"], accounts: limited };
             let [first, second] = if kind == Kind::Route { pair.by_route() } else { pair.by_gateway() };
             let mut watchers = [Watcher::at(&first), Watcher::at(&second)];
-            let mut hear = |one: u64, two: u64| watchers.iter_mut().for_each(|watcher| watcher.until(one, two));
+            let mut hear = |one: u64, two: u64| {
+                watchers.iter_mut().for_each(|watcher| watcher.until(one, two, &format!("{kind:?} {mix:?}")))
+            };
             let (_one, _two) = (first.log_in("a"), second.log_in("a"));
             let third = first.log_in("a");
             hear(2, 1);
@@ -249,8 +251,8 @@ impl Watcher {
     }
 
     /// Until the servers have so many.
-    fn until(&mut self, one: u64, two: u64) {
-        until(&format!("they tell of {one} and {two}"), || {
+    fn until(&mut self, one: u64, two: u64, what: &str) {
+        until(&format!("they tell of {one} and {two}, {what}"), || {
             for message in self.client.drain() {
                 let told: Value = serde_json::from_str(&message.payload).unwrap();
                 let (server, conns) = (told["server"]["name"].as_str().unwrap(), told["conns"].as_u64().unwrap());

@@ -87,10 +87,12 @@ fn a_link_whose_far_end_has_vanished_is_dropped_and_made_again() {
             until_linked(&mut far, &mut near, "near");
             let made = relay.made();
             relay.cut_silently();
+            // A cluster is known by the addresses it tells as well, so it may be gone to by another way.
             until(&format!("{kind:?} {mix:?} is made again"), || {
                 // Whoever does not answer is sent away, clients too.
-                (near.flush(), far.flush());
-                relay.made() > made
+                near.flush();
+                far.flush();
+                kind == Kind::Gateway || relay.made() > made
             });
             until_linked(&mut near, &mut far, "far");
             until_linked(&mut far, &mut near, "near");
@@ -115,12 +117,12 @@ fn compression(asks: &mut Client, kind: Kind, name: &str) -> String {
 
 #[test]
 fn compression_follows_the_round_trip() {
-    let auto = "compression: {mode: s2_auto, rtt_thresholds: [40ms, 80ms, 120ms]}";
+    let auto = "compression: {mode: s2_auto, rtt_thresholds: [100ms, 400ms, 2s]}";
     for kind in [Kind::Route, Kind::Leaf] {
         for mix in mixtures() {
             let more = format!(", {auto}");
             let (first, relay, second) = over_a_wire(kind, mix, [&more, &more]);
-            for (delay, level) in [(0, "s2_uncompressed"), (50, "s2_better"), (100, "s2_best"), (0, "s2_uncompressed")]
+            for (delay, level) in [(0, "s2_uncompressed"), (100, "s2_fast"), (300, "s2_better"), (0, "s2_uncompressed")]
             {
                 relay.delay(Duration::from_millis(delay));
                 // A hub pings a leaf node that speaks only now and then.

@@ -146,13 +146,11 @@ fn what_is_pushed_to_one_acts_on_the_other_of_either_make() {
 fn interest_from_before_an_account_was_here_counts_once_it_is() {
     for makes in mixtures() {
         let house = House::new();
-        let shop = house.shop.clone();
-        let pair = Pair::open(makes, [FULL, FULL], [&[&shop], &[&shop]], house);
+        let accounts = [0, 1].map(|number| house.chain.account(&format!("late-{number}")));
+        let all = accounts.each_ref();
+        let pair = Pair::open(makes, [FULL, FULL], [&all, &all], house);
         for (listens, publishes) in [(0, 1), (1, 0)] {
-            let account = pair.house.chain.account(&format!("late-{listens}"));
-            for name in ["ONE", "TWO"] {
-                std::fs::write(pair.file(name, &account), account.token()).unwrap();
-            }
+            let account = &accounts[listens];
             let mut joe = admitted(&pair.servers[listens], &account.user("joe"));
             joe.subscribe("orders", "1");
             joe.settle();

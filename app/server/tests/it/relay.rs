@@ -4,8 +4,9 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Passes bytes on.
 pub(crate) struct Relay {
@@ -64,18 +65,37 @@ impl Relay {
 }
 
 impl Shared {
-    fn pass_on(&self, number: usize, mut from: TcpStream, mut to: TcpStream) {
+    /// Takes what comes from one end, and has it delivered when its time has come.
+    fn pass_on(self: &Arc<Self>, number: usize, mut from: TcpStream, to: TcpStream) {
+        let (pieces, due) = channel();
+        let shared = self.clone();
+        std::thread::spawn(move || shared.deliver(number, &due, to));
         let mut bytes = [0; 16 * 1024];
-        let is_dead = || number <= self.dead.load(Ordering::SeqCst);
         while let Ok(read @ 1..) = from.read(&mut bytes) {
             self.seen.lock().unwrap().extend_from_slice(&bytes[..read]);
-            std::thread::sleep(Duration::from_millis(self.delay_millis.load(Ordering::SeqCst)));
-            if !is_dead() && to.write_all(&bytes[..read]).is_err() {
+            let delay = Duration::from_millis(self.delay_millis.load(Ordering::SeqCst));
+            if pieces.send((Instant::now() + delay, bytes[..read].to_vec())).is_err() {
                 break;
             }
         }
-        if !is_dead() {
-            let _ = (to.shutdown(Shutdown::Write), from.shutdown(Shutdown::Read));
+        if !self.is_dead(number) {
+            let _ = from.shutdown(Shutdown::Read);
         }
+    }
+
+    fn deliver(&self, number: usize, due: &Receiver<(Instant, Vec<u8>)>, mut to: TcpStream) {
+        for (at, bytes) in due {
+            std::thread::sleep(at.saturating_duration_since(Instant::now()));
+            if !self.is_dead(number) && to.write_all(&bytes).is_err() {
+                break;
+            }
+        }
+        if !self.is_dead(number) {
+            let _ = to.shutdown(Shutdown::Write);
+        }
+    }
+
+    fn is_dead(&self, number: usize) -> bool {
+        number <= self.dead.load(Ordering::SeqCst)
     }
 }

@@ -8,7 +8,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use topology::{LeafRole, Peer as Place, may_forward, may_forward_returned, may_forward_service_reply};
+use topology::{
+    LeafRole, Peer as Place, may_forward, may_forward_returned, may_forward_service_reply, split_shown, with_shown,
+};
 use wire::client::Publish;
 use wire::server::Queues;
 
@@ -261,6 +263,7 @@ impl Delivery<'_> {
     pub(crate) fn cross<W: Witness>(&mut self, plan: &Plan, flight: &Flight<'_>, is_for_all: bool, witness: &mut W) {
         let origin = flight.arrived.map_or(b"".as_slice(), |arrived| arrived.origin);
         let mut marks = None;
+        let is_renamed = flight.shown.is_some() || flight.publish.reply.and_then(split_shown).is_some();
         // Who follows a message counts other clusters last.
         let order = || plan.remotes.iter().enumerate().filter(|(_, remote)| !remote.peer.is_gateway());
         let last = || plan.remotes.iter().enumerate().filter(|(_, remote)| remote.peer.is_gateway());
@@ -283,7 +286,6 @@ impl Delivery<'_> {
                     }
                 }
             }
-            let is_renamed = flight.shown.is_some() && flight.publish.reply.is_some();
             if chosen || leaves || is_renamed || flight.marked.is_some() || remote.with_origin.is_some() {
                 self.send_composed(plan, at, remote, flight, leaves);
             } else {
@@ -342,14 +344,13 @@ impl Delivery<'_> {
             head.extend_from_slice(if flight.publish.reply.is_some() { b"+ " } else { b"| " });
         }
         if let Some(reply) = flight.marked.or(flight.publish.reply) {
+            // What a client writes there names no subject: only a stream's own message is shown under another one.
+            let reply = split_shown(reply).map_or(reply, |(reply, _)| reply);
             let links = self.hub.links.settings.load();
-            match &links.gateways {
-                Some(gateways) if leaves => gateways.mapper.map(&mut head, reply, remote.peer.old_replies),
+            match (&links.gateways, flight.shown) {
+                (Some(gateways), _) if leaves => gateways.mapper.map(&mut head, reply, remote.peer.old_replies),
+                (_, Some(shown)) => with_shown(reply, shown, &mut head),
                 _ => head.extend_from_slice(reply),
-            }
-            if let Some(shown) = flight.shown {
-                head.push(b'@');
-                head.extend_from_slice(shown);
             }
             head.push(b' ');
         }
@@ -377,5 +378,7 @@ impl Delivery<'_> {
 /// Whether the reply of a message that leaves the cluster is marked: somebody has only just begun to wait for the answer. A
 /// message that came from another cluster keeps what it has.
 fn is_to_be_marked(flight: &Flight<'_>) -> bool {
-    flight.marked.is_none() && flight.publish.reply.is_some_and(|reply| flight.account.recent.has(reply))
+    // Acknowledgements go to the stream, which has listened all the time.
+    let is_recent = |reply: &[u8]| !reply.starts_with(b"$JS.ACK.") && flight.account.recent.has(reply);
+    flight.marked.is_none() && flight.publish.reply.is_some_and(is_recent)
 }

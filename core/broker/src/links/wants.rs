@@ -5,6 +5,7 @@ use std::sync::Arc;
 use auth::{Denial, LinkRights};
 use hashbrown::HashMap;
 use subject::{Filter, Queue, Subject};
+use topology::split_shown;
 use wire::client::Publish;
 use wire::server::{Disinterest, Interest, Message, QueueInterest};
 
@@ -239,7 +240,11 @@ impl Engine {
             return Err(denial.clone());
         }
         let Message { subject, reply, header_len, .. } = *message;
-        let (reply, shown) = reply.map_or((None, None), stored_name);
+        let (reply, shown) = match reply.and_then(split_shown) {
+            None => (reply, None),
+            // Whoever may not publish to a subject may not show one either.
+            Some((reply, shown)) => (Some(reply), Some(shown).filter(|shown| may_show(rights, shown))),
+        };
         let publish = Publish { subject, reply, header_len, body: message.body.clone() };
         let arrived = Arrived { place: incoming.whence.place, origin: incoming.origin, queues: message.queues };
         let sending = Sending {
@@ -263,37 +268,7 @@ impl Engine {
     }
 }
 
-/// A message that a stream delivers bears the subject it was stored under; over links that stands behind its reply, the first
-/// `@` behind the eight dots of `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<number>.<time>.<pending>`. What is no
-/// subject is left where it is.
-fn stored_name(reply: &[u8]) -> (Option<&[u8]>, Option<&[u8]>) {
-    if !reply.starts_with(b"$JS.ACK.") {
-        return (Some(reply), None);
-    }
-    let mut dots = 0;
-    let at = reply.iter().position(|byte| {
-        dots += usize::from(*byte == b'.');
-        dots >= 8 && *byte == b'@'
-    });
-    let parts = at.and_then(|at| Some((reply.get(..at)?, reply.get(at + 1..)?)));
-    match parts.filter(|(_, shown)| Subject::parse(shown).is_ok_and(Subject::is_literal)) {
-        Some((reply, shown)) => (Some(reply), Some(shown)),
-        None => (Some(reply), None),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_under_which_a_message_was_stored_stands_behind_its_reply() {
-        let ack = b"$JS.ACK.S.c@x.1.2.3.4.5".as_slice();
-        assert_eq!(stored_name(&[ack, b"@a.b@c"].concat()), (Some(ack), Some(b"a.b@c".as_slice())));
-        for whole in
-            [ack, b"_INBOX.a@b", b"$JS.ACK.S.c.1.2.3.4.5@", b"$JS.ACK.S.c.1.2.3.4.5@a b", b"$JS.ACK.S.c.1.2.3.4.5@a.>"]
-        {
-            assert_eq!(stored_name(whole), (Some(whole), None), "{:?}", String::from_utf8_lossy(whole));
-        }
-    }
+/// Whether receivers may see this subject in the place of the one by which a message came.
+fn may_show(rights: &LinkRights, shown: &[u8]) -> bool {
+    Subject::parse(shown).is_ok_and(|subject| rights.take(subject).is_ok())
 }

@@ -1,4 +1,4 @@
-use bulwark_topology::{ReplyMapper, ReplyRoute};
+use bulwark_topology::{ReplyMapper, ReplyRoute, split_shown, with_shown};
 use proptest::prelude::*;
 use subject::MappedReply;
 
@@ -65,4 +65,24 @@ proptest! {
     fn no_subject_panics(subject in prop::collection::vec(any::<u8>(), 0..40)) {
         let _ = MappedReply::parse(&subject);
     }
+}
+
+#[test]
+fn the_subject_of_a_stored_message_stands_behind_its_reply() {
+    let reply = b"$JS.ACK.S@1.C@2.1.12.3.1700000000.0";
+    let mut told = Vec::new();
+    with_shown(reply, b"orders.a@b", &mut told);
+    assert_eq!(split_shown(&told), Some((reply.as_slice(), b"orders.a@b".as_slice())));
+    assert_eq!(split_shown(reply), None, "an `@` in a name is none");
+    for whole in [
+        b"_INBOX.a.b.c.d.e.f.g.h@x".as_slice(),
+        b"$JS.ACK.S.c.1.2.3.4.5@",
+        b"$JS.ACK.S.c.1.2.3.4.5@a b",
+        b"$JS.ACK.S.c.1.2.3.4.5@a.>",
+    ] {
+        assert_eq!(split_shown(whole), None, "{:?}", String::from_utf8_lossy(whole));
+    }
+    let mut told = Vec::new();
+    with_shown(b"_INBOX.x", b"orders", &mut told);
+    assert_eq!(told, b"_INBOX.x");
 }
