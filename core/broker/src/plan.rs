@@ -342,11 +342,9 @@ impl Plan {
         if let Some(way) = making.hub.links.gateways.way_back(publish.subject.as_bytes()) {
             self.add_peer(making.account, making.whence, publish.subject.as_bytes(), &way, true);
         }
-        let settings = making.account.settings();
-        for optimist in making.hub.links.gateways.optimists(settings.name.as_str(), publish.subject.as_bytes()) {
+        for optimist in making.hub.links.gateways.optimists(making.account, publish.subject.as_bytes()) {
             self.add_peer(making.account, making.whence, publish.subject.as_bytes(), &optimist, true);
         }
-        drop(settings);
         for entry in matched.plain.drain(..) {
             match &entry.target {
                 Target::Service(import) => {

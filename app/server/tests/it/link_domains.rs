@@ -138,9 +138,10 @@ fn read(asker: &mut Asker, domain: &str, stream: &str, subject: &str, what: &str
         let mut config = json!({ "durable_name": consumer, "ack_policy": "explicit", "max_ack_pending": 1 });
         config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let inbox = if consumer == "PULL" { format!("pulled.{domain}") } else { pushed.clone() };
-        asker.0.subscribe(&inbox, "900");
         let create = format!("$JS.{domain}.API.CONSUMER.DURABLE.CREATE.{stream}.{consumer}");
-        asker.0.ask(&create, "created", &json!({ "stream_name": stream, "config": config }).to_string());
+        let made = asker.only(&create, &json!({ "stream_name": stream, "config": config }), what);
+        assert_eq!(made["name"], consumer, "{what}: {made}");
+        asker.0.subscribe(&inbox, "900");
         if consumer == "PULL" {
             asker.0.ask(&format!("$JS.{domain}.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"), &inbox, "");
         }

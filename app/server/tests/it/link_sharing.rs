@@ -179,7 +179,11 @@ fn connections_at_all_servers_count_towards_the_limit_of_an_account() {
         for kind in [Kind::Route, Kind::Gateway] {
             let pair = Pair { makes: mix, names: ["ONE", "TWO"], accounts: limited };
             let [first, second] = if kind == Kind::Route { pair.by_route() } else { pair.by_gateway() };
-            let mut watchers = [Watcher::at(&first), Watcher::at(&second)];
+            let mut watchers = [Watcher::at(&first, "ONE"), Watcher::at(&second, "TWO")];
+            // Only what happens once they are joined is told to both.
+            let [one, two] = &mut watchers;
+            until_linked(&mut one.client, &mut two.client, "probe.TWO");
+            until_linked(&mut two.client, &mut one.client, "probe.ONE");
             let mut hear = |one: u64, two: u64| {
                 watchers.iter_mut().for_each(|watcher| watcher.until(one, two, &format!("{kind:?} {mix:?}")))
             };
@@ -244,9 +248,10 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn at(server: &Server) -> Self {
+    fn at(server: &Server, name: &str) -> Self {
         let mut client = server.log_in("s");
         client.subscribe("$SYS.ACCOUNT.A.SERVER.CONNS", "1");
+        client.subscribe(&format!("probe.{name}"), "2");
         Self { client, heard: std::collections::HashMap::new() }
     }
 

@@ -91,11 +91,12 @@ impl Gateways {
     }
 
     /// Links to clusters that get a message although nobody there asked for it.
-    pub(crate) fn optimists(&self, account: &str, subject: &[u8]) -> Vec<Arc<RemotePeer>> {
+    pub(crate) fn optimists(&self, account: &AccountState, subject: &[u8]) -> Vec<Arc<RemotePeer>> {
         if !self.has_optimists.load(Ordering::Acquire) {
             return Vec::new();
         }
-        let outbound = self.outbound.lock();
+        let (outbound, settings) = (self.outbound.lock(), account.settings());
+        let account = settings.name.as_str();
         let sends = |way: &&Outbound| way.optimism.as_ref().is_some_and(|known| known.sends(account, subject));
         outbound.iter().filter(sends).map(|way| way.peer.clone()).collect()
     }
