@@ -55,7 +55,7 @@ pub use info::{Base64, Info, MAX_NAME_BYTES, MAX_URLS, SubjectRules};
 pub use leaf::{LeafEffect, LeafHandshake, LeafRegistration, LeafRemote, LeafRules, delay_after};
 pub use leaf_interest::{LOOP_DETECTION_PREFIX, LeafInterest, LeafTell, LocalInterest, is_loop};
 pub use pool::{MAX_POOL_SIZE, Placed, Pooling, Slots, pool_index};
-pub use reply::{MAPPED_REPLIES, ReplyMapper, ReplyRoute, mapped_filters, split_shown, with_shown};
+pub use reply::{MAPPED_REPLIES, ReplyMapper, ReplyRoute, mapped_filters, split_shown, with_shown, without_shown};
 pub use retry::{
     Attempts, LEAF_LOOP_DELAY, LEAF_SAME_CLUSTER_DELAY, LEAF_VERSION_DELAY, RETRY_DELAY, RETRY_DELAY_MAX, Retry,
     jittered,

@@ -92,16 +92,25 @@ const ACK_DOTS: usize = 8;
 /// `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<number>.<time>.<pending>`. The reply without it, and that subject;
 /// nothing if none is there.
 pub fn split_shown(reply: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = shown_at(reply)?;
+    let (base, shown) = (reply.get(..at)?, reply.get(at + 1..)?);
+    Subject::parse(shown).is_ok_and(Subject::is_literal).then_some((base, shown))
+}
+
+/// A reply without whatever stands in the place of that subject.
+pub fn without_shown(reply: &[u8]) -> &[u8] {
+    shown_at(reply).and_then(|at| reply.get(..at)).unwrap_or(reply)
+}
+
+fn shown_at(reply: &[u8]) -> Option<usize> {
     if !reply.starts_with(ACK_REPLY) {
         return None;
     }
     let mut dots = 0;
-    let at = reply.iter().position(|&byte| {
+    reply.iter().position(|&byte| {
         dots += usize::from(byte == b'.');
         byte == b'@' && dots >= ACK_DOTS
-    })?;
-    let (base, shown) = (reply.get(..at)?, reply.get(at + 1..)?);
-    Subject::parse(shown).is_ok_and(Subject::is_literal).then_some((base, shown))
+    })
 }
 
 /// The same put together. A reply that acknowledges nothing has no room for it.

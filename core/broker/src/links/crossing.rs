@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use topology::{
-    LeafRole, Peer as Place, may_forward, may_forward_returned, may_forward_service_reply, split_shown, with_shown,
+    LeafRole, Peer as Place, may_forward, may_forward_returned, may_forward_service_reply, with_shown, without_shown,
 };
 use wire::client::Publish;
 use wire::server::Queues;
@@ -263,7 +263,8 @@ impl Delivery<'_> {
     pub(crate) fn cross<W: Witness>(&mut self, plan: &Plan, flight: &Flight<'_>, is_for_all: bool, witness: &mut W) {
         let origin = flight.arrived.map_or(b"".as_slice(), |arrived| arrived.origin);
         let mut marks = None;
-        let is_renamed = flight.shown.is_some() || flight.publish.reply.and_then(split_shown).is_some();
+        let has_name = |reply: &[u8]| without_shown(reply).len() < reply.len();
+        let is_renamed = flight.shown.is_some() || flight.publish.reply.is_some_and(has_name);
         // Who follows a message counts other clusters last.
         let order = || plan.remotes.iter().enumerate().filter(|(_, remote)| !remote.peer.is_gateway());
         let last = || plan.remotes.iter().enumerate().filter(|(_, remote)| remote.peer.is_gateway());
@@ -345,7 +346,7 @@ impl Delivery<'_> {
         }
         if let Some(reply) = flight.marked.or(flight.publish.reply) {
             // What a client writes there names no subject: only a stream's own message is shown under another one.
-            let reply = split_shown(reply).map_or(reply, |(reply, _)| reply);
+            let reply = without_shown(reply);
             let links = self.hub.links.settings.load();
             match (&links.gateways, flight.shown) {
                 (Some(gateways), _) if leaves => gateways.mapper.map(&mut head, reply, remote.peer.old_replies),

@@ -1,4 +1,4 @@
-use bulwark_topology::{ReplyMapper, ReplyRoute, split_shown, with_shown};
+use bulwark_topology::{ReplyMapper, ReplyRoute, split_shown, with_shown, without_shown};
 use proptest::prelude::*;
 use subject::MappedReply;
 
@@ -81,6 +81,8 @@ fn the_subject_of_a_stored_message_stands_behind_its_reply() {
         b"$JS.ACK.S.c.1.2.3.4.5@a.>",
     ] {
         assert_eq!(split_shown(whole), None, "{:?}", String::from_utf8_lossy(whole));
+        let is_reply = whole.starts_with(b"_INBOX");
+        assert_eq!(without_shown(whole).contains(&b'@'), is_reply, "{:?}", String::from_utf8_lossy(whole));
     }
     let mut told = Vec::new();
     with_shown(b"_INBOX.x", b"orders", &mut told);
