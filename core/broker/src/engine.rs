@@ -3,6 +3,7 @@
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use moment::{Instant, Timestamp};
 use session::{Aside, Due};
@@ -23,6 +24,13 @@ use crate::publish::{Source, Tails};
 use crate::sharing::answers::Names;
 use crate::stage::Stages;
 use crate::subscription::{Subscription, Target};
+
+/// Wishes of one client that are refused in its turn. A refusal costs many times what a message does, as it is told to the log, the
+/// trail and the peer: whoever is refused this often is held up for a moment, so that it takes little from the others.
+const REFUSALS_AT_ONCE_MAX: u32 = 64;
+
+/// How long it is held up.
+const REFUSALS_PAUSE: Duration = Duration::from_millis(10);
 
 /// What taking operations needs beside the read buffers.
 pub(crate) struct Engine {
@@ -49,6 +57,8 @@ pub(crate) struct Engine {
     pub(crate) names: Names,
     /// The client at hand was asked from another cluster and may answer: what it publishes needs a closer look.
     pub(crate) abroad: bool,
+    /// Wishes of the client at hand that were refused in its turn.
+    pub(crate) refusals: u32,
 }
 
 /// How far a run of operations got.
@@ -72,6 +82,7 @@ impl Engine {
             crossing: Vec::new(),
             names: Names::default(),
             abroad: false,
+            refusals: 0,
             stages: Stages::default(),
             plans: Plans::new(hub.clone(), seed),
             tails: Tails::default(),
@@ -91,6 +102,7 @@ impl Engine {
         let at = 0;
         // Who answers has read the question before: it cannot be asked in the middle of its bytes.
         self.abroad = connection.link.was_asked(self.now);
+        self.refusals = 0;
         match &mut connection.phase {
             Phase::Active(active) => active.session.heard(self.now),
             Phase::Opening(handshake) => {
@@ -136,12 +148,20 @@ impl Engine {
                     return Flow::Wait { bytes: at };
                 }
                 let source = Source { lender: Some((id, at)), bytes: rest };
-                self.publish(&connection.link, active, publish, source);
+                let taken = self.publish(&connection.link, active, publish, source);
                 at += consumed;
+                if !taken && self.is_refused_too_often(connection) {
+                    return Flow::Wait { bytes: at };
+                }
                 continue;
             }
             match self.other(connection, op) {
-                Taken::Done => at += consumed,
+                Taken::Done => {
+                    at += consumed;
+                    if self.is_refused_too_often(connection) {
+                        return Flow::Wait { bytes: at };
+                    }
+                }
                 Taken::Again => {}
                 Taken::Wait { consumed: true } => return Flow::Wait { bytes: at + consumed },
                 Taken::Wait { consumed: false } => return Flow::Wait { bytes: at },
@@ -152,6 +172,16 @@ impl Engine {
             }
         }
         Flow::Taken { bytes: at, need: 0 }
+    }
+
+    /// Whether its turn is over, because too much of what it wants is refused. Then it is held up.
+    #[cold]
+    fn is_refused_too_often(&mut self, connection: &mut Connection) -> bool {
+        if self.refusals < REFUSALS_AT_ONCE_MAX {
+            return false;
+        }
+        self.hold(connection, self.now + REFUSALS_PAUSE);
+        connection.held_until.is_some()
     }
 
     /// Its share is used up: the connection is not read until then. Meanwhile it cannot say that it is there, so nobody

@@ -369,6 +369,7 @@ impl Engine {
 
     #[cold]
     pub(crate) fn deny_publish(&mut self, link: &Arc<Link>, active: &Active, denial: &Denial) {
+        self.refusals += 1;
         self.stages.line(link, &wire::encode::err(&denial.wire_text()));
         self.hub.observer.event(link, &active.label, &Event::Denied { denial, sid: None });
     }

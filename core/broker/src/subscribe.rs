@@ -73,6 +73,7 @@ impl Engine {
             NotSubscribed::Invalid => "Invalid Subject".to_owned(),
             NotSubscribed::TooMany => "maximum subscriptions exceeded".to_owned(),
             NotSubscribed::Denied(denial) => {
+                self.refusals += 1;
                 let event = Event::Denied { denial, sid: Some(sid) };
                 self.hub.observer.event(link, &active.label, &event);
                 denial.wire_text()

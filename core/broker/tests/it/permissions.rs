@@ -225,3 +225,25 @@ fn a_connection_has_no_more_subscriptions_than_it_may() {
     broker.says(&teller, "SUB a 1\r\nSUB b 2\r\nSUB c 3\r\nPUB c 1\r\nx\r\n");
     assert_eq!(broker.hears(&teller), "-ERR 'maximum subscriptions exceeded'\r\n");
 }
+
+#[test]
+fn whoever_is_refused_again_and_again_is_held_up_for_a_moment_and_loses_nothing() {
+    let mut broker = Conversation::with(&tenants(), |_| {});
+    let (clerk, back) = (broker.login("clerk"), broker.login("back"));
+    let errors = |heard: &str| heard.matches("-ERR 'Permissions Violation").count();
+    for wish in ["PUB billing 0\r\n\r\n", "SUB billing 1\r\n"] {
+        broker.says(&clerk, wish.repeat(150) + "PING\r\n");
+        let heard = broker.hears(&clerk);
+        assert_eq!((errors(&heard), heard.contains("PONG")), (64, false), "{wish}");
+        broker.says(&back, "PING\r\n");
+        assert!(broker.hears(&back).starts_with("PONG\r\n"), "others have their turn");
+        broker.advance(Duration::from_millis(10));
+        assert_eq!(errors(&broker.hears(&clerk)), 64, "{wish}");
+        broker.advance(Duration::from_millis(10));
+        let heard = broker.hears(&clerk);
+        assert_eq!((errors(&heard), heard.contains("PONG\r\n")), (22, true), "{wish}");
+    }
+    // A few refusals among what is permitted hold nobody up.
+    broker.says(&clerk, "PUB billing 0\r\n\r\n".repeat(60) + "PING\r\n");
+    assert!(broker.hears(&clerk).contains("PONG\r\n"));
+}
