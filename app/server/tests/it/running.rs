@@ -103,6 +103,15 @@ impl Running {
         }
     }
 
+    /// Seconds of processor time that it has used.
+    pub(crate) fn processor_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // Behind the name in parentheses: in user mode and in the kernel, in hundredths (proc(5)).
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks = |at: usize| fields[at].parse::<f64>().unwrap();
+        (ticks(11) + ticks(12)) / 100.0
+    }
+
     /// What the log of a server that has ended still says.
     pub(crate) fn rest_of_log(&self) -> Vec<String> {
         let next = || self.log.recv_timeout(PATIENCE).ok();
