@@ -60,23 +60,22 @@ pub(crate) struct Accounts {
     pub(crate) users_places: Vec<(usize, Place)>,
 }
 
-/// Reads the block: names alone, or a map. Accounts that are read are let go.
-pub(crate) fn consume(node: Node, accounts: &mut Accounts, report: &mut Report<'_>) {
-    let kind = node.kind().go_type();
-    let Node { place, value, .. } = node;
-    match value {
+/// Reads the block: names alone, or a map.
+pub(crate) fn read(node: &Node, accounts: &mut Accounts, report: &mut Report<'_>) {
+    match &node.value {
         Value::Array(names) => names.iter().for_each(|name| read_name(name, accounts, report)),
         Value::Map(map) => {
             accounts.logins.reserve(map.len());
             accounts.sharing.reserve(map.len());
-            for (name, value) in map.into_entries() {
-                if !value.is_used_variable {
-                    read_entry(&name, &value, accounts, report);
-                }
+            for (name, value) in map.iter().filter(|(_, value)| !value.is_used_variable) {
+                read_entry(name, value, accounts, report);
             }
-            check_sharing(&place, accounts, report);
+            check_sharing(&node.place, accounts, report);
         }
-        _ => report.error(&place, format!("Expected accounts to be a map or an array of names, got {kind}")),
+        _ => {
+            let kind = node.kind().go_type();
+            report.error(&node.place, format!("Expected accounts to be a map or an array of names, got {kind}"));
+        }
     }
 }
 

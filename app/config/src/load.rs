@@ -138,13 +138,11 @@ fn diagnostic(error: &conf::Error) -> Diagnostic {
 fn read_all(flags: &Flags, file: Option<Map>, world: World<'_>, support: &Support) -> Result<Loaded, Diagnostics> {
     let mut report = Report::new(world, support.opens_certificates());
     let mut draft = Draft::default();
-    let digest = file.as_ref().map(conf::digest);
-    if let Some(tree) = file {
-        if let (true, Some(path)) = (tree.is_empty(), &flags.config_file) {
-            report.warnings.push(Diagnostic::plain(format!("{path}: config has no values or is empty")));
-        }
-        draft.consume(tree, &mut report);
+    if let (Some(true), Some(path)) = (file.as_ref().map(Map::is_empty), &flags.config_file) {
+        report.warnings.push(Diagnostic::plain(format!("{path}: config has no values or is empty")));
     }
+    let digest = file.as_ref().map(|tree| digest_while(tree, || draft.read(tree, &mut report)));
+    drop(file);
     read_flags(flags, &mut draft, &mut report);
     let settings = check::finish(draft, support, &mut report);
     let Report { warnings, errors, notices, .. } = report;
@@ -158,6 +156,19 @@ fn read_all(flags: &Flags, file: Option<Map>, world: World<'_>, support: &Suppor
         _ => Action::Run,
     };
     Ok(Loaded { settings, warnings, notices, config_file: flags.config_file.clone(), digest, action })
+}
+
+/// The digest of a tree, taken while it is read: with very many accounts each takes its time.
+fn digest_while(tree: &Map, read: impl FnOnce()) -> String {
+    std::thread::scope(|scope| {
+        let digesting = std::thread::Builder::new().name("digest".into()).spawn_scoped(scope, || conf::digest(tree));
+        read();
+        match digesting {
+            Ok(digesting) => digesting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // Without a thread it is taken now.
+            Err(_) => conf::digest(tree),
+        }
+    })
 }
 
 /// The command line is read over the file, by the same code.

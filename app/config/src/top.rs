@@ -77,16 +77,6 @@ impl Draft {
         }
     }
 
-    /// Reads a tree to its end. Tenants are let go one by one once they are read: a tree with very many of them is large.
-    pub(crate) fn consume(&mut self, map: Map, report: &mut Report<'_>) {
-        for (key, node) in map.into_entries() {
-            match key.eq_ignore_ascii_case("accounts") {
-                true => accounts::consume(node, &mut self.accounts, report),
-                false => self.read_key(&key, &node, report),
-            }
-        }
-    }
-
     fn read_key(&mut self, written: &str, node: &Node, report: &mut Report<'_>) {
         let key = written.to_ascii_lowercase();
         let settings = &mut self.settings;
@@ -131,7 +121,7 @@ impl Draft {
                     report.needs(Feature::AuthCallout, place);
                 }
             }
-            "accounts" => accounts::consume(node.clone(), &mut self.accounts, report),
+            "accounts" => accounts::read(node, &mut self.accounts, report),
             "mappings" | "maps" => {
                 settings.auth.global_mappings = accounts::read_global_mappings(node, report);
             }
