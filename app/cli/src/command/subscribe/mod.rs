@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use async_nats::{Message, Subscriber};
 use clap::Args;
-use futures::StreamExt;
 use futures::stream::{BoxStream, SelectAll, select_all};
+use futures::{FutureExt, StreamExt};
 use tokio::time::{Instant as Deadline, sleep_until};
 
 use crate::command::api::Api;
@@ -177,7 +177,6 @@ impl Subscribe {
         loop {
             tokio::select! {
                 biased;
-                Some(reply) = next(&mut replies) => watch.matched(&reply).await,
                 message = messages.next() => match message {
                     Some((at, message)) => {
                         if watch.received(at, &message, report.as_ref()).await {
@@ -186,6 +185,13 @@ impl Subscribe {
                     }
                     None => bail!("nats: connection closed"),
                 },
+                Some(reply) = next(&mut replies) => {
+                    // A request comes before its reply, so it is here by now even if it was not a moment ago.
+                    while let Some(Some((at, message))) = messages.next().now_or_never() {
+                        watch.received(at, &message, report.as_ref()).await;
+                    }
+                    watch.matched(&reply).await;
+                }
                 () = sleep_until(deadline) => return Ok(()),
             }
             if watch.is_done() {
