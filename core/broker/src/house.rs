@@ -26,6 +26,7 @@ use crate::internal::{InternalSubscriber, Rights};
 use crate::link::{Link, LinkKind, LinkParts, QueueLimits, Transport};
 use crate::links::crossing::Whence;
 use crate::mailbox::{ConnectionKey, Note};
+use crate::orders::is_order;
 use crate::plan::{Plan, Route};
 use crate::protocol_log::ProtocolLog;
 use crate::publish::{Sending, Source};
@@ -47,6 +48,8 @@ pub struct HouseMessage<'a> {
     pub headers: &'a [u8],
     /// The payload.
     pub payload: &'a [u8],
+    /// The server itself wants something done. Otherwise it goes where others have said, and not where orders are taken.
+    pub orders: bool,
 }
 
 /// The same, owned, with the account it is for.
@@ -80,6 +83,7 @@ impl OwnMessage {
             reply: self.reply.as_deref(),
             headers: &self.headers,
             payload: &self.payload,
+            orders: false,
         }
     }
 }
@@ -178,6 +182,9 @@ impl Engine {
         buffers: &mut ReadBuffers,
     ) -> bool {
         let plan = self.own_plan(account, message.to);
+        if !message.orders && is_order(plan.routed(message.to)) {
+            return false;
+        }
         if plan.reaches_nobody() && plan.beyond().is_none() {
             return false;
         }
@@ -227,7 +234,7 @@ impl Engine {
             arrived: None,
             publish: &publish,
             source,
-            rights: Rights::Granted,
+            rights: if message.orders { Rights::Granted } else { Rights::Passing },
         };
         if plan.beyond().is_none() {
             return self.send_here(&sending, plan, None);

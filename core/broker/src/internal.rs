@@ -7,6 +7,7 @@ use auth::{Denial, LinkRights, Permissions, ReadRule, Reading};
 use crate::hub::Hub;
 use crate::link::Link;
 use crate::observer::{ConnectionLabel, Event};
+use crate::orders::is_order;
 
 /// A message as it is handed to a part of this server. Borrowed from the read buffer: copy what outlives the call.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,8 @@ pub struct Message<'a> {
 pub(crate) enum Rights<'a> {
     /// The server's own, or those that came with the message: from another server of the cluster, or by an import.
     Granted,
+    /// The server's own, for what others have said where it goes to: it gives no orders.
+    Passing,
     /// A client's.
     Client(&'a Permissions, &'a ConnectionLabel),
     /// A leaf connection's.
@@ -50,6 +53,21 @@ impl Reader {
     }
 }
 
+impl Rights<'_> {
+    /// The rights with which a message goes on in another account.
+    pub(crate) fn across(self) -> Self {
+        match self {
+            Self::Passing => Self::Passing,
+            Self::Granted | Self::Client(..) | Self::Leaf(..) => Self::Granted,
+        }
+    }
+
+    /// Whether this leads nowhere: an order by whoever gives none.
+    pub(crate) fn withhold(self, subject: &[u8]) -> bool {
+        matches!(self, Self::Passing) && is_order(subject)
+    }
+}
+
 /// Who published a message, for subscribers that answer or account for it.
 #[derive(Clone, Copy)]
 pub struct Sender<'a> {
@@ -61,16 +79,21 @@ pub struct Sender<'a> {
 }
 
 impl Sender<'_> {
+    /// Whether it may give orders: not what the server says where others have told it to.
+    pub fn may_order(&self) -> bool {
+        !matches!(self.rights, Rights::Passing)
+    }
+
     /// Whether what the message says of who asks is somebody's own word: it did not come by an import, which writes that
     /// itself.
     pub fn speaks_for_itself(&self) -> bool {
-        !matches!(self.rights, Rights::Granted)
+        !matches!(self.rights, Rights::Granted | Rights::Passing)
     }
 
     /// The sender as somebody who reads what is stored. `None`: everything may be read.
     pub fn reader(&self, rule: ReadRule) -> Option<Reader> {
         let (reading, label) = match self.rights {
-            Rights::Granted => return None,
+            Rights::Granted | Rights::Passing => return None,
             Rights::Client(permissions, label) => (permissions.reading(rule)?, label),
             Rights::Leaf(rights, label) => (rights.reading(rule)?, label),
         };

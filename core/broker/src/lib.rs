@@ -34,6 +34,7 @@ mod mailbox;
 mod meter;
 mod nonce;
 mod observer;
+mod orders;
 mod outbound;
 mod penalties;
 mod plan;

@@ -282,6 +282,9 @@ impl Link {
         }
         let mut queue = self.queue.lock();
         queue.writing = false;
+        if queue.closed.is_some() {
+            return queue;
+        }
         queue.sent_total += sent as u64;
         if broken {
             self.shut(&mut queue, CloseReason::WriteError);
@@ -348,6 +351,10 @@ impl Link {
             let written = write_chunks(&chunks, head_sent, |slices| self.transport.write(slices));
             queue = self.queue.lock();
             queue.writing = false;
+            // Whoever closed it meanwhile has dropped what waited, and counted it down.
+            if queue.closed.is_some() {
+                return queue;
+            }
             // What others queued meanwhile comes after what was taken.
             let later = std::mem::replace(&mut queue.chunks, chunks);
             queue.chunks.extend(later);
@@ -457,4 +464,55 @@ fn write_chunks(
         used += 1;
     }
     write(&slices[..used])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{OnceLock, Weak};
+
+    use super::*;
+    use crate::link::{LinkKind, LinkParts, QueueLimits, Slots, Transport};
+
+    /// While bytes are written, the owner of the link closes it.
+    struct Closing(Arc<OnceLock<Weak<Link>>>);
+
+    impl Transport for Closing {
+        fn write(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+            let link = self.0.get().and_then(Weak::upgrade).expect("the link is there");
+            link.close(CloseReason::ClientClosed);
+            Ok(bytes.iter().map(|slice| slice.len()).sum::<usize>() / 2)
+        }
+
+        fn shut_down(&self) {}
+    }
+
+    fn closing() -> Arc<Link> {
+        let own = Arc::new(OnceLock::new());
+        let parts = LinkParts {
+            key: ConnectionKey { worker: 0, place: 0, id: 1 },
+            kind: LinkKind::Client,
+            address: ([127, 0, 0, 1], 1).into(),
+            transport: Box::new(Closing(own.clone())),
+            limits: QueueLimits::new(1 << 20, false),
+            now: Instant::START,
+        };
+        let link = Link::new(parts, Vec::new().into(), Arc::<Slots>::default());
+        own.set(Arc::downgrade(&link)).expect("once");
+        link
+    }
+
+    #[test]
+    fn a_link_that_is_closed_while_what_waits_is_written_is_closed_and_nothing_else() {
+        let link = closing();
+        let mut pool = ChunkPool::default();
+        let mut queue = link.queue.lock();
+        for _ in 0..3 {
+            queue.push(Chunk::of(vec![b'x'; 1000]));
+        }
+        assert!(matches!(link.settle(queue, &[], &mut pool), Flushed::Closed));
+        let queue = link.queue.lock();
+        assert_eq!((queue.bytes, queue.chunks.len(), queue.writing), (0, 0, false));
+        assert_eq!(queue.closed, Some(CloseReason::ClientClosed));
+    }
 }

@@ -5,15 +5,18 @@
 //! they lie in the read buffer, which stays pinned until the flush.
 
 use std::io::{self, IoSlice};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use moment::Instant;
+use wire::CloseReason;
 
 use crate::buffers::{BufferId, ReadBuffers};
 use crate::chunk::{Chunk, ChunkPool};
 use crate::link::Link;
 use crate::mailbox::ConnectionKey;
+use crate::outbound::Flushed;
 use crate::protocol_log::ProtocolLog;
 
 /// Payloads from this size on are borrowed from the read buffer. Measured: an extra slice per write costs about as
@@ -302,8 +305,12 @@ impl Stages {
                 if staged.msgs > 0 {
                     link.stats.last_activity.store(self.now.as_nanos(), Ordering::Relaxed);
                 }
-                if link.flush(staged, buffers, &mut self.pool) == crate::outbound::Flushed::Stall {
-                    stalled(&staged.publishers);
+                // A panic costs this link, and no other.
+                let flush = AssertUnwindSafe(|| link.flush(staged, buffers, &mut self.pool));
+                match catch_unwind(flush) {
+                    Ok(Flushed::Stall) => stalled(&staged.publishers),
+                    Ok(Flushed::Fine | Flushed::Closed) => {}
+                    Err(_) => drop(link.close(CloseReason::Unknown)),
                 }
             }
             staged.clear(&mut self.pool);

@@ -84,7 +84,7 @@ impl<'a> Asker<'a> {
     fn label(&self) -> ConnectionLabel {
         match self.rights {
             Rights::Client(_, label) | Rights::Leaf(_, label) => label.clone(),
-            Rights::Granted => ConnectionLabel::default(),
+            Rights::Granted | Rights::Passing => ConnectionLabel::default(),
         }
     }
 }
@@ -428,7 +428,7 @@ impl Engine {
             Rights::Client(permissions, _) => permissions.publish(to),
             Rights::Leaf(rights, _) => rights.take(to),
             // It was asked where the message was published.
-            Rights::Granted => self.own.rights().publish(to),
+            Rights::Granted | Rights::Passing => self.own.rights().publish(to),
         }
     }
 

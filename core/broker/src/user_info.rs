@@ -30,6 +30,9 @@ impl Engine {
         let server = Permissions::everything();
         let Some(proof) = Subject::parse(reply).ok().and_then(|reply| server.publish(reply).ok()) else { return };
         let plan = self.plans.once(&active.account, Whence::SERVER, &proof.kept());
+        if Rights::Passing.withhold(plan.routed(reply)) {
+            return;
+        }
         let mut bytes = b"{".to_vec();
         key(&mut bytes, "server");
         event::server(&mut bytes, &self.hub.settings(), self.hub.next_event(), self.wall);
@@ -48,7 +51,7 @@ impl Engine {
             arrived: None,
             publish: &publish,
             source,
-            rights: Rights::Granted,
+            rights: Rights::Passing,
         };
         self.send(&sending, &plan, &mut Nobody);
     }

@@ -34,7 +34,7 @@ pub use consumer::Consumer;
 pub use limits::Limits;
 pub use log::{Draft, Found, Log, LogError, LogState, Shelves, Stored, View};
 pub use outbox::{After, Awaited, Effect, Interest, Now, Outbox, Outgoing, status};
-pub use stream::{Incoming, Stream};
+pub use stream::{ASKING_INBOX, Incoming, Stream};
 pub use tenant::{Door, KeptConsumer, KeptStream, Missing, Settings, Surroundings, Tenant};
 
 use subject::{Filter, Subject};

@@ -13,6 +13,8 @@ pub(crate) use batches::Abandoned;
 pub(crate) use copies::Wanted;
 pub(crate) use take::{Checked, NotTaken, Origin, with_header};
 
+pub use remote::ASKING_INBOX;
+
 use crate::batch_limits::BatchLimits;
 use crate::consumer::Consumer;
 use crate::dedupe::{Dedupe, MAX_ID_BYTES};

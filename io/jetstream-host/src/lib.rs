@@ -34,7 +34,7 @@ mod upkeep;
 pub use desk::{AccountSettings, Desk, DeskSettings, Opened};
 pub use host::{Clock, Hand, Host, RealClock};
 pub use inlet::{Arrival, Batch, Full, Inlet, InletLimits};
-pub use jetstream::{Asker, Awaited, BatchLimits, Door, Incoming, OpenBatches, Outgoing};
+pub use jetstream::{ASKING_INBOX, Asker, Awaited, BatchLimits, Door, Incoming, OpenBatches, Outgoing};
 pub use ledger::{Bounds, Ledger};
 pub use shelf::{Shelf, Shelving, half_gone};
 

@@ -18,7 +18,7 @@ use auth::{Denial, ReadRule, Reading};
 use broker::{
     AccountState, House, HouseMessage, Hub, InternalSubscriber, Message, OwnMessage, Reader, Sender, Subscription,
 };
-use jetstream_host::{Arrival, Asker, Awaited, Door, Full, Incoming, Inlet, Outgoing, Port, Report};
+use jetstream_host::{ASKING_INBOX, Arrival, Asker, Awaited, Door, Full, Incoming, Inlet, Outgoing, Port, Report};
 use moment::GoDuration;
 use subject::Filter;
 
@@ -125,7 +125,8 @@ impl Port for BrokerPort {
             let now = moment::Instant::from_nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX));
             house.begin_round(now, system::wall());
             for Outgoing { to, subject: shown, reply, headers, payload } in messages {
-                house.publish(&state, &HouseMessage { to, shown, reply, headers, payload });
+                let orders = reply.is_some_and(|reply| reply.starts_with(ASKING_INBOX.as_bytes()));
+                house.publish(&state, &HouseMessage { to, shown, reply, headers, payload, orders });
             }
             house.flush();
         });
@@ -286,6 +287,9 @@ impl Ear {
 
 impl InternalSubscriber for Ear {
     fn deliver(&self, message: &Message<'_>, sender: &Sender<'_>) {
+        if self.door == Door::Requests && !sender.may_order() {
+            return;
+        }
         let Message { subject, reply, headers, payload, shown } = *message;
         let mut kept = Vec::new();
         let renamed;

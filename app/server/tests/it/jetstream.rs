@@ -5,6 +5,7 @@ mod elsewhere;
 mod house;
 mod limits;
 mod monitoring;
+mod orders;
 mod reading;
 mod sealing;
 mod streams;

@@ -29,6 +29,10 @@ use crate::login::{LoginJob, LoginOutcome, facts};
 use crate::mailbox::Note;
 use crate::observer::{ConnectionLabel, Event};
 
+/// What a server on the way may have added to a message that was as large as its publisher may send: who asks, the hop of a trace,
+/// the parent of a span.
+const ADDED_HEADERS_BYTES: usize = 8 * 1024;
+
 /// How long the far end may take to answer CONNECT.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -566,7 +570,8 @@ impl Engine {
 
     fn leaf_max_payload(&self, own: Option<u64>) -> usize {
         let own = own.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        [self.hub.settings().max_payload_bytes, own].into_iter().flatten().min().unwrap_or(usize::MAX)
+        let limit = [self.hub.settings().max_payload_bytes, own].into_iter().flatten().min();
+        limit.map_or(usize::MAX, |limit| limit.saturating_add(ADDED_HEADERS_BYTES))
     }
 
     pub(crate) fn loop_subject(&self, account: &AccountState) -> Box<[u8]> {

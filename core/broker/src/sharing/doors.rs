@@ -232,7 +232,7 @@ impl Engine {
             arrived: None,
             publish: &crossed,
             source,
-            rights: Rights::Granted,
+            rights: sending.rights.across(),
             ..*sending
         };
         let passed = Passed { import, before: journey.passed };
@@ -357,6 +357,9 @@ impl Engine {
         trace: Option<&mut Trace>,
     ) -> bool {
         let plan = self.plans.inside(sent.account, Whence::IMPORT, right);
+        if sent.rights.withhold(plan.routed(sent.publish.subject)) {
+            return false;
+        }
         self.send_far(sent, &plan, journey, trace)
     }
 
@@ -390,8 +393,9 @@ impl Engine {
             header_len: publish.header_len,
             body: publish.body.clone(),
         };
+        // Where it goes the requester has said: an answer from elsewhere is no order.
         let sent =
-            Sending { account: &answer.to, arrived: None, publish: &crossed, rights: Rights::Granted, ..*sending };
+            Sending { account: &answer.to, arrived: None, publish: &crossed, rights: Rights::Passing, ..*sending };
         let passed = Passed { import: &answer.import, before: journey.passed };
         let further = Journey { passed: Some(&passed), ..*journey };
         let reached = self.send_crossed(&sent, &answer.right, &further, trace);

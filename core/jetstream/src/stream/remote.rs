@@ -19,8 +19,8 @@ use wire::headers::Headers;
 
 /// Where origins are asked for when the configuration names no prefix.
 const API_PREFIX: &str = "$JS.API";
-/// Where answers come.
-const INBOX: &str = "$JSC.R.";
+/// Where answers to what a stream asks of its origin come. Nothing else that streams say bears such a reply.
+pub const ASKING_INBOX: &str = "$JSC.R.";
 /// How often an origin shows that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// An origin that was silent for this long is asked again.
@@ -152,7 +152,7 @@ impl Remote {
     }
 
     fn ask(&mut self, asking: &Asking<'_>, word: &str, now: Now, out: &mut Outbox) {
-        let inbox = format!("{INBOX}{word}");
+        let inbox = format!("{ASKING_INBOX}{word}");
         let Ok(filter) = Filter::parse(inbox.as_bytes()) else { return };
         out.push(Effect::Hear(filter));
         let (subject, body) = request(asking, word, self.is_old);
