@@ -32,7 +32,11 @@ const QUEUE_MAX: usize = 16_384;
 /// The thread looks around this often even if nothing comes.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// After each round the thread rests: whoever leaves a record in that time wakes nobody, which costs more than to write it.
+/// So many records within [`LOOK`] are a flood. In one the thread rests after each round: whoever leaves a record in that time wakes
+/// nobody, which costs more than to write it.
+const FLOOD_MIN: usize = 64;
+
+/// How long it rests.
 const REST: Duration = Duration::from_millis(5);
 
 enum Order {
@@ -121,6 +125,7 @@ struct Desk {
 
 impl Desk {
     fn run(mut self, orders: &Exit<Order>) {
+        let (mut since, mut count) = (std::time::Instant::now(), 0);
         loop {
             // Without a trail there is nothing to look after.
             let order = match self.trail {
@@ -137,6 +142,7 @@ impl Desk {
             };
             // All that has come by now is one round.
             for order in std::iter::once(order).chain(orders.waiting().take(QUEUE_MAX)) {
+                count += 1;
                 match order {
                     Order::Write(record) => self.write(*record),
                     Order::Settings(settings) => self.reconfigure(settings),
@@ -144,7 +150,11 @@ impl Desk {
                 }
             }
             self.look();
-            std::thread::sleep(REST);
+            if since.elapsed() >= LOOK {
+                (since, count) = (std::time::Instant::now(), 0);
+            } else if count >= FLOOD_MIN {
+                std::thread::sleep(REST);
+            }
         }
     }
 
