@@ -84,7 +84,7 @@ pub(crate) fn exchange(
 ) -> Result<Answer, String> {
     let stream = connect(url, until).map_err(|error| error.to_string())?;
     let mut wire: Box<dyn Wire> = match (url.secure, tls) {
-        (true, Some(tls)) => Box::new(Secure::begin(stream, url, tls)?),
+        (true, Some(tls)) => Box::new(Secure::begin(stream, url, tls, until)?),
         (true, None) => return Err("there are no roots to trust it by".to_owned()),
         (false, _) => Box::new(stream),
     };
@@ -204,10 +204,12 @@ struct Secure {
     stream: TcpStream,
     layer: Layer,
     read: Vec<u8>,
+    /// When all must have been said.
+    until: Instant,
 }
 
 impl Secure {
-    fn begin(mut stream: TcpStream, url: &Url, tls: &ClientTls) -> Result<Self, String> {
+    fn begin(mut stream: TcpStream, url: &Url, tls: &ClientTls, until: Instant) -> Result<Self, String> {
         let host = url.host.trim_start_matches('[').trim_end_matches(']');
         let mut handshake = tls.connect(host).map_err(|error| error.to_string())?;
         let mut piece = [0; 4096];
@@ -216,10 +218,12 @@ impl Secure {
             let step = handshake.step(&mut out);
             stream.write_all(&out).map_err(|error| error.to_string())?;
             if let Step::Done(established) = step.map_err(|fault| fault.to_string())? {
-                let mut secure = Self { stream, layer: established.layer, read: Vec::new() };
+                let mut secure = Self { stream, layer: established.layer, read: Vec::new(), until };
                 secure.open(&[]).map_err(|error| error.to_string())?;
                 return Ok(secure);
             }
+            // Each read has its time; all together have this one.
+            left(until).map_err(|error| error.to_string())?;
             let read = stream.read(&mut piece).map_err(|error| error.to_string())?;
             if read == 0 {
                 return Err("the far end ended the handshake".to_owned());
@@ -240,6 +244,7 @@ impl Read for Secure {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut piece = [0; 4096];
         while self.read.is_empty() {
+            left(self.until)?;
             let read = self.stream.read(&mut piece)?;
             if read == 0 || self.open(&piece[..read])? && self.read.is_empty() {
                 return Ok(0);

@@ -133,6 +133,14 @@ impl LeafHandshake {
         Self { remote: Some(Box::new(remote)), told, held: None, peer: None, wait: Wait::Info, agreed: None }
     }
 
+    /// Whether what the far end says of others may be believed. Said in the clear where TLS is to come, it may be anybody's
+    /// word: whoever is on the way would lead us, with our login, to a server of his.
+    pub fn may_name_others(&self, info: &Info) -> bool {
+        let Some(remote) = &self.remote else { return false };
+        let is_clear = matches!(self.wait, Wait::Info | Wait::Tls) && !remote.tls_done;
+        !(is_clear && (remote.tls || info.tls_required))
+    }
+
     /// The other end made the connection. `client_id` and `nonce` go into the INFO.
     pub fn accept(client_id: u64, nonce: String, rules: &LeafRules, out: &mut Vec<LeafEffect>) -> Self {
         let compression = rules.compression.as_str().map(str::to_owned);

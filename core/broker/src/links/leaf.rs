@@ -187,7 +187,9 @@ impl Engine {
             Op::Info(json) => match Info::parse(json) {
                 Ok(info) => match self.leaf_listening() {
                     _ if leaf.solicited.is_some() => {
-                        self.heard_of_hubs(leaf.solicited.as_deref(), &info);
+                        if handshake.may_name_others(&info) {
+                            self.heard_of_hubs(leaf.solicited.as_deref(), &info);
+                        }
                         handshake.on_info(info, &no_rules(), rtt, &mut effects);
                     }
                     Some(listening) => {

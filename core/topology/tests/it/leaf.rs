@@ -276,3 +276,28 @@ fn an_inbound_leaf_cannot_change_its_own_permissions() {
     acceptor.on_info(forged, &rules, RTT, &mut out);
     assert!(matches!(out[..], [LeafEffect::Close(LinkError::OutOfTurn)]), "{out:?}");
 }
+
+/// By a word in the clear nobody leads a leaf node, with its login, to another server.
+#[test]
+fn who_speaks_before_tls_names_no_others() {
+    let mut out = Vec::new();
+    let tells = |tls_required| Info {
+        tls_required,
+        client_id: 6,
+        info_on_connect: true,
+        nonce: "n".into(),
+        leafnode_urls: Some(vec!["evil.example:7422".into()]),
+        ..hub(Compression::Off).info
+    };
+    let solicit = |tls, tls_done| LeafHandshake::solicit(LeafRemote { tls, tls_done, ..remote(Compression::Off) });
+    assert!(!solicit(true, false).may_name_others(&tells(true)));
+    assert!(!solicit(true, false).may_name_others(&tells(false)), "TLS is wanted, whatever the far end says");
+    assert!(!solicit(false, false).may_name_others(&tells(true)));
+    assert!(solicit(true, true).may_name_others(&tells(true)), "TLS came first");
+    assert!(solicit(false, false).may_name_others(&tells(false)), "nothing is encrypted here");
+    let mut spoke = solicit(true, false);
+    spoke.on_info(tells(true), &hub(Compression::Off), RTT, &mut out);
+    assert!(!spoke.may_name_others(&tells(true)), "the handshake is not over");
+    spoke.on_tls(RTT, &mut out);
+    assert!(spoke.may_name_others(&tells(true)));
+}
