@@ -41,6 +41,7 @@ mod index;
 mod memory;
 mod meta;
 mod opening;
+mod places;
 mod record;
 mod remembered;
 mod root;

@@ -3,10 +3,10 @@
 use crate::chunks::{Chunks, Spot};
 use crate::error::StoreError;
 use crate::file::{MAX_PART, MAX_PAYLOAD, Next, State};
+use crate::places::Places;
 use crate::record::{Draft, Message, MessageView};
 use crate::subjects::{SubjectTotals, Subjects, matches};
 use moment::Timestamp;
-use std::collections::VecDeque;
 use subject::Filter;
 
 /// Bytes the reference counts for a message in memory beyond its parts.
@@ -18,6 +18,7 @@ pub const fn memory_size(subject: usize, headers: usize, payload: usize) -> u64 
 }
 
 /// A message: subject, headers and payload in one piece, and where the first two end.
+#[derive(Clone, Copy)]
 struct Slot {
     time: Timestamp,
     spot: Spot,
@@ -36,9 +37,7 @@ impl Slot {
 
 /// A stream in memory.
 pub struct MemoryStream {
-    /// One place for each sequence from `base` on; removed messages leave an empty one until they are the first.
-    slots: VecDeque<Option<Slot>>,
-    base: u64,
+    slots: Places<Slot>,
     chunks: Chunks,
     subjects: Subjects,
     state: State,
@@ -49,13 +48,7 @@ impl MemoryStream {
     pub fn new(first_seq: u64, seed: u64) -> MemoryStream {
         let first_seq = first_seq.max(1);
         let state = State { first_seq, last_seq: first_seq - 1, ..State::default() };
-        MemoryStream {
-            slots: VecDeque::new(),
-            base: first_seq,
-            chunks: Chunks::default(),
-            subjects: Subjects::new(seed),
-            state,
-        }
+        MemoryStream { slots: Places::default(), chunks: Chunks::default(), subjects: Subjects::new(seed), state }
     }
 
     /// What the stream holds.
@@ -79,7 +72,7 @@ impl MemoryStream {
         let length = |part: &[u8]| u16::try_from(part.len()).expect("checked above");
         let (subject, headers) = (length(draft.subject), length(draft.headers));
         let spot = self.chunks.put(seq, &[draft.subject, draft.headers, draft.payload]);
-        self.slots.push_back(Some(Slot { time: draft.time, spot, subject, headers }));
+        self.slots.push(seq, Slot { time: draft.time, spot, subject, headers });
         self.subjects.add(draft.subject, seq, u32::try_from(size).unwrap_or(u32::MAX));
         self.state.last_seq = seq;
         self.state.last_time = draft.time;
@@ -90,14 +83,12 @@ impl MemoryStream {
 
     /// A message in its place.
     pub fn look_at(&self, seq: u64) -> Option<MessageView<'_>> {
-        let at = usize::try_from(seq.checked_sub(self.base)?).ok()?;
-        Some(self.slots.get(at)?.as_ref()?.view(seq, &self.chunks))
+        Some(self.slots.get(seq)?.view(seq, &self.chunks))
     }
 
     /// Removes one message. Whether there was one.
     pub fn remove(&mut self, seq: u64) -> bool {
-        let Some(at) = seq.checked_sub(self.base).and_then(|at| usize::try_from(at).ok()) else { return false };
-        let Some(slot) = self.slots.get_mut(at).and_then(Option::take) else { return false };
+        let Some(slot) = self.slots.remove(seq) else { return false };
         let message = slot.view(seq, &self.chunks);
         if let Some(no) = self.subjects.find(message.subject) {
             self.subjects.remove(no, seq);
@@ -106,27 +97,19 @@ impl MemoryStream {
         self.state.bytes -= size_of(message.subject, message.headers, message.payload);
         let neighbours = self.chunks.free(slot.spot);
         neighbours.into_iter().for_each(|seq| self.move_out(seq, slot.spot));
-        self.drop_empty_front();
+        if seq == self.state.first_seq {
+            self.state.first_seq = self.slots.first().unwrap_or(self.state.last_seq + 1);
+        }
         true
     }
 
     /// Puts a message elsewhere if it lies beside this spot.
     fn move_out(&mut self, seq: u64, beside: Spot) {
-        let at = seq.checked_sub(self.base).and_then(|at| usize::try_from(at).ok());
-        let slot = at.and_then(|at| self.slots.get_mut(at)?.as_mut());
-        if let Some(slot) = slot.filter(|slot| Chunks::are_together(slot.spot, beside)) {
+        if let Some(slot) = self.slots.get_mut(seq).filter(|slot| Chunks::are_together(slot.spot, beside)) {
             let bytes = self.chunks.get(slot.spot).to_vec();
             let old = std::mem::replace(&mut slot.spot, self.chunks.put(seq, &[&bytes]));
             self.chunks.free(old);
         }
-    }
-
-    fn drop_empty_front(&mut self) {
-        while self.slots.front().is_some_and(Option::is_none) {
-            self.slots.pop_front();
-            self.base += 1;
-        }
-        self.state.first_seq = self.base;
     }
 
     /// Removes the oldest message.
@@ -159,11 +142,7 @@ impl MemoryStream {
             return;
         }
         if self.state.messages == 0 {
-            self.slots.clear();
-            self.base = last + 1;
             self.state.first_seq = last + 1;
-        } else {
-            (self.state.last_seq..last).for_each(|_| self.slots.push_back(None));
         }
         self.state.last_seq = last;
     }
@@ -201,9 +180,7 @@ impl MemoryStream {
     }
 
     fn live_from(&self, from: u64) -> impl Iterator<Item = MessageView<'_>> {
-        let skip = usize::try_from(from.saturating_sub(self.base)).unwrap_or(usize::MAX).min(self.slots.len());
-        let numbered = (self.base + skip as u64..).zip(self.slots.range(skip..));
-        numbered.filter_map(|(seq, slot)| Some(slot.as_ref()?.view(seq, &self.chunks)))
+        self.slots.from(from).map(|(seq, slot)| slot.view(seq, &self.chunks))
     }
 
     /// Totals of one subject.
@@ -235,20 +212,17 @@ impl MemoryStream {
         if totals.last_is_exact {
             return Some(totals.last);
         }
-        let found = (self.base..=totals.last).rev().find(|&seq| self.is_of(seq, subject))?;
+        let mut older = self.slots.down_from(totals.last).map(|(seq, slot)| slot.view(seq, &self.chunks));
+        let found = older.find(|message| message.subject == subject)?.seq;
         if let Some(totals) = self.subjects.find(subject).and_then(|no| self.subjects.totals_mut(no)) {
             (totals.last, totals.last_is_exact) = (found, true);
         }
         Some(found)
     }
 
-    fn is_of(&self, seq: u64, subject: &[u8]) -> bool {
-        self.look_at(seq).is_some_and(|message| message.subject == subject)
-    }
-
     /// How many live messages from `from` on one of the filters takes; without filters, all of them.
     pub fn count(&self, filters: &[Filter], from: u64) -> u64 {
-        if filters.is_empty() && from <= self.base {
+        if filters.is_empty() && from <= self.state.first_seq {
             return self.state.messages;
         }
         self.live_from(from).filter(|message| fits(filters, message)).count() as u64
@@ -256,7 +230,7 @@ impl MemoryStream {
 
     /// The first live sequence stored at or after a moment; one more than the last when there is none.
     pub fn seq_at(&self, time: Timestamp) -> u64 {
-        let (mut low, mut high) = (self.base, self.state.last_seq + 1);
+        let (mut low, mut high) = (self.state.first_seq, self.state.last_seq + 1);
         while low < high {
             let middle = low + (high - low) / 2;
             match self.live_from(middle).next() {
@@ -269,7 +243,10 @@ impl MemoryStream {
 
     /// Sequences between the first and the last message that are gone, at most `max` of them.
     pub fn deleted(&self, max: usize) -> Vec<u64> {
-        (self.base..).zip(&self.slots).filter(|(_, slot)| slot.is_none()).map(|(seq, _)| seq).take(max).collect()
+        let live = self.slots.from(self.state.first_seq).map(|(seq, _)| seq);
+        let mut next = self.state.first_seq;
+        let gaps = live.chain([self.state.last_seq + 1]).flat_map(|live| std::mem::replace(&mut next, live + 1)..live);
+        gaps.take(max).collect()
     }
 }
 
@@ -279,4 +256,46 @@ fn fits(filters: &[Filter], message: &MessageView<'_>) -> bool {
 
 fn size_of(subject: &[u8], headers: &[u8], payload: &[u8]) -> u64 {
     memory_size(subject.len(), headers.len(), payload.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(stream: &mut MemoryStream, subject: &[u8]) -> u64 {
+        let draft = Draft { subject, headers: b"", payload: b"0123456789", time: Timestamp::EPOCH };
+        stream.stage(&draft).expect("is short")
+    }
+
+    #[test]
+    fn sequences_that_are_skipped_cost_no_memory() {
+        let mut stream = MemoryStream::new(1, 7);
+        put(&mut stream, b"a");
+        stream.skip_to(1 << 40);
+        let far = put(&mut stream, b"b");
+        stream.skip_to(1 << 50);
+        assert_eq!(far, (1 << 40) + 1);
+        let (pages, places) = stream.slots.held();
+        assert!(pages <= 3 && places <= 256, "{pages} pages, {places} places");
+        assert_eq!(stream.deleted(3), [2, 3, 4]);
+        assert_eq!(stream.load(far).map(|message| message.seq()), Some(far));
+        assert_eq!(stream.next(&[], 2), stream.next(&[], far));
+        assert_eq!((stream.last_of(b"a"), stream.last_of(b"b"), stream.count(&[], 2)), (Some(1), Some(far), 1));
+        assert_eq!(stream.seq_at(Timestamp::from_secs(1)), (1 << 50) + 1);
+        assert!(stream.remove(1) && stream.state().first_seq == far);
+        assert!(stream.remove(far) && stream.state().first_seq == (1 << 50) + 1);
+    }
+
+    #[test]
+    fn a_key_that_is_overwritten_a_million_times_costs_what_lives() {
+        let mut stream = MemoryStream::new(1, 7);
+        put(&mut stream, b"lasting");
+        for _ in 0..1_000_000 {
+            put(&mut stream, b"hot");
+            stream.trim_subject(b"hot", 1);
+        }
+        let (pages, places) = stream.slots.held();
+        assert!(pages <= 3 && places <= 256, "{pages} pages, {places} places");
+        assert_eq!((stream.state().messages, stream.state().first_seq), (2, 1));
+    }
 }
