@@ -377,7 +377,7 @@ impl FileStream {
         let live = self.blocks[from..]
             .iter()
             .filter(|block| block.messages() > 0)
-            .find_map(|block| (seq.max(block.first)..=block.last).find(|&seq| !block.deleted.contains(seq)));
+            .find_map(|block| Some(block.deleted.next_kept(seq.max(block.first))).filter(|&seq| seq <= block.last));
         live.unwrap_or(self.state.last_seq + 1)
     }
 
@@ -529,6 +529,9 @@ impl FileStream {
     pub fn flush(&mut self) -> Result<Option<SyncTicket>, StoreError> {
         if self.poisoned {
             return Err(StoreError::Poisoned);
+        }
+        if let Some(numbers) = self.subjects.renumber_if_wasteful() {
+            self.blocks.iter_mut().for_each(|block| block.renumber(&numbers));
         }
         self.stage_facts()?;
         self.stage_contents();

@@ -73,6 +73,7 @@ impl MemoryStream {
         let (subject, headers) = (length(draft.subject), length(draft.headers));
         let spot = self.chunks.put(seq, &[draft.subject, draft.headers, draft.payload]);
         self.slots.push(seq, Slot { time: draft.time, spot, subject, headers });
+        self.clear_out();
         self.subjects.add(draft.subject, seq, u32::try_from(size).unwrap_or(u32::MAX));
         self.state.last_seq = seq;
         self.state.last_time = draft.time;
@@ -97,10 +98,21 @@ impl MemoryStream {
         self.state.bytes -= size_of(message.subject, message.headers, message.payload);
         let neighbours = self.chunks.free(slot.spot);
         neighbours.into_iter().for_each(|seq| self.move_out(seq, slot.spot));
+        self.clear_out();
+        if self.subjects.is_wasteful() {
+            self.subjects.renumber();
+        }
         if seq == self.state.first_seq {
             self.state.first_seq = self.slots.first().unwrap_or(self.state.last_seq + 1);
         }
         true
+    }
+
+    /// Empties chunks that were ended with little in them.
+    fn clear_out(&mut self) {
+        while let Some((spot, owners)) = self.chunks.left_sparse() {
+            owners.into_iter().for_each(|seq| self.move_out(seq, spot));
+        }
     }
 
     /// Puts a message elsewhere if it lies beside this spot.

@@ -4,7 +4,7 @@
 //! checked when it was read, so counting it can not fail.
 
 use crate::bytes::{Reader, put_varint};
-use crate::subjects::{SubjectTotals, Subjects};
+use crate::subjects::{SubjectNo, SubjectTotals, Subjects};
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -67,6 +67,11 @@ impl Remembered {
     #[cfg(test)]
     pub(crate) fn is_packed(&self) -> bool {
         self.counted.get().is_none()
+    }
+
+    /// Numbers the subjects anew if many are gone, see [`Subjects::renumber`]. Counts nothing.
+    pub(crate) fn renumber_if_wasteful(&mut self) -> Option<Vec<SubjectNo>> {
+        self.counted.get_mut().filter(|subjects| subjects.is_wasteful()).map(Subjects::renumber)
     }
 
     fn count(&self) -> Subjects {

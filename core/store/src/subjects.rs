@@ -41,6 +41,9 @@ impl SubjectTotals {
     }
 }
 
+/// Numbers that are kept although their subjects are gone.
+const NUMBERS_KEPT: usize = 1024;
+
 struct Entry {
     text: Box<[u8]>,
     totals: SubjectTotals,
@@ -68,9 +71,32 @@ impl Subjects {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.table.clear();
-        self.entries.clear();
-        self.free.clear();
+        (self.table, self.entries, self.free) = (HashTable::new(), Vec::new(), Vec::new());
+    }
+
+    /// Whether memory is held for many more subjects than there are.
+    pub(crate) fn is_wasteful(&self) -> bool {
+        self.entries.len() > NUMBERS_KEPT && self.table.len() < self.entries.len() / 4
+    }
+
+    /// Numbers the subjects anew and gives back what the others took. Gives the new number of each old one; of one that is
+    /// gone, a number that no subject has.
+    pub(crate) fn renumber(&mut self) -> Vec<SubjectNo> {
+        let mut numbers = vec![SubjectNo::MAX; self.entries.len()];
+        let mut kept = Vec::with_capacity(self.table.len());
+        for (number, entry) in numbers.iter_mut().zip(std::mem::take(&mut self.entries)) {
+            if entry.is_some() {
+                *number = kept.len() as SubjectNo;
+                kept.push(entry);
+            }
+        }
+        (self.table, self.entries, self.free) = (HashTable::with_capacity(kept.len()), kept, Vec::new());
+        let Subjects { hasher, table, entries, .. } = self;
+        let hash = |no: SubjectNo| hasher.hash_one(text_of(entries, no).expect("each is live"));
+        (0..entries.len() as SubjectNo).for_each(|no| {
+            table.insert_unique(hash(no), no, |&no| hash(no));
+        });
+        numbers
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -234,6 +260,26 @@ mod tests {
         assert_eq!(subjects.len(), 1);
         assert_eq!(subjects.add(b"c", 5, 1), a, "the number is used again");
         assert_eq!(subjects.text(a), Some(&b"c"[..]));
+    }
+
+    #[test]
+    fn subjects_that_are_gone_keep_no_memory() {
+        let mut subjects = Subjects::new(1);
+        let text = |seq: u64| format!("s.{seq}").into_bytes();
+        let numbers: Vec<SubjectNo> = (0..10_000).map(|seq| subjects.add(&text(seq), seq, 1)).collect();
+        let lasting = [17, 9_999];
+        for seq in (0..10_000).filter(|seq| !lasting.contains(seq)) {
+            subjects.remove(numbers[seq as usize], seq);
+        }
+        assert!(subjects.is_wasteful());
+        let renumbered = subjects.renumber();
+        assert_eq!((subjects.len(), subjects.entries.len(), subjects.free.len()), (2, 2, 0));
+        assert!(subjects.table.capacity() < 16 && !subjects.is_wasteful());
+        for seq in lasting {
+            let no = renumbered[numbers[seq as usize] as usize];
+            assert_eq!((subjects.find(&text(seq)), subjects.text(no)), (Some(no), Some(&*text(seq))));
+        }
+        assert_eq!(subjects.text(renumbered[0]), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::deleted::Deleted;
 use crate::header::DATA_START;
 use crate::index::{BlockFile, Entry};
 use crate::record::BlockFacts;
+use crate::subjects::SubjectNo;
 use std::ops::Range;
 
 /// One block, open or not.
@@ -72,8 +73,14 @@ impl Block {
             self.first = seq;
             self.deleted = Deleted::new(seq);
         }
-        for skipped in self.last.max(self.first.saturating_sub(1)) + 1..seq {
-            self.deleted.insert(skipped);
+        self.deleted.insert_range(self.last.max(self.first.saturating_sub(1)) + 1..seq);
+    }
+
+    /// The subjects have other numbers now: the new one of each old.
+    pub(super) fn renumber(&mut self, numbers: &[SubjectNo]) {
+        for entry in self.entries.iter_mut().flatten() {
+            let number = numbers.get(entry.subject as usize).copied();
+            *entry = entry.of_subject(number.unwrap_or(SubjectNo::MAX));
         }
     }
 

@@ -490,9 +490,7 @@ impl FileStream {
 /// Bitmap of a block restored from its facts.
 pub(super) fn restore_deleted(first: u64, ranges: &[Range<u64>]) -> Deleted {
     let mut deleted = Deleted::new(first);
-    ranges.iter().cloned().flatten().for_each(|seq| {
-        deleted.insert(seq);
-    });
+    ranges.iter().cloned().for_each(|range| deleted.insert_range(range));
     deleted
 }
 

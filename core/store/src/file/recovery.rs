@@ -277,9 +277,7 @@ impl<'a> Recovery<'a> {
     fn delete(&mut self, range: &Range<u64>) {
         for block in self.blocks.values_mut() {
             if let Some(within) = overlap(range, &(block.first..block.last + 1)) {
-                within.for_each(|seq| {
-                    block.deleted.insert(seq);
-                });
+                block.deleted.insert_range(within);
             }
         }
     }

@@ -428,6 +428,67 @@ fn a_memory_stream_answers_like_a_file_stream() {
 }
 
 #[test]
+fn subjects_that_are_left_are_found_when_most_are_gone() {
+    let disk = CrashDisk::new(1);
+    let mut file = create(&disk, Cipher::None);
+    let mut memory = MemoryStream::new(1, 7);
+    let text = |n: u64| format!("s.{n}");
+    for n in 1..=3_000 {
+        stage(&mut file, &text(n), b"p");
+        let subject = text(n);
+        let draft = Draft { subject: subject.as_bytes(), headers: b"", payload: b"p", time: Timestamp::EPOCH };
+        memory.stage(&draft).expect("works");
+        if n % 500 == 0 {
+            file.commit().expect("works");
+        }
+    }
+    for seq in (1..=3_000).filter(|seq| seq % 300 != 1) {
+        assert!(file.remove(seq).expect("works") && memory.remove(seq));
+    }
+    file.commit().expect("works");
+    // A number that was given out anew belongs to one subject only.
+    stage(&mut file, "new", b"p");
+    file.commit().expect("works");
+    assert_eq!((file.state().subjects, memory.state().subjects), (11, 10));
+    for n in (1..=3_000).step_by(300) {
+        let filters = filter(&text(n));
+        assert!(matches!(file.next(&filters, 1).expect("works"), Next::Message(message) if message.seq() == n));
+        assert!(matches!(memory.next(&filters, 1), Next::Message(message) if message.seq() == n));
+        assert_eq!(file.load(n).expect("works").expect("is there").subject(), text(n).as_bytes());
+        assert_eq!(
+            (file.last_of(text(n).as_bytes()).expect("works"), memory.last_of(text(n).as_bytes())),
+            (Some(n), Some(n))
+        );
+    }
+    assert_eq!(file.last_of(b"new").expect("works"), Some(3_001));
+    assert_eq!(file.last_of(b"s.2").expect("works"), None);
+}
+
+#[test]
+fn a_gap_of_any_length_is_crossed_and_comes_back() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::None);
+    let mut expected = vec![stage(&mut stream, "a", b"p")];
+    for gap in [1_u64 << 40, (1 << 22) - 2, 1 << 21] {
+        let last = stream.state().last_seq + gap;
+        stream.skip_to(last).expect("works");
+        expected.push(stage(&mut stream, "a", b"p"));
+        stream.commit().expect("works");
+    }
+    let mut stream = open_clean(&disk.kill(), Cipher::None);
+    let mut found = Vec::new();
+    let mut from = 1;
+    while let Next::Message(message) = stream.next(&[], from).expect("works") {
+        found.push(message.seq());
+        from = message.seq() + 1;
+    }
+    assert_eq!(found, expected);
+    assert!(stream.blocks().expect("works").len() <= expected.len());
+    assert!(stream.remove_first().expect("works"));
+    assert_eq!(stream.state().first_seq, expected[1]);
+}
+
+#[test]
 fn compressed_payloads_take_less_room_and_come_back_as_they_were() {
     let disk = CrashDisk::new(1);
     let payload = |n: u64| format!("{n} {}", "the same words again and again ".repeat(20)).into_bytes();
