@@ -1,5 +1,6 @@
 //! The host's loop without its thread: take, decide, make durable, send.
 
+use crate::barrier::guarded;
 use crate::inlet::Arrival;
 use crate::ledger::{Bounds, Ledger};
 use crate::opening::open_shelves;
@@ -8,7 +9,7 @@ use crate::upkeep::Upkeep;
 use crate::{Port, Report};
 use api::monitoring::JszAccount;
 use api::monitoring::options::JszOptions;
-use jetstream::{After, Door, Effect, Interest, KeptStream, Log as _, Now, Outbox, Settings, Tenant};
+use jetstream::{After, Door, Effect, Interest, KeptStream, Log as _, LogError, Now, Outbox, Settings, Tenant};
 use moment::Instant;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -57,9 +58,9 @@ pub struct Desk {
     pub(crate) root: Root,
     pub(crate) shelving: Shelving,
     pub(crate) tenants: BTreeMap<Arc<str>, Tenant<Shelving>>,
-    accounts: BTreeMap<Arc<str>, Settings>,
+    pub(crate) accounts: BTreeMap<Arc<str>, Settings>,
     /// Streams that are kept and could not be put back, by account and name.
-    unrecovered: BTreeSet<(String, String)>,
+    pub(crate) unrecovered: BTreeSet<(String, String)>,
     pub(crate) port: Arc<dyn Port>,
     keep_states_at: Instant,
     sync_at: Instant,
@@ -195,7 +196,8 @@ impl Desk {
             };
             let (stream, consumers) = (kept.config.name.clone(), kept.consumers.len());
             let messages = log.state().messages;
-            match tenant.restore(kept, log, &mut around) {
+            let restored = guarded(|| tenant.restore(kept, log, &mut around));
+            match restored.unwrap_or_else(|why| Err(LogError(format!("stream {account} > {stream}: {why}")))) {
                 Ok(()) => {
                     self.unrecovered.remove(&(account.to_string(), stream.clone()));
                     self.port.report(Report::Restored { account: account.to_string(), stream, messages, consumers })
@@ -280,16 +282,23 @@ impl Desk {
             let Some(tenant) = self.tenants.get_mut(account) else { continue };
             let (interest, out) = (InAccount { port: &*self.port, account }, outboxes.of(account));
             let mut next = Some(first);
-            while let Some(Arrival { door, message, asker, .. }) = next {
-                let (shelves, out) = (&mut self.shelving, &mut *out);
-                let mut around = jetstream::Surroundings { shelves, now, interest: &interest, out, asker };
-                tenant.receive(door, &message, &mut around);
-                next = arrivals.next_if(|next| Arc::ptr_eq(next.account, account));
+            let done = guarded(|| {
+                while let Some(Arrival { door, message, asker, .. }) = next {
+                    let (shelves, out) = (&mut self.shelving, &mut *out);
+                    let mut around = jetstream::Surroundings { shelves, now, interest: &interest, out, asker };
+                    tenant.receive(door, &message, &mut around);
+                    next = arrivals.next_if(|next| Arc::ptr_eq(next.account, account));
+                }
+            });
+            if let Err(why) = done {
+                outboxes.by_account.remove(account);
+                self.quarantine(account, &why);
             }
         }
     }
 
     fn tick(&mut self, now: Now, outboxes: &mut Outboxes) {
+        let mut broken = Vec::new();
         for (account, tenant) in &mut self.tenants {
             if tenant.deadline().is_none_or(|at| at > now.tick) {
                 continue;
@@ -298,7 +307,18 @@ impl Desk {
             let out = outboxes.of(account);
             let mut around =
                 jetstream::Surroundings { shelves: &mut self.shelving, now, interest: &interest, out, asker: None };
-            tenant.tick(&mut around);
+            if let Err(why) = guarded(|| tenant.tick(&mut around)) {
+                broken.push((account.clone(), why));
+            }
+        }
+        self.quarantine_all(broken, outboxes);
+    }
+
+    /// What they wanted done before they broke is not done.
+    fn quarantine_all(&mut self, broken: Vec<(Arc<str>, String)>, outboxes: &mut Outboxes) {
+        for (account, why) in broken {
+            outboxes.by_account.remove(&account);
+            self.quarantine(&account, &why);
         }
     }
 
@@ -307,10 +327,14 @@ impl Desk {
             return;
         }
         self.keep_states_at = now.tick + KEEP_STATES_EVERY;
-        for tenant in self.tenants.values_mut() {
+        let mut broken = Vec::new();
+        for (account, tenant) in &mut self.tenants {
             // A failure is noticed when the metadata is committed.
-            let _ = tenant.keep_states(&mut self.shelving);
+            if let Err(why) = guarded(|| drop(tenant.keep_states(&mut self.shelving))) {
+                broken.push((account.clone(), why));
+            }
         }
+        self.quarantine_all(broken, &mut Outboxes::default());
     }
 
     /// Makes everything staged durable: one write and one sync for each file, the syncs side by side.
@@ -387,7 +411,7 @@ impl Desk {
         }
     }
 
-    fn unlisten(&self, account: &str) {
+    pub(crate) fn unlisten(&self, account: &str) {
         let streams = self.tenants.get(account).into_iter().flat_map(Tenant::streams);
         for text in streams.flat_map(|stream| &stream.config.subjects) {
             if let Ok(filter) = Filter::parse(text.as_bytes()) {
@@ -405,12 +429,17 @@ impl Desk {
     /// Lets consumers deliver what became readable.
     fn deliver(&mut self, now: Now, outboxes: &mut Outboxes) {
         self.has_more = false;
+        let mut broken = Vec::new();
         for (account, tenant) in self.tenants.iter_mut().filter(|(_, tenant)| tenant.is_awake()) {
             let interest = InAccount { port: &*self.port, account };
             let (shelves, out) = (&mut self.shelving, outboxes.of(account));
             let mut around = jetstream::Surroundings { shelves, now, interest: &interest, out, asker: None };
-            self.has_more |= tenant.deliver(&mut around);
+            match guarded(|| tenant.deliver(&mut around)) {
+                Ok(has_more) => self.has_more |= has_more,
+                Err(why) => broken.push((account.clone(), why)),
+            }
         }
+        self.quarantine_all(broken, outboxes);
         // Nothing in here waits for anything but what was committed just now.
         self.perform_all(outboxes, &Outcome::default());
     }

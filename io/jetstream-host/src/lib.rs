@@ -23,6 +23,7 @@
 //!
 //! [`Desk`] is that loop without the thread: scenes drive it by hand. [`Host`] runs it.
 
+mod barrier;
 mod desk;
 mod host;
 mod inlet;
