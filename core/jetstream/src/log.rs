@@ -5,7 +5,8 @@
 use moment::Timestamp;
 use subject::Filter;
 
-/// No stream begins behind this sequence, and none is restored behind it: so that counting on never ends.
+/// No stream begins behind this sequence, none is restored behind it, and no origin or consumer is believed to be: so that
+/// counting on never ends.
 pub(crate) const MAX_FIRST_SEQUENCE: u64 = i64::MAX as u64;
 
 /// A message about to be kept.

@@ -1,5 +1,6 @@
 //! Mirrors and sources: which configurations of them make sense, and what they mean.
 
+use crate::log::MAX_FIRST_SEQUENCE;
 use crate::stream_config::Neighbours;
 use api::errors::*;
 use api::stream::{StreamSource, SubjectTransform};
@@ -67,7 +68,7 @@ impl Origin {
         let mut fields = text.split(' ');
         let (stream, seq, filters, destinations) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
         let is_own = [stream, filters, destinations] == self.words.each_ref().map(String::as_str);
-        if is_own { seq.parse().ok() } else { None }
+        if is_own { seq.parse().ok().filter(|seq| *seq <= MAX_FIRST_SEQUENCE) } else { None }
     }
 }
 
@@ -151,11 +152,11 @@ fn check_mirror(config: &mut StreamConfig, pedantic: bool, neighbours: &Neighbou
     if filters_overlap(mirror, Filter::overlaps) {
         return Err(MIRROR_OVERLAPPING_SUBJECT_FILTERS.into());
     }
-    if mirror.external.is_some() {
-        return Ok(());
-    }
     if Name::parse(&mirror.name).is_err() {
         return Err(MIRROR_INVALID_STREAM_NAME.into());
+    }
+    if mirror.external.is_some() {
+        return Ok(());
     }
     let origin = (neighbours.find)(&mirror.name);
     if origin.is_some_and(|origin| is_too_small(config.max_msg_size, origin)) {
@@ -318,6 +319,8 @@ mod tests {
         assert_eq!(origin.sequence_of(&header), Some(7));
         assert_eq!(origin.sequence_of(b"O 7 > > o.a Mu6iPwZc"), None, "another source of the same stream");
         assert_eq!(origin.sequence_of(b"O"), None);
+        let huge = format!("O {} o.* t.{{{{wildcard(1)}}}} o.a x", u64::MAX);
+        assert_eq!(origin.sequence_of(huge.as_bytes()), None, "no stream comes that far");
         assert_eq!(origin.rewrite(b"o.a", 0), b"t.a");
         assert_eq!(origin.rewrite(b"other", 0), b"other");
     }

@@ -249,7 +249,7 @@ impl<L: Log> Stream<L> {
         {
             remote.stored(number, pending);
             if is_new {
-                (copying.next, copying.copied) = (Some(seq + 1), seq);
+                (copying.next, copying.copied) = (Some(seq.saturating_add(1)), seq);
             }
         }
     }
@@ -283,7 +283,7 @@ impl<L: Log> Stream<L> {
         let state = self.log.state();
         for copying in self.copies.iter_mut().filter(|copying| copying.is_mirror && state.last_seq > 0) {
             // A mirror that is empty because nothing was copied yet begins where its configuration says.
-            copying.next = Some(state.last_seq + 1);
+            copying.next = Some(state.last_seq.saturating_add(1));
             copying.copied = state.last_seq;
         }
         let (mut at, mut open) = (self.log.readable(), self.copies.iter().filter(|c| c.next.is_none()).count());
@@ -294,7 +294,7 @@ impl<L: Log> Stream<L> {
                 let unknown = self.copies.iter_mut().filter(|copying| copying.next.is_none());
                 for copying in unknown {
                     if let Some(seq) = copying.origin.sequence_of(source) {
-                        (copying.next, copying.copied) = (Some(seq + 1), seq);
+                        (copying.next, copying.copied) = (Some(seq.saturating_add(1)), seq);
                         open -= 1;
                     }
                 }

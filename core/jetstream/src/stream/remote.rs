@@ -7,6 +7,7 @@
 
 use super::Incoming;
 use crate::ack::AckSubject;
+use crate::log::MAX_FIRST_SEQUENCE;
 use crate::outbox::{Effect, Now, Outbox};
 use api::errors::{MIRROR_CONSUMER_SETUP_FAILED, REQUIRED_API_LEVEL, SOURCE_CONSUMER_SETUP_FAILED};
 use api::stream::StreamSource;
@@ -21,6 +22,8 @@ use wire::headers::Headers;
 const API_PREFIX: &str = "$JS.API";
 /// Where answers to what a stream asks of its origin come. Nothing else that streams say bears such a reply.
 pub const ASKING_INBOX: &str = "$JSC.R.";
+/// Where origins ask how far we are.
+const FLOW_CONTROL: &[u8] = b"$JS.FC.";
 /// How often an origin shows that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// An origin that was silent for this long is asked again.
@@ -53,8 +56,8 @@ pub(super) struct Remote {
 enum Phase {
     /// It is asked at this moment.
     Resting(Instant),
-    /// It was asked, and answers here.
-    Asked { inbox: String, until: Instant },
+    /// It was asked, and answers here; its consumer is to deliver there.
+    Asked { inbox: String, deliver: String, until: Instant },
     /// It sends.
     Flowing(Flow),
 }
@@ -155,14 +158,15 @@ impl Remote {
         let inbox = format!("{ASKING_INBOX}{word}");
         let Ok(filter) = Filter::parse(inbox.as_bytes()) else { return };
         out.push(Effect::Hear(filter));
-        let (subject, body) = request(asking, word, self.is_old);
+        let deliver = deliver_subject(asking, word);
+        let (subject, body) = request(asking, word, &deliver, self.is_old);
         let mut headers = Vec::new();
         if !self.is_old {
             headers = crate::outbox::block(&[("Nats-Required-Api-Level", LEVEL_WANTED)]);
         }
         let (to, reply) = (subject.as_bytes(), Some(inbox.as_bytes()));
         out.send(&crate::outbox::Outgoing { to, reply, headers: &headers, payload: &body, subject: None });
-        self.phase = Phase::Asked { inbox, until: now.tick + ANSWER_WITHIN };
+        self.phase = Phase::Asked { inbox, deliver, until: now.tick + ANSWER_WITHIN };
     }
 
     /// Takes what came by a subject.
@@ -197,7 +201,10 @@ impl Remote {
             self.rest(true, now, out);
             return News::Failed(error);
         }
-        let Some(begun) = answer.as_ref().and_then(Begun::read) else {
+        let Phase::Asked { deliver: wanted, .. } = &self.phase else { return News::Foreign };
+        // Nothing is listened to but what was asked for.
+        let begun = answer.as_ref().and_then(Begun::read).filter(|begun| begun.deliver == *wanted);
+        let Some(begun) = begun else {
             self.rest(true, now, out);
             return News::Failed(setup.with("invalid consumer create response"));
         };
@@ -246,6 +253,10 @@ impl Flow {
         if delivery.consumer != self.consumer || delivery.deliveries > 1 || delivery.consumer_seq <= self.seen {
             return News::Nothing;
         }
+        let is_possible = |number: u64| (1..=MAX_FIRST_SEQUENCE).contains(&number);
+        if !is_possible(delivery.stream_seq) || !is_possible(delivery.consumer_seq) {
+            return News::Lost;
+        }
         if delivery.consumer_seq != self.seen + 1 {
             return News::Lost;
         }
@@ -254,16 +265,23 @@ impl Flow {
         News::Message(Delivered { seq, number, time, pending, subject: shown })
     }
 
+    /// Whether a question of this consumer is answered there. It is answered as the server, so nowhere else.
+    fn asks_how_far(&self, to: &[u8]) -> bool {
+        let Some(rest) = to.strip_prefix(FLOW_CONTROL) else { return false };
+        let is_literal = to.len() <= NAME_BYTES_MAX && Subject::parse(to).is_ok_and(Subject::is_literal);
+        is_literal && rest.split(|byte| *byte == b'.').any(|token| token == self.consumer.as_bytes())
+    }
+
     fn control<'a>(&mut self, reply: Option<&'a [u8]>, headers: &[u8], out: &mut Outbox) -> News<'a> {
         if let Some(reply) = reply {
-            return News::HowFar { reply };
+            return if self.asks_how_far(reply) { News::HowFar { reply } } else { News::Nothing };
         }
         let headers = Headers::new(headers);
         let last = headers.get("Nats-Last-Consumer").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
         if last.is_some_and(|last: u64| last > 0 && last != self.seen) {
             return News::Lost;
         }
-        if let Some(stalled) = headers.get("Nats-Consumer-Stalled").filter(|to| Subject::parse(to).is_ok()) {
+        if let Some(stalled) = headers.get("Nats-Consumer-Stalled").filter(|to| self.asks_how_far(to)) {
             out.say(stalled, Vec::new(), Vec::new());
         }
         News::Nothing
@@ -286,6 +304,7 @@ impl Begun {
         let is_literal = Subject::parse(deliver.as_bytes()).is_ok_and(Subject::is_literal);
         is_literal.then_some(())?;
         let behind = answer.get("delivered").and_then(|delivered| delivered.get("stream_seq")?.as_u64()).unwrap_or(0);
+        (behind <= MAX_FIRST_SEQUENCE).then_some(())?;
         let pending = answer.get("num_pending").and_then(Value::as_u64).unwrap_or(0);
         Some(Begun { consumer: text(answer.get("name"))?, deliver, behind, pending })
     }
@@ -319,17 +338,23 @@ fn time_and_pending(ack: &[u8]) -> Option<(Timestamp, u64)> {
     Some((Timestamp::from_nanos(time), pending))
 }
 
+/// Where the consumer is to deliver.
+fn deliver_subject(asking: &Asking<'_>, word: &str) -> String {
+    let letter = if asking.is_mirror { "M" } else { "S" };
+    let external = asking.config.external.as_ref();
+    let prefix = external.map(|external| external.deliver.as_str()).filter(|prefix| !prefix.is_empty());
+    format!("{}.{letter}.{word}", prefix.unwrap_or("$JS").trim_end_matches('.'))
+}
+
 /// The request for a consumer: its subject and its body.
-fn request(asking: &Asking<'_>, word: &str, is_old: bool) -> (String, Vec<u8>) {
+fn request(asking: &Asking<'_>, word: &str, deliver: &str, is_old: bool) -> (String, Vec<u8>) {
     let StreamSource { name: origin, external, filter_subject, subject_transforms, .. } = asking.config;
-    let (kind, letter) = if asking.is_mirror { ("MIRROR", "M") } else { ("SRC", "S") };
+    let kind = if asking.is_mirror { "MIRROR" } else { "SRC" };
     let consumer = format!("JS_{kind}_{word}");
-    let prefix = external.as_ref().map(|external| external.deliver.as_str()).filter(|prefix| !prefix.is_empty());
-    let deliver = format!("{}.{letter}.{word}", prefix.unwrap_or("$JS").trim_end_matches('.'));
     let mut filters: Vec<&str> = vec![filter_subject];
     filters.extend(subject_transforms.iter().map(|transform| transform.src.as_str()));
     filters.retain(|filter| !filter.is_empty());
-    let config = config(asking, &consumer, &deliver, &filters, is_old);
+    let config = config(asking, &consumer, deliver, &filters, is_old);
     let body = serde_json::json!({ "stream_name": origin, "config": config });
     let api = external.as_ref().map(|external| external.api.as_str()).filter(|api| !api.is_empty());
     let api = api.unwrap_or(API_PREFIX).trim_end_matches('.');
@@ -471,6 +496,62 @@ mod tests {
         assert!(matches!(asked, News::HowFar { reply: b"$JS.FC.O.c.abcd" }));
         let told = String::from_utf8(remote.how_far(9)).expect("text");
         assert_eq!(told, "NATS/1.0\r\nNats-Last-Consumer: 2\r\nNats-Last-Stream: 9\r\n\r\n");
+    }
+
+    #[test]
+    fn an_origin_can_not_have_the_server_speak_anywhere_else() {
+        let mut out = Outbox::default();
+        let mut remote = flowing(&mut out);
+        let _ = out.messages(|_| true).count();
+        out.clear();
+        for (to, is_answered) in [
+            ("$JS.API.STREAM.DELETE.ORDERS", false),
+            ("$JS.FC.O.other.abcd", false),
+            ("$JS.FC.O.c.>", false),
+            ("orders", false),
+            ("$JS.FC.O.c.abcd", true),
+        ] {
+            let headers = format!("NATS/1.0 100 x\r\nNats-Consumer-Stalled: {to}\r\n\r\n");
+            let _ = remote.take(&came("to.us.M.12345678", None, &headers, b""), true, now(1), &mut out);
+            let sent: Vec<Vec<u8>> = out.messages(|_| true).map(|sent| sent.to.to_vec()).collect();
+            assert_eq!(sent, Vec::from_iter(is_answered.then(|| to.as_bytes().to_vec())), "{to}");
+            out.clear();
+            let asked = remote.take(
+                &came("to.us.M.12345678", Some(to.as_bytes()), "NATS/1.0 100 x\r\n\r\n", b""),
+                true,
+                now(1),
+                &mut out,
+            );
+            assert_eq!(matches!(asked, News::HowFar { .. }), is_answered, "{to}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_makes_no_sense_is_refused() {
+        for answer in [
+            format!(
+                r#"{{"name":"c","config":{{"deliver_subject":"to.us.M.12345678"}},"delivered":{{"stream_seq":{}}}}}"#,
+                u64::MAX
+            ),
+            r#"{"name":"c","config":{"deliver_subject":"orders.new"},"delivered":{"stream_seq":4}}"#.to_owned(),
+        ] {
+            let (mut out, mut remote) = (Outbox::default(), Remote::new());
+            remote.tend(&asking(&source()), "12345678", now(0), &mut out);
+            let news = remote.take(&came("$JSC.R.12345678", None, "", answer.as_bytes()), true, now(0), &mut out);
+            assert!(matches!(news, News::Failed(_)), "{answer}");
+            assert_eq!(remote.heard(), None);
+        }
+    }
+
+    #[test]
+    fn a_delivery_of_a_sequence_that_can_not_be_begins_again() {
+        for seq in [0, u64::MAX] {
+            let mut out = Outbox::default();
+            let mut remote = flowing(&mut out);
+            let reply = format!("$JS.ACK.O.c.1.{seq}.1.1000.3@o.a");
+            let news = remote.take(&came("to.us.M.12345678", Some(reply.as_bytes()), "", b"x"), true, now(1), &mut out);
+            assert!(matches!(news, News::Lost), "{seq}");
+        }
     }
 
     #[test]
