@@ -10,23 +10,32 @@ pub(crate) mod old;
 pub(crate) mod restoring;
 pub(crate) mod sending;
 
-/// Any bytes as the pieces of an archive: for the fuzzer. What comes out is bounded by what went in, times what a block may
-/// grow.
+/// Any bytes as the pieces of an archive: for the fuzzer. One chunk is unpacked at a time, to 4 MiB at most, and read before the
+/// next; all of them together to what one round may unpack.
 pub fn fuzz_restore(bytes: &[u8]) {
     let (mut frames, mut archive) = (frames::Decoder::default(), archive::Reader::default());
     let mut old = old::Reader::default();
     old.push(bytes);
-    while let Ok(Some(item)) = old.next() {
+    let mut unpacked = 0;
+    while let Ok(Some(item)) = old.next(&mut unpacked) {
         if item == old::Item::End {
             break;
         }
     }
     for piece in bytes.chunks(bytes.len() / 3 + 1) {
-        let Ok(plain) = frames.push(piece) else { return };
-        archive.push(&plain);
-        while let Ok(Some(entry)) = archive.next() {
-            let _ = consumer_state::read(&entry.payload);
-            let _ = restoring::read_state(&entry.payload);
+        frames.push(piece);
+        loop {
+            let plain = match frames.next(restoring::MAX_ROUND_BYTES.saturating_sub(unpacked)) {
+                Ok(Some(plain)) => plain,
+                Ok(None) => break,
+                Err(_) => return,
+            };
+            unpacked += plain.len();
+            archive.push(&plain);
+            while let Ok(Some(entry)) = archive.next() {
+                let _ = consumer_state::read(&entry.payload);
+                let _ = restoring::read_state(&entry.payload);
+            }
         }
     }
 }

@@ -59,6 +59,8 @@ pub(crate) enum Fault {
     Magic,
     /// An entry makes no sense.
     Entry,
+    /// It unpacks to more than is taken at a time.
+    TooMuch,
 }
 
 /// Reads an archive that comes in pieces.

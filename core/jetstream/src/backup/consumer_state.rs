@@ -1,6 +1,7 @@
 //! A consumer as it travels in an archive: its configuration and how far it is.
 
 use crate::consumer::{Consumer, Position};
+use crate::log::MAX_FIRST_SEQUENCE;
 use api::{ConsumerConfig, Mode, json};
 use serde::Serialize;
 use serde_json::Value;
@@ -45,6 +46,21 @@ pub(crate) struct Progress {
     pub floor: Position,
     /// By sequence: the number of the delivery, and how many there were.
     pub pending: BTreeMap<u64, (u64, u64)>,
+}
+
+impl Progress {
+    /// As far as a stream goes that ends at this sequence. `None` when it counts further than anything can.
+    pub(crate) fn within(mut self, last_seq: u64) -> Option<Progress> {
+        let counts = self.pending.values().map(|(delivery, count)| *delivery.max(count));
+        let most = counts.chain([self.delivered.consumer, self.floor.consumer]).max();
+        if most.is_some_and(|most| most > MAX_FIRST_SEQUENCE) {
+            return None;
+        }
+        self.delivered.stream = self.delivered.stream.min(last_seq);
+        self.floor.stream = self.floor.stream.min(self.delivered.stream);
+        self.pending.retain(|seq, _| (1..=last_seq).contains(seq));
+        Some(self)
+    }
 }
 
 /// Writes a consumer; what lies behind the last sequence of the archive is left out.
@@ -95,6 +111,25 @@ pub(super) fn nothing(name: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_consumer_is_not_ahead_of_its_stream_and_counts_no_further_than_anything_can() {
+        let at = |consumer, stream| Position { consumer, stream };
+        let far = Progress {
+            delivered: at(9, u64::MAX),
+            floor: at(1, u64::MAX),
+            pending: [0, 3, 8].map(|seq| (seq, (1, 1))).into(),
+        };
+        let near = far.within(5).expect("it makes sense");
+        assert_eq!((near.delivered, near.floor), (at(9, 5), at(1, 5)));
+        assert_eq!(near.pending, BTreeMap::from([(3, (1, 1))]));
+        for (delivered, floor, pending) in
+            [(u64::MAX, 0, (1, 1)), (0, u64::MAX, (1, 1)), (0, 0, (u64::MAX, 1)), (0, 0, (1, u64::MAX))]
+        {
+            let huge = Progress { delivered: at(delivered, 1), floor: at(floor, 1), pending: [(1, pending)].into() };
+            assert_eq!(huge.within(5), None);
+        }
+    }
 
     #[test]
     fn a_state_of_the_reference_is_understood() {

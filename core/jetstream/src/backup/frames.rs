@@ -61,65 +61,82 @@ impl Encoder {
     }
 }
 
-/// The bytes are no such stream, or a piece of it is damaged.
+/// Why nothing is unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Corrupt;
+pub(crate) enum Fault {
+    /// The bytes are no such stream, or a piece of it is damaged.
+    Corrupt,
+    /// It would be more than is wanted.
+    TooMuch,
+}
 
-/// Decompresses what comes in pieces.
+/// Decompresses what comes in pieces, one chunk at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     pending: Vec<u8>,
+    at: usize,
     has_begun: bool,
 }
 
 impl Decoder {
-    /// Takes a piece and gives what can be decompressed now.
-    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<Vec<u8>, Corrupt> {
+    /// Takes a piece.
+    pub(crate) fn push(&mut self, piece: &[u8]) {
+        self.pending.drain(..self.at);
+        self.at = 0;
         self.pending.extend_from_slice(piece);
-        let (mut plain, mut at) = (Vec::new(), 0);
-        while let Some(&[kind, a, b, c]) = self.pending.get(at..at + 4) {
+    }
+
+    /// What the next chunk unpacks to; `None` when it has not come as a whole. One of more than `most` bytes is not unpacked.
+    pub(crate) fn next(&mut self, most: usize) -> Result<Option<Vec<u8>>, Fault> {
+        while let Some(&[kind, a, b, c]) = self.pending.get(self.at..self.at + 4) {
             let length = u32::from_le_bytes([a, b, c, 0]) as usize;
             if length > MAX_CHUNK_BYTES {
-                return Err(Corrupt);
+                return Err(Fault::Corrupt);
             }
-            let Some(body) = self.pending.get(at + 4..at + 4 + length) else { break };
+            let start = self.at + 4;
+            let Some(body) = self.pending.get(start..start + length) else { break };
             let is_identifier = kind == IDENTIFIER[0];
             if !is_identifier && !self.has_begun {
-                return Err(Corrupt);
+                return Err(Fault::Corrupt);
             }
             match kind {
                 _ if is_identifier => {
                     let known = [IDENTIFIER, OLDER_IDENTIFIER].iter().any(|known| &known[4..] == body);
                     self.has_begun = known;
                     if !known {
-                        return Err(Corrupt);
+                        return Err(Fault::Corrupt);
                     }
                 }
-                COMPRESSED | PLAIN => plain.extend_from_slice(&block(kind, body)?),
+                COMPRESSED | PLAIN => {
+                    let plain = block(kind, body, most)?;
+                    self.at = start + length;
+                    return Ok(Some(plain));
+                }
                 FIRST_SKIPPABLE.. => {}
-                _ => return Err(Corrupt),
+                _ => return Err(Fault::Corrupt),
             }
-            at += 4 + length;
+            self.at = start + length;
         }
-        self.pending.drain(..at);
-        Ok(plain)
+        Ok(None)
     }
 }
 
-fn block(kind: u8, body: &[u8]) -> Result<Vec<u8>, Corrupt> {
-    let (checksum, body) = body.split_first_chunk::<4>().ok_or(Corrupt)?;
-    let plain = match kind {
-        PLAIN if body.len() <= MAX_BLOCK_BYTES => body.to_vec(),
-        PLAIN => return Err(Corrupt),
-        _ => {
-            let (length, _) = s2::decode_len(body).map_err(|_| Corrupt)?;
-            if length > MAX_BLOCK_BYTES {
-                return Err(Corrupt);
-            }
-            s2::decode(body).map_err(|_| Corrupt)?
-        }
+fn block(kind: u8, body: &[u8], most: usize) -> Result<Vec<u8>, Fault> {
+    let corrupt = || Fault::Corrupt;
+    let (checksum, body) = body.split_first_chunk::<4>().ok_or_else(corrupt)?;
+    // A compressed block says first to how much it unpacks.
+    let length = match kind {
+        PLAIN => body.len(),
+        _ => s2::decode_len(body).map_err(|_| Fault::Corrupt)?.0,
     };
-    if minlz::crc::crc(&plain).to_le_bytes() == *checksum { Ok(plain) } else { Err(Corrupt) }
+    if length > MAX_BLOCK_BYTES {
+        return Err(Fault::Corrupt);
+    }
+    if length > most {
+        return Err(Fault::TooMuch);
+    }
+    let plain = if kind == PLAIN { body.to_vec() } else { s2::decode(body).map_err(|_| Fault::Corrupt)? };
+    if minlz::crc::crc(&plain).to_le_bytes() == *checksum { Ok(plain) } else { Err(Fault::Corrupt) }
 }
 
 #[cfg(test)]
@@ -133,10 +150,13 @@ mod tests {
         out
     }
 
-    fn plain(pieces: impl Iterator<Item = Vec<u8>>) -> Result<Vec<u8>, Corrupt> {
+    fn plain(pieces: impl Iterator<Item = Vec<u8>>) -> Result<Vec<u8>, Fault> {
         let (mut decoder, mut out) = (Decoder::default(), Vec::new());
         for piece in pieces {
-            out.extend(decoder.push(&piece)?);
+            decoder.push(&piece);
+            while let Some(plain) = decoder.next(usize::MAX)? {
+                out.extend(plain);
+            }
         }
         Ok(out)
     }
@@ -169,7 +189,25 @@ mod tests {
     fn a_small_piece_can_not_become_a_huge_one() {
         let mut bomb = IDENTIFIER.to_vec();
         bomb.extend_from_slice(&[COMPRESSED, 9, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f]);
-        assert_eq!(plain(std::iter::once(bomb)), Err(Corrupt));
-        assert_eq!(plain(std::iter::once(b"\x00\x04\x00\x00abcd".to_vec())), Err(Corrupt), "without an identifier");
+        assert_eq!(plain(std::iter::once(bomb)), Err(Fault::Corrupt));
+        assert_eq!(
+            plain(std::iter::once(b"\x00\x04\x00\x00abcd".to_vec())),
+            Err(Fault::Corrupt),
+            "without an identifier"
+        );
+    }
+
+    #[test]
+    fn nothing_is_unpacked_that_is_more_than_wanted() {
+        let packed = compressed(&[0; 3 * BLOCK_BYTES]);
+        assert!(packed.len() < 1_000, "{} bytes", packed.len());
+        let mut decoder = Decoder::default();
+        decoder.push(&packed);
+        assert_eq!(
+            decoder.next(BLOCK_BYTES).map(|plain| plain.map(|plain| plain.len())),
+            Ok(Some(BLOCK_BYTES)),
+            "one chunk at a time"
+        );
+        assert_eq!(decoder.next(BLOCK_BYTES - 1), Err(Fault::TooMuch));
     }
 }

@@ -10,6 +10,7 @@
 use super::archive::{Entry, Fault};
 use super::consumer_state::Progress;
 use super::frames;
+use super::restoring::MAX_ROUND_BYTES;
 use crate::consumer::Position;
 use api::{ConsumerConfig, Mode, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -78,8 +79,8 @@ impl Reader {
         self.bytes.extend_from_slice(piece);
     }
 
-    /// The next item; `None` when it has not come as a whole.
-    pub(crate) fn next(&mut self) -> Result<Option<Item>, Fault> {
+    /// The next item; `None` when it has not come as a whole. What its files unpack to is added to `unpacked`, which has a bound.
+    pub(crate) fn next(&mut self, unpacked: &mut usize) -> Result<Option<Item>, Fault> {
         loop {
             if let Some(item) = self.items.pop_front() {
                 return Ok(Some(item));
@@ -99,7 +100,7 @@ impl Reader {
                 b'x' => self.name = long_name(content),
                 b'0' | 0 => {
                     let name = self.name.take().unwrap_or(name);
-                    read_file(&name, content, &mut self.items)?;
+                    read_file(&name, content, &mut self.items, unpacked)?;
                 }
                 _ => {}
             }
@@ -129,10 +130,10 @@ fn long_name(records: &[u8]) -> Option<String> {
     (found.len() <= MAX_NAME_BYTES).then(|| found.to_owned())
 }
 
-fn read_file(name: &str, content: &[u8], items: &mut VecDeque<Item>) -> Result<(), Fault> {
+fn read_file(name: &str, content: &[u8], items: &mut VecDeque<Item>, unpacked: &mut usize) -> Result<(), Fault> {
     let parts: Vec<&str> = name.split('/').collect();
     match parts[..] {
-        ["msgs", file] if file.ends_with(".blk") => read_block(content, items),
+        ["msgs", file] if file.ends_with(".blk") => read_block(content, items, unpacked),
         ["obs", consumer, "meta.inf"] => {
             let value = json::parse(content).map_err(|_| Fault::Entry)?;
             let config = ConsumerConfig::read(&value, Mode::Lenient).map_err(|_| Fault::Entry)?;
@@ -149,7 +150,7 @@ fn read_file(name: &str, content: &[u8], items: &mut VecDeque<Item>) -> Result<(
 }
 
 /// A block of messages, which may be compressed as a whole but for the checksum at its end.
-fn read_block(content: &[u8], items: &mut VecDeque<Item>) -> Result<(), Fault> {
+fn read_block(content: &[u8], items: &mut VecDeque<Item>, unpacked: &mut usize) -> Result<(), Fault> {
     let Some(packed) = content.strip_prefix(b"cmp") else { return read_records(content, items) };
     let (kind, rest) = packed.split_first().ok_or(Fault::Entry)?;
     let mut numbers = Numbers(rest);
@@ -159,7 +160,7 @@ fn read_block(content: &[u8], items: &mut VecDeque<Item>) -> Result<(), Fault> {
         numbers.0.split_at_checked(numbers.0.len().saturating_sub(CHECKSUM_BYTES)).ok_or(Fault::Entry)?;
     let mut plain = match kind {
         0 => body.to_vec(),
-        1 => frames::Decoder::default().push(body).map_err(|_| Fault::Entry)?,
+        1 => unpack(body, size, unpacked)?,
         _ => return Err(Fault::Entry),
     };
     plain.extend_from_slice(checksum);
@@ -167,6 +168,20 @@ fn read_block(content: &[u8], items: &mut VecDeque<Item>) -> Result<(), Fault> {
         return Err(Fault::Entry);
     }
     read_records(&plain, items)
+}
+
+/// Unpacks no more than a block says that it is.
+fn unpack(body: &[u8], size: usize, unpacked: &mut usize) -> Result<Vec<u8>, Fault> {
+    *unpacked = unpacked.saturating_add(size);
+    if *unpacked > MAX_ROUND_BYTES {
+        return Err(Fault::TooMuch);
+    }
+    let (mut decoder, mut plain) = (frames::Decoder::default(), Vec::new());
+    decoder.push(body);
+    while let Some(chunk) = decoder.next(size - plain.len()).map_err(|_| Fault::Entry)? {
+        plain.extend_from_slice(&chunk);
+    }
+    Ok(plain)
 }
 
 fn read_records(mut bytes: &[u8], items: &mut VecDeque<Item>) -> Result<(), Fault> {
@@ -277,7 +292,7 @@ mod tests {
         for broken in
             [&b"\x01"[..], &[0; 4], &[30, 0, 0, 0], &[255; 40], b"cmp", b"cmp\x07\x01xxxxxxxxx", b"cmp\x01\xff\xff"]
         {
-            assert_eq!(read_block(broken, &mut items), Err(Fault::Entry), "{broken:?}");
+            assert_eq!(read_block(broken, &mut items, &mut 0), Err(Fault::Entry), "{broken:?}");
         }
         assert!(items.is_empty());
     }

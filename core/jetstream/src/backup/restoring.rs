@@ -2,8 +2,9 @@
 
 use super::archive::{CONSUMERS, Entry, Fault, Reader, STATE};
 use super::consumer_state::{self, Progress};
-use super::frames::Decoder;
+use super::frames::{self, Decoder};
 use super::old::{self, Item};
+use crate::asker::Asker;
 use crate::log::{Draft, Log, LogError, MAX_FIRST_SEQUENCE};
 use crate::outbox::Now;
 use crate::publish::{Lifetime, Wishes};
@@ -13,6 +14,7 @@ use api::requests::RestoreState;
 use api::{ApiError, ConsumerConfig, json};
 use moment::{Instant, Timestamp};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use subject::Subject;
 
@@ -20,6 +22,8 @@ use subject::Subject;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest message that is restored.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
+/// What is unpacked in one round at most, of one archive: a few bytes can be unpacked to very many.
+pub(super) const MAX_ROUND_BYTES: usize = 128 * 1024 * 1024;
 /// Consumers of one archive.
 const MAX_CONSUMERS: u64 = 100_000;
 
@@ -27,6 +31,8 @@ const MAX_CONSUMERS: u64 = 100_000;
 pub(crate) struct Restoring<L> {
     pub stream: Stream<L>,
     pub client: String,
+    /// Whoever wanted it, if somebody who may not read everything: its consumers are bound by that.
+    pub asker: Option<Arc<dyn Asker>>,
     pub start: Timestamp,
     /// Bytes that came.
     pub bytes: u64,
@@ -35,6 +41,8 @@ pub(crate) struct Restoring<L> {
     /// What the stream may hold at most: the account has no room for more.
     max_bytes: u64,
     frames: Decoder,
+    /// What was unpacked in one round, which is what its messages may take before they are durable.
+    unpacked: (Instant, usize),
     archive: Archive,
     /// What the request says of the state of the stream, which archives of older servers do not say themselves.
     told: RestoreState,
@@ -80,20 +88,42 @@ pub(crate) fn read_state(bytes: &[u8]) -> Option<State> {
     })
 }
 
+fn told(fault: frames::Fault) -> ApiError {
+    match fault {
+        frames::Fault::Corrupt => failed("s2: corrupt input"),
+        frames::Fault::TooMuch => failed("s2: a piece unpacks to too much"),
+    }
+}
+
+fn old_told(fault: Fault) -> ApiError {
+    match fault {
+        Fault::TooMuch => told(frames::Fault::TooMuch),
+        Fault::Magic | Fault::Entry => failed("archive: invalid archive stream"),
+    }
+}
+
 fn failed(why: impl std::fmt::Display) -> ApiError {
     STREAM_RESTORE.with(why)
 }
 
 impl<L: Log> Restoring<L> {
-    pub(crate) fn new(stream: Stream<L>, told: RestoreState, max_bytes: u64, client: String, now: Now) -> Restoring<L> {
+    pub(crate) fn new(
+        stream: Stream<L>,
+        told: RestoreState,
+        max_bytes: u64,
+        (client, asker): (String, Option<Arc<dyn Asker>>),
+        now: Now,
+    ) -> Restoring<L> {
         Restoring {
             stream,
             client,
+            asker,
             start: now.wall,
             bytes: 0,
             consumers: Vec::new(),
             max_bytes,
             frames: Decoder::default(),
+            unpacked: (now.tick, 0),
             archive: Archive::New(Reader::default()),
             told,
             halves: BTreeMap::new(),
@@ -110,12 +140,26 @@ impl<L: Log> Restoring<L> {
     pub(crate) fn push(&mut self, piece: &[u8], now: Now) -> Result<(), ApiError> {
         self.deadline = now.tick + PATIENCE;
         self.bytes += piece.len() as u64;
-        let plain = self.frames.push(piece).map_err(|_| failed("s2: corrupt input"))?;
-        let invalid = || failed("archive: invalid archive stream");
-        match &mut self.archive {
-            Archive::New(archive) => archive.push(&plain),
-            Archive::Old(archive) => archive.push(&plain),
+        if self.unpacked.0 != now.tick {
+            self.unpacked = (now.tick, 0);
         }
+        self.frames.push(piece);
+        // What was unpacked is taken before more is.
+        while let Some(plain) = self.frames.next(MAX_ROUND_BYTES.saturating_sub(self.unpacked.1)).map_err(told)? {
+            self.unpacked.1 += plain.len();
+            match &mut self.archive {
+                Archive::New(archive) => archive.push(&plain),
+                Archive::Old(archive) => archive.push(&plain),
+            }
+            drop(plain);
+            self.take_entries(now)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what came as a whole.
+    fn take_entries(&mut self, now: Now) -> Result<(), ApiError> {
+        let invalid = || failed("archive: invalid archive stream");
         loop {
             match &mut self.archive {
                 Archive::New(archive) => match archive.next() {
@@ -126,9 +170,9 @@ impl<L: Log> Restoring<L> {
                         Some(false) => return Err(failed("the archive is none")),
                         None => return Ok(()),
                     },
-                    Err(Fault::Entry) => return Err(invalid()),
+                    Err(Fault::Entry | Fault::TooMuch) => return Err(invalid()),
                 },
-                Archive::Old(archive) => match archive.next().map_err(|_| invalid())? {
+                Archive::Old(archive) => match archive.next(&mut self.unpacked.1).map_err(old_told)? {
                     // Behind its end a tar has nothing but zeros.
                     None => return Ok(()),
                     Some(_) if self.stage == Stage::Complete => return Ok(()),

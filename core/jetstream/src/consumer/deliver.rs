@@ -257,7 +257,7 @@ impl Consumer {
 
     fn advance(&mut self, message: &View<'_>, deliveries: u64, now: Now) {
         let seq = message.seq;
-        self.delivered.consumer += 1;
+        self.delivered.consumer = self.delivered.consumer.saturating_add(1);
         self.last_delivered = Some(now.wall);
         self.is_dirty = true;
         if deliveries == 1 {

@@ -2,10 +2,12 @@
 
 use super::calls::{Answer, Body, Failed, Outcome};
 use super::{Surroundings, Tenant, kept};
+use crate::asker::Asker;
+use crate::backup::consumer_state::Progress;
 use crate::backup::restoring::Restoring;
 use crate::backup::sending::Sending;
 use crate::consumer::Consumer;
-use crate::log::{LogError, Shelves};
+use crate::log::{LogError, MAX_FIRST_SEQUENCE, Shelves};
 use crate::outbox::After;
 use crate::stream::{Incoming, Stream};
 use crate::stream_config;
@@ -16,6 +18,7 @@ use api::responses::{Nothing, Restore, Snapshot, answer, failure};
 use api::{ApiError, Call, Name, StreamRequest};
 use moment::Instant;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use subject::Subject;
 
 /// What the subjects of both begin with.
@@ -152,6 +155,10 @@ impl<S: Shelves> Tenant<S> {
         }
         self.check_overlap(&config.name, &rules)?;
         self.check_account(&config, around.shelves)?;
+        self.may_order(&config, None, around)?;
+        if state.first_seq.max(state.last_seq) > MAX_FIRST_SEQUENCE {
+            return Err(STREAM_RESTORE.with("the state makes no sense").into());
+        }
         if self.transfers.restoring.len() >= MAX_RESTORING {
             return Err(STREAM_RESTORE.with("too many streams are being restored").into());
         }
@@ -163,7 +170,8 @@ impl<S: Shelves> Tenant<S> {
         let stream = Stream::new(number, config, rules, around.now.wall, log, &self.settings);
         let (id, client) = (self.word(), self.client_of(message));
         let deliver_subject = format!("{PREFIX}RESTORE.{name}.{id}");
-        self.transfers.restoring.insert(id, Restoring::new(stream, state, room, client.clone(), around.now));
+        let by = (client.clone(), around.asker.cloned());
+        self.transfers.restoring.insert(id, Restoring::new(stream, state, room, by, around.now));
         self.advise(&Event::RestoreCreate { stream: name, client }, around);
         Answer::durable(answer("stream_restore", Restore { deliver_subject }))
     }
@@ -208,7 +216,7 @@ impl<S: Shelves> Tenant<S> {
     /// The stream is whole: it becomes one like the others.
     fn finish_restore(&mut self, id: &str, around: &mut Surroundings<'_, S>) -> Result<Vec<u8>, ApiError> {
         let Some(restoring) = self.end_restore(id, around) else { return Err(STREAM_RESTORE.with("it is over")) };
-        let Restoring { mut stream, consumers, .. } = restoring;
+        let Restoring { mut stream, consumers, asker, .. } = restoring;
         let name = stream.name.clone();
         // Somebody may have made a stream meanwhile that is in the way.
         let is_free = !self.streams.contains_key(&name);
@@ -217,7 +225,7 @@ impl<S: Shelves> Tenant<S> {
         } else {
             Err(STREAM_NAME_EXIST_RESTORE_FAILED.into())
         };
-        let added = checked.and_then(|()| self.add_restored(&mut stream, consumers, around));
+        let added = checked.and_then(|()| self.add_restored(&mut stream, consumers, asker.as_ref(), around));
         if let Err(error) = added {
             around.shelves.discard(stream.id, stream.log);
             return Err(STREAM_RESTORE.with(error.description));
@@ -232,12 +240,14 @@ impl<S: Shelves> Tenant<S> {
     fn add_restored(
         &mut self,
         stream: &mut Stream<S::Log>,
-        consumers: Vec<(String, api::ConsumerConfig, crate::backup::consumer_state::Progress)>,
+        consumers: Vec<(String, api::ConsumerConfig, Progress)>,
+        asker: Option<&Arc<dyn Asker>>,
         around: &mut Surroundings<'_, S>,
     ) -> Result<(), ApiError> {
         let failed = |_: LogError| STREAM_RESTORE.with("the store failed");
         let account = self.settings.account.clone();
         let limit = self.settings.limits.of(stream.config.num_replicas).ok_or(NO_LIMITS)?.max_ack_pending;
+        let last_seq = stream.state().last_seq;
         for (text, mut config, progress) in consumers {
             let refuse = |why: &str| STREAM_RESTORE.with(format!("failed to add consumer {text:?}: {why}"));
             let name = Name::parse(&text).map_err(|_| refuse("consumer name is invalid"))?;
@@ -247,8 +257,11 @@ impl<S: Shelves> Tenant<S> {
             let rules = &stream.rules.subjects;
             let filters = crate::consumer_config::check(&config, &stream.config, rules, limit)
                 .map_err(|error| refuse(&error.description))?;
+            stream.may_receive(&filters, asker).map_err(|error| refuse(&error.description))?;
+            let progress = progress.within(last_seq).ok_or_else(|| refuse("its state makes no sense"))?;
             let mut consumer =
                 Consumer::new(name.clone(), config, filters, &mut stream.log, around.now).map_err(failed)?;
+            consumer.bind(asker.map(|asker| asker.reading().clone()));
             consumer.proceed(progress, around.now);
             if consumer.is_kept() {
                 let key = kept::consumer_key(&account, stream.name.as_str(), name.as_str());

@@ -60,7 +60,12 @@ fn restore(room: &mut Room, name: &str, subjects: &str, archive: &[u8], piece: u
 }
 
 /// The same, with what the client was told of the state.
-fn restore_with(room: &mut Room, (name, subjects, state): (&str, &str, &str), archive: &[u8], piece: usize) -> String {
+pub(crate) fn restore_with(
+    room: &mut Room,
+    (name, subjects, state): (&str, &str, &str),
+    archive: &[u8],
+    piece: usize,
+) -> String {
     let config = format!("{{\"config\":{{\"name\":\"{name}\",\"subjects\":[\"{subjects}\"]}},\"state\":{state}}}");
     let answer = room.ask(&format!("$JS.API.STREAM.RESTORE.{name}"), &config);
     let deliver = answer.split("\"deliver_subject\":\"").nth(1).unwrap_or_else(|| panic!("{answer}"));

@@ -5,6 +5,7 @@ mod clients;
 mod crash;
 mod features;
 mod front;
+mod hostile;
 mod house;
 mod odd;
 mod readers;
