@@ -38,6 +38,8 @@ use std::sync::Arc;
 
 /// Longest subject and longest header block the format can say.
 pub const MAX_PART: usize = u16::MAX as usize;
+/// No skip leads further: what a peer names as a sequence never brings a stream to the end of all numbers.
+pub(crate) const MAX_SKIP: u64 = i64::MAX as u64;
 /// Longest payload.
 pub const MAX_PAYLOAD: usize = 64 * 1024 * 1024;
 
@@ -409,8 +411,9 @@ impl FileStream {
         self.head_moved = true;
     }
 
-    /// The next message will have a sequence above `last`; what is skipped counts as deleted.
+    /// The next message will have a sequence above `last`, or above 2^63 - 1 if `last` is; what is skipped counts as deleted.
     pub fn skip_to(&mut self, last: u64) -> Result<(), StoreError> {
+        let last = last.min(MAX_SKIP);
         if last <= self.state.last_seq {
             return Ok(());
         }

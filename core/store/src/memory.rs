@@ -2,7 +2,7 @@
 
 use crate::chunks::{Chunks, Spot};
 use crate::error::StoreError;
-use crate::file::{MAX_PART, MAX_PAYLOAD, Next, State};
+use crate::file::{MAX_PART, MAX_PAYLOAD, MAX_SKIP, Next, State};
 use crate::places::Places;
 use crate::record::{Draft, Message, MessageView};
 use crate::subjects::{SubjectTotals, Subjects, matches};
@@ -148,8 +148,9 @@ impl MemoryStream {
         removed
     }
 
-    /// The next message will have a sequence above `last`.
+    /// The next message will have a sequence above `last`, or above 2^63 - 1 if `last` is.
     pub fn skip_to(&mut self, last: u64) {
+        let last = last.min(MAX_SKIP);
         if last <= self.state.last_seq {
             return;
         }

@@ -489,6 +489,27 @@ fn a_gap_of_any_length_is_crossed_and_comes_back() {
 }
 
 #[test]
+fn no_skip_leads_to_the_end_of_all_numbers() {
+    for is_empty in [true, false] {
+        let disk = CrashDisk::new(1);
+        let mut file = create(&disk, Cipher::None);
+        let mut memory = MemoryStream::new(1, 7);
+        let draft = Draft { subject: b"a", headers: b"", payload: b"p", time: Timestamp::EPOCH };
+        if !is_empty {
+            assert_eq!(file.stage(&draft).expect("works"), memory.stage(&draft).expect("works"));
+        }
+        for expected in [1 << 63, (1 << 63) + 1] {
+            file.skip_to(u64::MAX).expect("works");
+            memory.skip_to(u64::MAX);
+            assert_eq!(file.stage(&draft).expect("works"), expected);
+            assert_eq!(memory.stage(&draft).expect("works"), expected);
+            file.commit().expect("works");
+        }
+        assert_eq!(open_clean(&disk.kill(), Cipher::None).state().last_seq, memory.state().last_seq);
+    }
+}
+
+#[test]
 fn compressed_payloads_take_less_room_and_come_back_as_they_were() {
     let disk = CrashDisk::new(1);
     let payload = |n: u64| format!("{n} {}", "the same words again and again ".repeat(20)).into_bytes();
