@@ -255,16 +255,14 @@ fn clients_are_no_longer_told_of_a_server_that_is_about_to_go() {
 
 #[test]
 fn servers_without_a_name_for_their_cluster_agree_on_one() {
-    for [one, two] in mixtures() {
-        let start = |make, name: &str, routes: &str| {
-            let cluster = format!("listen: \"127.0.0.1:-1\" {routes}");
-            Server::start(make, &format!("server_name: {name}\n{ACCOUNTS}\ncluster {{ {cluster} }}"))
-        };
-        let first = start(one, "ONE", "");
-        let second = start(two, "TWO", &routes(&[&first]));
-        all_hear_all(&[&first, &second], &format!("{one:?} {two:?}"));
-        // A third one that has a name gives it to both.
-        let third = server(two, "THREE", &routes(&[&first]));
-        all_hear_all(&[&first, &second, &third], &format!("with a name, {one:?} {two:?}"));
-    }
+    let start = |name: &str, routes: &str| {
+        let cluster = format!("listen: \"127.0.0.1:-1\" {routes}");
+        Server::start(Make::Ours, &format!("server_name: {name}\n{ACCOUNTS}\ncluster {{ {cluster} }}"))
+    };
+    let first = start("ONE", "");
+    let second = start("TWO", &routes(&[&first]));
+    all_hear_all(&[&first, &second], "without a name");
+    // A third one that has a name gives it to both.
+    let third = server(Make::Ours, "THREE", &routes(&[&first]));
+    all_hear_all(&[&first, &second, &third], "with a name");
 }
