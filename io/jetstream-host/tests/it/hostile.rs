@@ -183,3 +183,14 @@ fn a_restored_consumer_is_bound_by_whoever_restores_it() {
         assert_eq!(answer.contains("failed to add consumer"), is_refused, "{answer}");
     }
 }
+
+/// The name stands in the subject by which the origin is asked.
+#[test]
+fn the_name_of_an_origin_elsewhere_is_a_name() {
+    let mut room = Room::new();
+    for (name, is_taken) in [("O.c.>", false), ("O P", false), ("O", true)] {
+        let body = format!(r#"{{"name":"M","mirror":{{"name":"{name}","external":{{"api":"$JS.hub.API"}}}}}}"#);
+        let answer = room.ask("$JS.API.STREAM.CREATE.M", &body);
+        assert_eq!(answer.contains("did_create"), is_taken, "{answer}");
+    }
+}
