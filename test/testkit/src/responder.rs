@@ -161,15 +161,13 @@ fn read_post(stream: &mut TcpStream) -> Option<Vec<u8>> {
     }
 }
 
-/// The integer at the end of an id.
+/// The serial number in an id: behind the algorithm and the hashes of the issuer's name and key. None of them is longer than
+/// a length of one byte says.
 fn serial_of(id: &[u8]) -> u64 {
-    let digits: Vec<u8> = (1..=9)
-        .find_map(|len| {
-            let at = id.len().checked_sub(len + 2)?;
-            (id[at] == 2 && usize::from(id[at + 1]) == len).then(|| id[at + 2..].to_vec())
-        })
-        .unwrap_or_default();
-    digits.iter().fold(0, |serial, &byte| serial << 8 | u64::from(byte))
+    let next = |rest: &[u8]| rest.get(1).and_then(|len| rest.get(2 + usize::from(*len)..)).unwrap_or_default().to_vec();
+    let inside = id.get(2..).unwrap_or_default().to_vec();
+    let serial = (0..3).fold(inside, |rest, _| next(&rest));
+    serial.get(2..).unwrap_or_default().iter().fold(0, |serial, &byte| serial << 8 | u64::from(byte))
 }
 
 impl Signer {
@@ -200,4 +198,21 @@ fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     }
     out.extend(content);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_serial_number_is_read_as_it_is() {
+        for serial in [1_u64, 0x7f, 0x80, 0xff, 0x100, 0x1ff, 0x201, 0x0201_01ff, u64::MAX] {
+            let bytes: Vec<u8> = std::iter::once(0).chain(serial.to_be_bytes()).collect();
+            let first = bytes.iter().position(|&byte| byte != 0).expect("it is not zero");
+            let from = if bytes[first] >= 0x80 { first - 1 } else { first };
+            let hash = der(4, &[&[2; 20]]);
+            let id = der(0x30, &[&der(0x30, &[&[6, 1, 1]]), &hash, &hash, &der(2, &[&bytes[from..]])]);
+            assert_eq!(serial_of(&id), serial, "{serial:x}");
+        }
+    }
 }
