@@ -12,7 +12,7 @@
 //!
 //! ```
 //! use bulwark_conf::{World, parse};
-//! use bulwark_secret::Secret;
+//! use secret::Secret;
 //!
 //! let text = Secret::new(b"max_payload: 1mb\nhost = $HOST".to_vec());
 //! let tree = parse("nats.conf", text, &World::new(&|name| {
