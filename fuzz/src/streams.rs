@@ -27,7 +27,7 @@ impl Port for Everybody {
     fn listen(&self, _: &str, _: Door, _: &Filter) {}
     fn unlisten(&self, _: &str, _: Door, _: &Filter) {}
     fn report(&self, report: Report) {
-        assert!(!matches!(report, Report::StoreFailed(_)), "the disk does what it is told: {report:?}");
+        assert!(!matches!(report, Report::StoreFailed { .. }), "the disk does what it is told: {report:?}");
     }
 }
 
@@ -35,14 +35,15 @@ fn account() -> AccountSettings {
     AccountSettings {
         account: "A".to_owned(),
         domain: String::new(),
-        server_id: "SERVER".to_owned(),
+        server_name: "SERVER".to_owned(),
         version: "2.15.1".to_owned(),
-        limits: api::responses::AccountLimits::default(),
+        limits: jetstream::Limits::default(),
         mode: api::Mode::Strict,
         max_duplicate_window: 0,
         default_max_consumers: 1000,
         max_ack_pending: 0,
         max_request_batch: 0,
+        max_batch_bytes: 1 << 20,
         batches: jetstream::BatchLimits::default(),
     }
 }

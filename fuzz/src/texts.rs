@@ -1,11 +1,11 @@
 //! Texts of peers and people.
 
 use moment::{GoDuration, Timestamp};
-use session::ConnectOptions;
+use session::{ClientLabel, ConnectOptions};
 
 /// The argument of a CONNECT, and how a trace shows it.
 pub(crate) fn connect(bytes: &[u8]) {
-    let _ = ConnectOptions::parse(bytes).map(|options| options.label());
+    let _ = ConnectOptions::parse(bytes).map(|options| ClientLabel::of(&options).map(|label| label.to_string()));
     assert!(!ConnectOptions::shown(bytes).contains('\n'), "a trace is one line");
 }
 
