@@ -132,6 +132,11 @@ impl LinkRights {
         Ok(self)
     }
 
+    /// Whether the far end may publish to every subject of the filter.
+    pub fn takes_all(&self, filter: &Filter) -> bool {
+        self.take.covers(filter) && !self.take.deny.overlaps(filter, None) && !self.walls.overlaps(filter, None)
+    }
+
     /// Whether a message of the far end is taken in.
     ///
     /// # Errors

@@ -219,6 +219,15 @@ impl Permissions {
         matches!(self.publish_allow, Allow::Everything) && self.publish_deny.is_empty()
     }
 
+    /// Whether every subject of the filter may be published to.
+    pub fn publishes_all(&self, filter: &Filter) -> bool {
+        let allowed = match &self.publish_allow {
+            Allow::Everything => true,
+            Allow::Only(rules) => rules.covering(filter, None).plain.is_some(),
+        };
+        allowed && !self.publish_deny.overlaps(filter, None)
+    }
+
     /// The rule that admits publishing to this subject (none if there is no list), or why it is refused.
     pub fn judge_publish(&self, subject: Subject<'_>) -> Result<Option<&Rule>, Because> {
         if let Some(prefix) = reserved_subject(self.client, subject.as_bytes()) {

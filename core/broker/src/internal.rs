@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use auth::{Denial, LinkRights, Permissions, ReadRule, Reading};
+use subject::Filter;
 
 use crate::hub::Hub;
 use crate::link::Link;
@@ -88,6 +89,15 @@ impl Sender<'_> {
     /// itself.
     pub fn speaks_for_itself(&self) -> bool {
         !matches!(self.rights, Rights::Granted | Rights::Passing)
+    }
+
+    /// Whether it may publish to every subject of the filter.
+    pub fn publishes_all(&self, filter: &Filter) -> bool {
+        match self.rights {
+            Rights::Granted | Rights::Passing => true,
+            Rights::Client(permissions, _) => permissions.publishes_all(filter),
+            Rights::Leaf(rights, _) => rights.takes_all(filter),
+        }
     }
 
     /// The sender as somebody who reads what is stored. `None`: everything may be read.

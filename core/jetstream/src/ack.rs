@@ -59,6 +59,16 @@ impl<'a> AckSubject<'a> {
         put(digits.format(time.as_nanos()));
         put(digits.format(pending));
     }
+
+    /// How long the subject is that [`write`](Self::write) writes, bytes.
+    pub(crate) fn len(&self, time: Timestamp, pending: u64) -> usize {
+        let AckSubject { stream, consumer, deliveries, stream_seq, consumer_seq } = *self;
+        let mut digits = itoa::Buffer::new();
+        let numbers = [deliveries, stream_seq, consumer_seq, pending].map(|number| digits.format(number).len());
+        let written = numbers.into_iter().sum::<usize>() + digits.format(time.as_nanos()).len();
+        // A dot before the name of the consumer and before each number.
+        PREFIX.len() + stream.len() + consumer.len() + written + 6
+    }
 }
 
 /// What an acknowledgement says.

@@ -238,26 +238,24 @@ impl<S: Shelves> Tenant<S> {
     }
 
     fn request(&mut self, text: &str, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
-        let Some(tail) = self.api_tail(text) else { return };
         self.used = None;
-        if tail.starts_with("$KV.") || tail.starts_with("$OBJ.") {
+        let in_domain = self.tail_in_domain(text);
+        if let Some(subject) = in_domain.filter(|tail| tail.starts_with("$KV.") || tail.starts_with("$OBJ.")) {
             // Buckets of another domain are written to through its API prefix.
-            let subject = tail.as_bytes();
+            let subject = subject.as_bytes();
             return self.publish(&Incoming { subject, ..*message }, around);
         }
+        let Some(tail) = text.strip_prefix(api::calls::PREFIX).or(in_domain) else { return };
         let plain = format!("{}{tail}", api::calls::PREFIX);
         if let Some(call) = Call::parse(&plain) {
             self.call(&call, message, around);
         }
     }
 
-    /// What follows the API's prefix, with or without the domain in it.
-    fn api_tail<'a>(&self, subject: &'a str) -> Option<&'a str> {
-        let in_domain = || {
-            let rest = subject.strip_prefix("$JS.")?.strip_prefix(self.settings.domain.as_str())?;
-            rest.strip_prefix(".API.").filter(|_| !self.settings.domain.is_empty())
-        };
-        subject.strip_prefix(api::calls::PREFIX).or_else(in_domain)
+    /// What follows the API's prefix with the domain in it.
+    fn tail_in_domain<'a>(&self, subject: &'a str) -> Option<&'a str> {
+        let rest = subject.strip_prefix("$JS.")?.strip_prefix(self.settings.domain.as_str())?;
+        rest.strip_prefix(".API.").filter(|_| !self.settings.domain.is_empty())
     }
 
     fn publish(&mut self, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {

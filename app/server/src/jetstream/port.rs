@@ -12,7 +12,7 @@ use std::time::Instant;
 use account::Account;
 use api::ApiError;
 use api::advisories::Event;
-use api::errors::STREAM_TOO_MANY_REQUESTS;
+use api::errors::{STREAM_ROLLUP_FAILED, STREAM_TOO_MANY_REQUESTS};
 use audit::{Class, Outcome, Record};
 use auth::{Denial, ReadRule, Reading};
 use broker::{
@@ -21,6 +21,7 @@ use broker::{
 use jetstream_host::{ASKING_INBOX, Arrival, Asker, Awaited, Door, Full, Incoming, Inlet, Outgoing, Port, Report};
 use moment::GoDuration;
 use subject::Filter;
+use wire::headers::Headers;
 
 use crate::audit::Auditor;
 use crate::log::Log;
@@ -263,6 +264,12 @@ impl Asker for Bound {
 /// By this header a message that is published has the server read.
 const READS_BY: &[u8] = b"Nats-Schedule-Source";
 
+/// By this header a message takes the place of those before it.
+const ROLLUP: &str = "Nats-Rollup";
+
+/// Why a message is not stored that would take the place of others.
+const NOT_PERMITTED: &str = "rollup not permitted";
+
 /// In this header an import says who asks.
 const WHO_ASKS: &str = "Nats-Request-Info";
 
@@ -301,19 +308,36 @@ impl InternalSubscriber for Ear {
             _ => reply,
         };
         let headers = self.without_forgery(headers, sender, &mut kept);
+        if self.door == Door::Streams && rolls_up_too_much(subject, headers, sender) {
+            return self.refuse(reply, sender, &STREAM_ROLLUP_FAILED.with(NOT_PERMITTED));
+        }
         let incoming = Incoming { subject, reply, headers, payload };
         let asker = self.asker(headers, sender);
         let asker = asker.as_ref();
         let taken = self.inlet.put(&Arrival { account: &self.account, door: self.door, message: incoming, asker });
-        if let (Err(Full), Door::Streams, Some(reply)) = (taken, self.door, reply) {
+        if let (Err(Full), Door::Streams) = (taken, self.door) {
             // A publisher that waits for an acknowledgement must learn that there is none; an API request is silence.
-            self.hub.publish(vec![OwnMessage::new(sender.account.clone(), reply, too_many())]);
+            self.refuse(reply, sender, &STREAM_TOO_MANY_REQUESTS.into());
         }
     }
 }
 
-fn too_many() -> Vec<u8> {
-    api::responses::pub_refused("", &ApiError::from(STREAM_TOO_MANY_REQUESTS))
+impl Ear {
+    /// Tells a publisher that its message was not taken.
+    fn refuse(&self, reply: Option<&[u8]>, sender: &Sender<'_>, error: &ApiError) {
+        let Some(reply) = reply else { return };
+        let refusal = api::responses::pub_refused("", error);
+        self.hub.publish(vec![OwnMessage::new(sender.account.clone(), reply, refusal)]);
+    }
+}
+
+/// Whether a message would roll up subjects that its sender may not publish to: one with wildcards in its own subject takes
+/// the messages of all that they match out of a stream.
+fn rolls_up_too_much(subject: &[u8], headers: &[u8], sender: &Sender<'_>) -> bool {
+    if !subject.iter().any(|byte| matches!(byte, b'*' | b'>')) || Headers::new(headers).get_any_case(ROLLUP).is_none() {
+        return false;
+    }
+    Filter::parse(subject).is_ok_and(|filter| !filter.is_literal() && !sender.publishes_all(&filter))
 }
 
 /// A duration as the log shows it.

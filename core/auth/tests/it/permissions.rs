@@ -339,3 +339,15 @@ fn the_lists_are_shown_as_written() {
     assert_eq!(lists.responses, Some(ResponsePermission::default()));
     assert!(!permissions.publishes_freely() && Permissions::unrestricted(Binding::default()).publishes_freely());
 }
+
+#[test]
+fn all_of_a_filter_may_be_published_to_where_the_list_covers_it_and_nothing_of_it_is_denied() {
+    let all = |permissions: &Permissions, text: &str| permissions.publishes_all(&filter(text));
+    let free = publishing(None, &[]);
+    assert!(all(&free, ">") && all(&free, "a.*"));
+    let denied = publishing(None, &["a.secret"]);
+    assert!(!all(&denied, "a.*") && !all(&denied, ">") && !all(&denied, "*.secret"));
+    assert!(all(&denied, "b.*") && all(&denied, "a.*.x"));
+    let listed = publishing(Some(&["a.>"]), &["a.x.>"]);
+    assert!(all(&listed, "a.*") && !all(&listed, "a.>") && !all(&listed, "*.b") && !all(&listed, "a.*.c"));
+}

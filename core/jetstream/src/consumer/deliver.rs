@@ -33,6 +33,14 @@ struct Candidate<'a> {
     deliveries: u64,
 }
 
+/// The numbers of a delivery.
+#[derive(Clone, Copy)]
+struct Counted {
+    stream_seq: u64,
+    consumer_seq: u64,
+    deliveries: u64,
+}
+
 /// Where a delivery takes place.
 struct Around<'a> {
     stream: &'a str,
@@ -90,7 +98,8 @@ impl Consumer {
             pumped.has_more = is_over(sent, looks, out.bytes());
         }
         if !pumped.has_more {
-            let is_at_end = self.deliveries.waits_again() == 0 && self.left(log)? == 0;
+            let is_empty = self.deliveries.waits_again() == 0 && self.left(log)? == 0;
+            let is_at_end = is_empty || self.clock_woke_somebody(now);
             self.expire_waiting(now, is_at_end, interest, out);
         }
         self.pull_heartbeats(now, out);
@@ -214,7 +223,16 @@ impl Consumer {
         chance: &mut dyn FnMut() -> u64,
         out: &mut Outbox,
     ) -> Option<u64> {
-        let size = (message.subject.len() + message.headers.len() + message.payload.len()) as u64;
+        let left_behind = left.saturating_sub(u64::from(deliveries == 1));
+        let without_payload = self.without_payload(&message);
+        let (headers, payload) = match &without_payload {
+            Some(headers) => (headers.as_slice(), &b""[..]),
+            None => (message.headers, message.payload),
+        };
+        let consumer_seq = self.delivered.consumer.saturating_add(1);
+        let counted = Counted { stream_seq: message.seq, consumer_seq, deliveries };
+        let reply_len = self.delivery(stream, counted).len(message.time, left_behind);
+        let size = (message.subject.len() + reply_len + headers.len() + payload.len()) as u64;
         let offer = Offer { subject: message.subject, size, pending: left };
         if self.is_pull() && !self.choose(&offer, now, interest, chance, out) {
             return None;
@@ -223,22 +241,20 @@ impl Consumer {
             return None;
         }
         self.advance(&message, deliveries, now);
-        let left = left.saturating_sub(u64::from(deliveries == 1));
-        self.left = Some(left);
-        let delivery = AckSubject {
-            stream,
-            consumer: self.name.as_str(),
-            deliveries,
-            stream_seq: message.seq,
-            consumer_seq: self.delivered.consumer,
-        };
-        let reply = |bytes: &mut Vec<u8>| delivery.write(message.time, left, bytes);
-        let changed = self.changed_headers(&message);
-        let headers = changed.as_deref().unwrap_or(message.headers);
-        let payload: &[u8] = if self.config.headers_only { b"" } else { message.payload };
+        self.left = Some(left_behind);
+        let delivery = self.delivery(stream, counted);
+        let reply = |bytes: &mut Vec<u8>| delivery.write(message.time, left_behind, bytes);
+        let pinned = self.with_pin(headers);
+        let headers = pinned.as_deref().unwrap_or(headers);
         out.deliver(self.receiver(), reply, (message.subject, headers, payload));
         self.sent(size, now);
         Some(message.seq)
+    }
+
+    /// What the reply of a delivered message says.
+    fn delivery<'a>(&'a self, stream: &'a str, counted: Counted) -> AckSubject<'a> {
+        let Counted { stream_seq, consumer_seq, deliveries } = counted;
+        AckSubject { stream, consumer: self.name.as_str(), deliveries, stream_seq, consumer_seq }
     }
 
     /// Replays as it came: whether it is too early for this message.
@@ -308,19 +324,23 @@ impl Consumer {
         }
     }
 
-    /// The header block of a message, where it is not delivered as it is stored.
-    fn changed_headers(&self, message: &View<'_>) -> Option<Vec<u8>> {
-        let size = self.config.headers_only.then(|| message.payload.len().to_string());
-        let size = size.as_ref().map(|size| ("Nats-Msg-Size", size.as_bytes()));
-        let pin = self.pin_id().map(|pin| ("Nats-Pin-Id", pin.as_bytes()));
-        let lines: [Option<(&str, &[u8])>; 2] = [size, pin];
-        if lines.iter().all(Option::is_none) {
-            return None;
-        }
-        let lines: Vec<(&str, &[u8])> = lines.into_iter().flatten().collect();
-        let mut headers = Vec::with_capacity(message.headers.len() + 40 * lines.len());
-        append_headers(&mut headers, message.headers, &lines);
-        Some(headers)
+    /// The header block of a message that is delivered without its payload, whose size it tells.
+    fn without_payload(&self, message: &View<'_>) -> Option<Vec<u8>> {
+        self.config.headers_only.then(|| {
+            let mut headers = Vec::with_capacity(message.headers.len() + 40);
+            let mut digits = itoa::Buffer::new();
+            let size = digits.format(message.payload.len());
+            append_headers(&mut headers, message.headers, &[("Nats-Msg-Size", size.as_bytes())]);
+            headers
+        })
+    }
+
+    /// The header block with the id of the client that is pinned, if one is.
+    fn with_pin(&self, headers: &[u8]) -> Option<Vec<u8>> {
+        let pin = self.pin_id()?;
+        let mut pinned = Vec::with_capacity(headers.len() + 40);
+        append_headers(&mut pinned, headers, &[("Nats-Pin-Id", pin.as_bytes())]);
+        Some(pinned)
     }
 
     fn ask_how_far(&mut self, stream: &str, chance: &mut dyn FnMut() -> u64, out: &mut Outbox) {

@@ -162,6 +162,12 @@ impl Consumer {
         Ok(())
     }
 
+    /// Whether the time of somebody who waits is up, or a sign of life is due. Whoever wants to wait for nothing is then
+    /// done, even where messages only wait for acknowledgements of others.
+    pub(crate) fn clock_woke_somebody(&self, now: Now) -> bool {
+        self.waiting.iter().any(|waiting| waiting.deadline().is_some_and(|at| at <= now.tick))
+    }
+
     /// Tells those whose time is up, and forgets those who left. `is_at_end`: there is nothing more to deliver now.
     pub(crate) fn expire_waiting(&mut self, now: Now, is_at_end: bool, interest: &dyn Interest, out: &mut Outbox) {
         let before = self.waiting.len();

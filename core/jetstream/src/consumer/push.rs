@@ -10,6 +10,8 @@ const MAX_WINDOW_BYTES: usize = 32 * 1024 * 1024;
 /// How often a delivery subject is looked at for somebody who listens. Who begins to listen is told of at once; this finds
 /// who left while there was nothing to deliver.
 const LOOK_FOR_INTEREST: Duration = Duration::from_secs(1);
+/// The same at the least, where a consumer ends soon after its last listener left.
+const LOOK_SOON: Duration = Duration::from_millis(20);
 
 /// How messages are pushed.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub(crate) struct Push {
     /// Whether it was asked for being told when somebody listens.
     is_awaited: bool,
     next_look: Instant,
+    look_every: Duration,
     heartbeat: Option<Duration>,
     next_heartbeat: Option<Instant>,
     pub flow: Option<Flow>,
@@ -48,6 +51,7 @@ impl Push {
             is_active: false,
             is_awaited: false,
             next_look: now,
+            look_every: look_every(config.inactive_threshold),
             heartbeat,
             next_heartbeat: None,
             flow: config.flow_control.then_some(Flow { window: MAX_WINDOW_BYTES / 16, on_the_way: 0, asked: None }),
@@ -60,7 +64,7 @@ impl Push {
         let began = is_wanted && !self.is_active;
         self.is_active = is_wanted;
         self.is_awaited &= !is_wanted;
-        self.next_look = now + LOOK_FOR_INTEREST;
+        self.next_look = now + self.look_every;
         if began {
             self.next_heartbeat = self.heartbeat.map(|every| now + every);
             if let Some(flow) = &mut self.flow {
@@ -107,6 +111,14 @@ impl Push {
             true => Some(self.next_heartbeat.map_or(self.next_look, |at| at.min(self.next_look))),
             false => Some(self.next_look),
         }
+    }
+}
+
+/// How often to look, so that a consumer that is to end after this much silence, nanoseconds, ends about then.
+fn look_every(inactive_threshold: i64) -> Duration {
+    match u64::try_from(inactive_threshold) {
+        Ok(nanos) if nanos > 0 => (Duration::from_nanos(nanos) / 2).clamp(LOOK_SOON, LOOK_FOR_INTEREST),
+        _ => LOOK_FOR_INTEREST,
     }
 }
 

@@ -13,7 +13,7 @@ use api::{ApiError, Discard, Retention};
 use moment::Timestamp;
 use std::borrow::Cow;
 use std::time::Duration;
-use subject::Subject;
+use subject::{Filter, Subject};
 use wire::headers;
 
 /// Who brings a message.
@@ -456,7 +456,7 @@ impl<L: Log> Stream<L> {
         }
         let removed = match checked.rollup {
             Some(Rollup::All) => self.log.remove_below(seq).map_err(failed)?,
-            Some(Rollup::Subject) => self.log.trim_subject(&checked.subject, 1).map_err(failed)?,
+            Some(Rollup::Subject) => self.roll_up(&checked.subject)?,
             None => 0,
         };
         let trimmed = self.enforce(Some(&checked.subject)).map_err(failed)?;
@@ -473,6 +473,21 @@ impl<L: Log> Stream<L> {
             self.note_lifetime(seq, checked.lifetime, time, now);
         }
         Ok(())
+    }
+
+    /// Leaves the message that was just stored under this subject: with wildcards in it, of all subjects that they match.
+    fn roll_up(&mut self, subject: &[u8]) -> Result<u64, ApiError> {
+        let mut removed = 0;
+        if let Ok(filter) = Filter::parse(subject)
+            && !filter.is_literal()
+        {
+            for (other, _) in self.log.subjects(&filter) {
+                if other != subject {
+                    removed += self.log.trim_subject(&other, 0).map_err(failed)?;
+                }
+            }
+        }
+        Ok(removed + self.log.trim_subject(subject, 1).map_err(failed)?)
     }
 
     fn end_schedule(&mut self, subject: &[u8]) -> Result<(), ApiError> {

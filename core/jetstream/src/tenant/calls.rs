@@ -79,10 +79,14 @@ impl Body<'_> {
     }
 
     pub(super) fn must_be_empty(&self) -> Result<(), ApiError> {
-        if self.0.trim_ascii().is_empty() || self.0.trim_ascii() == b"{}" {
-            Ok(())
-        } else {
-            Err(NOT_EMPTY_REQUEST.into())
+        if self.asks_nothing() { Ok(()) } else { Err(NOT_EMPTY_REQUEST.into()) }
+    }
+
+    /// Nothing, or an object with nothing in it.
+    pub(super) fn asks_nothing(&self) -> bool {
+        match self.0.trim_ascii() {
+            b"" | b"{}" => true,
+            body => body.strip_prefix(b"{").is_some_and(|rest| rest.trim_ascii_start() == b"}"),
         }
     }
 

@@ -85,6 +85,12 @@ fn read_request(call: &Call<'_>, message: &Incoming<'_>) -> Result<MessageGet, R
     MessageGet::read(&value, json::Mode::Lenient).map_err(|_| Refused("408 Malformed Request"))
 }
 
+/// Whether a request names no message, nor several.
+fn says_nothing(request: &MessageGet) -> bool {
+    let subjects = [&request.last_by_subj, &request.next_by_subj];
+    request.seq == 0 && request.start_time.is_none() && subjects.iter().all(|text| text.is_empty())
+}
+
 struct Serve<'a, L> {
     name: &'a str,
     log: &'a mut L,
@@ -105,6 +111,9 @@ impl<L: Log> Serve<'_, L> {
         }
         if request.batch > 0 {
             return self.batch(request);
+        }
+        if says_nothing(request) {
+            return Ok(Err(Refused("408 Empty Request")));
         }
         let Some(wanted) = wanted(request) else { return Ok(Err(Refused("408 Bad Request"))) };
         // What may not be seen is answered as what is not there.

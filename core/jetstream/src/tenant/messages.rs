@@ -19,17 +19,21 @@ pub(super) enum Wanted {
     Last(Filter),
     Next(u64, Filter),
     Since(moment::Timestamp, Option<Filter>),
+    /// What no subject can be: there is no such message.
+    None,
 }
 
 /// Reads which message is meant. `None`: nothing, or two things at once.
 pub(super) fn wanted(request: &MessageGet) -> Option<Wanted> {
-    let filter = |text: &str| Filter::parse(text.as_bytes()).ok();
-    let has_last = !request.last_by_subj.is_empty();
-    let has_next = !request.next_by_subj.is_empty();
-    match (request.seq, has_last, has_next, request.start_time) {
-        (0, true, false, None) => filter(&request.last_by_subj).map(Wanted::Last),
-        (seq, false, true, None) => filter(&request.next_by_subj).map(|filter| Wanted::Next(seq.max(1), filter)),
-        (0, false, true, Some(time)) => filter(&request.next_by_subj).map(|filter| Wanted::Since(time, Some(filter))),
+    let filtered = |text: &str, wanted: &dyn Fn(Filter) -> Wanted| match Filter::parse(text.as_bytes()) {
+        Ok(filter) => wanted(filter),
+        Err(_) => Wanted::None,
+    };
+    let (last, next) = (&request.last_by_subj, &request.next_by_subj);
+    match (request.seq, !last.is_empty(), !next.is_empty(), request.start_time) {
+        (0, true, false, None) => Some(filtered(last, &Wanted::Last)),
+        (seq, false, true, None) => Some(filtered(next, &|filter| Wanted::Next(seq.max(1), filter))),
+        (0, false, true, Some(time)) => Some(filtered(next, &|filter| Wanted::Since(time, Some(filter)))),
         (0, false, false, Some(time)) => Some(Wanted::Since(time, None)),
         (seq @ 1.., false, false, None) => Some(Wanted::Seq(seq)),
         _ => None,
@@ -45,6 +49,7 @@ pub(super) fn find<L: Log>(log: &mut L, wanted: &Wanted) -> Result<Option<L::Mes
         })
     };
     match wanted {
+        Wanted::None => Ok(None),
         Wanted::Seq(seq) => log.load(*seq),
         Wanted::Next(seq, filter) => next(log, *seq, std::slice::from_ref(filter)),
         Wanted::Since(time, filter) => {
@@ -72,7 +77,7 @@ fn last_of<L: Log>(log: &mut L, filter: &Filter) -> Result<Option<u64>, LogError
 
 impl<S: Shelves> Tenant<S> {
     pub(super) fn get_message(&mut self, call: &Call<'_>, body: &Body<'_>, asker: Option<&Arc<dyn Asker>>) -> Outcome {
-        if body.is_empty() {
+        if body.asks_nothing() {
             return Err(BAD_REQUEST.into());
         }
         let request = MessageGet::read(&body.value()?, self.settings.mode)?;
@@ -93,7 +98,7 @@ impl<S: Shelves> Tenant<S> {
     }
 
     pub(super) fn delete_message(&mut self, call: &Call<'_>, body: &Body<'_>) -> Outcome {
-        if body.is_empty() {
+        if body.asks_nothing() {
             return Err(BAD_REQUEST.into());
         }
         let request = MessageDelete::read(&body.value()?, self.settings.mode)?;
@@ -103,9 +108,6 @@ impl<S: Shelves> Tenant<S> {
         }
         if stream.config.deny_delete {
             return Err(STREAM_MSG_DELETE_FAILED.with("message delete not permitted").into());
-        }
-        if request.seq == 0 {
-            return Err(BAD_REQUEST.into());
         }
         let state = stream.state();
         if request.seq > state.last_seq {

@@ -256,7 +256,10 @@ impl<S: Shelves> Tenant<S> {
         if request.subject.is_empty() {
             return Ok(self.streams.keys().cloned().collect());
         }
-        let wanted = [Filter::parse(request.subject.as_bytes()).map_err(|_| BAD_REQUEST)?];
+        // What no subject can be, no stream takes.
+        let Ok(wanted) = Filter::parse(request.subject.as_bytes()).map(|filter| [filter]) else {
+            return Ok(Vec::new());
+        };
         let overlapping = self.streams.values().filter(|s| stream_config::overlap(&wanted, &s.rules.subjects));
         Ok(overlapping.map(|stream| stream.name.clone()).collect())
     }
@@ -283,12 +286,14 @@ impl<S: Shelves> Tenant<S> {
         }
         let mut page = Page::default();
         if !request.subjects_filter.is_empty() && info.state.messages > 0 {
-            let filter = Filter::parse(request.subjects_filter.as_bytes()).map_err(|_| BAD_REQUEST)?;
-            let mut subjects = stream.log.subjects(&filter);
+            let filter = Filter::parse(request.subjects_filter.as_bytes());
+            let mut subjects = filter.map(|filter| stream.log.subjects(&filter)).unwrap_or_default();
             subjects.retain(|(subject, _)| sees(around.asker, subject));
             subjects.sort_unstable();
-            page = Page { total: subjects.len() as u64, offset: 0, limit: SUBJECTS_PAGE as u64 };
-            page.offset = u64::try_from(request.offset).unwrap_or(0).min(page.total);
+            if !subjects.is_empty() {
+                let offset = u64::try_from(request.offset).unwrap_or(0);
+                page = Page { total: subjects.len() as u64, offset, limit: SUBJECTS_PAGE as u64 };
+            }
             let shown = subjects.into_iter().skip(page.offset as usize).take(SUBJECTS_PAGE);
             info.state.subjects =
                 shown.map(|(subject, count)| (String::from_utf8_lossy(&subject).into_owned(), count)).collect();

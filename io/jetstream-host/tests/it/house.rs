@@ -176,6 +176,12 @@ impl Room {
         }
     }
 
+    /// Nobody listens any more.
+    pub(crate) fn leave(&mut self, filter: &str) {
+        let mut book = self.port.0.lock().expect("no scene panics in here");
+        book.wanted.retain(|wanted| wanted.as_bytes() != filter.as_bytes());
+    }
+
     /// Everything sent since the last time.
     pub(crate) fn heard(&self) -> Vec<Letter> {
         std::mem::take(&mut self.port.0.lock().expect("no scene panics in here").sent)

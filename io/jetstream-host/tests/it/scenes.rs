@@ -572,3 +572,18 @@ fn no_name_subject_or_payload_lies_readable_in_the_store() {
         assert!(!path.contains("canary"), "readable in a file name: {path}");
     }
 }
+
+#[test]
+fn a_consumer_that_is_to_end_soon_after_its_listener_left_does() {
+    let mut room = Room::new();
+    stream(&mut room, "S", "");
+    room.listen("d.one");
+    let config = r#","deliver_subject":"d.one","inactive_threshold":50000000,"mem_storage":true"#;
+    let body = format!(r#"{{"stream_name":"S","config":{{"name":"c"{config}}}}}"#);
+    assert!(!room.ask("$JS.API.CONSUMER.CREATE.S.c", &body).contains("\"error\""));
+    room.advance(SECOND);
+    assert!(room.ask("$JS.API.CONSUMER.INFO.S.c", "").contains("\"push_bound\":true"));
+    room.leave("d.one");
+    room.advance(Duration::from_millis(100));
+    assert!(room.ask("$JS.API.CONSUMER.INFO.S.c", "").contains("10014"), "it is gone");
+}

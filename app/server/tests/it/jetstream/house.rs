@@ -270,6 +270,14 @@ impl Peer {
         self.heard().unwrap()
     }
 
+    /// The same with one line of headers.
+    pub(super) fn ask_with(&mut self, subject: &str, header: &str, body: &str) -> Heard {
+        let inbox = self.inbox();
+        let block = format!("NATS/1.0\r\n{header}\r\n\r\n");
+        self.send(&format!("HPUB {subject} {inbox} {} {}\r\n{block}{body}\r\n", block.len(), block.len() + body.len()));
+        self.heard().unwrap()
+    }
+
     /// Calls the API and gives the answer as JSON, which must not be an error.
     pub(super) fn call(&mut self, call: &str, body: &str) -> serde_json::Value {
         let answer = self.ask(&format!("$JS.API.{call}"), body);

@@ -180,3 +180,27 @@ fn who_asks_cannot_be_forged_in_advisories() {
     let event: serde_json::Value = serde_json::from_str(&event.body).unwrap();
     assert_eq!(event["client"], serde_json::json!({ "acc": "A" }));
 }
+
+#[test]
+fn who_rolls_up_subjects_with_wildcards_may_publish_to_all_of_them() {
+    let users = r#"users: [
+        { user: boss, password: boss }
+        { user: clerk, password: clerk, permissions: { publish: { allow: ["k.>", "$JS.API.>"], deny: ["k.h.secret"] } } }
+    ]"#;
+    let house = House::new("", &format!("accounts {{ A {{ jetstream: enabled\n{users} }} }}"));
+    let server = house.start();
+    let relaxed = |name: &str| login(name) + ",\"pedantic\":false";
+    let (mut boss, mut clerk) = (server.peer(&relaxed("boss")), server.peer(&relaxed("clerk")));
+    boss.call("STREAM.CREATE.K", r#"{"name":"K","subjects":["k.>"],"allow_rollup_hdrs":true}"#);
+    for (seq, subject) in (1..).zip(["k.h.secret", "k.h.open", "k.i.open"]) {
+        assert_eq!(boss.store(subject, "body"), seq);
+    }
+    let refused = clerk.ask_with("k.h.*", "Nats-Rollup: sub", "");
+    assert!(refused.body.contains("10111") && refused.body.contains("rollup not permitted"), "{refused:?}");
+    assert_eq!(boss.call("STREAM.INFO.K", "")["state"]["messages"], 3);
+    let taken = clerk.ask_with("k.i.*", "Nats-Rollup: sub", "");
+    assert!(taken.body.contains(r#""seq":4"#), "{taken:?}");
+    let taken = boss.ask_with("k.h.*", "Nats-Rollup: sub", "");
+    assert!(taken.body.contains(r#""seq":5"#), "{taken:?}");
+    assert_eq!(boss.call("STREAM.INFO.K", "")["state"]["messages"], 2);
+}
