@@ -2,7 +2,7 @@
 //! on each kind of link. `link_refusals.txt` is the table; `BULWARK_WRITE=1` writes it anew.
 //!
 //! Each cell has two servers that would be joined but for one fault, and a wire between them that remembers what went
-//! over it. Whoever is refused neither hears nor says anything, before and after. A last row of each kind shows that
+//! over it. Whoever is refused hears nothing, and nothing it says is heard, before and after. A last row of each kind shows that
 //! nothing but the fault was in the way.
 
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use testkit::certificates::{Authority, Identity, Subject, Years};
 
 use crate::fleet::{Client, Make, Server, mixtures, settle, until, until_linked};
 use crate::link_tls::Papers;
-use crate::relay::Relay;
+use crate::relay::{End, Relay};
 
 const ACCOUNTS: &str = "accounts { A { users: [{user: a, password: a}] } }\nocsp_cache: false";
 
@@ -25,18 +25,11 @@ enum Kind {
     Gateway,
 }
 
-/// The end that finds the fault.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Judge {
-    Accepts,
-    Dials,
-}
-
 /// Two servers, and what is wrong with one of them.
 #[derive(Clone)]
 struct Cell {
     fault: &'static str,
-    judge: Judge,
+    judge: End,
     /// The TLS blocks of both ends; empty for none.
     accepts: String,
     dials: String,
@@ -171,7 +164,7 @@ fn refusal(kind: Kind, cell: &Cell, [accepting, dialing]: [Make; 2]) -> String {
     let mut dials = kind.dialing(dialing, cell, &wire);
     let mut line = String::new();
     {
-        let judge = if cell.judge == Judge::Accepts { &mut accepts } else { &mut dials };
+        let judge = if cell.judge == End::Accepts { &mut accepts } else { &mut dials };
         until(&format!("{what} is refused"), || {
             let log = judge.log();
             // On a busy machine a handshake may take too long; the next one says what is wrong.
@@ -183,9 +176,9 @@ fn refusal(kind: Kind, cell: &Cell, [accepting, dialing]: [Make; 2]) -> String {
         line = told(&line);
     }
     nothing_crosses(&mut talks(&accepts, &dials), &what);
-    assert!(!wire.has_seen("canary"), "{what}: nothing of it has gone over the wire");
-    // Who goes to a server may take itself for joined until that one has judged; who judges never does.
-    let judge = if cell.judge == Judge::Accepts { &mut accepts } else { &mut dials };
+    // Who is refused may take itself for joined until the other one has judged, and talk; who judges never does.
+    assert!(!wire.has_said(cell.judge, "canary"), "{what}: the judge tells nothing of it");
+    let judge = if cell.judge == End::Accepts { &mut accepts } else { &mut dials };
     let log = judge.log();
     assert!(!log.contains(kind.joined()), "{what}: {log}");
     line
@@ -227,10 +220,10 @@ impl Cells {
         let pins = format!(", pinned_certs: [\"{}\"]", "ab".repeat(32));
         let mut cells = Vec::new();
         // Faults in the papers of one end, found by the other.
-        for judge in [Judge::Accepts, Judge::Dials] {
+        for judge in [End::Accepts, End::Dials] {
             let mut papers = |fault, shown: &str, asked: String| {
                 let shown = self.block(shown, "ca.pem", "");
-                let (accepts, dials) = if judge == Judge::Accepts { (asked, shown) } else { (shown, asked) };
+                let (accepts, dials) = if judge == End::Accepts { (asked, shown) } else { (shown, asked) };
                 cells.push(Cell { accepts, dials, ..cell(fault, judge) });
             };
             papers("certificate of another authority", "stranger", good());
@@ -238,22 +231,22 @@ impl Cells {
             papers("certificate of the future", "future", good());
             papers("certificate that is revoked", "revoked", self.block("server", "ca.pem", &crl));
             papers("key that is not pinned", "server", self.block("server", "ca.pem", &pins));
-            if judge == Judge::Dials {
+            if judge == End::Dials {
                 papers("certificate for another name", "elsewhere", good());
             }
         }
         // A leaf node hears from its hub that it must have some, and finds that it has none; a gateway hears nothing at all.
-        let judge = if kind == Kind::Route { Judge::Accepts } else { Judge::Dials };
+        let judge = if kind == Kind::Route { End::Accepts } else { End::Dials };
         cells.push(Cell { dials: String::new(), ..cell("no TLS", judge) });
         // Faults in what is said, in the clear so that the wire can be read.
         let plain = |fault, judge| Cell { accepts: String::new(), dials: String::new(), ..cell(fault, judge) };
-        cells.push(Cell { login: "l:wrong", ..plain("wrong password", Judge::Accepts) });
-        cells.push(Cell { login: "x:right", ..plain("unknown user", Judge::Accepts) });
-        cells.push(Cell { login: "", ..plain("no login", Judge::Accepts) });
+        cells.push(Cell { login: "l:wrong", ..plain("wrong password", End::Accepts) });
+        cells.push(Cell { login: "x:right", ..plain("unknown user", End::Accepts) });
+        cells.push(Cell { login: "", ..plain("no login", End::Accepts) });
         cells.push(match kind {
-            Kind::Route => Cell { cluster: "C9", ..plain("another cluster", Judge::Accepts) },
-            Kind::Leaf => Cell { cluster: "C1", ..plain("the hub's own cluster", Judge::Accepts) },
-            Kind::Gateway => Cell { cluster: "C9", ..plain("another cluster", Judge::Dials) },
+            Kind::Route => Cell { cluster: "C9", ..plain("another cluster", End::Accepts) },
+            Kind::Leaf => Cell { cluster: "C1", ..plain("the hub's own cluster", End::Accepts) },
+            Kind::Gateway => Cell { cluster: "C9", ..plain("another cluster", End::Dials) },
         });
         cells
     }
@@ -276,7 +269,7 @@ fn rows(kind: Kind) -> String {
 }
 
 fn play(kind: Kind, cell: &Cell) -> String {
-    let judged_by = if cell.judge == Judge::Accepts { 0 } else { 1 };
+    let judged_by = if cell.judge == End::Accepts { 0 } else { 1 };
     let mut said: Vec<String> = mixtures::<2>()
         .into_iter()
         .filter(|mix| mix[judged_by] == Make::Ours)
@@ -287,7 +280,7 @@ fn play(kind: Kind, cell: &Cell) -> String {
         // The reference shows no certificate that the other end does not ask for.
         assert!(other == first || other.ends_with("client didn't provide a certificate"), "{first} {other}");
     }
-    let judge = if cell.judge == Judge::Accepts { "accepts" } else { "dials" };
+    let judge = if cell.judge == End::Accepts { "accepts" } else { "dials" };
     format!("{kind:?} | {} | {judge} | {first}", cell.fault)
 }
 
@@ -296,7 +289,7 @@ fn joined(kind: Kind, cells: &Cells) -> String {
     let good = cells.block("server", "ca.pem", "");
     let cell = Cell {
         fault: "none",
-        judge: Judge::Accepts,
+        judge: End::Accepts,
         accepts: good.clone(),
         dials: good,
         login: "l:right",
@@ -391,12 +384,12 @@ impl<'a> Own<'a> {
 }
 
 /// A link stands, falls when the files of one end change, and does not come back.
-fn falls(kind: Kind, judge: Judge, change: Change, papers: &Papers) {
+fn falls(kind: Kind, judge: End, change: Change, papers: &Papers) {
     let what = format!("{kind:?}-{judge:?}-{change:?}");
     let own = Own::new(papers, what.clone());
     let (accepts, dials) = match judge {
-        Judge::Accepts => (own.block(), own.far_block()),
-        Judge::Dials => (own.far_block(), own.block()),
+        End::Accepts => (own.block(), own.far_block()),
+        End::Dials => (own.far_block(), own.block()),
     };
     let cell = Cell { fault: "none", judge, accepts, dials, login: "l:right", cluster: kind.cluster() };
     let mut accepts = kind.accepting(Make::Ours, &cell.accepts);
@@ -407,7 +400,7 @@ fn falls(kind: Kind, judge: Judge, change: Change, papers: &Papers) {
         until_linked(publisher, subscriber, "canary.x");
     }
     own.change(change);
-    let server = if judge == Judge::Accepts { &mut accepts } else { &mut dials };
+    let server = if judge == End::Accepts { &mut accepts } else { &mut dials };
     let line = server.logged("TLS connection closed by reload: ");
     assert!(line.contains("x509: "), "{what}: {line}");
     server.logged("TLS handshake error: ");
@@ -417,7 +410,7 @@ fn falls(kind: Kind, judge: Judge, change: Change, papers: &Papers) {
 fn all_fall(kind: Kind) {
     let papers = Papers::new();
     std::thread::scope(|scope| {
-        for judge in [Judge::Accepts, Judge::Dials] {
+        for judge in [End::Accepts, End::Dials] {
             for change in [Change::List, Change::Roots] {
                 let papers = &papers;
                 scope.spawn(move || falls(kind, judge, change, papers));

@@ -20,7 +20,18 @@ struct Shared {
     /// Connections up to this number pass nothing on any more.
     dead: AtomicUsize,
     delay_millis: AtomicU64,
-    seen: Mutex<Vec<u8>>,
+    /// Between two pieces that are taken from either end.
+    pause_millis: AtomicU64,
+    said: [Mutex<Vec<u8>>; 2],
+}
+
+/// Which end of a wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// The one that made the connection.
+    Dials,
+    /// The one to which it was made.
+    Accepts,
 }
 
 impl Relay {
@@ -34,9 +45,9 @@ impl Relay {
             for near in listener.incoming().map_while(Result::ok) {
                 let number = own.made.fetch_add(1, Ordering::SeqCst) + 1;
                 let Ok(far) = TcpStream::connect(server) else { continue };
-                for (from, to) in [(&near, &far), (&far, &near)] {
+                for (end, from, to) in [(End::Dials, &near, &far), (End::Accepts, &far, &near)] {
                     let (from, to, shared) = (from.try_clone().unwrap(), to.try_clone().unwrap(), own.clone());
-                    std::thread::spawn(move || shared.pass_on(number, from, to));
+                    std::thread::spawn(move || shared.pass_on(number, end, from, to));
                 }
             }
         });
@@ -53,9 +64,14 @@ impl Relay {
         self.shared.dead.store(self.made(), Ordering::SeqCst);
     }
 
-    /// Whether this went over it, either way.
-    pub(crate) fn has_seen(&self, text: &str) -> bool {
-        self.shared.seen.lock().unwrap().windows(text.len()).any(|window| window == text.as_bytes())
+    /// Whether one end has said this.
+    pub(crate) fn has_said(&self, end: End, text: &str) -> bool {
+        self.shared.said[end as usize].lock().unwrap().windows(text.len()).any(|window| window == text.as_bytes())
+    }
+
+    /// So much time passes between two pieces of sixteen kilobytes from now on: whoever sends much has to wait.
+    pub(crate) fn pause(&self, between: Duration) {
+        self.shared.pause_millis.store(u64::try_from(between.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
     /// Whatever passes takes so long from now on.
@@ -66,17 +82,18 @@ impl Relay {
 
 impl Shared {
     /// Takes what comes from one end, and has it delivered when its time has come.
-    fn pass_on(self: &Arc<Self>, number: usize, mut from: TcpStream, to: TcpStream) {
+    fn pass_on(self: &Arc<Self>, number: usize, end: End, mut from: TcpStream, to: TcpStream) {
         let (pieces, due) = channel();
         let shared = self.clone();
         std::thread::spawn(move || shared.deliver(number, &due, to));
         let mut bytes = [0; 16 * 1024];
         while let Ok(read @ 1..) = from.read(&mut bytes) {
-            self.seen.lock().unwrap().extend_from_slice(&bytes[..read]);
+            self.said[end as usize].lock().unwrap().extend_from_slice(&bytes[..read]);
             let delay = Duration::from_millis(self.delay_millis.load(Ordering::SeqCst));
             if pieces.send((Instant::now() + delay, bytes[..read].to_vec())).is_err() {
                 break;
             }
+            std::thread::sleep(Duration::from_millis(self.pause_millis.load(Ordering::SeqCst)));
         }
         if !self.is_dead(number) {
             let _ = from.shutdown(Shutdown::Read);
