@@ -79,25 +79,26 @@ const AREAS: &[Area] = &[
     Area {
         name: "cluster",
         shows: "1,000 deployments (clusters, super-clusters, leaf nodes) in one thread, each from a seed: servers crash, wires are \
-                cut, go dead or get slow, servers are cut off; nothing comes twice, interest converges, nothing is left over. And real \
-                ones with the reference (`REFERENCE_NATS_SERVER`) in every position, plain, encrypted, pinned, compressed, with passwords \
-                and all at once: what is heard is the same in all, and where all is the reference.",
+                cut, go dead or get slow, servers are cut off; nothing comes twice, interest converges, nothing is left over.",
         needs: &[],
-        runs: &[
-            Run {
-                environment: &[("SIM_SEEDS", "1000")],
-                packages: &["bulwark-sim"],
-                suite: None,
-                words: &["--nocapture"],
-            },
-            Run {
-                environment: &[("BULWARK_ALL_LINKS", "1")],
-                packages: &["bulwark-server"],
-                suite: Some("it"),
-                words: &["link_mixed::", "--nocapture", "--test-threads=1"],
-            },
-        ],
+        runs: &[Run {
+            environment: &[("SIM_SEEDS", "1000")],
+            packages: &["bulwark-sim"],
+            suite: None,
+            words: &["--nocapture"],
+        }],
         then: None,
+    },
+    Area {
+        name: "mixed",
+        shows: "Deployments with the reference (`REFERENCE_NATS_SERVER`) in every position: clusters of three, chains of three leaf nodes, \
+                two clusters of two; plain, encrypted, pinned, compressed, with passwords and all at once. Messages, headers, large \
+                payloads, queue groups, requests, no responders, streams and services imported from another account, and nothing in a \
+                third one: what is heard is the same in all, and where all is the reference. Then every other scene about links, with \
+                the reference in every position.",
+        needs: &[],
+        runs: &[],
+        then: Some(mixed),
     },
     Area {
         name: "sharing",
@@ -278,16 +279,62 @@ impl Run {
         arguments
     }
 
-    /// The lines that say how much was done.
-    fn results(&self) -> Result<Vec<String>, Failure> {
+    fn command(&self) -> Command {
         let mut command = Command::new(cargo_program());
-        let output = command.args(self.arguments()).envs(self.environment.iter().copied()).current_dir(root()).output();
-        let output = output.map_err(|error| error.to_string())?;
-        match output.status.success() {
-            true => Ok(text(&output.stdout).lines().filter(|line| counts(line)).map(str::to_owned).collect()),
-            false => Err(said(&output)),
-        }
+        command.args(self.arguments()).envs(self.environment.iter().copied()).current_dir(root());
+        command
     }
+
+    fn results(&self) -> Result<Vec<String>, Failure> {
+        results_of(&mut self.command())
+    }
+}
+
+/// The lines that say how much was done.
+fn results_of(command: &mut Command) -> Result<Vec<String>, Failure> {
+    let output = command.output().map_err(|error| error.to_string())?;
+    match output.status.success() {
+        true => Ok(text(&output.stdout).lines().filter(|line| counts(line)).map(str::to_owned).collect()),
+        false => Err(said(&output)),
+    }
+}
+
+/// Scenes of deployments in which some servers are the reference.
+const MIXED: &[Run] = &[
+    Run {
+        environment: &[("BULWARK_ALL_LINKS", "1")],
+        packages: &["bulwark-server"],
+        suite: Some("it"),
+        words: &["link_mixed::", "--nocapture", "--test-threads=1"],
+    },
+    Run {
+        environment: &[],
+        packages: &["bulwark-server"],
+        suite: Some("it"),
+        words: &[
+            "route::",
+            "leaf::",
+            "leaf_logins::",
+            "gateway",
+            "link_",
+            "mixed_",
+            "--skip",
+            "link_mixed::",
+            "--test-threads=4",
+        ],
+    },
+];
+
+fn mixed() -> Result<String, Failure> {
+    let reference = reference::server()?;
+    let mut results = Vec::new();
+    for run in MIXED {
+        results.push(format!("$ REFERENCE_NATS_SERVER=nats-server {}", run.line()));
+        let mut command = run.command();
+        command.env("REFERENCE_NATS_SERVER", &reference);
+        results.extend(results_of(&mut command)?);
+    }
+    Ok(results.join("\n"))
 }
 
 /// Runs the whole matrix, which writes `test/tls-matrix/matrix.txt`. `PYTHON` names a Python with nats-py.

@@ -2,16 +2,24 @@
 //! reference in every position, and all of it the reference. Whatever is said in one of them is heard in the same way in all.
 //!
 //! The links are encrypted, pinned, compressed and ask for a password, all at once; `BULWARK_ALL_LINKS` tries each of it alone
-//! as well, as the prove run does.
+//! as well, as `cargo xtask prove mixed` does.
 
 use std::collections::BTreeSet;
 
 use crate::fleet::{Client, Make, Server, mixtures_and_the_reference, settle, until, until_linked};
 use crate::link_tls::Papers;
 
+/// Links of leaf nodes carry A alone. What I imports of it crosses as A's, to whichever server it is imported.
 const ACCOUNTS: &str = r#"accounts {
-    A { users: [{user: a, password: a}] }
+    A { users: [{user: a, password: a}], exports: [{stream: "news.>"}, {service: "price.*"}] }
     B { users: [{user: b, password: b}] }
+    I {
+        users: [{user: i, password: i}]
+        imports: [
+            {stream: {account: A, subject: "news.>"}, prefix: from.a}
+            {service: {account: A, subject: "price.*"}, to: "ask.*"}
+        ]
+    }
 }"#;
 
 const LISTEN: &str = "listen: \"127.0.0.1:-1\"";
@@ -157,6 +165,9 @@ fn transcript(servers: &[Server]) -> Vec<String> {
     lines.extend(everybody(&mut ears, &mut mouths));
     lines.extend(jobs(&mut ears, &mut mouths));
     lines.extend(questions(&mut ears, &mut mouths));
+    let mut importers: Vec<Client> = servers.iter().map(|server| server.log_in("i")).collect();
+    lines.extend(imported_streams(&mut importers, &mut mouths));
+    lines.extend(imported_services(&mut ears, &mut importers));
     for (number, stranger) in strangers.iter_mut().enumerate() {
         lines.push(format!("another account at {number} has heard {}", stranger.drain().len()));
     }
@@ -240,8 +251,64 @@ fn questions(ears: &mut [Client], mouths: &mut [Client]) -> Vec<String> {
     lines
 }
 
+/// What one account exports as a stream another one hears at every server, from every server.
+fn imported_streams(importers: &mut [Client], mouths: &mut [Client]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (to, importer) in importers.iter_mut().enumerate() {
+        importer.subscribe("from.a.news.*", "1");
+        for (from, mouth) in mouths.iter_mut().enumerate() {
+            until_linked(mouth, importer, "news.probe");
+            mouth.publish_with_headers(&format!("news.{from}"), &format!("From: {from}"), "told");
+            let came = importer.next();
+            settle(importer);
+            let more = importer.drain().len();
+            lines.push(format!(
+                "{from} tells the importer at {to}: {} {:?}, and {more} more",
+                came.subject, came.headers
+            ));
+        }
+        importer.send("UNSUB 1\r\n");
+        importer.flush();
+    }
+    lines
+}
+
+/// What one account exports as a service another one asks at every server, wherever it is answered, and hears where it is
+/// answered no more.
+fn imported_services(ears: &mut [Client], importers: &mut [Client]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (to, ear) in ears.iter_mut().enumerate() {
+        ear.subscribe("price.*", "100");
+        for (from, importer) in importers.iter_mut().enumerate() {
+            until_linked(importer, ear, "ask.probe");
+            let inbox = format!("inbox.{from}.{to}");
+            importer.send(&format!("SUB {inbox} {}\r\n", 100 + to));
+            importer.ask("ask.apples", &inbox, "?");
+            let question = ear.next();
+            ear.publish(&question.reply.unwrap(), "!");
+            let answer = importer.next();
+            let (asked, answered) = (question.subject, answer.subject);
+            lines.push(format!("the importer at {from} asks {to} {asked}: {answered} {}", answer.payload));
+        }
+        ear.send("UNSUB 100\r\n");
+        ear.flush();
+        for (from, importer) in importers.iter_mut().enumerate() {
+            let mut status = String::new();
+            until("no service answers any more", || {
+                importer.ask("ask.apples", &format!("inbox.{from}.{to}"), "?");
+                status = importer.drain().into_iter().map(|message| message.headers).next().unwrap_or_default();
+                !status.is_empty()
+            });
+            let status = status.lines().next().unwrap_or_default();
+            lines.push(format!("the importer at {from} asks {to} again: {status}"));
+        }
+        importers.iter_mut().for_each(settle);
+    }
+    lines
+}
+
 /// Every mixture, and what is heard in it.
-fn same_in_all<const N: usize>(build: fn([Make; N], Guard, &Papers) -> Vec<Server>) {
+fn same_in_all<const N: usize>(what: &str, build: fn([Make; N], Guard, &Papers) -> Vec<Server>) {
     let papers = Papers::new();
     let mut cells = Vec::new();
     for guard in guards() {
@@ -261,8 +328,14 @@ fn same_in_all<const N: usize>(build: fn([Make; N], Guard, &Papers) -> Vec<Serve
             heard.extend(running.into_iter().map(|running| running.join().expect("the deployment works")));
         });
     }
-    println!("{} deployments of {N} servers, all alike", heard.len());
     let (first, expected) = &heard[0];
+    let (all, guards) = (heard.len(), guards().len());
+    let positions = all / guards;
+    println!(
+        "{what}: {all} deployments ({positions} ways to mix the makes, {guards} ways to guard the links), all alike in \
+         the {} lines heard",
+        expected.len()
+    );
     for (makes, lines) in &heard {
         assert_eq!(lines, expected, "{makes} differs from {first}");
     }
@@ -280,15 +353,15 @@ fn same_in_all<const N: usize>(build: fn([Make; N], Guard, &Papers) -> Vec<Serve
 
 #[test]
 fn a_cluster_of_three_is_the_same_whoever_made_its_servers() {
-    same_in_all(cluster);
+    same_in_all("a cluster of three", cluster);
 }
 
 #[test]
 fn a_chain_of_leaf_nodes_is_the_same_whoever_made_its_servers() {
-    same_in_all(chain);
+    same_in_all("a chain of three", chain);
 }
 
 #[test]
 fn two_clusters_of_two_are_the_same_whoever_made_their_servers() {
-    same_in_all(super_cluster);
+    same_in_all("two clusters of two", super_cluster);
 }
