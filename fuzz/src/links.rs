@@ -63,6 +63,7 @@ fn route(mut bytes: &[u8], solicited: bool) {
         compression: Compression::Accept,
         levels: Levels::default(),
         dedicated: vec!["SYS".into()],
+        named_by: None,
     };
     let start = RouteStart { kind: RouteKind::Explicit, account: None, gossip: Gossip::Default };
     let mut out = Vec::new();

@@ -10,7 +10,6 @@ use crate::listener::{HostPort, Listen, read_advertise};
 use crate::permissions::{LinkPermissions, read_link};
 use crate::policy::{Compression, WriteTimeout};
 use crate::report::Report;
-use crate::support::Feature;
 use crate::tls::{self, Context};
 use crate::url::{Url, read_urls};
 
@@ -150,11 +149,9 @@ fn read_key(key: &str, written: &str, node: &Node, cluster: &mut Cluster, report
         "ping_max" => read_ping_max(node, &mut cluster.ping_max, report),
         "write_deadline" => {
             report.set_optional_duration("write_deadline", node, &mut cluster.write_deadline);
-            report.needs(Feature::LinkDeadlines, &node.place);
         }
         "write_timeout" => {
             WriteTimeout::read(node, &mut cluster.write_timeout, report);
-            report.needs(Feature::LinkDeadlines, &node.place);
         }
         _ => report.unknown(written, node, KEYS),
     }

@@ -10,7 +10,6 @@ use crate::go_text::{Shown, quoted};
 use crate::listener::{HostPort, Listen, read_advertise};
 use crate::policy::WriteTimeout;
 use crate::report::Report;
-use crate::support::Feature;
 use crate::tls::{self, Context};
 use crate::url::{Url, read_url, read_urls};
 
@@ -114,11 +113,9 @@ fn read_key(key: &str, written: &str, node: &Node, gateway: &mut Gateway, report
         "gateways" => gateway.remotes = read_remotes(node, report),
         "write_deadline" => {
             report.set_optional_duration("write_deadline", node, &mut gateway.write_deadline);
-            report.needs(Feature::LinkDeadlines, &node.place);
         }
         "write_timeout" => {
             WriteTimeout::read(node, &mut gateway.write_timeout, report);
-            report.needs(Feature::LinkDeadlines, &node.place);
         }
         _ => report.unknown(written, node, KEYS),
     }

@@ -60,17 +60,17 @@ pub struct LeafRemote {
     pub disabled: bool,
     /// Servers the other side tells of are not tried.
     pub ignore_discovered_servers: bool,
-    /// WebSocket: through this proxy.
+    /// Through this proxy.
     pub proxy: Option<Proxy>,
     /// Where it is written.
     pub place: Place,
 }
 
 /// An HTTP proxy on the way.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proxy {
     /// Its address.
-    pub url: String,
+    pub url: Url,
     /// The user it asks for.
     pub username: Option<String>,
     /// The password it asks for.
@@ -210,7 +210,7 @@ fn read_remote(node: &Node, map: &Map, report: &mut Report<'_>) -> LeafRemote {
     for (key, value) in map.iter() {
         read_key(key, value, &mut remote, report);
     }
-    check(node, map, &remote, report);
+    check(node, &remote, report);
     for url in &mut remote.urls {
         url.port = url.port.or(NonZeroU16::new(DEFAULT_PORT));
     }
@@ -302,36 +302,41 @@ fn read_migrate(node: &Node, remote: &mut LeafRemote, report: &mut Report<'_>) {
 
 fn read_proxy(node: &Node, report: &mut Report<'_>) -> Option<Proxy> {
     let map = report.map_or(node, "Expected proxy to be a map")?;
-    let mut proxy = Proxy::default();
+    let (mut text, mut username, mut password, mut timeout) = (String::new(), None, None, None);
     for (key, value) in map.iter() {
         match key.to_ascii_lowercase().as_str() {
-            "url" => report.set_text(value, &mut proxy.url),
-            "username" => report.set_optional_text(value, &mut proxy.username),
-            "password" => report.set_secret(value, &mut proxy.password),
-            "timeout" => report.set_optional_duration("proxy timeout", value, &mut proxy.timeout),
+            "url" => report.set_text(value, &mut text),
+            "username" => report.set_optional_text(value, &mut username),
+            "password" => report.set_secret(value, &mut password),
+            "timeout" => report.set_optional_duration("proxy timeout", value, &mut timeout),
             _ => report.unknown(key, value, &["url", "username", "password", "timeout"]),
         }
     }
-    if proxy.url.is_empty() {
+    if text.is_empty() {
         return None;
     }
-    check_proxy(&proxy, &node.place, report);
-    Some(proxy)
+    if username.is_some() != password.is_some() {
+        report.error(&node.place, "proxy username and password must both be specified or both be empty");
+    }
+    let url = read_proxy_url(&text, &node.place, report)?;
+    Some(Proxy { url, username, password, timeout: timeout.filter(|timeout| !timeout.is_zero()) })
 }
 
-fn check_proxy(proxy: &Proxy, place: &Place, report: &mut Report<'_>) {
-    let scheme = proxy.url.split_once("://").map_or("", |(scheme, _)| scheme);
-    if scheme != "http" && scheme != "https" {
-        report.error(place, format!("proxy URL scheme must be http or https, got: {scheme}"));
-    } else if Url::parse(&proxy.url).is_none() {
-        report.error(place, "proxy URL must specify a host");
+fn read_proxy_url(text: &str, place: &Place, report: &mut Report<'_>) -> Option<Url> {
+    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+    match (scheme, Url::parse(text)) {
+        ("http" | "https", None) => report.error(place, "proxy URL must specify a host"),
+        ("http", Some(url)) if url.user.is_none() => return Some(url),
+        ("http", Some(_)) => {
+            report.error(place, "proxy URL must not hold a user: write username and password beside it")
+        }
+        ("https", Some(_)) => report.needs(Feature::LeafProxyTls, place),
+        _ => report.error(place, format!("proxy URL scheme must be http or https, got: {scheme}")),
     }
-    if proxy.username.is_some() != proxy.password.is_some() {
-        report.error(place, "proxy username and password must both be specified or both be empty");
-    }
+    None
 }
 
-fn check(node: &Node, map: &Map, remote: &LeafRemote, report: &mut Report<'_>) {
+fn check(node: &Node, remote: &LeafRemote, report: &mut Report<'_>) {
     if remote.credentials.is_some() && remote.seed.is_some() {
         report.error(&node.place, "Remote leafnode can not have both creds and nkey defined");
     }
@@ -339,9 +344,6 @@ fn check(node: &Node, map: &Map, remote: &LeafRemote, report: &mut Report<'_>) {
     let websockets = remote.urls.iter().filter(|url| is_websocket(url)).count();
     if websockets > 0 || remote.websocket_compression || remote.websocket_no_masking {
         report.needs(Feature::LeafWebSocket, &node.place);
-    }
-    if remote.proxy.is_some() {
-        report.needs(Feature::LeafProxy, &node.place);
     }
     if remote.jetstream_migrate.is_some() {
         report.needs(Feature::LeafMigrate, &node.place);
@@ -352,13 +354,5 @@ fn check(node: &Node, map: &Map, remote: &LeafRemote, report: &mut Report<'_>) {
         let text =
             format!("remote leaf node configuration cannot have a mix of websocket and non-websocket urls: {urls}");
         report.error(&node.place, text);
-    }
-    if remote.proxy.is_some() && websockets == 0 {
-        let place = map.get("proxy").map_or(&node.place, |proxy| &proxy.place);
-        report.warning(
-            place,
-            "proxy configuration will be ignored: proxy settings only apply to WebSocket connections (ws:// or \
-             wss://), but all configured URLs use TCP connections (nats://)",
-        );
     }
 }

@@ -10,7 +10,6 @@ use crate::leaf_remote::{self, LeafRemote};
 use crate::listener::{HostPort, Listen, read_advertise};
 use crate::policy::{Compression, WriteTimeout};
 use crate::report::Report;
-use crate::support::Feature;
 use crate::tls::{self, Context};
 
 /// The block.
@@ -155,11 +154,9 @@ fn read_key(key: &str, written: &str, node: &Node, leafnodes: &mut Leafnodes, re
         "isolate_leafnode_interest" | "isolate" => report.set_bool(node, &mut leafnodes.isolate_interest),
         "write_deadline" => {
             report.set_optional_duration("write_deadline", node, &mut leafnodes.write_deadline);
-            report.needs(Feature::LinkDeadlines, &node.place);
         }
         "write_timeout" => {
             WriteTimeout::read(node, &mut leafnodes.write_timeout, report);
-            report.needs(Feature::LinkDeadlines, &node.place);
         }
         _ => report.unknown(written, node, KEYS),
     }

@@ -33,6 +33,24 @@ impl WriteTimeout {
         };
     }
 
+    /// Whether a peer that takes something, if too little, may stay: servers may unless it says otherwise.
+    pub fn retries(self, is_client: bool) -> bool {
+        match self {
+            Self::Default => !is_client,
+            Self::Close => false,
+            Self::Retry => true,
+        }
+    }
+
+    /// What was chosen, if anything was.
+    pub const fn chosen(self) -> Option<&'static str> {
+        match self {
+            Self::Default => None,
+            Self::Close => Some("close"),
+            Self::Retry => Some("retry"),
+        }
+    }
+
     /// The number the reference server prints for it.
     pub(crate) const fn number(self) -> u8 {
         match self {

@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
-use account::{AccountIds, Changed};
+use account::{Account, AccountIds, Changed};
 use audit::Record;
 use auth::{Directory, Refusal};
 use broker::{AccountState, Hub, Note, Registered};
@@ -294,6 +294,14 @@ impl Accounts {
     fn account_came(&self, directory: &Directory, account: &PublicKey) {
         if let Some(jetstream) = self.jetstream.get() {
             jetstream.account_came(directory, &account.to_string());
+        }
+    }
+
+    /// Somebody logs in to an account, which may have come for him: he comes in when other servers are heard there.
+    pub fn bring_to_life(&self, account: &Arc<Account>, then: Box<dyn FnOnce() + Send>) {
+        match self.hub() {
+            Some(hub) => hub.bring_to_life(account, then),
+            None => then(),
         }
     }
 

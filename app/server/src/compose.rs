@@ -69,7 +69,7 @@ pub fn client_settings(
         max_subscriptions: limits.max_subscriptions,
         max_subscription_tokens: limits.max_subscription_tokens.map(|tokens| usize::from(tokens.get())),
         write_deadline: limits.write_deadline,
-        write_retry: limits.write_timeout == config::WriteTimeout::Retry,
+        write_retry: limits.write_timeout.retries(true),
         never_stall: limits.no_fast_producer_stall,
         max_traced_bytes: settings.logging.max_traced_bytes,
         trace_headers: settings.logging.trace_headers,

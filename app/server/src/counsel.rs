@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth::{CalloutServer, Refusal, Vouched};
+use auth::{Admission, CalloutServer, Refusal, Vouched};
 use moment::Timestamp;
 use net::{Counsel, Inquiry, Question, Sought};
 use nkeys::PublicKey;
@@ -29,6 +29,10 @@ impl Counsel for House {
 
     fn recalled(&self, inquiry: &Inquiry<'_>) -> Option<Arc<Vouched>> {
         self.callouts.recalled(inquiry)
+    }
+
+    fn admitted(&self, admission: &Admission, then: Box<dyn FnOnce() + Send>) {
+        self.accounts.bring_to_life(&admission.account, then);
     }
 
     fn said(&self, inquiry: &Inquiry<'_>, vouched: &Arc<Vouched>) {

@@ -35,6 +35,8 @@ fn cluster(settings: &Settings) -> ClusterVarz {
         urls: places(&block.routes),
         tls: tls_of(block.tls.as_ref()),
         pool_size: block.pool_size.map(std::num::NonZero::get),
+        write_deadline: nanos(block.write_deadline),
+        write_timeout: block.write_timeout.chosen(),
         ..ClusterVarz::default()
     }
 }
@@ -54,6 +56,8 @@ fn gateway(block: &Gateway) -> GatewayVarz {
         connect_retries: Some(block.connect_retries).filter(|retries| *retries > 0),
         gateways: remotes.collect(),
         reject_unknown: block.reject_unknown,
+        write_deadline: nanos(block.write_deadline),
+        write_timeout: block.write_timeout.chosen(),
         ..GatewayVarz::default()
     }
 }
@@ -79,8 +83,14 @@ fn leafnodes(block: &Leafnodes) -> LeafVarz {
         },
         remotes,
         tls_ocsp_peer_verify: block.tls.as_ref().is_some_and(|tls| tls.ocsp_peer.is_some()),
+        write_deadline: nanos(block.write_deadline),
+        write_timeout: block.write_timeout.chosen(),
         ..LeafVarz::default()
     }
+}
+
+fn nanos(time: Option<Duration>) -> Option<u64> {
+    time.and_then(|time| u64::try_from(time.as_nanos()).ok()).filter(|nanos| *nanos > 0)
 }
 
 /// Clusters and gateways verify each other wherever there is TLS.

@@ -14,8 +14,8 @@ use std::time::Duration;
 use account::AccountIds;
 use auth::settings::AuthorizationSettings;
 use auth::{Directory, KnownPeers};
-use broker::{Domain, Hub, LinkSettings};
-use config::{HostPort, Port, Settings, SingleLogin, Url};
+use broker::{Domain, Hub, LinkSettings, LinkWrites, WriteRule};
+use config::{HostPort, Port, Settings, SingleLogin, Url, WriteTimeout};
 use net::{CameBy, DialerThreads, DoorKind, Listener, PeerCheck, Peers, Running, Security, SharedSecurity};
 use session::Greeting;
 use topology::{Compression, Info, Levels};
@@ -182,8 +182,8 @@ impl Links {
             }
             _ => None,
         };
-        let domain = domain(settings);
-        Ok(LinkSettings { leafs: listening, routes, gateways, domain, ..LinkSettings::default() })
+        let (domain, writes) = (domain(settings), writes(settings));
+        Ok(LinkSettings { leafs: listening, routes, gateways, domain, writes, ..LinkSettings::default() })
     }
 
     /// What another configuration makes of links. Changes nothing.
@@ -220,10 +220,16 @@ impl Links {
         }
         hub.set_links(prepared.settings);
         self.remotes.reload(settings, prepared.remotes);
-        let routes = |settings: &Settings| config::Cluster { routes: Vec::new(), ..settings.cluster.clone() };
+        let routes = |settings: &Settings| config::Cluster {
+            routes: Vec::new(),
+            pinned_accounts: Vec::new(),
+            ..settings.cluster.clone()
+        };
         if routes(before) != routes(settings) {
             // What was agreed no longer holds: all of them are made again.
             hub.end_links(broker::LinkKind::Route);
+        } else {
+            hub.dedicate_routes(&settings.cluster.pinned_accounts);
         }
         if before.gateway != settings.gateway {
             // Only encryption may have changed: who is there shows whether it still may be.
@@ -305,7 +311,7 @@ impl Links {
     /// Where other clusters are told to come, if they may.
     fn gateway_url(&self, settings: &Settings) -> Option<String> {
         let (block, place) = (settings.gateway.as_ref()?, self.gateways.as_ref()?);
-        Some(advertised(block.advertise.as_ref(), &block.listen.host, place.address.port()).1)
+        Some(advertised_one(block.advertise.as_ref(), &block.listen.host, place.address.port()).1)
     }
 
     /// What listens: its name, its port, and its TLS.
@@ -344,6 +350,27 @@ impl Links {
     }
 }
 
+/// How long servers may take their bytes: as their block says, or as long as clients.
+fn writes(settings: &Settings) -> LinkWrites {
+    let server = settings.limits.write_deadline;
+    let rule = |deadline: Option<Duration>, timeout: WriteTimeout| WriteRule {
+        deadline: deadline.filter(|deadline| !deadline.is_zero()).unwrap_or(server),
+        retry: timeout.retries(false),
+    };
+    let nothing = || rule(None, WriteTimeout::Default);
+    LinkWrites {
+        routes: rule(settings.cluster.write_deadline, settings.cluster.write_timeout),
+        gateways: settings
+            .gateway
+            .as_ref()
+            .map_or_else(nothing, |block| rule(block.write_deadline, block.write_timeout)),
+        leafs: settings
+            .leafnodes
+            .as_ref()
+            .map_or_else(nothing, |block| rule(block.write_deadline, block.write_timeout)),
+    }
+}
+
 fn listen(
     name: &str,
     kind: DoorKind,
@@ -365,8 +392,23 @@ fn listen(
 fn advertised(advertise: Option<&HostPort>, host: &str, port: u16) -> ((String, u16), String) {
     let host = advertise.map_or_else(|| host.to_owned(), |advertise| advertise.host.clone());
     let port = advertise.and_then(|advertise| advertise.port).map_or(port, std::num::NonZero::get);
-    let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let address = address(&host, port);
     ((host, port), address)
+}
+
+/// The same of listeners of which one address is told: that of a listener on every address is the machine's first.
+fn advertised_one(advertise: Option<&HostPort>, host: &str, port: u16) -> ((String, u16), String) {
+    let first = if advertise.is_none() && is_everywhere(host) { net::own_addresses().first().copied() } else { None };
+    advertised(advertise, &first.map_or_else(|| host.to_owned(), |first| first.to_string()), port)
+}
+
+/// Whether a listener takes what comes to any address.
+fn is_everywhere(host: &str) -> bool {
+    matches!(host, config::ANY_HOST | "" | "::")
+}
+
+fn address(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// Which servers may come in: those whose certificates are known if that is what TLS is told to ask, else those that log in

@@ -10,7 +10,7 @@ use api::monitoring::options::{HealthzOptions, JszOptions};
 use api::monitoring::{Jsz, JszAccount, LinksVarz, Trustz};
 use auth::{Admission, Attempt, ConnectionKind};
 use broker::Hub;
-use config::{Loaded, WriteTimeout};
+use config::Loaded;
 use moment::Timestamp;
 use monitor::{Busy, Monitor, MonitorSettings, Observatory, Portrait, ServerFacts, SharedTls, TraceTotals};
 use secret::Secret;
@@ -249,11 +249,7 @@ fn portrait(loaded: &Loaded, hub: &Hub, start: Timestamp) -> Portrait {
         config_digest: loaded.digest.clone().unwrap_or_default(),
         auth_timeout: settings.auth.authorization.timeout.unwrap_or_default(),
         tls_timeout: settings.tls.as_ref().map_or(TLS_TIMEOUT, |tls| tls.timeout),
-        write_timeout: match settings.limits.write_timeout {
-            WriteTimeout::Default => None,
-            WriteTimeout::Close => Some("close"),
-            WriteTimeout::Retry => Some("retry"),
-        },
+        write_timeout: settings.limits.write_timeout.chosen(),
         system_account: (!settings.no_system_account).then(system),
         tls_cert_not_after: None,
         links: link_facts::links(settings),

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use moment::Instant;
 use subject::{Filter, MappedReply, Queue, Subject};
 
 use crate::authorized::{Authorized, Publish, SubscribeGrant};
 use crate::denial::{Because, Denial};
 use crate::permissions::Permissions;
 use crate::reading::{ReadRule, Reading};
+use crate::reply::ReplyGrants;
 use crate::rule::{Origin, Rule, RuleError, RuleSet, Side};
 use crate::settings::{RuleText, SideSettings};
 
@@ -149,6 +151,22 @@ impl LinkRights {
             return Err(Denial::publish(subject.as_bytes(), because));
         }
         Ok(Authorized::new(Publish { subject }))
+    }
+
+    /// The same, where the far end was asked with this subject as the reply and may answer (`allow_responses`).
+    ///
+    /// # Errors
+    /// The rule that keeps it out.
+    pub fn take_with_grants<'a>(
+        &self,
+        subject: Subject<'a>,
+        grants: &mut ReplyGrants,
+        now: Instant,
+    ) -> Result<Authorized<Publish<'a>>, Denial> {
+        self.take(subject).or_else(|denial| match grants.use_one(subject.as_bytes(), now) {
+            true => Ok(Authorized::new(Publish { subject })),
+            false => Err(denial),
+        })
     }
 
     /// Whether the far end may be asked for this: asking for what is not taken in anyway would only end the link.

@@ -17,6 +17,7 @@ use crate::house::Own;
 use crate::hub::Hub;
 use crate::ledger::{ConnectionFacts, last_words};
 use crate::link::{Link, LinkKind};
+use crate::links::settings::WriteRule;
 use crate::mailbox::Note;
 use crate::observer::Event;
 use crate::plan::Plans;
@@ -297,7 +298,8 @@ impl Engine {
 
     pub(crate) fn deadline(&mut self, connection: &mut Connection) -> Step {
         let settings = self.hub.settings();
-        match connection.link.check_write_deadline(self.now, settings.write_deadline, settings.write_retry) {
+        let WriteRule { deadline, retry } = self.writes_to(connection.link.kind);
+        match connection.link.check_write_deadline(self.now, deadline, retry) {
             Ok(next) => connection.write_check = next,
             Err(()) => return Step::Close(CloseReason::SlowConsumerWriteDeadline),
         }
@@ -312,6 +314,14 @@ impl Engine {
             Phase::Server(_) => self.link_deadline(connection),
             Phase::Over => Step::Continue,
         }
+    }
+
+    /// How long a peer may take its bytes.
+    fn writes_to(&self, kind: LinkKind) -> WriteRule {
+        self.hub.links.settings.load().writes_to(kind).unwrap_or_else(|| {
+            let settings = self.hub.settings();
+            WriteRule { deadline: settings.write_deadline, retry: settings.write_retry }
+        })
     }
 
     /// What a session waits for has come. What else is due is asked for at the next look, which is at once.
@@ -380,7 +390,7 @@ impl Engine {
                 closed: &closed,
                 account: account.as_ref(),
                 max_pending_bytes: settings.max_pending_bytes,
-                write_deadline: settings.write_deadline,
+                write_deadline: self.writes_to(connection.link.kind).deadline,
             },
         );
     }

@@ -349,12 +349,12 @@ impl Engine {
         Route::of(account, self.hub.permission_number(permissions))
     }
 
-    fn allow_responses(&self, connection: &Connection, permissions: &auth::Permissions) {
-        let mut queue = connection.link.queue.lock();
-        match permissions.responses() {
-            None => queue.reply_grants = None,
-            Some(responses) => queue.reply_grants = Some(Box::new(auth::ReplyGrants::new(responses, self.hub.seed()))),
-        }
+    /// Whether the peer may answer where it is asked. From now on it is remembered where it was.
+    pub(crate) fn allow_responses(&self, connection: &Connection, permissions: &auth::Permissions) -> bool {
+        let grants = permissions.responses().map(|responses| auth::ReplyGrants::new(responses, self.hub.seed()));
+        let allowed = grants.is_some();
+        connection.link.queue.lock().reply_grants = grants.map(Box::new);
+        allowed
     }
 
     /// When a login ends, on the clock of the house: with its user or its account, whichever ends first.

@@ -23,7 +23,7 @@ use crate::link::{Link, Slots};
 use crate::links::registry::{KnownLink, Links};
 use crate::links::settings::{LinkDesk, LinkSettings, RemoteId};
 use crate::login::LoginDesk;
-use crate::mailbox::{ConnectionKey, Mailbox, Note};
+use crate::mailbox::{Afterwards, ConnectionKey, Mailbox, Note};
 use crate::observer::{ConnectionLabel, Observer};
 use crate::penalties::Penalties;
 use crate::settings::ClientSettings;
@@ -273,6 +273,16 @@ impl Hub {
 
     /// The living account of this name, brought to life if it is not yet.
     pub fn account(&self, account: &Arc<Account>) -> Arc<AccountState> {
+        self.account_then(account, None)
+    }
+
+    /// Brings an account to life if it is not yet, and goes on when what other servers want in it counts: whoever publishes
+    /// from then on reaches them.
+    pub fn bring_to_life(&self, account: &Arc<Account>, then: Box<dyn FnOnce() + Send>) {
+        self.account_then(account, Some(Afterwards::new(then)));
+    }
+
+    fn account_then(&self, account: &Arc<Account>, then: Option<Arc<Afterwards>>) -> Arc<AccountState> {
         if let Some(state) = self.accounts.read().get(&account.name) {
             return state.clone();
         }
@@ -298,7 +308,7 @@ impl Hub {
             }
             self.share(&state);
             self.share_with(&account.name);
-            self.links.account_is_here(&account.name);
+            self.links.account_is_here(&account.name, then.as_ref());
         }
         state
     }

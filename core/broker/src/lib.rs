@@ -76,7 +76,7 @@ pub use links::registry::KnownLink;
 pub use links::remote::{RemotePeer, RemoteTarget};
 pub use links::settings::{
     Arrival, ClusterNews, Domain, GatewaySettings, GatewaySolicit, LeafListening, LeafSolicit, LinkCredentials,
-    LinkDesk, LinkEnd, LinkSettings, RemoteId, RouteSettings, RouteSolicit, Signer, WantedRoute,
+    LinkDesk, LinkEnd, LinkSettings, LinkWrites, RemoteId, RouteSettings, RouteSolicit, Signer, WantedRoute, WriteRule,
 };
 pub use login::{LoginDesk, LoginJob, LoginOutcome};
 pub use mailbox::{Action, ConnectionKey, Mailbox, Note};

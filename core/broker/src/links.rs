@@ -15,6 +15,7 @@ mod leaf;
 mod leaf_news;
 mod leaf_traffic;
 mod lines;
+pub(crate) mod moving;
 pub(crate) mod registry;
 pub(crate) mod remote;
 pub(crate) mod replies;

@@ -52,6 +52,23 @@ pub enum Note {
     Driver(Box<dyn std::any::Any + Send>),
 }
 
+/// What is done once everybody has let go of it.
+pub(crate) struct Afterwards(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl Afterwards {
+    pub(crate) fn new(then: Box<dyn FnOnce() + Send>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Some(then))))
+    }
+}
+
+impl Drop for Afterwards {
+    fn drop(&mut self) {
+        if let Some(then) = self.0.get_mut().take() {
+            then();
+        }
+    }
+}
+
 /// A worker's letter box.
 pub struct Mailbox {
     notes: Mutex<Vec<Note>>,

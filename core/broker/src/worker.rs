@@ -347,6 +347,11 @@ impl Hands<'_> {
         self.engine.account_is_here(self.connection, name);
     }
 
+    /// An account has a route of its own from now on; the far end of this one is told, if it is.
+    pub(crate) fn account_leaves(&mut self, account: &[u8], told: Option<&topology::Info>) {
+        self.engine.account_leaves(self.connection, account, told);
+    }
+
     /// The connection.
     pub fn connection(&self) -> &Connection {
         self.connection

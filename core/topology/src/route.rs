@@ -29,6 +29,8 @@ pub struct RouteRules {
     pub levels: Levels,
     /// Accounts that have a route of their own.
     pub dedicated: Vec<String>,
+    /// The id of the server whose cluster's made-up name was taken over.
+    pub named_by: Option<String>,
 }
 
 impl RouteRules {
@@ -36,13 +38,15 @@ impl RouteRules {
         self.info.cluster_dynamic
     }
 
-    /// What becomes of the two names of clusters.
-    fn judge_cluster(&self, remote: &str, remote_dynamic: bool) -> Result<Option<String>, LinkError> {
+    /// What becomes of the two names of clusters. The greater one of two that were made up counts, but who gave this server
+    /// its name may give it another: the reference tells of a name that it took over as if it were made up.
+    fn judge_cluster(&self, remote: &str, remote_dynamic: bool, server_id: &str) -> Result<Option<String>, LinkError> {
         let local = &self.info.cluster;
         if remote == local {
             return Ok(None);
         }
-        if self.is_dynamic() && (!remote_dynamic || remote > local.as_str()) {
+        let gave_ours = self.named_by.as_deref() == Some(server_id);
+        if self.is_dynamic() && (!remote_dynamic || gave_ours || remote > local.as_str()) {
             return Ok(Some(remote.to_owned()));
         }
         Err(LinkError::ClusterName { remote: remote.to_owned(), local: local.clone() })
@@ -89,6 +93,8 @@ pub enum RouteEffect {
         name: String,
         /// It was made up, too.
         dynamic: bool,
+        /// The id of the server that told it.
+        server_id: String,
     },
     /// Place the connection among those to this server, then [`RouteHandshake::on_placed`].
     Register(Box<Registration>),
@@ -129,8 +135,8 @@ pub struct RouteHandshake {
     start: RouteStart,
     wait: Wait,
     agreed: Compression,
-    /// A name to be taken over from the far end once it has logged in, and whether that was made up, too.
-    adopts: Option<(String, bool)>,
+    /// A name to be taken over from the far end once it has logged in, whether that was made up, too, and who told it.
+    adopts: Option<(String, bool, String)>,
 }
 
 impl RouteHandshake {
@@ -184,10 +190,10 @@ impl RouteHandshake {
             Ok(connect) => {
                 self.wait = Wait::Verdict;
                 self.adopts = rules
-                    .judge_cluster(&connect.cluster, connect.cluster_dynamic)
+                    .judge_cluster(&connect.cluster, connect.cluster_dynamic, &connect.name)
                     .ok()
                     .flatten()
-                    .map(|name| (name, connect.cluster_dynamic));
+                    .map(|name| (name, connect.cluster_dynamic, connect.name.clone()));
                 out.push(RouteEffect::Authenticate(Box::new(connect)));
             }
             Err(error) => self.close(error, out),
@@ -206,7 +212,7 @@ impl RouteHandshake {
             return Err(LinkError::GatewayElsewhere { gateway: connect.gateway, port: "Route" });
         }
         // A name is taken over after the login, and from nobody before.
-        rules.judge_cluster(&connect.cluster, connect.cluster_dynamic)?;
+        rules.judge_cluster(&connect.cluster, connect.cluster_dynamic, &connect.name)?;
         Ok(connect)
     }
 
@@ -214,7 +220,8 @@ impl RouteHandshake {
     pub fn on_admitted(&mut self, out: &mut Vec<RouteEffect>) {
         if self.wait == Wait::Verdict {
             self.wait = Wait::Info;
-            out.extend(self.adopts.take().map(|(name, dynamic)| RouteEffect::AdoptCluster { name, dynamic }));
+            let adopts = self.adopts.take();
+            out.extend(adopts.map(|(name, dynamic, server_id)| RouteEffect::AdoptCluster { name, dynamic, server_id }));
         }
     }
 
@@ -259,9 +266,10 @@ impl RouteHandshake {
             return Err(LinkError::DuplicateRoute);
         }
         if !info.cluster.is_empty()
-            && let Some(name) = rules.judge_cluster(&info.cluster, info.cluster_dynamic)?
+            && let Some(name) = rules.judge_cluster(&info.cluster, info.cluster_dynamic, &info.server_id)?
         {
-            out.push(RouteEffect::AdoptCluster { name, dynamic: info.cluster_dynamic });
+            let server_id = info.server_id.clone();
+            out.push(RouteEffect::AdoptCluster { name, dynamic: info.cluster_dynamic, server_id });
         }
         if !self.solicited && info.server_name == rules.info.server_name {
             return Err(LinkError::DuplicateServerName(info.server_name.clone()));

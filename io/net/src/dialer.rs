@@ -14,6 +14,7 @@ use parking_lot::{Condvar, Mutex};
 use tls::ClientTls;
 
 use crate::asking::PeerCheck;
+use crate::tunnel::Tunnel;
 use crate::worker::DriverNote;
 
 /// Connections that are being made at the same time.
@@ -49,6 +50,8 @@ pub struct Dial {
     pub tls: Option<DialTls>,
     /// What it is to become.
     pub arrival: Arrival,
+    /// The way leads through this.
+    pub tunnel: Option<Arc<Tunnel>>,
 }
 
 /// A connection that has been made.
@@ -184,13 +187,20 @@ impl Shared {
 
 fn connect(dial: &Dial) -> io::Result<(TcpStream, SocketAddr)> {
     let bare = dial.host.trim_start_matches('[').trim_end_matches(']');
+    let (stream, address) = match &dial.tunnel {
+        Some(tunnel) => tunnel.through(bare, dial.port)?,
+        None => reach(bare, dial.port, dial.timeout)?,
+    };
+    stream.set_nonblocking(true)?;
+    Ok((stream, address))
+}
+
+/// A connection to the first of a name's addresses that takes one.
+pub(crate) fn reach(host: &str, port: u16, timeout: Duration) -> io::Result<(TcpStream, SocketAddr)> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "no address for host");
-    for address in (bare, dial.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, dial.timeout) {
-            Ok(stream) => {
-                stream.set_nonblocking(true)?;
-                return Ok((stream, address));
-            }
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(stream) => return Ok((stream, address)),
             Err(error) => last = error,
         }
     }

@@ -11,8 +11,10 @@
 //! * [`Workers`]: starts and stops the worker threads.
 //! * [`Listener`]: where they accept, and what is to be done with those who come.
 //! * [`Dialer`]: connections to other servers, made beside the workers.
+//! * [`own_addresses`]: where a listener on every address is reached.
 //! * [`LoginPool`]: threads for expensive answers, bounded.
 
+mod addresses;
 mod asking;
 mod dialer;
 mod listener;
@@ -26,9 +28,11 @@ mod socket;
 mod timers;
 mod tls_layer;
 mod transport;
+mod tunnel;
 mod worker;
 mod workers;
 
+pub use addresses::own_addresses;
 pub use asking::PeerCheck;
 pub use dialer::{Destinations, Dial, DialTls, Dialer, DialerThreads};
 pub use listener::{AcceptGate, DoorKind, Listener, Refused};
@@ -36,4 +40,5 @@ pub use logins::{Counsel, Inquiry, LoginPool, LoginPoolLimits, NoCounsel, Questi
 pub use peers::{CameBy, PeerChain, Peers};
 pub use securing::{HandshakeRate, Security, SharedSecurity, Side};
 pub use tls_layer::distinguished;
+pub use tunnel::Tunnel;
 pub use workers::{Running, Workers, WorkersError};

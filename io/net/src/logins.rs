@@ -230,7 +230,7 @@ impl Shared {
             Job::Handshake(key, _, handshake) => {
                 let secured = catch_unwind(AssertUnwindSafe(|| securing::step(handshake)));
                 let secured = secured.unwrap_or_else(|_| securing::broken());
-                self.post(key, Note::Driver(Box::new(DriverNote::Secured(key, secured))));
+                post(&self.mailboxes, key, Note::Driver(Box::new(DriverNote::Secured(key, secured))));
             }
         }
     }
@@ -376,14 +376,20 @@ impl Shared {
     }
 
     fn conclude(&self, login: Login, verdict: Verdict) {
+        let admission = if let Verdict::Admit(admission) = &verdict { Some(admission.clone()) } else { None };
         let (key, outcome) = login.outcome(verdict);
-        self.post(key, Note::Login(key, Box::new(outcome)));
-    }
-
-    fn post(&self, key: ConnectionKey, note: Note) {
-        if let Some(mailbox) = self.mailboxes.get(usize::from(key.worker)) {
-            mailbox.post(note);
+        let (mailboxes, note) = (self.mailboxes.clone(), Note::Login(key, Box::new(outcome)));
+        let let_in = move || post(&mailboxes, key, note);
+        match admission {
+            Some(admission) => self.counsel.admitted(&admission, Box::new(let_in)),
+            None => let_in(),
         }
+    }
+}
+
+fn post(mailboxes: &[Mailbox], key: ConnectionKey, note: Note) {
+    if let Some(mailbox) = mailboxes.get(usize::from(key.worker)) {
+        mailbox.post(note);
     }
 }
 

@@ -131,6 +131,7 @@ pub(crate) fn settings(shape: Shape, node: usize, server_id: &str) -> LinkSettin
         compression: Compression::Off,
         levels: Levels::default(),
         dedicated: Vec::new(),
+        named_by: None,
     };
     let routes = RouteSettings {
         rules,

@@ -11,7 +11,7 @@ use session::{Greeting, PingRules};
 use tls::HandshakeFirst;
 use topology::{GatewayRules, Info, ReplyMapper};
 
-use crate::links::{advertised, info, login_time};
+use crate::links::{advertised_one, info, login_time};
 use crate::serve::security_of;
 
 /// The handshake comes before the first line, in both directions.
@@ -28,7 +28,7 @@ pub fn settings(
     at: SocketAddr,
     directory: Option<Directory>,
 ) -> GatewaySettings {
-    let ((host, port), address) = advertised(block.advertise.as_ref(), &block.listen.host, at.port());
+    let ((host, port), address) = advertised_one(block.advertise.as_ref(), &block.listen.host, at.port());
     let info = Info {
         auth_required: block.login.user.is_some(),
         tls_required: block.tls.is_some(),

@@ -11,7 +11,7 @@ use config::{LeafAuthorization, Leafnodes, Settings};
 use session::Greeting;
 use topology::{Info, LeafRules};
 
-use crate::links::{advertised, build, compression, info, login_time};
+use crate::links::{advertised_one, build, compression, info, is_everywhere, login_time};
 
 /// What the broker has to know about leaf nodes that come to us.
 pub fn listening(
@@ -21,7 +21,7 @@ pub fn listening(
     at: SocketAddr,
     directory: Option<Directory>,
 ) -> Result<LeafListening, String> {
-    let ((host, port), address) = advertised(block.advertise.as_ref(), &block.listen.host, at.port());
+    let ((host, port), address) = advertised_one(block.advertise.as_ref(), &block.listen.host, at.port());
     let (compression, levels) = compression(&block.compression);
     let info = Info {
         auth_required: true,
@@ -43,12 +43,10 @@ pub fn listening(
     })
 }
 
-/// Where leaf nodes are told to come. A listener on every address says none: which of them they can reach is not known
-/// here.
+/// Where leaf nodes are told to come. A machine without an address that others know says none.
 pub fn urls(block: &Leafnodes, at: SocketAddr) -> Option<Vec<String>> {
-    let ((host, _), address) = advertised(block.advertise.as_ref(), &block.listen.host, at.port());
-    let is_everywhere = matches!(host.as_str(), config::ANY_HOST | "" | "::");
-    (!block.no_advertise).then(|| if is_everywhere { Vec::new() } else { vec![address] })
+    let ((host, _), address) = advertised_one(block.advertise.as_ref(), &block.listen.host, at.port());
+    (!block.no_advertise).then(|| if is_everywhere(&host) { Vec::new() } else { vec![address] })
 }
 
 /// The users of the block, if it has its own; else the server's users may come as leaf nodes too.

@@ -169,8 +169,9 @@ impl Remotes {
         let is_wanted = |remote: &Remote| match &remote.way {
             Way::Leaf(leaf) => leafs.iter().any(|wanted| leaf.is_still(&wanted.config)),
             Way::Route(route) => {
-                route.kind == RouteKind::Implicit
-                    || settings.cluster.routes.iter().any(|url| route.is_to(&url.host, port_of(url)))
+                let is_named = settings.cluster.routes.iter().any(|url| route.is_to(&url.host, port_of(url)));
+                let is_pinned = |account| settings.cluster.pinned_accounts.contains(account);
+                (route.kind == RouteKind::Implicit || is_named) && route.account.as_ref().is_none_or(is_pinned)
             }
             // Which clusters there are does not change by a reload.
             Way::Gateway(_) => true,

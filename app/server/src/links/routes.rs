@@ -11,7 +11,7 @@ use session::{Greeting, PingRules};
 use tls::HandshakeFirst;
 use topology::{Info, RouteRules, SubjectRules};
 
-use crate::links::{advertised, compression, info, login_time};
+use crate::links::{address, advertised, compression, info, is_everywhere, login_time};
 use crate::serve::security_of;
 use crate::system;
 
@@ -21,10 +21,15 @@ pub struct Name {
     pub is_made_up: bool,
 }
 
+/// Sorts before the names that people give. Of two made-up names the greater one counts, and the reference tells of a name
+/// that it took over as if it were made up: a server whose own sorts lower believes it all the same.
+const LOWEST: char = '0';
+
 /// A name nobody else has.
 pub fn made_up_name() -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    (0..22).map(|_| char::from(DIGITS[(system::random_u64() % 62) as usize])).collect()
+    let digit = |_| char::from(DIGITS[(system::random_u64() % 62) as usize]);
+    std::iter::once(LOWEST).chain((0..22).map(digit)).collect()
 }
 
 /// The handshake comes before the first line, in both directions.
@@ -44,7 +49,7 @@ pub fn settings(
     (gateway_url, leafnode_urls): (Option<String>, Option<Vec<String>>),
 ) -> Result<RouteSettings, String> {
     let cluster = &settings.cluster;
-    let ((host, port), address) = advertised(cluster.advertise.as_ref(), &cluster.listen.host, at.port());
+    let ((host, port), advertised) = advertised(cluster.advertise.as_ref(), &cluster.listen.host, at.port());
     let (compression, levels) = compression(&cluster.compression);
     let nothing = auth::settings::SideSettings::default();
     let permissions = cluster.permissions.as_ref();
@@ -56,7 +61,7 @@ pub fn settings(
         auth_required: cluster.login.user.is_some(),
         tls_required: cluster.tls.is_some(),
         tls_verify: cluster.tls.is_some(),
-        ip: cluster.advertise.as_ref().map(|_| format!("nats-route://{address}/")).unwrap_or_default(),
+        ip: cluster.advertise.as_ref().map(|_| format!("nats-route://{advertised}/")).unwrap_or_default(),
         cluster: name.name,
         cluster_dynamic: name.is_made_up,
         domain: settings.jetstream.domain.clone().unwrap_or_default(),
@@ -76,7 +81,7 @@ pub fn settings(
     let max_out = u32::try_from(cluster.ping_max.unwrap_or(limits.ping_max)).unwrap_or(u32::MAX);
     let dedicated = if pool_size.is_some() { cluster.pinned_accounts.clone() } else { Vec::new() };
     Ok(RouteSettings {
-        rules: RouteRules { info, pool_size, compression, levels, dedicated },
+        rules: RouteRules { info, pool_size, compression, levels, dedicated, named_by: None },
         directory: directory.map(Arc::new),
         auth_timeout: login_time(cluster.login.timeout, cluster.tls.as_ref()),
         rights: Arc::new(rights),
@@ -86,14 +91,13 @@ pub fn settings(
     })
 }
 
-/// Where clients reach this server. A listener on every address says none: which of them clients can reach is not known
-/// here.
+/// Where clients reach this server. A listener on every address says all that this machine has.
 fn connect_urls(settings: &Settings, clients: &Greeting) -> Vec<String> {
     let (host, port) = (&clients.host, clients.port);
-    if settings.clients.advertise.is_none() && matches!(host.as_str(), config::ANY_HOST | "" | "::") {
-        return Vec::new();
+    if settings.clients.advertise.is_none() && is_everywhere(host) {
+        return net::own_addresses().iter().map(|own| address(&own.to_string(), port)).collect();
     }
-    vec![if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }]
+    vec![address(host, port)]
 }
 
 fn rules(side: &auth::settings::SideSettings) -> SubjectRules {

@@ -57,9 +57,14 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server; `config` says everything but where clients come in.
     pub(crate) fn start(make: Make, config: &str) -> Self {
+        Self::start_at(make, "127.0.0.1:-1", config)
+    }
+
+    /// The same, where clients come in by another address.
+    pub(crate) fn start_at(make: Make, listen: &str, config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("server.conf");
-        std::fs::write(&path, format!("listen: \"127.0.0.1:-1\"\n{config}\n")).unwrap();
+        std::fs::write(&path, format!("listen: \"{listen}\"\n{config}\n")).unwrap();
         let binary = match make {
             Make::Ours => env!("CARGO_BIN_EXE_nats-server").into(),
             Make::Reference => std::env::var_os("REFERENCE_NATS_SERVER").unwrap(),
@@ -133,6 +138,15 @@ impl Server {
     /// The URL of the gateway port.
     pub(crate) fn gateway_url(&self, login: &str) -> String {
         url(self.gateway.unwrap(), login)
+    }
+
+    /// What is said first on one of the ports.
+    pub(crate) fn first_info(address: SocketAddr) -> serde_json::Value {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        serde_json::from_str(line.strip_prefix("INFO ").unwrap()).unwrap()
     }
 
     /// A client without credentials.

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::fleet::{Make, PATIENCE, Server, settle, until};
+use crate::fleet::{Make, PATIENCE, Server, mixtures, settle, until};
 
 const ACCOUNTS: &str = r#"accounts {
     A { users: [{user: a, password: a}, {user: p, password: p, permissions: {publish: "out.>", subscribe: "in.>"}}] }
@@ -180,6 +180,40 @@ fn fix_ea35e31_a_leaf_node_is_held_to_what_its_user_may_publish() {
     assert!(probe.rest().contains("Permissions Violation for Publish to \"elsewhere\""));
     settle(&mut client);
     assert!(client.drain().is_empty());
+}
+
+/// What a leaf node may answer to, it may once, and only where it was asked.
+#[test]
+fn a_leaf_node_that_may_answer_publishes_where_it_was_asked_and_nowhere_else() {
+    let user = "{user: q, password: q, permissions: {publish: \"out.>\", subscribe: \"svc\", allow_responses: true}}";
+    for [make, _] in mixtures::<2>() {
+        let accounts = format!("accounts {{ A {{ users: [{{user: a, password: a}}, {user}] }} }}");
+        let config = format!("server_name: S\n{accounts}\nleafnodes {{ listen: \"127.0.0.1:-1\", compression: off }}");
+        let server = Server::start(make, &config);
+        let mut client = server.log_in("a");
+        client.subscribe("inbox.>", "1");
+        let mut probe = Probe::leaf(&server, "q");
+        probe.say(b"LS+ svc\r\nPING\r\n");
+        probe.until("PONG");
+        for number in 0..3 {
+            client.ask("svc", &format!("inbox.{number}"), "?");
+            client.flush();
+            assert_eq!(probe.until("LMSG"), format!("LMSG svc inbox.{number} 1"), "{make:?}");
+            // Where it may publish anyway is not counted.
+            probe.say(b"LMSG out.x 1\r\nx\r\n");
+            probe.say(format!("LMSG inbox.{number} 2\r\nok\r\n").as_bytes());
+            let answer = client.next();
+            assert_eq!((&*answer.subject, &*answer.payload), (&*format!("inbox.{number}"), "ok"), "{make:?}");
+        }
+        let violation = |subject: &str| format!("Permissions Violation for Publish to \"{subject}\"");
+        probe.say(b"LMSG inbox.2 5\r\nagain\r\n");
+        assert!(probe.rest().contains(&violation("inbox.2")), "{make:?}");
+        let mut probe = Probe::leaf(&server, "q");
+        probe.say(b"LMSG inbox.9 5\r\nnever\r\n");
+        assert!(probe.rest().contains(&violation("inbox.9")), "{make:?}");
+        settle(&mut client);
+        assert!(client.drain().is_empty(), "{make:?}");
+    }
 }
 
 #[test]

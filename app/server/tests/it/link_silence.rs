@@ -145,6 +145,52 @@ fn compression_follows_the_round_trip() {
     }
 }
 
+/// Large enough to wait for a slow far end.
+const BULK: usize = 512 * 1024;
+const BULKS: usize = 64;
+
+#[test]
+fn a_far_end_that_takes_little_stays_or_is_sent_away_as_the_block_says() {
+    for kind in KINDS {
+        for mix in mixtures() {
+            for policy in ["close", "retry"] {
+                takes_little(kind, mix, policy);
+            }
+        }
+    }
+}
+
+fn takes_little(kind: Kind, [one, two]: [Make; 2], policy: &str) {
+    let what = format!("{kind:?} {one:?} {two:?} {policy}");
+    let rule = format!(", write_deadline: \"1s\", write_timeout: {policy}");
+    let start =
+        |make, name: &str, block: &str| Server::start(make, &format!("server_name: {name}\n{ACCOUNTS}\n{block}"));
+    let first = start(one, "ONE", &kind.block(&rule));
+    let relay = Relay::to(kind.port(&first));
+    let second = start(two, "TWO", &kind.block_to(relay.address, if kind == Kind::Leaf { "" } else { &rule }));
+    // To another cluster messages go by the connection that was made to it.
+    let (mut writes, reads) = if kind == Kind::Leaf { (first, second) } else { (second, first) };
+    let (mut writer, mut reader) = (writes.log_in("a"), reads.log_in("a"));
+    reader.subscribe("bulk", "1");
+    until_linked(&mut writer, &mut reader, "bulk");
+    relay.pause(Duration::from_millis(2));
+    let bulk = "x".repeat(BULK);
+    (0..BULKS).for_each(|_| writer.publish("bulk", &bulk));
+    if policy == "close" {
+        writes.logged("WriteDeadline of 1s exceeded");
+        relay.pause(Duration::ZERO);
+        until(&format!("{what} is made again"), || {
+            writer.publish("bulk", "again");
+            writer.flush();
+            reader.drain().iter().any(|message| message.payload == "again")
+        });
+    } else {
+        for _ in 0..BULKS {
+            assert_eq!(reader.next().payload.len(), BULK, "{what}");
+        }
+    }
+}
+
 #[test]
 fn a_server_that_never_says_anything_is_left_and_tried_again() {
     let papers = Papers::new();

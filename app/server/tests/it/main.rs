@@ -25,6 +25,7 @@ mod link_mixed;
 mod link_monitoring;
 mod link_names;
 mod link_probes;
+mod link_proxy;
 mod link_refusals;
 mod link_sharing;
 mod link_silence;

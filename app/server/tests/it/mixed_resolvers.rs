@@ -31,7 +31,8 @@ impl Pair {
         }
         let config = |at: usize, name: &str, routes: &str| {
             let resolver = resolvers[at].replace("{dir}", &dirs[at].display().to_string());
-            let cluster = format!("cluster {{ name: C, listen: \"127.0.0.1:-1\"{routes} }}");
+            // One connection for all accounts: what was said in one of them comes before what is said later in another.
+            let cluster = format!("cluster {{ name: C, listen: \"127.0.0.1:-1\", pool_size: 1{routes} }}");
             format!("server_name: {name}\n{}{cluster}\n", house.config(&resolver))
         };
         let first = Server::start(makes[0], &config(0, "ONE", ""));
@@ -73,6 +74,16 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             None => std::thread::sleep(Duration::from_millis(50)),
         }
     }
+}
+
+/// Until what one publishes is heard by the other, who wants it already.
+fn until_crosses(from: &mut Peer, to: &mut Peer, subject: &str) {
+    until(&format!("{subject} crosses"), || {
+        from.publish(subject, None, b"probe");
+        from.settle();
+        std::thread::sleep(Duration::from_millis(20));
+        (to.drain() > 0).then_some(())
+    });
 }
 
 const FULL: &str = "resolver { type: full, dir: '{dir}', allow_delete: true, interval: 1s }";
@@ -147,15 +158,21 @@ fn interest_from_before_an_account_was_here_counts_once_it_is() {
     for makes in mixtures() {
         let house = House::new();
         let accounts = [0, 1].map(|number| house.chain.account(&format!("late-{number}")));
-        let all = accounts.each_ref();
+        let shop = house.shop.clone();
+        let all = [&accounts[0], &accounts[1], &shop];
         let pair = Pair::open(makes, [FULL, FULL], [&all, &all], house);
+        let mut known = [0, 1].map(|at| admitted(&pair.servers[at], &shop.user("joe")));
         for (listens, publishes) in [(0, 1), (1, 0)] {
+            let [one, two] = &mut known;
+            let (near, far) = if listens == 0 { (one, two) } else { (two, one) };
+            near.subscribe(&format!("before.{listens}"), "1");
+            until_crosses(far, near, &format!("before.{listens}"));
             let account = &accounts[listens];
             let mut joe = admitted(&pair.servers[listens], &account.user("joe"));
             joe.subscribe("orders", "1");
-            joe.settle();
-            // The other server hears of it, and does not know the account.
-            std::thread::sleep(Duration::from_millis(500));
+            // The other server hears of it, and does not know the account: what was said later in another one has arrived.
+            near.subscribe(&format!("after.{listens}"), "2");
+            until_crosses(far, near, &format!("after.{listens}"));
             let mut ann = admitted(&pair.servers[publishes], &account.user("ann"));
             ann.publish("orders", None, b"new");
             ann.settle();

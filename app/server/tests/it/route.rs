@@ -1,6 +1,9 @@
 //! Clusters: servers of either make, joined by routes.
 
+use std::collections::BTreeSet;
+
 use crate::fleet::{Client, Make, Server, accounts_stay_apart, all_hear_all, mixtures, settle, until, until_linked};
+use crate::link_monitoring::asked;
 
 const ACCOUNTS: &str = r#"accounts {
     A { users: [{user: a, password: a}] }
@@ -48,6 +51,61 @@ fn an_account_may_have_a_route_of_its_own() {
         let first = server(one, "ONE", ", accounts: [A]");
         let second = server(two, "TWO", &format!(", accounts: [A] {}", routes(&[&first])));
         all_hear_all(&[&first, &second], &format!("{one:?} {two:?}"));
+    }
+}
+
+#[test]
+fn an_account_may_have_a_route_of_its_own_beside_a_pool_of_one() {
+    for [one, two] in mixtures() {
+        let first = server(one, "ONE", ", pool_size: 1, accounts: [A]");
+        let second = server(two, "TWO", &format!(", pool_size: 1, accounts: [A] {}", routes(&[&first])));
+        all_hear_all(&[&first, &second], &format!("{one:?} {two:?}"));
+        accounts_stay_apart(&first, &second, &format!("{one:?} {two:?}"));
+    }
+}
+
+/// The ids of a server's routes: those that are shared, and those of account A.
+fn ids_of_routes(server: &Server, name: &str) -> [BTreeSet<u64>; 2] {
+    let told = asked(&mut server.log_in("s"), "ROUTEZ", "", &[name]);
+    let of = |account: &str| {
+        let routes = told[name]["routes"].as_array().into_iter().flatten();
+        let wanted = routes.filter(|route| route["account"].as_str().unwrap_or_default() == account);
+        wanted.map(|route| route["rid"].as_u64().unwrap()).collect()
+    };
+    [of(""), of("A")]
+}
+
+#[test]
+fn an_account_that_gets_a_route_of_its_own_by_a_reload_moves_and_the_others_stay() {
+    let accounts = ACCOUNTS.replacen("accounts {", "accounts { SYS { users: [{user: s, password: s}] }", 1);
+    for mix in mixtures::<2>() {
+        let start = |make, name: &str, more: &str| {
+            let cluster = format!("cluster {{ name: C, listen: \"127.0.0.1:-1\" {more} }}");
+            Server::start(make, &format!("server_name: {name}\n{accounts}\nsystem_account: SYS\n{cluster}"))
+        };
+        let first = start(mix[0], "ONE", "");
+        let second = start(mix[1], "TWO", &routes(&[&first]));
+        let mut servers = [(first, "ONE"), (second, "TWO")];
+        let hear = |servers: &[(Server, &str); 2], when: &str| {
+            let [(first, _), (second, _)] = servers;
+            all_hear_all(&[first, second], &format!("{mix:?} {when}"));
+            accounts_stay_apart(first, second, &format!("{mix:?} {when}"));
+        };
+        hear(&servers, "at first");
+        let shared = servers.each_ref().map(|(server, name)| ids_of_routes(server, name)[0].clone());
+        assert_eq!(shared.each_ref().map(BTreeSet::len), [3, 3], "{mix:?}");
+        for (before, after, own) in [("name: C,", "name: C, accounts: [A],", 1), ("accounts: [A],", "", 0)] {
+            for (server, _) in &mut servers {
+                server.ask_for_reload(&|config| config.replace(before, after));
+            }
+            for ((server, name), shared) in servers.iter().zip(&shared) {
+                until(&format!("A has {own} route of its own at {name}, {mix:?}"), || {
+                    ids_of_routes(server, name)[1].len() == own
+                });
+                assert_eq!(&ids_of_routes(server, name)[0], shared, "the others stay, {mix:?} {name} {own}");
+            }
+            hear(&servers, after);
+        }
     }
 }
 
@@ -193,6 +251,64 @@ fn clients_hear_of_the_other_servers() {
 }
 
 #[test]
+fn a_server_that_listens_everywhere_tells_of_every_address_it_has() {
+    let own: Vec<_> = net::own_addresses();
+    for [one, two] in mixtures() {
+        let start = |make, name: &str, more: &str| {
+            let cluster = format!("cluster {{ name: C, listen: \"127.0.0.1:-1\" {more} }}");
+            Server::start_at(make, "0.0.0.0:-1", &format!("server_name: {name}\n{ACCOUNTS}\n{cluster}"))
+        };
+        let first = start(one, "ONE", "");
+        let second = start(two, "TWO", &routes(&[&first]));
+        let ports = [first.client.port(), second.client.port()];
+        let mut wanted: Vec<String> = Vec::new();
+        for port in ports {
+            wanted.extend(own.iter().map(|own| std::net::SocketAddr::new(*own, port).to_string()));
+        }
+        wanted.sort();
+        for server in [&first, &second] {
+            let address = std::net::SocketAddr::from(([127, 0, 0, 1], server.client.port()));
+            let mut told: Vec<String> = Vec::new();
+            until(&format!("all addresses are told of, {one:?} {two:?} {wanted:?} {told:?}"), || {
+                let info = Server::first_info(address);
+                told = info["connect_urls"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|url| url.as_str().unwrap().into())
+                    .collect();
+                told.sort();
+                told == wanted
+            });
+        }
+    }
+}
+
+/// Of these listeners one address is told: the machine's first.
+#[test]
+fn leaf_nodes_and_clusters_are_told_the_first_address_of_a_server_that_listens_everywhere() {
+    let listen = "listen: \"0.0.0.0:-1\"";
+    for [make, _] in mixtures() {
+        let accounts = "accounts { SYS { users: [{user: s, password: s}] } }\nsystem_account: SYS";
+        let config = format!("server_name: ONE\n{accounts}\nleafnodes {{ {listen} }}\ngateway {{ name: C, {listen} }}");
+        let server = Server::start(make, &config);
+        let first = net::own_addresses().first().copied();
+        let told = |port: u16| first.map(|first| std::net::SocketAddr::new(first, port).to_string());
+        let at = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port));
+        let (leaf, gateway) = (server.leaf.unwrap().port(), server.gateway.unwrap().port());
+        let Some((leafs, gateways)) = told(leaf).zip(told(gateway)) else { return };
+        let info = Server::first_info(at(leaf));
+        assert_eq!(
+            (&info["ip"], &info["leafnode_urls"]),
+            (&leafs.clone().into(), &serde_json::json!([leafs])),
+            "{make:?}"
+        );
+        let info = Server::first_info(at(gateway));
+        assert_eq!(info["gateway_urls"], serde_json::json!([gateways]), "{make:?}");
+    }
+}
+
+#[test]
 fn a_server_that_was_away_comes_back() {
     for [one, two] in mixtures() {
         let first = server(one, "ONE", "");
@@ -255,14 +371,39 @@ fn clients_are_no_longer_told_of_a_server_that_is_about_to_go() {
 
 #[test]
 fn servers_without_a_name_for_their_cluster_agree_on_one() {
-    let start = |name: &str, routes: &str| {
-        let cluster = format!("listen: \"127.0.0.1:-1\" {routes}");
-        Server::start(Make::Ours, &format!("server_name: {name}\n{ACCOUNTS}\ncluster {{ {cluster} }}"))
+    let start = |make: Make, name: &str, cluster: &str| {
+        let cluster = format!("listen: \"127.0.0.1:-1\" {cluster}");
+        Server::start(make, &format!("server_name: {name}\n{ACCOUNTS}\ncluster {{ {cluster} }}"))
     };
-    let first = start("ONE", "");
-    let second = start("TWO", &routes(&[&first]));
-    all_hear_all(&[&first, &second], "without a name");
-    // A third one that has a name gives it to both.
-    let third = server(Make::Ours, "THREE", &routes(&[&first]));
-    all_hear_all(&[&first, &second, &third], "with a name");
+    for mix in mixtures::<3>() {
+        // One that sorts before all names that the reference makes up, and one that sorts after.
+        for name in ["+", "zzzz"] {
+            // The reference tells of a name that it took over as if it had made it up, so that another one does not take
+            // it over from there if it sorts lower.
+            if name == "+" && mix[0] == Make::Reference {
+                continue;
+            }
+            let [one, two, three] = mix;
+            let first = start(one, "ONE", "");
+            let second = start(two, "TWO", &routes(&[&first]));
+            all_hear_all(&[&first, &second], &format!("without a name {mix:?}"));
+            // A third one that has a name gives it to both.
+            let third = start(three, "THREE", &format!(", name: \"{name}\" {}", routes(&[&first])));
+            all_hear_all(&[&first, &second, &third], &format!("with a name {mix:?}"));
+        }
+    }
+}
+
+/// The reference would stay alone with a name that sorts lower; ours believes it, as its own name sorts lower still.
+#[test]
+fn a_name_that_the_reference_took_over_is_believed() {
+    for [one, three] in mixtures() {
+        let first =
+            Server::start(one, &format!("server_name: ONE\n{ACCOUNTS}\ncluster {{ listen: \"127.0.0.1:-1\" }}"));
+        let cluster = format!("listen: \"127.0.0.1:-1\" {}", routes(&[&first]));
+        let second = Server::start(Make::Ours, &format!("server_name: TWO\n{ACCOUNTS}\ncluster {{ {cluster} }}"));
+        all_hear_all(&[&first, &second], &format!("without a name {one:?}"));
+        let third = server(three, "THREE", &routes(&[&first]));
+        all_hear_all(&[&first, &second, &third], &format!("with a name {one:?} {three:?}"));
+    }
 }

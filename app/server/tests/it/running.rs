@@ -281,6 +281,20 @@ impl Peer {
         self.rest_of(&line).unwrap_or_else(|| panic!("{line:?} is no message"))
     }
 
+    /// Everything before was taken; how many messages have come.
+    pub(crate) fn drain(&mut self) -> usize {
+        self.say("PING\r\n");
+        let mut count = 0;
+        loop {
+            let line = self.answer();
+            if line == "PONG" {
+                return count;
+            }
+            self.rest_of(&line).unwrap_or_else(|| panic!("{line:?} is no message"));
+            count += 1;
+        }
+    }
+
     /// The next message, unless the connection ends.
     pub(crate) fn message_or_end(&mut self) -> Option<Delivered> {
         let mut line = String::new();

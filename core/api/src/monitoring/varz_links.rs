@@ -44,6 +44,11 @@ pub struct ClusterVarz {
     pub tls: LinkTls,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool_size: Option<u32>,
+    /// Nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_deadline: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_timeout: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_cert_not_after: Option<String>,
 }
@@ -71,6 +76,11 @@ pub struct GatewayVarz {
     pub gateways: Vec<RemoteGatewayVarz>,
     #[serde(skip_serializing_if = "Not::not")]
     pub reject_unknown: bool,
+    /// Nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_deadline: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_timeout: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_cert_not_after: Option<String>,
 }
@@ -103,6 +113,11 @@ pub struct LeafVarz {
     pub remotes: Vec<RemoteLeafVarz>,
     #[serde(skip_serializing_if = "Not::not")]
     pub tls_ocsp_peer_verify: bool,
+    /// Nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_deadline: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_timeout: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_cert_not_after: Option<String>,
 }

@@ -8,6 +8,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use auth::LinkRights;
+use subject::Subject;
 use topology::{
     LeafRole, Peer as Place, may_forward, may_forward_returned, may_forward_service_reply, with_shown, without_shown,
 };
@@ -276,6 +278,9 @@ impl Delivery<'_> {
             if remote.peer.is_leaf() && !origin.is_empty() && remote.peer.cluster.as_bytes() == origin {
                 continue;
             }
+            if let Some(rights) = &remote.peer.answers {
+                self.grant_far_reply(&remote.peer, rights, flight);
+            }
             let leaves = remote.peer.is_gateway() && *marks.get_or_insert_with(|| is_to_be_marked(flight));
             if W::LOOKS_CLOSELY {
                 match witness.crosses(&remote.peer, flight.account) {
@@ -294,6 +299,15 @@ impl Delivery<'_> {
             }
         }
         self.picked.clear();
+    }
+
+    /// A leaf node that may answer is asked: to a reply that it may not publish to anyway it may from now on.
+    #[cold]
+    fn grant_far_reply(&mut self, peer: &RemotePeer, rights: &LinkRights, flight: &Flight<'_>) {
+        let Some(reply) = flight.marked.or(flight.publish.reply).map(without_shown) else { return };
+        if Subject::parse(reply).is_ok_and(|reply| rights.take(reply).is_err()) {
+            self.stages.grant_reply(&peer.link, reply, flight.now);
+        }
     }
 
     fn send_ready(&mut self, plan: &Plan, remote: &PlanRemote, flight: &Flight<'_>) {

@@ -274,6 +274,7 @@ impl Engine {
             name: info.server_name.as_str().into(),
             traces: info.proto >= TRACE_LEVEL,
             account: None,
+            answers: None,
         });
         if !self.hub.links.gateways.open_outbound(&peer, !info.gateway_iom) || !self.hub.links.ready(solicit.id) {
             self.hub.links.gateways.close(&connection.link);

@@ -453,6 +453,7 @@ impl Engine {
             Ok(rights) => Arc::new(rights),
             Err(_) => return Said::Close(CloseReason::ProtocolViolation),
         };
+        let answers = registration.role == LeafRole::Hub && self.allow_responses(connection, &admitted.permissions);
         let peer = Arc::new(RemotePeer {
             link: connection.link.clone(),
             place: Place::Leaf(registration.role),
@@ -464,6 +465,7 @@ impl Engine {
             name: registration.server.as_str().into(),
             traces: registration.protocol >= TRACE_LEVEL,
             account: Some(account.settings().name.as_str().into()),
+            answers: answers.then(|| rights.clone()),
         });
         let label = label(account, admitted.user.tag());
         let alive = self.bring_to_life(self.leaf_ping(), admitted.expires, registration.role == LeafRole::Spoke);

@@ -16,7 +16,7 @@ use crate::links::book::RouteReader;
 use crate::links::gateways::Gateways;
 use crate::links::remote::RemotePeer;
 use crate::links::settings::{ClusterNews, LinkDesk, LinkEnd, LinkSettings, RemoteId, WantedRoute};
-use crate::mailbox::Note;
+use crate::mailbox::{Afterwards, Note};
 use crate::worker::Hands;
 
 /// What monitoring knows of a link.
@@ -83,21 +83,53 @@ pub(crate) struct ActiveRoute {
     pub(crate) dedicated: Vec<String>,
     pub(crate) index: u32,
     pub(crate) pool_size: u32,
+    /// It is one of a pool, or beside one; otherwise it is the only one to its server.
+    pub(crate) is_pooled: bool,
+}
+
+/// What becomes of one route when other accounts get routes of their own.
+pub(crate) struct Moved {
+    /// The route, as it is from now on.
+    pub(crate) route: ActiveRoute,
+    /// Of those that leave, the accounts that it carried.
+    pub(crate) carried: Vec<String>,
+    /// Accounts that go elsewhere.
+    pub(crate) leave: Vec<String>,
+    /// Accounts that it carries again.
+    pub(crate) come: Vec<String>,
+    /// Its own account goes back to the pool.
+    pub(crate) ends: bool,
 }
 
 impl ActiveRoute {
+    /// Other accounts have routes of their own from now on. What that changes, if anything.
+    fn dedicate(&mut self, now: Vec<String>) -> Option<Moved> {
+        let before = self.clone();
+        self.dedicated = now;
+        let is_new = |account: &&String| !before.dedicated.contains(account);
+        let is_gone = |account: &&String| !self.dedicated.contains(account);
+        let of_pool = self.account.is_none();
+        let leave: Vec<_> = self.dedicated.iter().filter(|_| of_pool).filter(is_new).cloned().collect();
+        let back = before.dedicated.iter().filter(|_| of_pool).filter(is_gone);
+        let come: Vec<_> = back.filter(|account| self.carries(account)).cloned().collect();
+        let carried = leave.iter().filter(|account| before.carries(account)).cloned().collect();
+        let ends = self.account.as_ref().is_some_and(|account| is_gone(&account));
+        let is_news = ends || !leave.is_empty() || !come.is_empty();
+        is_news.then(|| Moved { route: self.clone(), carried, leave, come, ends })
+    }
+
     fn carries(&self, account: &str) -> bool {
         match &self.account {
             Some(own) => own == account,
             None => {
-                let elsewhere = self.pool_size > 1 && self.dedicated.iter().any(|name| name == account);
+                let elsewhere = self.is_pooled && self.dedicated.iter().any(|name| name == account);
                 !elsewhere && pool_index(account, self.pool_size) == self.index
             }
         }
     }
 
     /// The account is told over this route from now on, if the route carries it.
-    fn attach(&self, account: &AccountState) {
+    pub(crate) fn attach(&self, account: &AccountState) {
         if self.carries(account.settings().name.as_str()) {
             let reader = RouteReader {
                 peer: self.peer.clone(),
@@ -217,6 +249,16 @@ impl Links {
         }
     }
 
+    /// Other accounts have routes of their own from now on: `accounts` makes the list of what it was. To one server, or to all.
+    pub(crate) fn dedicate(&self, server_id: Option<&str>, accounts: impl Fn(&[String]) -> Vec<String>) -> Vec<Moved> {
+        let mut routes = self.routes.lock();
+        let concerned = routes.iter_mut().filter(|route| server_id.is_none_or(|id| route.server_id == id));
+        concerned
+            .filter(|route| route.is_pooled)
+            .filter_map(|route| route.dedicate(accounts(&route.dedicated)))
+            .collect()
+    }
+
     /// An account has come to life: the routes that carry it tell of it.
     pub(crate) fn attach(&self, account: &AccountState) {
         for route in self.routes.lock().iter() {
@@ -226,12 +268,13 @@ impl Links {
     }
 
     /// An account has come to life: what other servers wanted in it before counts from now on.
-    pub(crate) fn account_is_here(&self, name: &AccountName) {
+    pub(crate) fn account_is_here(&self, name: &AccountName, then: Option<&Arc<Afterwards>>) {
         for known in self.all() {
             if matches!(known.link.kind, LinkKind::Route | LinkKind::Gateway) {
-                let (key, name) = (known.link.key, name.clone());
+                let (key, name, then) = (known.link.key, name.clone(), then.cloned());
                 let tell = move |hands: &mut Hands<'_>| {
                     hands.account_is_here(name.as_str().as_bytes());
+                    drop(then);
                     Step::Continue
                 };
                 known.link.post(key.worker, Note::Do(key, Box::new(tell)));

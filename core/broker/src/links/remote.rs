@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use auth::LinkRights;
 use topology::Peer as Place;
 
 use crate::link::Link;
@@ -29,6 +30,8 @@ pub struct RemotePeer {
     pub traces: bool,
     /// The one account of a leaf connection.
     pub account: Option<Box<str>>,
+    /// It may answer where it is asked (`allow_responses`); this is what it may publish to anyway.
+    pub answers: Option<Arc<LinkRights>>,
 }
 
 /// From this level of their protocol on servers tell what became of messages that are followed.

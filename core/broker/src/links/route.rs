@@ -162,7 +162,9 @@ impl Engine {
                 RouteEffect::SendInfo(info) => self.say_info(&connection.link, &info),
                 RouteEffect::Compress(level) => self.squeeze(connection, level),
                 RouteEffect::Authenticate(connect) => return self.judge_route(connection, route, &connect),
-                RouteEffect::AdoptCluster { name, dynamic } => self.adopt_cluster(&connection.link, name, dynamic),
+                RouteEffect::AdoptCluster { name, dynamic, server_id } => {
+                    self.adopt_cluster(&connection.link, name, dynamic, server_id);
+                }
                 RouteEffect::Register(registration) => {
                     return self.register_route(connection, route, *registration);
                 }
@@ -178,8 +180,8 @@ impl Engine {
         Said::Done
     }
 
-    /// The cluster has another name from now on.
-    fn adopt_cluster(&mut self, by: &Link, name: String, dynamic: bool) {
+    /// The cluster has another name from now on, of which a server has told.
+    fn adopt_cluster(&mut self, by: &Link, name: String, dynamic: bool, server_id: String) {
         let settings = self.hub.links.settings.load_full();
         let Some(routes) = &settings.routes else { return };
         self.hub.announce(|greeting| greeting.cluster = Some(name.clone()));
@@ -188,15 +190,8 @@ impl Engine {
         let mut rules = routes.rules.clone();
         rules.info.cluster = name;
         rules.info.cluster_dynamic = dynamic;
-        let routes = RouteSettings {
-            rules,
-            directory: routes.directory.clone(),
-            auth_timeout: routes.auth_timeout,
-            rights: routes.rights.clone(),
-            ping: routes.ping,
-            no_advertise: routes.no_advertise,
-            connect_urls: routes.connect_urls.clone(),
-        };
+        rules.named_by = Some(server_id);
+        let routes = RouteSettings { rules, ..RouteSettings::clone(routes) };
         self.hub.set_links(crate::LinkSettings { routes: Some(Arc::new(routes)), ..(*settings).clone() });
         // All other servers have to agree on it again: those of the cluster, and those that know this one as its leaf node.
         for known in self.hub.links.all() {
@@ -238,8 +233,8 @@ impl Engine {
         handshake.on_admitted(&mut effects);
         route.stage = Stage::Greeting(handshake);
         for effect in effects {
-            if let RouteEffect::AdoptCluster { name, dynamic } = effect {
-                self.adopt_cluster(&connection.link, name, dynamic);
+            if let RouteEffect::AdoptCluster { name, dynamic, server_id } = effect {
+                self.adopt_cluster(&connection.link, name, dynamic, server_id);
             }
         }
         Said::Done
@@ -310,6 +305,7 @@ impl Engine {
             name: info.server_name.as_str().into(),
             traces: info.proto >= TRACE_LEVEL,
             account: None,
+            answers: None,
         });
         let alive = self.bring_to_life(settings.ping, None, true);
         if opens_next {
@@ -338,6 +334,7 @@ impl Engine {
             dedicated: settings.rules.dedicated.clone(),
             index,
             pool_size: registration.pooling.size(),
+            is_pooled: matches!(registration.pooling, topology::Pooling::Pool(_)),
         };
         self.hub.links.know(KnownLink {
             link: connection.link.clone(),
@@ -412,7 +409,7 @@ impl Engine {
     }
 
     /// A later INFO on a registered route.
-    pub(crate) fn route_told(&mut self, connection: &Connection, active: &RouteActive, json: &[u8]) {
+    pub(crate) fn route_told(&mut self, connection: &Connection, active: &mut RouteActive, json: &[u8]) {
         let Ok(info) = Info::parse(json) else { return };
         match route_news(info, &active.server_id) {
             RouteNews::Server(info) => {
@@ -428,7 +425,11 @@ impl Engine {
             }
             // Rights of the far end are its own business: it takes in and gives out what it wants.
             RouteNews::Gateway(info) => self.route_told_of_cluster(connection, *info),
-            RouteNews::Rules { .. } | RouteNews::AccountMoves { .. } | RouteNews::AccountMoved(_) => {}
+            RouteNews::Rules { .. } => {}
+            RouteNews::AccountMoves { account, answer, .. } => {
+                self.route_told_of_move(connection, active, &account, &answer);
+            }
+            RouteNews::AccountMoved(account) => self.route_told_of_moved(active, &account),
         }
     }
 

@@ -11,6 +11,8 @@ use secret::Secret;
 use session::PingRules;
 use topology::{GatewayRules, LeafRemote, LeafRules, ReplyMapper, RouteRules, RouteStart, ServerConnect};
 
+use crate::link::LinkKind;
+
 /// What applies to links between servers, as of the last start or reload.
 #[derive(Clone, Default)]
 pub struct LinkSettings {
@@ -26,6 +28,46 @@ pub struct LinkSettings {
     pub leaf_ping: Option<PingRules>,
     /// What decides whether JetStream is shared over leaf connections.
     pub domain: Domain,
+    /// How long each kind of server may take its bytes.
+    pub writes: LinkWrites,
+}
+
+impl LinkSettings {
+    /// How long the servers at the far ends of these links may take their bytes; nothing is said of clients here.
+    pub(crate) fn writes_to(&self, kind: LinkKind) -> Option<WriteRule> {
+        match kind {
+            LinkKind::Client | LinkKind::House => None,
+            LinkKind::Route => Some(self.writes.routes),
+            LinkKind::Gateway => Some(self.writes.gateways),
+            LinkKind::Leaf => Some(self.writes.leafs),
+        }
+    }
+}
+
+/// How long a peer may take what waits for it, and what becomes of it then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteRule {
+    /// The time.
+    pub deadline: Duration,
+    /// It is given the same time again as long as it takes something; otherwise it is closed.
+    pub retry: bool,
+}
+
+impl Default for WriteRule {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(10), retry: true }
+    }
+}
+
+/// The same of each kind of link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkWrites {
+    /// Routes.
+    pub routes: WriteRule,
+    /// Gateways.
+    pub gateways: WriteRule,
+    /// Leaf connections, from both ends.
+    pub leafs: WriteRule,
 }
 
 /// JetStream of this server, as leaf connections ask for it.
@@ -54,6 +96,7 @@ pub struct LeafListening {
 }
 
 /// The cluster, as its routes ask for it.
+#[derive(Clone)]
 pub struct RouteSettings {
     /// What this server says of itself, and what it wants.
     pub rules: RouteRules,

@@ -1,5 +1,6 @@
 //! What the far end of a link wants of one account, and what it publishes there.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use auth::{Denial, LinkRights};
@@ -17,7 +18,7 @@ use crate::internal::Rights;
 use crate::link::Link;
 use crate::links::crossing::{Arrived, Whence};
 use crate::links::remote::{RemotePeer, RemoteTarget};
-use crate::plan::{Entered, Route as PlanRoute};
+use crate::plan::{Entered, Plan, Route as PlanRoute};
 use crate::publish::{Sending, Source, asks_for_trace};
 use crate::sharing::doors::Journey;
 use crate::sharing::requester::Requester;
@@ -107,6 +108,12 @@ impl WantsByAccount {
             self.known.insert(name.into(), Wants::new(state, hub));
         }
         self.known.get_mut(name)
+    }
+
+    /// What the link has of this account is nothing any more.
+    pub(crate) fn forget(&mut self, name: &[u8]) -> Option<Wants> {
+        self.take_early(name);
+        self.known.remove(name)
     }
 
     /// Filters in all accounts.
@@ -236,9 +243,12 @@ impl Engine {
             // Bytes that are no subject reach nobody.
             Subject::parse(subject).map_or(Ok(None), |subject| rights.take(subject).map(Some))
         });
-        if let Some(denial) = &plan.denial {
-            return Err(denial.clone());
-        }
+        let plan = match &plan.denial {
+            Some(denial) => self
+                .by_far_reply_grant(link, wants, rights, incoming.whence, message.subject)
+                .ok_or_else(|| denial.clone())?,
+            None => plan,
+        };
         let Message { subject, reply, header_len, .. } = *message;
         let (reply, shown) = match reply.and_then(split_shown) {
             None => (reply, None),
@@ -265,6 +275,25 @@ impl Engine {
             self.send(&sending, &plan, &mut Nobody);
         }
         Ok(())
+    }
+}
+
+impl Engine {
+    /// A plan for a subject that the far end may publish to only because it was asked with it.
+    #[cold]
+    fn by_far_reply_grant(
+        &mut self,
+        link: &Link,
+        wants: &Wants,
+        rights: &LinkRights,
+        whence: Whence<'_>,
+        subject: &[u8],
+    ) -> Option<Rc<Plan>> {
+        let subject = Subject::parse(subject).ok()?;
+        let mut queue = link.queue.lock();
+        let granted = rights.take_with_grants(subject, queue.reply_grants.as_deref_mut()?, self.now).ok()?;
+        drop(queue);
+        Some(self.plans.once(&wants.state, whence, &granted.kept()))
     }
 }
 

@@ -18,11 +18,19 @@ fn rules(id: &str, pool_size: Option<u32>, compression: Compression) -> RouteRul
         route_pool_size: pool_size.map_or(0, i64::from),
         ..Info::default()
     };
-    RouteRules { info, pool_size, compression, levels: Levels::default(), dedicated: vec!["$SYS".into()] }
+    RouteRules {
+        info,
+        pool_size,
+        compression,
+        levels: Levels::default(),
+        dedicated: vec!["$SYS".into()],
+        named_by: None,
+    }
 }
 
 fn connect(rules: &RouteRules) -> ServerConnect {
-    ServerConnect { name: rules.info.server_id.clone(), cluster: rules.info.cluster.clone(), ..Default::default() }
+    let Info { server_id, cluster, cluster_dynamic, .. } = rules.info.clone();
+    ServerConnect { name: server_id, cluster, cluster_dynamic, ..Default::default() }
 }
 
 fn start(account: Option<&str>) -> RouteStart {
@@ -219,6 +227,22 @@ fn a_made_up_name_is_given_up_for_nobody_who_has_not_logged_in() {
     assert!(matches!(out.last(), Some(RouteEffect::Authenticate(_))) && !adopts(&out));
     acceptor.on_admitted(&mut out);
     assert!(adopts(&out));
+}
+
+#[test]
+fn who_gave_a_server_its_made_up_name_may_give_it_another() {
+    for (named_by, adopts) in [(None, false), (Some("C"), false), (Some("B"), true)] {
+        let mut rules = rules("A", Some(1), Compression::Off);
+        (rules.info.cluster, rules.info.cluster_dynamic) = ("xyz".into(), true);
+        rules.named_by = named_by.map(str::to_owned);
+        let mut out = Vec::new();
+        let mut acceptor = RouteHandshake::accept(String::new(), &rules, &mut out);
+        // Of two made-up names the greater one counts otherwise.
+        acceptor.on_connect(br#"{"name":"B","cluster":"C2","cluster_dynamic":true}"#, &rules, &mut out);
+        acceptor.on_admitted(&mut out);
+        let adopted = matches!(out.last(), Some(RouteEffect::AdoptCluster { name, server_id, .. }) if name == "C2" && server_id == "B");
+        assert_eq!(adopted, adopts, "{named_by:?}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::{Asked, Attempt, CalloutQuestion, CalloutServer, ClientFacts, Directory, Refusal, Vouched};
+use auth::{Admission, Asked, Attempt, CalloutQuestion, CalloutServer, ClientFacts, Directory, Refusal, Vouched};
 use moment::Timestamp;
 use nkeys::PublicKey;
 
@@ -61,6 +61,11 @@ pub trait Counsel: Send + Sync {
     /// What a service said to the same question a moment ago, where that is kept.
     fn recalled(&self, _inquiry: &Inquiry<'_>) -> Option<Arc<Vouched>> {
         None
+    }
+
+    /// A login is good: `then` lets it in, at once or when the account that came with it is ready.
+    fn admitted(&self, _admission: &Admission, then: Box<dyn FnOnce() + Send>) {
+        then();
     }
 
     /// A service has said this about an attempt.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use auth::settings::RuleText;
 use broker::{Arrival, LeafSolicit, LinkCredentials, RemoteId, Signer};
-use config::{LeafRemote, Leafnodes, Settings, Url};
+use config::{LeafRemote, Leafnodes, Proxy, Settings, Url};
 use data_encoding::BASE64URL_NOPAD;
-use net::{Dial, DialTls};
+use net::{Dial, DialTls, Tunnel};
 use nkeys::{Creds, KeyPair};
 use secret::Secret;
 use session::Greeting;
@@ -16,12 +16,17 @@ use topology::{LeafConnect, MAX_URLS};
 
 use crate::links::{compression, shuffle};
 
+/// Where proxies are found that name no port.
+const HTTP_PORT: u16 = 80;
+
 /// A hub, or a leaf node to which this server is the hub.
 pub struct LeafWay {
     pub config: LeafRemote,
     pub facts: Facts,
     pub credentials: LinkCredentials,
     pub tls: Option<Arc<tls::ClientTls>>,
+    /// The proxy on the way.
+    tunnel: Option<Arc<Tunnel>>,
     /// Where its cluster takes leaf nodes as well, as it told.
     discovered: Vec<Url>,
     /// Which of its URLs comes next.
@@ -60,18 +65,20 @@ impl LeafWay {
             .transpose()
             .map_err(|error| format!("leafnode remote: {error}"))?;
         let mut config = config.clone();
+        let dial_timeout = config.dial_timeout.unwrap_or(block.dial_timeout);
         if !config.no_randomize {
             shuffle(&mut config.urls);
         }
         Ok(Self {
             credentials: credentials(&config)?,
+            tunnel: config.proxy.as_ref().map(|proxy| Arc::new(tunnel(proxy, dial_timeout))),
             tls: tls.map(Arc::new),
             facts: Facts {
                 domain: settings.jetstream.domain.clone().unwrap_or_default(),
                 jetstream: settings.jetstream.enabled,
                 headers: !settings.clients.no_header_support,
                 reconnect: block.reconnect_interval,
-                dial_timeout: config.dial_timeout.unwrap_or(block.dial_timeout),
+                dial_timeout,
                 report_every: u32::try_from(settings.limits.connect_error_reports).unwrap_or(u32::MAX),
                 report_again_every: u32::try_from(settings.limits.reconnect_error_reports).unwrap_or(u32::MAX),
             },
@@ -180,7 +187,16 @@ impl LeafWay {
         };
         let arrival = Arrival::LeafSolicited(Arc::new(solicit));
         let port = url.port.map_or(config::DEFAULT_LEAFNODE_PORT, std::num::NonZero::get);
-        Some(Dial { host: url.host, port, timeout: facts.dial_timeout, tls, arrival })
+        Some(Dial { host: url.host, port, timeout: facts.dial_timeout, tls, arrival, tunnel: self.tunnel.clone() })
+    }
+}
+
+fn tunnel(proxy: &Proxy, dial_timeout: Duration) -> Tunnel {
+    Tunnel {
+        host: proxy.url.host.clone(),
+        port: proxy.url.port.map_or(HTTP_PORT, std::num::NonZero::get),
+        login: proxy.username.clone().zip(proxy.password.clone()),
+        timeout: proxy.timeout.unwrap_or(dial_timeout),
     }
 }
 
