@@ -6,10 +6,11 @@ use super::reading::sees;
 use crate::asker::Asker;
 use crate::log::{Found, Log, LogError, Shelves, Stored};
 use crate::outbox::After;
-use api::Call;
+use crate::stream::Stream;
 use api::errors::*;
 use api::requests::{MessageDelete, MessageGet};
 use api::responses::{GotMessage, StoredMessage, Success, answer};
+use api::{ApiError, Call, StorageKind};
 use std::sync::Arc;
 use subject::{Filter, Subject};
 
@@ -109,22 +110,25 @@ impl<S: Shelves> Tenant<S> {
         if stream.config.deny_delete {
             return Err(STREAM_MSG_DELETE_FAILED.with("message delete not permitted").into());
         }
-        let state = stream.state();
-        if request.seq > state.last_seq {
-            return Err(STREAM_MSG_DELETE_FAILED.with("stream store EOF").into());
-        }
-        if request.seq < state.first_seq {
-            return Err(STREAM_MSG_DELETE_FAILED.with("no message found").into());
-        }
-        if !stream.log.is_live(request.seq) {
-            return Err(SEQUENCE_NOT_FOUND.with(request.seq).into());
-        }
+        missing(stream, request.seq)?;
         let removed = if request.no_erase { stream.log.remove(request.seq)? } else { stream.log.erase(request.seq)? };
         if removed {
             stream.consumers.values_mut().for_each(|consumer| consumer.note_removed(request.seq));
         }
         let body = answer("stream_msg_delete", Success { success: true });
         Ok(Answer { headers: Vec::new(), body, after: After::Log(stream.id) })
+    }
+}
+
+/// Why there is no message of this sequence to be removed, if there is none. A stream in memory does not tell what it never
+/// had from what it has no more.
+fn missing<L: Log>(stream: &Stream<L>, seq: u64) -> Result<(), ApiError> {
+    let state = stream.state();
+    match stream.config.storage {
+        _ if stream.log.is_live(seq) => Ok(()),
+        StorageKind::File if seq > state.last_seq => Err(STREAM_MSG_DELETE_FAILED.with("stream store EOF")),
+        StorageKind::File if seq < state.first_seq => Err(STREAM_MSG_DELETE_FAILED.with("no message found")),
+        StorageKind::File | StorageKind::Memory => Err(SEQUENCE_NOT_FOUND.with(seq)),
     }
 }
 
