@@ -3,6 +3,7 @@
 use super::calls::{Answer, Body, Failed, INFOS_PAGE, NAMES_PAGE, Outcome, keep_metadata, page, show_metadata};
 use super::reading::sees;
 use super::{Surroundings, Tenant, kept};
+use crate::Consumer;
 use crate::log::Log;
 use crate::log::{LogError, LogState, Shelves, Stored};
 use crate::outbox::{Effect, Now};
@@ -162,6 +163,7 @@ impl<S: Shelves> Tenant<S> {
         let old = existing.config.clone();
         let (new, _) = self.check(request)?;
         let new = stream_config::check_update(&old, new)?;
+        check_consumers(existing.consumers.values(), &old, &new)?;
         let rules = stream_config::compile(&new)?;
         self.check_overlap(&new.name, &rules)?;
         self.check_account(&new, around.shelves)?;
@@ -324,6 +326,29 @@ impl<S: Shelves> Tenant<S> {
         let body = answer("stream_purge", Purged { success: true, purged });
         Ok(Answer { headers: Vec::new(), body, after: crate::outbox::After::Log(stream.id) })
     }
+}
+
+/// Whether the consumers that are there keep to new limits.
+fn check_consumers<'a>(
+    consumers: impl Iterator<Item = &'a Consumer>,
+    old: &StreamConfig,
+    new: &StreamConfig,
+) -> Result<(), ApiError> {
+    let (before, limits) = (old.consumer_limits, new.consumer_limits);
+    let exceeds = |is: i64, limit: i64| limit > 0 && is > limit;
+    let violates = |consumer: &&Consumer| {
+        exceeds(consumer.config.inactive_threshold, limits.inactive_threshold)
+            || exceeds(consumer.config.max_ack_pending, limits.max_ack_pending)
+    };
+    let names = |consumer: &Consumer| consumer.name.to_string();
+    let violating: Vec<String> = match before == limits {
+        true => Vec::new(),
+        false => consumers.filter(violates).map(names).collect(),
+    };
+    if violating.is_empty() {
+        return Ok(());
+    }
+    Err(STREAM_UPDATE.with(format!("change to limits violates consumers: {}", violating.join(", "))))
 }
 
 /// A stream, told as in a list.
