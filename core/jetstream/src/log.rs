@@ -161,3 +161,15 @@ pub trait Shelves {
     /// Bytes that streams in files, or in memory, may still reserve.
     fn reservable(&self, on_disk: bool) -> i64;
 }
+
+/// The newest message of all subjects that a filter takes. It costs as much as there are such subjects.
+pub(crate) fn last_matching<L: Log>(log: &mut L, filter: &Filter) -> Result<Option<u64>, LogError> {
+    if filter.is_literal() {
+        return log.last_of(filter.as_bytes());
+    }
+    let mut last = None;
+    for (subject, _) in log.subjects(filter) {
+        last = last.max(log.last_of(&subject)?);
+    }
+    Ok(last)
+}

@@ -13,6 +13,7 @@ use api::{API_LEVEL, ApiError};
 use moment::Instant;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
+use subject::{Filter, Subject};
 use wire::headers::{self, Headers};
 
 /// Messages of one batch, where the configuration says nothing.
@@ -96,6 +97,11 @@ impl Staged {
 
     pub(super) fn holds_subject(&self, subject: &[u8]) -> bool {
         self.subjects.contains_key(subject)
+    }
+
+    /// Whether any subject that the filter takes is among them.
+    pub(super) fn holds_any(&self, filter: &Filter) -> bool {
+        self.subjects.keys().any(|held| Subject::parse(held).is_ok_and(|held| filter.matches(held)))
     }
 
     pub(super) fn messages_of(&self, subject: &[u8]) -> u64 {

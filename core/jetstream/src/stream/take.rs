@@ -4,7 +4,7 @@ use super::batches::Staged;
 use super::counters::Counter;
 use super::{Incoming, Stream, failed};
 use crate::dedupe::MAX_ID_BYTES;
-use crate::log::{Draft, Log, Stored};
+use crate::log::{Draft, Log, Stored, last_matching};
 use crate::number::Number;
 use crate::outbox::{Now, Outbox};
 use crate::publish::{COUNTER_SOURCES, INCREMENT, Lifetime, MAX_HEADER_BYTES, ROLLUP, Rollup, SCHEDULE, TTL, Wishes};
@@ -219,10 +219,20 @@ impl<L: Log> Stream<L> {
         staged: Option<&Staged>,
     ) -> Result<(), ApiError> {
         if let Some((subject, expected)) = wishes.expected_of_subject(subject)? {
-            if staged.is_some_and(|staged| staged.holds_subject(subject)) {
+            // It may be the last of several, by a filter.
+            let filter = Filter::parse(subject).ok().filter(|filter| !filter.is_literal());
+            let is_staged = |staged: &Staged| match &filter {
+                Some(filter) => staged.holds_any(filter),
+                None => staged.holds_subject(subject),
+            };
+            if staged.is_some_and(is_staged) {
                 return Err(STREAM_WRONG_LAST_SEQUENCE_CONSTANT.into());
             }
-            let last = self.log.last_of(subject).map_err(failed)?.unwrap_or(0);
+            let last = match &filter {
+                Some(filter) => last_matching(&mut self.log, filter),
+                None => self.log.last_of(subject),
+            };
+            let last = last.map_err(failed)?.unwrap_or(0);
             if last != expected {
                 return Err(STREAM_WRONG_LAST_SEQUENCE.with(last));
             }

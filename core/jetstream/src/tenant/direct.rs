@@ -106,14 +106,14 @@ impl<L: Log> Serve<'_, L> {
         if !request.multi_last.is_empty() {
             return self.last_of_many(request);
         }
+        if says_nothing(request) {
+            return Ok(Err(Refused("408 Empty Request")));
+        }
         if request.up_to_seq > 0 || request.up_to_time.is_some() {
             return Ok(Err(Refused("408 Bad Request")));
         }
         if request.batch > 0 {
             return self.batch(request);
-        }
-        if says_nothing(request) {
-            return Ok(Err(Refused("408 Empty Request")));
         }
         let Some(wanted) = wanted(request) else { return Ok(Err(Refused("408 Bad Request"))) };
         // What may not be seen is answered as what is not there.

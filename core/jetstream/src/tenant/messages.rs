@@ -4,7 +4,7 @@ use super::Tenant;
 use super::calls::{Answer, Body, Outcome};
 use super::reading::sees;
 use crate::asker::Asker;
-use crate::log::{Found, Log, LogError, Shelves, Stored};
+use crate::log::{Found, Log, LogError, Shelves, Stored, last_matching};
 use crate::outbox::After;
 use crate::stream::Stream;
 use api::errors::*;
@@ -57,23 +57,11 @@ pub(super) fn find<L: Log>(log: &mut L, wanted: &Wanted) -> Result<Option<L::Mes
             let from = log.seq_at(*time)?;
             next(log, from, filter.as_slice())
         }
-        Wanted::Last(filter) => match last_of(log, filter)? {
+        Wanted::Last(filter) => match last_matching(log, filter)? {
             Some(seq) => log.load(seq),
             None => Ok(None),
         },
     }
-}
-
-/// The newest message of all subjects that a filter takes.
-fn last_of<L: Log>(log: &mut L, filter: &Filter) -> Result<Option<u64>, LogError> {
-    if filter.is_literal() {
-        return log.last_of(filter.as_bytes());
-    }
-    let mut last = None;
-    for (subject, _) in log.subjects(filter) {
-        last = last.max(log.last_of(&subject)?);
-    }
-    Ok(last)
 }
 
 impl<S: Shelves> Tenant<S> {
