@@ -11,12 +11,14 @@
 //! missing, torn or altered costs the time of reading the block.
 //!
 //! An item is a byte of flags, and what differs from the item before: the gap to its sequence, the gap to its place, the
-//! length of its frame, and its subject, as a text when it is new and as its number in the table when it is not.
+//! length of its frame, and its subject, as a text when it is new and as its number in the table when it is not. So messages of
+//! one length and subject take a byte each.
 
 use crate::bytes::{Reader, put_varint};
-use crate::frame::FRAME_OVERHEAD;
-use crate::index::Entry;
-use crate::record::MESSAGE_FIXED;
+use crate::deleted::MAX_SPAN;
+use crate::frame::{FRAME_HEAD, MAX_SEALED};
+use crate::index::{Entry, Laid};
+use crate::record::Shape;
 use crate::subjects::{SubjectNo, Subjects};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -33,6 +35,9 @@ const NEW_SUBJECT: u8 = 1 << 1;
 const SAME_SUBJECT: u8 = 1 << 2;
 const SEQ_GAP: u8 = 1 << 3;
 const PLACE_GAP: u8 = 1 << 4;
+/// Since version 3: the message is written in the brief form, and its frame is as long as the one before.
+const IS_BRIEF: u8 = 1 << 5;
+const SAME_LEN: u8 = 1 << 6;
 
 /// The last record of a block with a table. Always of the same length, so that it is found from the end of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,18 +91,21 @@ pub(crate) fn table(entries: impl Iterator<Item = Entry>, subjects: &Subjects, b
     let mut table = Table { records: Vec::new(), messages: 0, headed: 0 };
     let mut numbers: HashMap<SubjectNo, u32, FixedState> = HashMap::default();
     let (mut out, mut bytes_left) = (Vec::new(), block_bytes / SHARE);
-    let (mut next_delta, mut next_place, mut subject_before) = (0, 0, None);
+    let (mut next_delta, mut next_place, mut subject_before, mut len_before) = (0, 0, None, 0);
     for entry in entries {
         let (place, end) = entry.place();
         let is_same = subject_before == Some(entry.subject);
         let known = if is_same { None } else { numbers.get(&entry.subject).copied() };
         let is_new = !is_same && known.is_none();
+        let len = end - place;
         let flags = [
             (entry.has_headers(), HAS_HEADERS),
             (is_new, NEW_SUBJECT),
             (is_same, SAME_SUBJECT),
             (entry.delta != next_delta, SEQ_GAP),
             (place != next_place, PLACE_GAP),
+            (entry.laid().shape.is_brief, IS_BRIEF),
+            (len == len_before, SAME_LEN),
         ];
         out.push(flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum());
         if entry.delta != next_delta {
@@ -106,7 +114,9 @@ pub(crate) fn table(entries: impl Iterator<Item = Entry>, subjects: &Subjects, b
         if place != next_place {
             put_varint(&mut out, place - next_place);
         }
-        put_varint(&mut out, end - place);
+        if len != len_before {
+            put_varint(&mut out, len);
+        }
         if is_new {
             let text = subjects.text(entry.subject)?;
             put_varint(&mut out, text.len() as u64);
@@ -116,7 +126,7 @@ pub(crate) fn table(entries: impl Iterator<Item = Entry>, subjects: &Subjects, b
         } else if let Some(number) = known {
             put_varint(&mut out, number.into());
         }
-        (next_delta, next_place, subject_before) = (entry.delta + 1, end, Some(entry.subject));
+        (next_delta, next_place, subject_before, len_before) = (entry.delta + 1, end, Some(entry.subject), len);
         table.messages += 1;
         table.headed += u32::from(entry.has_headers());
         if out.len() > RECORD_BYTES {
@@ -139,9 +149,17 @@ pub(crate) struct Listing {
     next_delta: u64,
     next_place: u64,
     before: u32,
+    len_before: u32,
+    /// Frames of the block end with a checksum.
+    has_sum: bool,
 }
 
 impl Listing {
+    /// Nothing yet, of a block whose frames end with a checksum or a longer tag.
+    pub(crate) fn of(has_sum: bool) -> Listing {
+        Listing { has_sum, ..Listing::default() }
+    }
+
     /// How many subjects there are.
     pub(crate) fn subjects(&self) -> usize {
         self.subjects.len()
@@ -168,20 +186,23 @@ impl Listing {
         let mut gap = |is_there: bool| if is_there { reader.varint() } else { Some(0) };
         let delta = self.next_delta.checked_add(gap(has(SEQ_GAP))?)?;
         let place = self.next_place.checked_add(gap(has(PLACE_GAP))?)?;
-        let frame_len = u32::try_from(reader.varint()?).ok()?;
-        (frame_len as usize).checked_sub(FRAME_OVERHEAD + MESSAGE_FIXED)?;
+        let frame_len = if has(SAME_LEN) { self.len_before } else { u32::try_from(reader.varint()?).ok()? };
+        let shape = Shape { has_headers: has(HAS_HEADERS), is_brief: has(IS_BRIEF) };
+        let laid = Laid { offset: place, len: frame_len as usize, shape, has_sum: self.has_sum };
+        if !(laid.overhead()..=FRAME_HEAD + MAX_SEALED).contains(&laid.len) || delta > MAX_SPAN {
+            return None;
+        }
         let subject = match (has(SAME_SUBJECT), has(NEW_SUBJECT)) {
             (true, _) => self.before,
             (false, true) => self.text(reader)?,
             (false, false) => u32::try_from(reader.varint()?).ok()?,
         };
         self.subjects.get(subject as usize)?;
-        u32::try_from(delta).ok()?;
         self.next_delta = delta + 1;
         self.next_place = place.checked_add(frame_len.into())?;
         u32::try_from(self.next_place).ok()?;
-        self.before = subject;
-        Some(Entry::new(delta, place, subject, frame_len as usize, has(HAS_HEADERS)))
+        (self.before, self.len_before) = (subject, frame_len);
+        Some(Entry::new(delta, &laid, subject))
     }
 
     fn text(&mut self, reader: &mut Reader<'_>) -> Option<u32> {
@@ -202,15 +223,19 @@ mod tests {
         let mut place = 8192;
         let mut made = Vec::new();
         for (text, delta) in texts.iter().zip([0, 1, 2, 5, 6, 9]) {
-            let len = FRAME_OVERHEAD + MESSAGE_FIXED + text.len() + 100;
-            made.push(Entry::new(delta, place, subjects.add(text, 1 + delta, 1), len, delta == 5));
+            // One of them in the first form.
+            let shape = Shape { has_headers: delta == 5, is_brief: delta != 2 };
+            let mut laid = Laid { offset: place, len: 0, shape, has_sum: true };
+            laid.len = laid.overhead() + text.len() + 100;
+            let len = laid.len;
+            made.push(Entry::new(delta, &laid, subjects.add(text, 1 + delta, 1)));
             place += len as u64 + if delta == 1 { 60 } else { 0 };
         }
         made
     }
 
     fn read(table: &Table) -> Option<(Vec<Entry>, Vec<Vec<u8>>)> {
-        let mut listing = Listing::default();
+        let mut listing = Listing::of(true);
         for record in &table.records {
             listing.take(record)?;
         }
@@ -227,7 +252,7 @@ mod tests {
         let (found, texts) = read(&table).expect("reads");
         assert_eq!(texts, [&b"a"[..], b"a", b"b.c", b"a", b"b.c", b"d"]);
         for (entry, found) in entries.iter().zip(found) {
-            assert_eq!((entry.delta, entry.place(), entry.size()), (found.delta, found.place(), found.size()));
+            assert_eq!((entry.delta, entry.laid(), entry.size()), (found.delta, found.laid(), found.size()));
         }
     }
 
@@ -237,12 +262,26 @@ mod tests {
         let mut made = Vec::new();
         for delta in 0..20_000_u64 {
             let no = subjects.add(format!("subject.{delta}").as_bytes(), delta + 1, 1);
-            made.push(Entry::new(delta, 8192 + delta * 150, no, 150, false));
+            let shape = Shape { has_headers: false, is_brief: true };
+            let laid = Laid { offset: 8192 + delta * 150, len: 150, shape, has_sum: true };
+            made.push(Entry::new(delta, &laid, no));
         }
         let table = table(made.iter().copied(), &subjects, 20_000 * 150).expect("worth it");
         assert!(table.records.len() > 1);
         let (found, texts) = read(&table).expect("reads");
         assert_eq!((found.len(), &texts[19_999][..]), (20_000, &b"subject.19999"[..]));
+    }
+
+    #[test]
+    fn messages_of_one_length_and_subject_take_a_byte_each() {
+        let mut subjects = Subjects::new(1);
+        let shape = Shape { has_headers: false, is_brief: true };
+        let laid = |delta: u64| Laid { offset: 8192 + delta * 168, len: 168, shape, has_sum: true };
+        let entries: Vec<Entry> =
+            (0..1_000).map(|delta| Entry::new(delta, &laid(delta), subjects.add(b"a.b", 1 + delta, 1))).collect();
+        let table = table(entries.into_iter(), &subjects, 168_000).expect("worth it");
+        let bytes: usize = table.records.iter().map(Vec::len).sum();
+        assert!(bytes <= 1_000 + 10, "{bytes}");
     }
 
     #[test]
@@ -262,7 +301,18 @@ mod tests {
             table.records[0] = whole[..len].to_vec();
             assert!(read(&table).is_none_or(|(found, _)| found.len() < 6), "{len}");
         }
-        for bytes in [&[0, 200, 1, 9][..], &[SEQ_GAP, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 60, 0], &[2, 5]] {
+        // More messages than a block may hold, a frame that is longer than any, and as long as the one before the first.
+        let far = [SEQ_GAP | NEW_SUBJECT, 0x81, 0x80, 0x80, 0x02, 60, 1, b'a'];
+        let long = [NEW_SUBJECT, 0x80, 0x80, 0x80, 0x80, 0x02, 1, b'a'];
+        let same = [SAME_LEN | NEW_SUBJECT, 1, b'a'];
+        for bytes in [
+            &far[..],
+            &long,
+            &same,
+            &[0, 200, 1, 9][..],
+            &[SEQ_GAP, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 60, 0],
+            &[2, 5],
+        ] {
             assert_eq!(Listing::default().take(bytes), None);
         }
     }

@@ -35,6 +35,11 @@ pub enum StoreError {
         /// The file.
         path: String,
     },
+    /// Its sequences jump too often: each jump of millions takes a block of its own.
+    TooSparse {
+        /// How many such blocks there may be.
+        max: usize,
+    },
     /// A part of a message is longer than the format can say.
     TooLong {
         /// Which part.
@@ -78,6 +83,7 @@ impl fmt::Display for StoreError {
             StoreError::NewerFormat { version, path } => {
                 write!(f, "{path} has format version {version}, written by a newer release")
             }
+            StoreError::TooSparse { max } => write!(f, "sequences jump by millions more than {max} times"),
             StoreError::TooLong { part, max } => write!(f, "{part} is longer than {max} bytes"),
             StoreError::Unusable { path, why } => write!(f, "{path}: {why}"),
         }

@@ -24,9 +24,8 @@ use crate::aside;
 use crate::deleted::{MAX_SPAN, ranges_of};
 use crate::disk::join;
 use crate::error::{Finding, StoreError};
-use crate::frame::FRAME_OVERHEAD;
 use crate::index::Entry;
-use crate::record::{self, Draft, MESSAGE_FIXED, Manifest, Record, message_size};
+use crate::record::{self, Draft, Manifest, Record, message_size};
 use crate::remembered::Remembered;
 use crate::seal::{Cipher, KeyId, StreamId, Vault};
 use crate::tail::{Context, SyncTicket, Tail, Unsynced, block_name};
@@ -40,6 +39,10 @@ use std::sync::Arc;
 pub const MAX_PART: usize = u16::MAX as usize;
 /// No skip leads further: what a peer names as a sequence never brings a stream to the end of all numbers.
 pub(crate) const MAX_SKIP: u64 = i64::MAX as u64;
+/// Blocks of a stream that are there because sequences jump and not because they are full; each names all others.
+pub const MAX_SPARSE_BLOCKS: usize = 2048;
+/// What the messages of such a block weigh at most.
+const SPARSE_BYTES: u64 = 64 * 1024;
 /// Longest payload.
 pub const MAX_PAYLOAD: usize = 64 * 1024 * 1024;
 
@@ -140,6 +143,9 @@ pub struct FileStream {
     /// Whether first or last moved without a message saying so.
     head_moved: bool,
     unsynced: Unsynced,
+    /// The sync that runs beside, and how many there were.
+    beside: Option<(u64, SyncTicket)>,
+    besides: u64,
     unsynced_removals: bool,
     /// Blocks that the last write left without messages; their files go once it is durable.
     dead: Vec<u64>,
@@ -195,6 +201,8 @@ impl FileStream {
             pending_deletes: Vec::new(),
             head_moved: false,
             unsynced: Unsynced::default(),
+            beside: None,
+            besides: 0,
             unsynced_removals: false,
             dead: Vec::new(),
             dying: Vec::new(),
@@ -270,21 +278,16 @@ impl FileStream {
         self.check_parts(draft)?;
         let packed = if self.settings.compress { record::packed(draft.payload) } else { None };
         let draft = &Draft { payload: packed.as_deref().unwrap_or(draft.payload), ..*draft };
-        let spans_too_much = self.blocks.last().is_some_and(|block| self.state.last_seq + 1 - block.first >= MAX_SPAN);
-        if spans_too_much {
-            self.end_tail()?;
-        }
+        self.end_tail_before(self.state.last_seq + 1)?;
         self.ready_tail()?;
         let (tail, block) = (self.tail.as_mut(), self.blocks.last_mut());
         let (Some(tail), Some(block)) = (tail, block) else { return Err(StoreError::Poisoned) };
         let seq = self.state.last_seq + 1;
-        let offset = tail.message(seq, draft, packed.is_some());
+        let laid = tail.message(seq, draft, packed.is_some());
         let size = message_size(draft.subject.len(), draft.headers.len(), draft.payload.len());
         let subject = self.subjects.add(draft.subject, seq, u32::try_from(size).unwrap_or(u32::MAX));
-        let parts = draft.subject.len() + draft.headers.len() + draft.payload.len();
-        let frame_len = FRAME_OVERHEAD + MESSAGE_FIXED + parts;
         block.pass_over_to(seq);
-        let entry = Entry::new(seq - block.first, offset, subject, frame_len, !draft.headers.is_empty());
+        let entry = Entry::new(seq - block.first, &laid, subject);
         block.entries.get_or_insert_default().push(entry);
         block.last = seq;
         block.bytes += size;
@@ -420,16 +423,34 @@ impl FileStream {
         if self.poisoned {
             return Err(StoreError::Poisoned);
         }
-        let spans_too_much = self.blocks.last().is_some_and(|block| last + 1 - block.first >= MAX_SPAN);
-        if spans_too_much {
-            self.end_tail()?;
-        }
+        self.end_tail_before(last + 1)?;
         self.state.last_seq = last;
         if self.state.messages == 0 {
             self.state.first_seq = last + 1;
         }
         self.head_moved = true;
         Ok(())
+    }
+
+    /// A message of this sequence comes next: if the tail would span too many sequences then, it is ended. Whoever jumps far again
+    /// and again gets a block for a few messages each time, and that has a bound.
+    fn end_tail_before(&mut self, seq: u64) -> Result<(), StoreError> {
+        let spans_too_much = self.blocks.last().is_some_and(|block| seq - block.first >= MAX_SPAN);
+        if !spans_too_much {
+            return Ok(());
+        }
+        if self.tail.is_some() && self.sparse_blocks() >= MAX_SPARSE_BLOCKS {
+            return Err(StoreError::TooSparse { max: MAX_SPARSE_BLOCKS });
+        }
+        self.end_tail()
+    }
+
+    /// Blocks that hold far less than they might.
+    fn sparse_blocks(&self) -> usize {
+        if self.blocks.len() < MAX_SPARSE_BLOCKS {
+            return 0;
+        }
+        self.blocks.iter().filter(|block| block.bytes < SPARSE_BYTES).count()
     }
 
     fn block_of(&self, seq: u64) -> Option<usize> {
@@ -583,8 +604,34 @@ impl FileStream {
         written
     }
 
+    /// The sync that is due, to run beside the stream, which is written to and even synced meanwhile, and its number. `None`
+    /// while one runs, or if none is due.
+    pub fn sync_beside(&mut self) -> Option<(u64, SyncTicket)> {
+        if self.beside.is_some() {
+            return None;
+        }
+        let ticket = self.sync_ticket()?;
+        self.besides += 1;
+        self.beside = Some((self.besides, ticket.clone()));
+        Some((self.besides, ticket))
+    }
+
+    /// The outcome of a sync that ran beside. If one of the stream's own came in between, that has made durable what this was to.
+    pub fn synced_beside(&mut self, number: u64, outcome: io::Result<()>) -> Result<(), StoreError> {
+        let is_awaited = self.beside.take_if(|(awaited, _)| *awaited == number).is_some();
+        if !is_awaited && outcome.is_ok() {
+            return Ok(());
+        }
+        // What was written since is not durable.
+        let is_all = self.unsynced.is_empty() && self.staged_bytes() == 0;
+        self.take_outcome(outcome, is_all)
+    }
+
     /// What is written and not yet durable, as a sync to run.
     pub fn sync_ticket(&mut self) -> Option<SyncTicket> {
+        if let Some((_, ticket)) = self.beside.take() {
+            self.unsynced.join(ticket);
+        }
         self.syncing_to = self.flushed;
         self.dying.append(&mut self.dead);
         self.unsynced.ticket(&self.context, &self.dir)
@@ -592,11 +639,16 @@ impl FileStream {
 
     /// The outcome of a sync. After a failure the stream is poisoned: what the disk forgot can not be known.
     pub fn synced(&mut self, outcome: io::Result<()>) -> Result<(), StoreError> {
+        self.take_outcome(outcome, true)
+    }
+
+    /// `is_all`: everything that was written before is durable.
+    fn take_outcome(&mut self, outcome: io::Result<()>, is_all: bool) -> Result<(), StoreError> {
         if let Err(source) = outcome {
             self.poisoned = true;
             return Err(StoreError::disk("syncing", &self.dir)(source));
         }
-        if let Some(tail) = &mut self.tail {
+        if let Some(tail) = self.tail.as_mut().filter(|_| is_all) {
             tail.synced();
         }
         self.readable = self.readable.max(self.syncing_to);

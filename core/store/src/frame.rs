@@ -1,19 +1,17 @@
 //! Frames: how sealed records stand one behind the other in a block, and how they are found again in a damaged one.
 //!
 //! ```text
-//! len u32 | check u32 | sealed record, len bytes (the last 16 are the tag)
+//! len u32 | check u32 | sealed record, len bytes (the last 16, or the last 8 of a checksum, are the tag)
 //! ```
 //!
 //! `check` is taken over the length, the offset and the generation. It is no protection (the tag is), it makes it cheap
 //! to find the next frame behind a damaged stretch: any offset whose check fits is tried, and the tag decides.
 
-use crate::seal::{BlockSeal, TAG_LEN};
+use crate::seal::{BlockSeal, SUM_LEN};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Bytes of a frame before the sealed record.
 pub(crate) const FRAME_HEAD: usize = 8;
-/// Bytes a frame adds to the plain record.
-pub(crate) const FRAME_OVERHEAD: usize = FRAME_HEAD + TAG_LEN;
 /// No record is longer: the largest payload a server may allow, its headers and subject, and our fields.
 pub(crate) const MAX_SEALED: usize = 64 * 1024 * 1024 + 256 * 1024;
 
@@ -24,16 +22,16 @@ fn check(offset: u64, len: u32, generation: u64) -> u32 {
     xxh3_64_with_seed(&bytes, generation) as u32
 }
 
-/// Appends a frame that will lie at `offset`; `write` appends the plain record.
-pub(crate) fn append(seal: &BlockSeal, offset: u64, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+/// Appends a frame that will lie at `offset`; `write` appends the plain record, and what it gives is given.
+pub(crate) fn append<T>(seal: &BlockSeal, offset: u64, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let start = out.len();
     out.extend_from_slice(&[0; FRAME_HEAD]);
-    write(out);
-    let plain_len = out.len() - start - FRAME_HEAD;
+    let written = write(out);
     seal.seal(offset, out, start + FRAME_HEAD);
-    let len = u32::try_from(plain_len + TAG_LEN).expect("records are bounded far below 4 GiB");
+    let len = u32::try_from(out.len() - start - FRAME_HEAD).expect("records are bounded far below 4 GiB");
     out[start..start + 4].copy_from_slice(&len.to_le_bytes());
     out[start + 4..start + 8].copy_from_slice(&check(offset, len, seal.generation()).to_le_bytes());
+    written
 }
 
 /// The sealed length that a frame head at `offset` claims, if its check fits.
@@ -41,7 +39,7 @@ pub(crate) fn sealed_len(head: &[u8], offset: u64, generation: u64) -> Option<us
     let (len, sum) = (head.get(..4)?, head.get(4..8)?);
     let len = u32::from_le_bytes(len.try_into().ok()?);
     let sum = u32::from_le_bytes(sum.try_into().ok()?);
-    let fits = sum == check(offset, len, generation) && (TAG_LEN..=MAX_SEALED).contains(&(len as usize));
+    let fits = sum == check(offset, len, generation) && (SUM_LEN..=MAX_SEALED).contains(&(len as usize));
     fits.then_some(len as usize)
 }
 

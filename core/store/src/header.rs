@@ -12,7 +12,7 @@
 //! torn write leaves the old one. The slot with the highest serial and a good checksum counts.
 
 use crate::bytes::Reader;
-use crate::seal::{Cipher, KeyId, Place, StoreId, StreamId, WRAPPED_LEN, Wrapped};
+use crate::seal::{Cipher, Form, KeyId, Place, StoreId, StreamId, WRAPPED_LEN, Wrapped};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Where records begin.
@@ -25,8 +25,10 @@ pub(crate) const SLOT_LEN: usize = 124;
 const SUMMED: usize = 116;
 const MAGIC: &[u8; 8] = b"BLWKBLK1";
 /// Version of the file format. Raised when an older release could not read what we write. Since 2 a full block ends with
-/// its table of contents; files of version 1 are read as they are.
-pub const FORMAT_VERSION: u16 = 2;
+/// its table of contents; since 3 messages and checksums are shorter. Files of older versions are read as they are.
+pub const FORMAT_VERSION: u16 = 3;
+/// The first version of the brief form.
+const BRIEF_FROM: u16 = 3;
 
 /// Whether this release can read a file of this version.
 pub(crate) fn is_known(version: u16) -> bool {
@@ -36,6 +38,8 @@ pub(crate) fn is_known(version: u16) -> bool {
 /// One slot, decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
+    /// Of the records behind it.
+    pub version: u16,
     pub place: Place,
     pub wrapped: Wrapped,
     pub serial: u32,
@@ -71,10 +75,20 @@ pub(crate) enum Why {
 }
 
 impl Header {
+    /// The head of a new file.
+    pub(crate) fn new(place: Place, wrapped: Wrapped) -> Header {
+        Header { version: FORMAT_VERSION, place, wrapped, serial: 0 }
+    }
+
+    /// How its records are written.
+    pub(crate) fn form(&self) -> Form {
+        if self.version < BRIEF_FROM { Form::First } else { Form::Brief }
+    }
+
     pub(crate) fn encode(&self) -> [u8; SLOT_LEN] {
         let mut out = [0; SLOT_LEN];
         out[..8].copy_from_slice(MAGIC);
-        out[8..10].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out[8..10].copy_from_slice(&self.version.to_le_bytes());
         out[10] = self.wrapped.cipher.code();
         out[12..16].copy_from_slice(&self.serial.to_le_bytes());
         out[16..32].copy_from_slice(&self.place.store.0);
@@ -159,7 +173,7 @@ fn fields(slot: &[u8]) -> Option<Slot> {
     let place = Place { store: StoreId(reader.bytes16()?), stream: StreamId(reader.u64()?), generation: reader.u64()? };
     let key = KeyId(reader.u64()?.to_le_bytes());
     let bytes: [u8; WRAPPED_LEN] = reader.take(WRAPPED_LEN)?.try_into().ok()?;
-    Some(Slot::Good(Header { place, wrapped: Wrapped { cipher, key, bytes }, serial }))
+    Some(Slot::Good(Header { version, place, wrapped: Wrapped { cipher, key, bytes }, serial }))
 }
 
 #[cfg(test)]
@@ -168,6 +182,7 @@ mod tests {
 
     fn header(serial: u32) -> Header {
         Header {
+            version: FORMAT_VERSION,
             place: Place { store: StoreId([1; 16]), stream: StreamId(2), generation: 3 },
             wrapped: Wrapped { cipher: Cipher::Aes, key: KeyId([4; 8]), bytes: [5; WRAPPED_LEN] },
             serial,
@@ -220,20 +235,19 @@ mod tests {
     fn a_newer_format_is_named() {
         let mut file = header(0).first();
         file.truncate(SLOT_B);
-        file[8] = 3;
+        file[8] = 4;
         let sum = xxh3_64(&file[..SUMMED]);
         file[SUMMED..SLOT_LEN].copy_from_slice(&sum.to_le_bytes());
-        assert_eq!(read(&file), Head::Newer(3));
+        assert_eq!(read(&file), Head::Newer(4));
     }
 
     #[test]
-    fn the_format_before_is_read() {
-        let mut file = header(0).first();
-        for at in [0, SLOT_B] {
-            file[at + 8] = 1;
-            let sum = xxh3_64(&file[at..at + SUMMED]);
-            file[at + SUMMED..at + SLOT_LEN].copy_from_slice(&sum.to_le_bytes());
+    fn the_formats_before_are_read_and_stay_what_they_are_under_another_key() {
+        for (version, form) in [(1, Form::First), (2, Form::First), (3, Form::Brief)] {
+            let old = Header { version, ..header(0) };
+            assert_eq!((read(&old.first()), old.form()), (Head::Good(old, None), form));
+            let rewrapped = old.rewrapped(Wrapped { key: KeyId([9; 8]), ..old.wrapped });
+            assert_eq!((rewrapped.version, rewrapped.serial), (version, 1));
         }
-        assert_eq!(read(&file), Head::Good(header(0), None));
     }
 }

@@ -2,12 +2,10 @@
 
 use crate::contents::{End, Listing};
 use crate::disk::{DiskFile, read_all};
-use crate::frame::{self, FRAME_HEAD, FRAME_OVERHEAD, MAX_SEALED, Piece, Stretch};
+use crate::frame::{self, FRAME_HEAD, MAX_SEALED, Piece, Stretch};
 use crate::header::{self, DATA_START, Head, Stray};
-use crate::record::{
-    self, CONTENTS_END_LEN, Decoded, MESSAGE_FIXED, Manifest, Message, MessageView, Record, message_size,
-};
-use crate::seal::{BlockSeal, Place, SealError, Vault};
+use crate::record::{self, CONTENTS_END_LEN, Decoded, Manifest, Message, MessageView, Record, Shape, message_size};
+use crate::seal::{BlockSeal, NotHere, Place, SUM_LEN, SealError, TAG_LEN, Vault};
 use crate::subjects::SubjectNo;
 use std::io;
 use std::ops::Range;
@@ -25,17 +23,38 @@ pub(crate) struct Entry {
     pub delta: u32,
     pub offset: u32,
     pub subject: SubjectNo,
-    /// Length of the frame; the highest bit says that the message has headers.
+    /// Length of the frame; the highest bits say how the message is written.
     len: u32,
 }
 
 const HAS_HEADERS: u32 = 1 << 31;
+const IS_BRIEF: u32 = 1 << 30;
+const HAS_SUM: u32 = 1 << 29;
+
+/// A frame with a message: where it lies, how long it is, and what of that is not the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Laid {
+    pub offset: u64,
+    pub len: usize,
+    pub shape: Shape,
+    /// It ends with a checksum and not with a tag of a cipher, or one of the first form.
+    pub has_sum: bool,
+}
+
+impl Laid {
+    /// What the frame adds to the parts of the message.
+    pub(crate) fn overhead(&self) -> usize {
+        FRAME_HEAD + self.shape.fixed() + if self.has_sum { SUM_LEN } else { TAG_LEN }
+    }
+}
 
 impl Entry {
-    pub(crate) fn new(delta: u64, offset: u64, subject: SubjectNo, frame_len: usize, has_headers: bool) -> Entry {
-        let len = u32::try_from(frame_len).expect("frames are bounded") | if has_headers { HAS_HEADERS } else { 0 };
+    pub(crate) fn new(delta: u64, laid: &Laid, subject: SubjectNo) -> Entry {
+        let bits = [(laid.shape.has_headers, HAS_HEADERS), (laid.shape.is_brief, IS_BRIEF), (laid.has_sum, HAS_SUM)];
+        let bits: u32 = bits.iter().filter(|(is_set, _)| *is_set).map(|(_, bit)| bit).sum();
+        let len = u32::try_from(laid.len).expect("frames are bounded") | bits;
         let delta = u32::try_from(delta).expect("blocks span few sequences");
-        Entry { delta, offset: u32::try_from(offset).expect("blocks are bounded"), subject, len }
+        Entry { delta, offset: u32::try_from(laid.offset).expect("blocks are bounded"), subject, len }
     }
 
     /// The same under another number of its subject.
@@ -47,8 +66,13 @@ impl Entry {
         self.len & HAS_HEADERS != 0
     }
 
+    pub(crate) fn laid(self) -> Laid {
+        let shape = Shape { has_headers: self.has_headers(), is_brief: self.len & IS_BRIEF != 0 };
+        Laid { offset: self.offset.into(), len: self.frame_len(), shape, has_sum: self.len & HAS_SUM != 0 }
+    }
+
     fn frame_len(self) -> usize {
-        (self.len & !HAS_HEADERS) as usize
+        (self.len & !(HAS_HEADERS | IS_BRIEF | HAS_SUM)) as usize
     }
 
     /// Where the frame begins and ends.
@@ -58,7 +82,7 @@ impl Entry {
 
     /// What the message counts for in the stream's bytes.
     pub(crate) fn size(self) -> u64 {
-        let parts = self.frame_len().saturating_sub(FRAME_OVERHEAD + MESSAGE_FIXED);
+        let parts = self.frame_len().saturating_sub(self.laid().overhead());
         message_size(0, usize::from(self.has_headers()), parts) - u64::from(self.has_headers())
     }
 }
@@ -72,6 +96,15 @@ pub(crate) struct BlockFile {
     pub stray: Option<Stray>,
     /// Part of the file that was read last, for reading on.
     window: Window,
+}
+
+/// Where a record lies that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Lent {
+    /// In what was read of its file.
+    Read(Range<usize>),
+    /// Where it was opened to.
+    Opened,
 }
 
 #[derive(Default)]
@@ -113,7 +146,7 @@ impl BlockFile {
         if header.place != place {
             return Err(BlockError::Foreign);
         }
-        let seal = vault.open_block(place, &header.wrapped).map_err(BlockError::Seal)?;
+        let seal = vault.open_block(place, &header.wrapped, header.form()).map_err(BlockError::Seal)?;
         Ok(BlockFile { stray, ..BlockFile::new(file, seal, header) })
     }
 
@@ -124,15 +157,30 @@ impl BlockFile {
         Ok(self.opened(seq, entry, frame))
     }
 
-    /// Reads one message and leaves its record in `plain`. `false` means that what lies there is not this message: damage.
-    pub(crate) fn load_into(&mut self, seq: u64, entry: Entry, plain: &mut Vec<u8>) -> io::Result<bool> {
+    /// Reads one message and says where its record lies: in what was read of the file, or, where that is encrypted, in `plain`.
+    /// `None` means that what lies there is not this message: damage.
+    pub(crate) fn look_at(&mut self, seq: u64, entry: Entry, plain: &mut Vec<u8>) -> io::Result<Option<Lent>> {
         let offset = u64::from(entry.offset);
         self.read_to_window(offset, entry.frame_len())?;
         let frame = self.window.part(offset, entry.frame_len());
         let len = frame::sealed_len(frame, offset, self.seal.generation());
-        let sealed = len.and_then(|len| frame.get(FRAME_HEAD..FRAME_HEAD + len));
-        let opened = sealed.is_some_and(|sealed| self.seal.open_into(offset, sealed, plain).is_ok());
-        Ok(opened && MessageView::decode(plain).is_some_and(|message| message.seq == seq))
+        let Some(sealed) = len.and_then(|len| frame.get(FRAME_HEAD..FRAME_HEAD + len)) else { return Ok(None) };
+        let (lent, body) = if self.seal.is_open() {
+            let Ok(body) = self.seal.checked(offset, sealed) else { return Ok(None) };
+            let start = (offset - self.window.start) as usize + FRAME_HEAD;
+            (Lent::Read(start..start + body.len()), body)
+        } else {
+            match self.seal.open_into(offset, sealed, plain) {
+                Ok(()) => (Lent::Opened, plain.as_slice()),
+                Err(NotHere) => return Ok(None),
+            }
+        };
+        Ok(MessageView::decode(body).filter(|message| message.seq == seq).map(|_| lent))
+    }
+
+    /// A record that lies in what was read last.
+    pub(crate) fn lent(&self, range: Range<usize>) -> &[u8] {
+        self.window.bytes.get(range).unwrap_or_default()
     }
 
     fn opened(&self, seq: u64, entry: Entry, mut frame: Vec<u8>) -> Option<Message> {
@@ -180,11 +228,11 @@ impl BlockFile {
 
     /// What ends the table of contents; `None` without one.
     pub(crate) fn contents_end(&self) -> io::Result<Option<End>> {
-        const FRAME: usize = FRAME_OVERHEAD + CONTENTS_END_LEN;
-        let Some(at) = self.file.len()?.checked_sub(FRAME as u64) else { return Ok(None) };
-        let mut frame = [0; FRAME];
+        let sealed_len = CONTENTS_END_LEN + self.seal.tag_len();
+        let Some(at) = self.file.len()?.checked_sub((FRAME_HEAD + sealed_len) as u64) else { return Ok(None) };
+        let mut frame = vec![0; FRAME_HEAD + sealed_len];
         self.file.read_at(at, &mut frame)?;
-        let is_one = frame::sealed_len(&frame, at, self.seal.generation()) == Some(FRAME - FRAME_HEAD);
+        let is_one = frame::sealed_len(&frame, at, self.seal.generation()) == Some(sealed_len);
         let opened = if is_one { self.seal.open(at, &mut frame[FRAME_HEAD..]).ok() } else { None };
         Ok(match opened.and_then(record::decode) {
             Some(Decoded { record: Record::ContentsEnd(end), .. }) => Some(end),
@@ -204,7 +252,7 @@ impl BlockFile {
     }
 
     fn listed(&self, table: &mut [u8], end: End) -> Option<Listing> {
-        let mut listing = Listing::default();
+        let mut listing = Listing::of(self.seal.tag_len() == SUM_LEN);
         let (mut at, mut rest) = (end.start, table);
         while !rest.is_empty() {
             let len = frame::sealed_len(rest, at, self.seal.generation())?;
@@ -245,9 +293,7 @@ impl Window {
 pub(crate) struct Found {
     pub seq: u64,
     pub time: moment::Timestamp,
-    pub offset: u64,
-    pub frame_len: usize,
-    pub has_headers: bool,
+    pub laid: Laid,
     pub size: u64,
     /// Within [`Scanned::subjects`].
     pub subject: Range<usize>,
@@ -309,7 +355,7 @@ impl Scanned {
             Piece::Record { offset, end, body } => {
                 self.end = end;
                 match record::decode(body) {
-                    Some(decoded) => self.record(offset, end, decoded),
+                    Some(decoded) => self.record(offset, end, body, decoded),
                     // It opened, so it is ours, and yet we do not understand it: a later minor format, or a bug. Never guess.
                     None => self.steps.push(Step::Damaged { from: offset, to: end, records: 1, certain: true }),
                 }
@@ -317,20 +363,20 @@ impl Scanned {
         }
     }
 
-    fn record(&mut self, offset: u64, end: u64, decoded: Decoded<'_>) {
+    fn record(&mut self, offset: u64, end: u64, body: &[u8], decoded: Decoded<'_>) {
         if decoded.after_sync {
             self.everything_so_far_was_durable();
         }
         let step = match decoded.record {
             Record::Message(message) => {
-                let start = self.subjects.len();
+                let (start, len) = (self.subjects.len(), (end - offset) as usize);
+                let has_sum = len - FRAME_HEAD - body.len() == SUM_LEN;
+                let laid = Laid { offset, len, shape: Shape::found(body, &message), has_sum };
                 self.subjects.extend_from_slice(message.subject);
                 Step::Message(Found {
                     seq: message.seq,
                     time: message.time,
-                    offset,
-                    frame_len: (end - offset) as usize,
-                    has_headers: !message.headers.is_empty(),
+                    laid,
                     size: message.size(),
                     subject: start..self.subjects.len(),
                 })

@@ -52,7 +52,9 @@ mod tail;
 
 pub use disk::{Disk, DiskFile, Entropy};
 pub use error::{Damage, Finding, StoreError};
-pub use file::{BlockInfo, FileSettings, FileStream, MAX_PART, MAX_PAYLOAD, Next, Opened, State, SyncMode};
+pub use file::{
+    BlockInfo, FileSettings, FileStream, MAX_PART, MAX_PAYLOAD, MAX_SPARSE_BLOCKS, Next, Opened, State, SyncMode,
+};
 pub use fuzz::{fuzz_block, fuzz_record};
 pub use header::FORMAT_VERSION;
 pub use memory::{MemoryStream, memory_size};

@@ -4,6 +4,7 @@
 
 use crate::bytes::{Reader, put_varint};
 use crate::contents::{END_LEN, End};
+use crate::seal::Form;
 use moment::Timestamp;
 use std::ops::Range;
 
@@ -78,7 +79,8 @@ impl Message {
     pub(crate) fn from_record(mut bytes: Vec<u8>, start: usize, end: usize) -> Option<Message> {
         let view = MessageView::decode(bytes.get(start..end)?)?;
         let (seq, time, is_packed) = (view.seq, view.time, bytes.get(start + 1)? & PACKED != 0);
-        let subject = start + MESSAGE_FIXED..start + MESSAGE_FIXED + view.subject.len();
+        let parts = view.subject.len() + view.headers.len() + view.payload.len();
+        let subject = end - parts..end - parts + view.subject.len();
         let headers = subject.end..subject.end + view.headers.len();
         let payload = headers.end..end;
         bytes.truncate(end);
@@ -141,6 +143,8 @@ pub(crate) const AFTER_SYNC: u8 = 1;
 
 /// Set on a message whose payload is compressed.
 pub(crate) const PACKED: u8 = 2;
+/// Set on a brief message that has headers.
+const HEADED: u8 = 4;
 /// Payloads shorter than this are stored as they are.
 const PACKED_FROM: usize = 64;
 
@@ -163,6 +167,7 @@ const KIND_REPLACED: u8 = 5;
 const KIND_COMPACTED: u8 = 6;
 const KIND_CONTENTS: u8 = 7;
 const KIND_CONTENTS_END: u8 = 8;
+const KIND_BRIEF: u8 = 9;
 const KIND_PUT: u8 = 16;
 const KIND_REMOVE: u8 = 17;
 const KIND_COMPLETE: u8 = 18;
@@ -171,7 +176,41 @@ const KIND_COMPLETE: u8 = 18;
 pub(crate) const CONTENTS_END_LEN: usize = 2 + END_LEN;
 
 /// Bytes of a message record before the subject: kind, flags, sequence, time, two lengths.
-pub(crate) const MESSAGE_FIXED: usize = 2 + 8 + 8 + 2 + 2;
+const MESSAGE_FIXED: usize = 2 + 8 + 8 + 2 + 2;
+/// Of a brief one: kind, flags, sequence, time, length of the subject. With headers their length follows.
+const BRIEF_FIXED: usize = 2 + SHORT_SEQ + 8 + 1;
+/// Bytes of a sequence that is not very large, and of the length of headers.
+const SHORT_SEQ: usize = 5;
+const HEADERS_LEN: usize = 2;
+
+/// How a message is written: what it adds to its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub has_headers: bool,
+    pub is_brief: bool,
+}
+
+impl Shape {
+    /// Of a message as it is written in a block of this form.
+    fn of(form: Form, seq: u64, draft: &Draft<'_>) -> Shape {
+        let fits = seq < 1 << (8 * SHORT_SEQ) && draft.subject.len() <= usize::from(u8::MAX);
+        Shape { has_headers: !draft.headers.is_empty(), is_brief: form == Form::Brief && fits }
+    }
+
+    /// Of a message record, whose subject, headers and payload were found.
+    pub(crate) fn found(record: &[u8], message: &MessageView<'_>) -> Shape {
+        Shape { has_headers: !message.headers.is_empty(), is_brief: record.first() == Some(&KIND_BRIEF) }
+    }
+
+    /// Bytes of the record before the subject.
+    pub(crate) const fn fixed(self) -> usize {
+        match (self.is_brief, self.has_headers) {
+            (true, true) => BRIEF_FIXED + HEADERS_LEN,
+            (true, false) => BRIEF_FIXED,
+            (false, _) => MESSAGE_FIXED,
+        }
+    }
+}
 
 /// A stored message in the place where it lies, lent by its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,11 +230,22 @@ pub struct MessageView<'a> {
 impl<'a> MessageView<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Option<Self> {
         let mut reader = Reader(body);
-        if reader.u8()? != KIND_MESSAGE {
-            return None;
+        match (reader.u8()?, reader.u8()?) {
+            (KIND_MESSAGE, _) => Self::fields(&mut reader),
+            (KIND_BRIEF, flags) => Self::brief_fields(&mut reader, flags),
+            _ => None,
         }
-        reader.u8()?;
-        Self::fields(&mut reader)
+    }
+
+    fn brief_fields(reader: &mut Reader<'a>, flags: u8) -> Option<Self> {
+        let mut seq = [0; 8];
+        seq[..SHORT_SEQ].copy_from_slice(reader.take(SHORT_SEQ)?);
+        let (seq, time) = (u64::from_le_bytes(seq), Timestamp::from_nanos(reader.i64()?));
+        let subject_len = reader.u8()?;
+        let headers_len = if flags & HEADED != 0 { reader.u16()? } else { 0 };
+        let subject = reader.take(subject_len.into())?;
+        let headers = reader.take(headers_len.into())?;
+        Some(MessageView { seq, time, subject, headers, payload: reader.0 })
     }
 
     fn fields(reader: &mut Reader<'a>) -> Option<Self> {
@@ -211,19 +261,33 @@ impl<'a> MessageView<'a> {
     }
 }
 
-/// Appends a message record. The caller has checked that subject and headers are at most 65,535 bytes each.
-pub(crate) fn put_message(out: &mut Vec<u8>, flags: u8, seq: u64, draft: &Draft<'_>) {
+/// Appends a message record for a block of this form. The caller has checked that subject and headers are at most 65,535 bytes
+/// each.
+pub(crate) fn put_message(out: &mut Vec<u8>, form: Form, flags: u8, seq: u64, draft: &Draft<'_>) -> Shape {
+    let shape = Shape::of(form, seq, draft);
     let subject_len = u16::try_from(draft.subject.len()).expect("checked when the message was staged");
     let headers_len = u16::try_from(draft.headers.len()).expect("checked when the message was staged");
-    out.reserve(MESSAGE_FIXED + draft.subject.len() + draft.headers.len() + draft.payload.len() + 16);
-    out.extend_from_slice(&[KIND_MESSAGE, flags]);
-    out.extend_from_slice(&seq.to_le_bytes());
-    out.extend_from_slice(&draft.time.as_nanos().to_le_bytes());
-    out.extend_from_slice(&subject_len.to_le_bytes());
-    out.extend_from_slice(&headers_len.to_le_bytes());
+    out.reserve(shape.fixed() + draft.subject.len() + draft.headers.len() + draft.payload.len() + 16);
+    let time = draft.time.as_nanos().to_le_bytes();
+    if shape.is_brief {
+        out.extend_from_slice(&[KIND_BRIEF, flags | if shape.has_headers { HEADED } else { 0 }]);
+        out.extend_from_slice(&seq.to_le_bytes()[..SHORT_SEQ]);
+        out.extend_from_slice(&time);
+        out.extend_from_slice(&subject_len.to_le_bytes()[..1]);
+        if shape.has_headers {
+            out.extend_from_slice(&headers_len.to_le_bytes());
+        }
+    } else {
+        out.extend_from_slice(&[KIND_MESSAGE, flags]);
+        out.extend_from_slice(&seq.to_le_bytes());
+        out.extend_from_slice(&time);
+        out.extend_from_slice(&subject_len.to_le_bytes());
+        out.extend_from_slice(&headers_len.to_le_bytes());
+    }
     out.extend_from_slice(draft.subject);
     out.extend_from_slice(draft.headers);
     out.extend_from_slice(draft.payload);
+    shape
 }
 
 /// Facts about one block that is no longer written to.
@@ -303,13 +367,14 @@ pub(crate) struct Decoded<'a> {
 pub(crate) fn decode(body: &[u8]) -> Option<Decoded<'_>> {
     let mut reader = Reader(body);
     let (kind, flags) = (reader.u8()?, reader.u8()?);
-    let record = decode_kind(kind, &mut reader)?;
+    let record = decode_kind((kind, flags), &mut reader)?;
     Some(Decoded { record, after_sync: flags & AFTER_SYNC != 0 })
 }
 
-fn decode_kind<'a>(kind: u8, reader: &mut Reader<'a>) -> Option<Record<'a>> {
+fn decode_kind<'a>((kind, flags): (u8, u8), reader: &mut Reader<'a>) -> Option<Record<'a>> {
     Some(match kind {
         KIND_MESSAGE => Record::Message(MessageView::fields(reader)?),
+        KIND_BRIEF => Record::Message(MessageView::brief_fields(reader, flags)?),
         KIND_DELETE => Record::Delete(ranges(reader)?),
         KIND_HEAD => Record::Head { first: reader.varint()?, last: reader.varint()? },
         KIND_MANIFEST => Record::Manifest(manifest(reader)?),
@@ -489,22 +554,49 @@ mod tests {
     #[test]
     fn a_message_reads_back_and_counts_as_the_reference_counts() {
         let draft = Draft { subject: b"a.b", headers: b"NATS/1.0\r\n\r\n", payload: b"xyz", time: Timestamp::EPOCH };
-        let mut out = vec![0xee];
-        put_message(&mut out, 0, 42, &draft);
-        let end = out.len();
-        out.extend_from_slice(&[0; 16]);
-        let message = Message::from_record(out, 1, end).expect("well formed");
-        assert_eq!((message.seq(), message.subject(), message.headers()), (42, draft.subject, draft.headers));
-        assert_eq!((message.payload(), message.size()), (draft.payload, 22 + 3 + 4 + 12 + 3 + 8));
+        for (form, fixed) in [(Form::First, 22), (Form::Brief, 18)] {
+            let mut out = vec![0xee];
+            let shape = put_message(&mut out, form, 0, 42, &draft);
+            let end = out.len();
+            assert_eq!((shape.fixed(), end), (fixed, 1 + fixed + 3 + 12 + 3));
+            out.extend_from_slice(&[0; 16]);
+            let message = Message::from_record(out, 1, end).expect("well formed");
+            assert_eq!((message.seq(), message.subject(), message.headers()), (42, draft.subject, draft.headers));
+            assert_eq!((message.payload(), message.size()), (draft.payload, 22 + 3 + 4 + 12 + 3 + 8));
+        }
+    }
+
+    #[test]
+    fn what_a_brief_message_cannot_say_is_said_at_length() {
+        let (long, longer) = ([b'a'; 255], [b'a'; 256]);
+        let draft = |subject| Draft { subject, headers: b"", payload: b"xyz", time: Timestamp::from_nanos(-7) };
+        let last = (1 << 40) - 1;
+        for (subject, seq, fixed) in [
+            (&long[..], last, 16),
+            (&b""[..], 1, 16),
+            (&longer[..], 1, 22),
+            (&b"a"[..], last + 1, 22),
+            (&b"a"[..], u64::MAX, 22),
+        ] {
+            let mut out = Vec::new();
+            let shape = put_message(&mut out, Form::Brief, 0, seq, &draft(subject));
+            let view = MessageView::decode(&out).expect("well formed");
+            assert_eq!((shape.fixed(), Shape::found(&out, &view)), (fixed, shape));
+            let Draft { subject, payload, time, .. } = draft(subject);
+            assert_eq!(view, MessageView { seq, time, subject, headers: b"", payload });
+            assert_eq!(decode(&out).map(|decoded| decoded.record), Some(Record::Message(view)));
+        }
     }
 
     #[test]
     fn a_cut_message_is_refused() {
         let draft = Draft { subject: b"a.b", headers: b"", payload: b"", time: Timestamp::EPOCH };
-        let mut out = Vec::new();
-        put_message(&mut out, 0, 42, &draft);
-        for len in 0..out.len() {
-            assert_eq!(MessageView::decode(&out[..len]), None, "{len}");
+        for (form, headers) in [(Form::First, &b""[..]), (Form::Brief, b""), (Form::Brief, b"NATS/1.0\r\n\r\n")] {
+            let mut out = Vec::new();
+            put_message(&mut out, form, 0, 42, &Draft { headers, ..draft });
+            for len in 0..out.len() {
+                assert_eq!(MessageView::decode(&out[..len]), None, "{len}");
+            }
         }
     }
 

@@ -9,17 +9,20 @@
 //!
 //! A block key is drawn anew for every generation of a block and a generation is only ever appended to by the process
 //! that drew it, at growing offsets. So no nonce is used twice under a key. The identity cipher goes the same way, with
-//! a 128-bit checksum over the same associated data in the place of the tag: it finds accidents, not adversaries.
+//! a checksum over the same associated data in the place of the tag, of 64 bits, and of 128 in blocks of the first
+//! [`Form`]: it finds accidents, not adversaries.
 
 use crate::disk::Entropy;
 use aead::{Key, NONCE_LEN};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use secret::{Secret, Zeroizing};
 use std::fmt;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128_with_seed};
 
-/// Bytes that sealing adds to a record.
+/// Bytes that a cipher adds to a record, and a checksum in the first form.
 pub(crate) const TAG_LEN: usize = aead::TAG_LEN;
+/// Bytes that a checksum adds.
+pub(crate) const SUM_LEN: usize = 8;
 const KEY_LEN: usize = 32;
 /// A wrapped block key: its nonce, the sealed key and the tag.
 pub(crate) const WRAPPED_LEN: usize = NONCE_LEN + KEY_LEN + TAG_LEN;
@@ -98,6 +101,15 @@ impl fmt::Debug for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
+}
+
+/// How the records of a block are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Until version 2 of the format.
+    First,
+    /// Since version 3: shorter checksums, and short messages.
+    Brief,
 }
 
 struct Bytes<const N: usize>;
@@ -251,7 +263,7 @@ impl Vault {
         if self.cipher != Cipher::None {
             entropy.fill(&mut *key);
         }
-        let seal = BlockSeal::new(self.cipher, place, key);
+        let seal = BlockSeal::new(self.cipher, Form::Brief, place, key);
         let wrapped = self.wrap(&seal, entropy).expect("a vault with a cipher holds its key");
         (seal, wrapped)
     }
@@ -277,9 +289,9 @@ impl Vault {
     }
 
     /// Opens the key of a block.
-    pub(crate) fn open_block(&self, place: Place, wrapped: &Wrapped) -> Result<BlockSeal, SealError> {
+    pub(crate) fn open_block(&self, place: Place, wrapped: &Wrapped, form: Form) -> Result<BlockSeal, SealError> {
         if wrapped.cipher == Cipher::None {
-            return Ok(BlockSeal::new(Cipher::None, place, Zeroizing::new([0; KEY_LEN])));
+            return Ok(BlockSeal::new(Cipher::None, form, place, Zeroizing::new([0; KEY_LEN])));
         }
         let master = self.master(wrapped.key).ok_or(SealError::UnknownKey(wrapped.key))?;
         let wrapping = master.stream_key(place.stream, wrapped.cipher).ok_or(SealError::NoKey)?;
@@ -288,17 +300,27 @@ impl Vault {
         let tag = tag.first_chunk().ok_or(SealError::Altered)?;
         let mut key = Zeroizing::new(*sealed);
         wrapping.open_in_place(*nonce, &place.bytes(), &mut *key, tag).map_err(|_| SealError::Altered)?;
-        Ok(BlockSeal::new(wrapped.cipher, place, key))
+        Ok(BlockSeal::new(wrapped.cipher, form, place, key))
     }
 }
 
 /// Seals and opens the records of one generation of one block.
 pub(crate) struct BlockSeal {
     cipher: Cipher,
+    form: Form,
     place: Place,
     /// Kept to be wrapped again when the server key changes.
     key: Zeroizing<[u8; KEY_LEN]>,
-    aead: Option<Key>,
+    means: Means,
+}
+
+/// What a record is sealed with.
+enum Means {
+    Cipher(Box<Key>),
+    /// A checksum of the first form.
+    Wide,
+    /// A checksum, from this seed of the block.
+    Sum(u64),
 }
 
 /// The bytes do not open here: altered, torn, or moved from another place.
@@ -306,26 +328,45 @@ pub(crate) struct BlockSeal {
 pub(crate) struct NotHere;
 
 impl BlockSeal {
-    fn new(cipher: Cipher, place: Place, key: Zeroizing<[u8; KEY_LEN]>) -> BlockSeal {
-        let aead = cipher.key(&key);
-        BlockSeal { cipher, place, key, aead }
+    fn new(cipher: Cipher, form: Form, place: Place, key: Zeroizing<[u8; KEY_LEN]>) -> BlockSeal {
+        let means = match (cipher.key(&key), form) {
+            (Some(key), _) => Means::Cipher(Box::new(key)),
+            (None, Form::First) => Means::Wide,
+            (None, Form::Brief) => Means::Sum(xxh3_64(&place.bytes())),
+        };
+        BlockSeal { cipher, form, place, key, means }
     }
 
     pub(crate) fn generation(&self) -> u64 {
         self.place.generation
     }
 
+    pub(crate) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Bytes that sealing adds to a record.
+    pub(crate) fn tag_len(&self) -> usize {
+        match &self.means {
+            Means::Cipher(_) | Means::Wide => TAG_LEN,
+            Means::Sum(_) => SUM_LEN,
+        }
+    }
+
     /// Seals everything in `out` from `start` on, as a record at `offset`, and appends the tag.
     pub(crate) fn seal(&self, offset: u64, out: &mut Vec<u8>, start: usize) {
-        let aad = self.associated(offset, out.len() - start);
         let body = &mut out[start..];
-        match &self.aead {
-            Some(aead) => {
-                let tag = aead.seal(nonce(offset), &aad, body);
+        match &self.means {
+            Means::Cipher(key) => {
+                let tag = key.seal(nonce(offset), &self.associated(offset, body.len()), body);
                 out.extend_from_slice(&tag.expect("records are bounded far below the limit of the cipher"));
             }
-            None => {
-                let sum = checksum(&aad, body);
+            Means::Wide => {
+                let sum = wide_sum(&self.associated(offset, body.len()), body);
+                out.extend_from_slice(&sum);
+            }
+            Means::Sum(seed) => {
+                let sum = sum(*seed, offset, body);
                 out.extend_from_slice(&sum);
             }
         }
@@ -333,29 +374,58 @@ impl BlockSeal {
 
     /// Opens a sealed record in place and gives the plain part of it.
     pub(crate) fn open<'a>(&self, offset: u64, sealed: &'a mut [u8]) -> Result<&'a [u8], NotHere> {
-        let (body, tag) = sealed.split_last_chunk_mut::<TAG_LEN>().ok_or(NotHere)?;
-        let aad = self.associated(offset, body.len());
-        match &self.aead {
-            Some(aead) => aead.open_in_place(nonce(offset), &aad, body, tag).map_err(|_| NotHere)?,
-            None if checksum(&aad, body) == *tag => {}
-            None => return Err(NotHere),
+        let len = sealed.len().checked_sub(self.tag_len()).ok_or(NotHere)?;
+        let (body, tag) = sealed.split_at_mut_checked(len).ok_or(NotHere)?;
+        match &self.means {
+            Means::Cipher(key) => {
+                let tag = tag.first_chunk().ok_or(NotHere)?;
+                let aad = self.associated(offset, len);
+                key.open_in_place(nonce(offset), &aad, body, tag).map_err(|_| NotHere)?;
+            }
+            Means::Wide | Means::Sum(_) => self.check(offset, body, tag)?,
         }
         Ok(body)
     }
 
     /// As [`BlockSeal::open`], leaving the sealed bytes alone: what does not open may hold another record.
     pub(crate) fn open_into(&self, offset: u64, sealed: &[u8], plain: &mut Vec<u8>) -> Result<(), NotHere> {
-        let (body, tag) = sealed.split_last_chunk::<TAG_LEN>().ok_or(NotHere)?;
-        let aad = self.associated(offset, body.len());
+        let len = sealed.len().checked_sub(self.tag_len()).ok_or(NotHere)?;
+        let (body, tag) = sealed.split_at_checked(len).ok_or(NotHere)?;
         plain.clear();
-        match &self.aead {
-            Some(aead) => aead.open(nonce(offset), &aad, body, tag, plain).map_err(|_| NotHere),
-            None if checksum(&aad, body) == *tag => {
-                plain.extend_from_slice(body);
-                Ok(())
+        match &self.means {
+            Means::Cipher(key) => {
+                let tag = tag.first_chunk().ok_or(NotHere)?;
+                let aad = self.associated(offset, len);
+                key.open(nonce(offset), &aad, body, tag, plain).map_err(|_| NotHere)?;
             }
-            None => Err(NotHere),
+            Means::Wide | Means::Sum(_) => {
+                self.check(offset, body, tag)?;
+                plain.extend_from_slice(body);
+            }
         }
+        Ok(())
+    }
+
+    /// Whether records lie as they are, with a checksum.
+    pub(crate) fn is_open(&self) -> bool {
+        !matches!(self.means, Means::Cipher(_))
+    }
+
+    /// The plain part of a record that lies as it is.
+    pub(crate) fn checked<'a>(&self, offset: u64, sealed: &'a [u8]) -> Result<&'a [u8], NotHere> {
+        let len = sealed.len().checked_sub(self.tag_len()).ok_or(NotHere)?;
+        let (body, tag) = sealed.split_at_checked(len).ok_or(NotHere)?;
+        self.check(offset, body, tag).map(|()| body)
+    }
+
+    /// Compares what is not encrypted with its checksum.
+    fn check(&self, offset: u64, body: &[u8], tag: &[u8]) -> Result<(), NotHere> {
+        let is_it = match &self.means {
+            Means::Cipher(_) => false,
+            Means::Wide => wide_sum(&self.associated(offset, body.len()), body) == tag,
+            Means::Sum(seed) => sum(*seed, offset, body) == tag,
+        };
+        if is_it { Ok(()) } else { Err(NotHere) }
     }
 
     fn associated(&self, offset: u64, len: usize) -> [u8; 48] {
@@ -373,8 +443,15 @@ fn nonce(offset: u64) -> [u8; NONCE_LEN] {
     bytes
 }
 
-fn checksum(aad: &[u8], body: &[u8]) -> [u8; TAG_LEN] {
+fn wide_sum(aad: &[u8], body: &[u8]) -> [u8; TAG_LEN] {
     xxh3_128_with_seed(body, xxh3_64(aad)).to_le_bytes()
+}
+
+fn sum(block: u64, offset: u64, body: &[u8]) -> [u8; SUM_LEN] {
+    let mut place = [0; 16];
+    place[..8].copy_from_slice(&offset.to_le_bytes());
+    place[8..].copy_from_slice(&(body.len() as u64).to_le_bytes());
+    xxh3_64_with_seed(body, xxh3_64_with_seed(&place, block)).to_le_bytes()
 }
 
 #[cfg(test)]
@@ -407,8 +484,8 @@ mod tests {
             let (seal, wrapped) = vault.new_block(StreamId(1), 5, &Count);
             let mut sealed = b"record".to_vec();
             seal.seal(100, &mut sealed, 0);
-            assert_eq!(sealed.len(), 6 + TAG_LEN);
-            let again = vault.open_block(place(1, 5), &wrapped).expect("same keys");
+            assert_eq!(sealed.len(), 6 + seal.tag_len());
+            let again = vault.open_block(place(1, 5), &wrapped, Form::Brief).expect("same keys");
             assert_eq!(again.open(100, &mut sealed.clone()), Ok(&b"record"[..]), "{cipher}");
             assert_eq!(again.open(101, &mut sealed.clone()), Err(NotHere), "{cipher}: moved within the block");
             for at in 0..sealed.len() {
@@ -425,8 +502,8 @@ mod tests {
         for cipher in [Cipher::ChaChaPoly, Cipher::Aes] {
             let vault = vault(&sealing(cipher, "k", None));
             let (_, wrapped) = vault.new_block(StreamId(1), 5, &Count);
-            assert_eq!(vault.open_block(place(2, 5), &wrapped).err(), Some(SealError::Altered));
-            assert_eq!(vault.open_block(place(1, 6), &wrapped).err(), Some(SealError::Altered));
+            assert_eq!(vault.open_block(place(2, 5), &wrapped, Form::Brief).err(), Some(SealError::Altered));
+            assert_eq!(vault.open_block(place(1, 6), &wrapped, Form::Brief).err(), Some(SealError::Altered));
         }
     }
 
@@ -438,13 +515,16 @@ mod tests {
         seal.seal(8192, &mut sealed, 0);
 
         let rotating = vault(&sealing(Cipher::Aes, "new", Some("old")));
-        let opened = rotating.open_block(place(1, 1), &wrapped).expect("previous key opens");
+        let opened = rotating.open_block(place(1, 1), &wrapped, Form::Brief).expect("previous key opens");
         let rewrapped = rotating.wrap(&opened, &Count).expect("key is there");
         assert_ne!(rewrapped.key, wrapped.key);
 
         let after = vault(&sealing(Cipher::Aes, "new", None));
-        assert_eq!(after.open_block(place(1, 1), &wrapped).err(), Some(SealError::UnknownKey(wrapped.key)));
-        let opened = after.open_block(place(1, 1), &rewrapped).expect("wrapped by the new key");
+        assert_eq!(
+            after.open_block(place(1, 1), &wrapped, Form::Brief).err(),
+            Some(SealError::UnknownKey(wrapped.key))
+        );
+        let opened = after.open_block(place(1, 1), &rewrapped, Form::Brief).expect("wrapped by the new key");
         assert_eq!(opened.open(8192, &mut sealed), Ok(&b"kept"[..]));
     }
 

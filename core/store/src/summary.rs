@@ -94,7 +94,7 @@ pub(crate) fn write(
     let path = join(dir, &summary_name(generation));
     let file = context.disk.create(&path).map_err(StoreError::disk("making", &path))?;
     let (seal, wrapped) = context.vault.new_block(stream, generation, &*context.entropy);
-    let header = Header { place: context.place(stream, generation), wrapped, serial: 0 };
+    let header = Header::new(context.place(stream, generation), wrapped);
     let (mut out, mut written) = (header.first(), 0);
     let mut put = |record: &[u8], is_last: bool| {
         let offset = written + out.len() as u64;

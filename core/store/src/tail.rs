@@ -8,9 +8,9 @@ use crate::disk::{Disk, DiskFile, Entropy, join};
 use crate::error::StoreError;
 use crate::frame;
 use crate::header::Header;
-use crate::index::BlockFile;
+use crate::index::{BlockFile, Laid};
 use crate::record::{self, AFTER_SYNC, Draft, PACKED, Record};
-use crate::seal::{BlockSeal, Place, StreamId, Vault};
+use crate::seal::{BlockSeal, Place, SUM_LEN, StreamId, Vault};
 use std::io;
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ impl Tail {
     /// Draws a key. No file is made before the first write.
     pub(crate) fn begin(context: &Context, stream: StreamId, generation: u64) -> Tail {
         let (seal, wrapped) = context.vault.new_block(stream, generation, &*context.entropy);
-        let header = Header { place: context.place(stream, generation), wrapped, serial: 0 };
+        let header = Header::new(context.place(stream, generation), wrapped);
         Tail { generation, seal, header, file: None, batch: header.first(), written: 0, after_sync: true }
     }
 
@@ -72,24 +72,26 @@ impl Tail {
     }
 
     /// A message; `is_packed` says that its payload is compressed already.
-    pub(crate) fn message(&mut self, seq: u64, draft: &Draft<'_>, is_packed: bool) -> u64 {
+    pub(crate) fn message(&mut self, seq: u64, draft: &Draft<'_>, is_packed: bool) -> Laid {
         let flags = self.take_flags() | if is_packed { PACKED } else { 0 };
-        self.append(|out| record::put_message(out, flags, seq, draft))
+        let form = self.seal.form();
+        let (offset, shape) = self.append(|out| record::put_message(out, form, flags, seq, draft));
+        let (len, has_sum) = ((self.end() - offset) as usize, self.seal.tag_len() == SUM_LEN);
+        Laid { offset, len, shape, has_sum }
     }
 
     pub(crate) fn record(&mut self, record: &Record<'_>) -> u64 {
         let flags = self.take_flags();
-        self.append(|out| record::put(out, flags, record))
+        self.append(|out| record::put(out, flags, record)).0
     }
 
     fn take_flags(&mut self) -> u8 {
         if std::mem::take(&mut self.after_sync) { AFTER_SYNC } else { 0 }
     }
 
-    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
+    fn append<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> (u64, T) {
         let offset = self.end();
-        frame::append(&self.seal, offset, &mut self.batch, write);
-        offset
+        (offset, frame::append(&self.seal, offset, &mut self.batch, write))
     }
 
     /// Writes the batch. After an error this tail must not be written to again: what reached the file is unknown, and
@@ -122,7 +124,7 @@ impl Tail {
 
     /// A second handle to read with, once there is a file.
     pub(crate) fn reader(&self, context: &Context) -> Option<BlockFile> {
-        let seal = context.vault.open_block(self.header.place, &self.header.wrapped).ok()?;
+        let seal = context.vault.open_block(self.header.place, &self.header.wrapped, self.header.form()).ok()?;
         Some(BlockFile::new(self.file.clone()?, seal, self.header))
     }
 }
@@ -162,6 +164,22 @@ impl Unsynced {
         Ok(())
     }
 
+    /// Whether nothing was written that was not asked to be synced.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// What an earlier sync was to make durable is part of the next as well.
+    pub(crate) fn join(&mut self, ticket: SyncTicket) {
+        let SyncTicket { files, names } = ticket;
+        self.names |= names.is_some();
+        for file in files {
+            if !self.files.iter().any(|known| Arc::ptr_eq(known, &file)) {
+                self.files.push(file);
+            }
+        }
+    }
+
     /// The sync that is due, if any.
     pub(crate) fn ticket(&mut self, context: &Context, dir: &str) -> Option<SyncTicket> {
         let Unsynced { files, names } = std::mem::take(self);
@@ -172,6 +190,7 @@ impl Unsynced {
 
 /// A sync that is due. It may run on any thread; its outcome goes back to whoever gave the ticket.
 #[must_use = "nothing is acknowledged before the sync ran and its outcome was reported"]
+#[derive(Clone)]
 pub struct SyncTicket {
     files: Vec<Arc<dyn DiskFile>>,
     names: Option<(Arc<dyn Disk>, String)>,

@@ -9,9 +9,8 @@ use super::{Block, FileStream};
 use crate::deleted::Deleted;
 use crate::disk::join;
 use crate::error::StoreError;
-use crate::frame::FRAME_OVERHEAD;
 use crate::index::{BlockFile, Entry};
-use crate::record::{Draft, MESSAGE_FIXED, Message, Record};
+use crate::record::{Draft, Message, Record};
 use crate::seal::{Cipher, KeyId};
 use crate::tail::{Tail, Unsynced, block_name};
 use moment::Timestamp;
@@ -208,8 +207,6 @@ fn copy_message(tail: &mut Tail, first: u64, subject: u32, message: &Message) ->
         payload: message.payload(),
         time: message.time(),
     };
-    let offset = tail.message(message.seq(), &draft, message.is_packed());
-    let parts = draft.subject.len() + draft.headers.len() + draft.payload.len();
-    let frame_len = FRAME_OVERHEAD + MESSAGE_FIXED + parts;
-    Entry::new(message.seq() - first, offset, subject, frame_len, !draft.headers.is_empty())
+    let laid = tail.message(message.seq(), &draft, message.is_packed());
+    Entry::new(message.seq() - first, &laid, subject)
 }

@@ -4,8 +4,9 @@ use super::{Block, FileStream};
 use crate::deleted::Deleted;
 use crate::disk::join;
 use crate::error::{Damage, Finding, StoreError};
-use crate::index::{BlockError, BlockFile, Entry, Scanned};
+use crate::index::{BlockError, BlockFile, Entry, Lent, Scanned};
 use crate::record::{Draft, Message, MessageView, is_packed, put_message};
+use crate::seal::Form;
 use crate::subjects::{SubjectTotals, matches};
 use crate::tail::block_name;
 use moment::Timestamp;
@@ -67,19 +68,27 @@ impl FileStream {
         self.index(at)?;
         let Some(entry) = self.blocks[at].entry(seq) else { return Ok(None) };
         let opened = self.open_entry(at, seq, entry)?;
-        Ok(opened.and_then(|()| MessageView::decode(&self.opened)))
+        Ok(opened.and_then(|opened| self.lent(opened)))
     }
 
     /// As [`FileStream::next`], lent; the sequence to go on with when there is none.
     pub fn look(&mut self, filters: &[Filter], from: u64) -> Result<Result<MessageView<'_>, u64>, StoreError> {
         Ok(match self.find_next(filters, from, Self::open_entry)? {
-            Ok(()) => MessageView::decode(&self.opened).ok_or(from),
+            Ok(opened) => self.lent(opened).ok_or(from),
             Err(seq) => Err(seq),
         })
     }
 
-    /// Reads a message and leaves its record, with the payload as it was published, where it can be lent.
-    fn open_entry(&mut self, at: usize, seq: u64, entry: Entry) -> Result<Option<()>, StoreError> {
+    /// A message that was looked at just now.
+    fn lent(&self, (at, lent): (usize, Lent)) -> Option<MessageView<'_>> {
+        MessageView::decode(match lent {
+            Lent::Opened => &self.opened,
+            Lent::Read(range) => self.blocks.get(at)?.file.as_ref()?.lent(range),
+        })
+    }
+
+    /// Reads a message. Where its record lies then, with the payload as it was published, and in which block.
+    fn open_entry(&mut self, at: usize, seq: u64, entry: Entry) -> Result<Option<(usize, Lent)>, StoreError> {
         self.open_block(at)?;
         let block = &mut self.blocks[at];
         let Some(file) = &mut block.file else { return Ok(None) };
@@ -87,20 +96,25 @@ impl FileStream {
             self.opened = Vec::new();
         }
         let path = || join(&self.dir, &block_name(block.generation));
-        let loaded = file.load_into(seq, entry, &mut self.opened);
-        if !loaded.map_err(|source| StoreError::disk("reading", &path())(source))? {
+        let looked = file.look_at(seq, entry, &mut self.opened);
+        let Some(lent) = looked.map_err(|source| StoreError::disk("reading", &path())(source))? else {
             let (from, size) = (u64::from(entry.offset), entry.size());
             self.lose(at, seq..seq + 1, Some((from, from + size)), Damage::Altered);
             return Ok(None);
+        };
+        let record = match &lent {
+            Lent::Opened => &self.opened,
+            Lent::Read(range) => file.lent(range.clone()),
+        };
+        if !is_packed(record) {
+            return Ok(Some((at, lent)));
         }
-        if is_packed(&self.opened) {
-            let Some(message) = self.read_entry(at, seq, entry)? else { return Ok(None) };
-            let (subject, headers, payload, time) =
-                (message.subject(), message.headers(), message.payload(), message.time());
-            self.opened.clear();
-            put_message(&mut self.opened, 0, seq, &Draft { subject, headers, payload, time });
-        }
-        Ok(Some(()))
+        let Some(message) = self.read_entry(at, seq, entry)? else { return Ok(None) };
+        let (subject, headers, payload, time) =
+            (message.subject(), message.headers(), message.payload(), message.time());
+        self.opened.clear();
+        put_message(&mut self.opened, Form::Brief, 0, seq, &Draft { subject, headers, payload, time });
+        Ok(Some((at, Lent::Opened)))
     }
 
     fn read_stored(&mut self, at: usize, seq: u64, entry: Entry) -> Result<Option<Message>, StoreError> {
@@ -432,7 +446,7 @@ impl FileStream {
         for found in scanned.messages().filter(|found| block.is_live(found.seq)) {
             if let Some(subject) = self.subjects.find(scanned.subject(found)) {
                 let delta = found.seq - block.first;
-                entries.push(Entry::new(delta, found.offset, subject, found.frame_len, found.has_headers));
+                entries.push(Entry::new(delta, &found.laid, subject));
             }
         }
         block.entries = Some(entries);

@@ -513,7 +513,7 @@ impl<'a> Recovery<'a> {
             }
             let size = u32::try_from(found.size).unwrap_or(u32::MAX);
             let subject = stream.subjects.add(scanned.subject(found), found.seq, size);
-            entries.push(Entry::new(delta, found.offset, subject, found.frame_len, found.has_headers));
+            entries.push(Entry::new(delta, &found.laid, subject));
             bytes += found.size;
             stream.state.messages += 1;
             stream.state.bytes += found.size;

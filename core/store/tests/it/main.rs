@@ -7,3 +7,4 @@ mod rotation;
 mod scenes;
 mod tables;
 mod tamper;
+mod versions;

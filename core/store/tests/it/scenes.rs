@@ -722,3 +722,48 @@ fn a_summary_that_does_not_fit_on_the_disk_is_done_without() {
     disk.limit_space(None);
     assert_eq!(open_clean(&disk, Cipher::Aes).state().messages, 100);
 }
+
+#[test]
+fn jumps_of_sequences_make_no_more_blocks_than_there_may_be() {
+    let disk = CrashDisk::new(1);
+    let mut stream = create(&disk, Cipher::None);
+    let far = 1 << 22;
+    let mut stored = 0;
+    let refused = loop {
+        let last = stream.state().last_seq + far;
+        if let Err(error) = stream.skip_to(last) {
+            break error;
+        }
+        stage(&mut stream, "s", b"x");
+        stored += 1;
+        assert!(stored <= MAX_SPARSE_BLOCKS + 1, "each message has a block of its own");
+    };
+    assert!(matches!(refused, StoreError::TooSparse { max: MAX_SPARSE_BLOCKS }), "{refused}");
+    stream.commit().expect("nothing else is the matter");
+    let last = stream.state().last_seq;
+    assert_eq!((stage(&mut stream, "s", b"next"), stream.is_poisoned()), (last + 1, false), "and it goes on");
+}
+
+/// Pages of four kilobytes: a write dirties all that it touches, and the one that it ends in is written again with the next.
+#[test]
+fn what_is_written_is_little_more_than_what_is_stored() {
+    for (cipher, most) in [(Cipher::None, 1.08), (Cipher::Aes, 1.13)] {
+        let disk = CrashDisk::new(1);
+        let root = root(&disk, cipher, 1);
+        let settings = FileSettings::default();
+        let mut stream = FileStream::create(root.context(), DIR, StreamId(1), settings, 1).expect("a fresh directory");
+        let (payload, mut pages, mut end) = ([7; 128], 0, 0);
+        for _ in 0..200 {
+            for _ in 0..500 {
+                stage(&mut stream, "js.LD.x", &payload);
+            }
+            stream.commit().expect("works");
+            let len = blocks(&disk).iter().map(|path| disk.bytes(path).len() as u64).sum::<u64>();
+            pages += len.div_ceil(4096) - end / 4096;
+            end = len;
+        }
+        let share = (pages * 4096) as f64 / stream.state().bytes as f64;
+        assert!(share < most, "{cipher}: {share}");
+        assert!((disk.bytes_written() as f64) < stream.state().bytes as f64 * (most - 0.04), "{cipher}");
+    }
+}
