@@ -68,7 +68,7 @@ pub(crate) fn bodies(bytes: &[u8]) {
             _ => (Door::Requests, [b"$JS.API.", word].concat()),
         };
         let message = Incoming { subject: &subject, reply: Some(b"_INBOX.1"), headers: b"", payload };
-        desk.round([Arrival { account: &name, door, message, asker: None }], at(number * 200));
+        desk.round([Arrival { account: &name, door, message, asker: None, follower: None }], at(number * 200));
     }
     desk.round([], at(100_000));
 }

@@ -51,6 +51,16 @@ impl Reading {
         binds.then(|| Self { allow, deny: deny.clone() })
     }
 
+    /// Everything may be read.
+    pub fn everything() -> Self {
+        Self { allow: None, deny: Arc::new(RuleSet::empty()) }
+    }
+
+    /// Whether there is anything that may not be read.
+    pub fn binds(&self) -> bool {
+        self.allow.is_some() || !self.deny.is_empty()
+    }
+
     /// Whether messages of the filter may be read, except those that [`Reading::sees`] withholds.
     ///
     /// # Errors
@@ -165,6 +175,8 @@ mod tests {
         let strict = reading(inboxes, &[], ReadRule::Allowed).unwrap();
         assert!(strict.read(&filter("orders.>")).is_err() && !strict.sees(subject("orders.a")));
         assert!(strict.read(&filter("_INBOX.x.>")).is_ok() && strict.sees(subject("_INBOX.x")));
+        assert!(strict.binds() && !Reading::everything().binds());
+        assert!(Reading::everything().read_all(&Filter::everything()).is_ok());
     }
 
     #[test]

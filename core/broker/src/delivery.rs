@@ -16,6 +16,7 @@ use crate::links::remote::RemotePeer;
 use crate::plan::{Plan, PlanTarget};
 use crate::stage::{Laid, Stages};
 use crate::subscription::{ClientTarget, Subscription, Target, Turn};
+use crate::trace::Follower;
 
 /// One message on its way to many targets.
 #[derive(Clone, Copy)]
@@ -102,6 +103,11 @@ pub(crate) trait Witness {
 
     /// Whether the message is delivered at all, not just followed.
     fn delivers(&self) -> bool;
+
+    /// A part of this server is handed the message; if it has something to add to what is told, by this.
+    fn handed(&mut self, _: &dyn InternalSubscriber) -> Option<Follower> {
+        None
+    }
 
     /// The target gets the message, or would get it.
     fn reached(&mut self, subscription: &Subscription, client: &ClientTarget);
@@ -224,8 +230,9 @@ impl Delivery<'_> {
         let client = match &target.subscription.target {
             Target::Client(client) => client,
             Target::Internal(internal) => {
-                if witness.delivers() {
-                    hand_over(&**internal, plan.head(target), flight);
+                let follower = if W::LOOKS_CLOSELY { witness.handed(&**internal) } else { None };
+                if follower.is_some() || witness.delivers() {
+                    hand_over(&**internal, plan.head(target), flight, follower);
                 }
                 return;
             }
@@ -338,12 +345,16 @@ fn look<W: Witness>(target: &PlanTarget, client: &ClientTarget, witness: &mut W)
 
 /// Gives the message to a part of this server.
 #[cold]
-fn hand_over(internal: &dyn InternalSubscriber, subject: &[u8], flight: &Flight<'_>) {
+fn hand_over(internal: &dyn InternalSubscriber, subject: &[u8], flight: &Flight<'_>, follower: Option<Follower>) {
     let Publish { reply, header_len, .. } = *flight.publish;
     // A part of the server answers to where the message came from.
     let reply = flight.marked.or(reply);
     let body = flight.whole.body.strip_suffix(b"\r\n").unwrap_or(flight.whole.body);
     let (headers, payload) = body.split_at_checked(header_len).unwrap_or((b"", body));
     let sender = Sender { link: Some(flight.link), account: flight.account, rights: flight.rights };
-    internal.deliver(&Message { subject, shown: flight.shown, reply, headers, payload }, &sender);
+    let message = Message { subject, shown: flight.shown, reply, headers, payload };
+    match follower {
+        None => internal.deliver(&message, &sender),
+        Some(follower) => internal.deliver_followed(&message, &sender, follower),
+    }
 }

@@ -48,6 +48,8 @@ pub struct HouseMessage<'a> {
     pub headers: &'a [u8],
     /// The payload.
     pub payload: &'a [u8],
+    /// Header block, payload and the end of a line, if they lie one behind the other. Then they need not be put together.
+    pub whole: Option<&'a [u8]>,
     /// The server itself wants something done. Otherwise it goes where others have said, and not where orders are taken.
     pub orders: bool,
 }
@@ -83,6 +85,7 @@ impl OwnMessage {
             reply: self.reply.as_deref(),
             headers: &self.headers,
             payload: &self.payload,
+            whole: None,
             orders: false,
         }
     }
@@ -188,8 +191,11 @@ impl Engine {
         if plan.reaches_nobody() && plan.beyond().is_none() {
             return false;
         }
-        let HouseMessage { headers, payload, .. } = *message;
+        let HouseMessage { headers, payload, whole, .. } = *message;
         let size = headers.len() + payload.len();
+        if let Some(bytes) = whole.filter(|whole| size < BORROW_BYTES && whole.len() == size + 2) {
+            return self.send_own(account, message, size, Source { lender: None, bytes }, &plan);
+        }
         let mut bytes = std::mem::take(&mut self.own.scratch);
         bytes.clear();
         for piece in [headers, payload, b"\r\n"] {

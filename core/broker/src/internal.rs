@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use auth::{Denial, LinkRights, Permissions, ReadRule, Reading};
-use subject::Filter;
+use subject::{Filter, Subject};
 
 use crate::hub::Hub;
 use crate::link::Link;
 use crate::observer::{ConnectionLabel, Event};
 use crate::orders::is_order;
+use crate::trace::Follower;
 
 /// A message as it is handed to a part of this server. Borrowed from the read buffer: copy what outlives the call.
 #[derive(Clone, Copy, Debug)]
@@ -33,9 +34,16 @@ pub(crate) enum Rights<'a> {
     /// The server's own, for what others have said where it goes to: it gives no orders.
     Passing,
     /// A client's.
-    Client(&'a Permissions, &'a ConnectionLabel),
+    Client(&'a Arc<Permissions>, &'a ConnectionLabel),
     /// A leaf connection's.
-    Leaf(&'a LinkRights, &'a ConnectionLabel),
+    Leaf(&'a Arc<LinkRights>, &'a ConnectionLabel),
+}
+
+/// Whoever has the server publish.
+#[derive(Clone)]
+enum Publisher {
+    Client(Arc<Permissions>),
+    Leaf(Arc<LinkRights>),
 }
 
 /// Who may not read everything that is stored.
@@ -43,6 +51,7 @@ pub(crate) enum Rights<'a> {
 pub struct Reader {
     /// What may be read.
     pub reading: Reading,
+    publisher: Publisher,
     link: Arc<Link>,
     label: ConnectionLabel,
 }
@@ -51,6 +60,17 @@ impl Reader {
     /// Something was not to be read: it is written where other denials are.
     pub fn refused(&self, hub: &Hub, denial: &Denial) {
         hub.observer.event(&self.link, &self.label, &Event::Denied { denial, sid: None });
+    }
+
+    /// Whether the server may publish to this subject on its behalf.
+    ///
+    /// # Errors
+    /// The rule that refuses it.
+    pub fn publish(&self, subject: Subject<'_>) -> Result<(), Denial> {
+        match &self.publisher {
+            Publisher::Client(permissions) => permissions.publish(subject).map(drop),
+            Publisher::Leaf(rights) => rights.take(subject).map(drop),
+        }
     }
 }
 
@@ -102,12 +122,32 @@ impl Sender<'_> {
 
     /// The sender as somebody who reads what is stored. `None`: everything may be read.
     pub fn reader(&self, rule: ReadRule) -> Option<Reader> {
-        let (reading, label) = match self.rights {
+        let reading = match self.rights {
             Rights::Granted | Rights::Passing => return None,
-            Rights::Client(permissions, label) => (permissions.reading(rule)?, label),
-            Rights::Leaf(rights, label) => (rights.reading(rule)?, label),
+            Rights::Client(permissions, _) => permissions.reading(rule)?,
+            Rights::Leaf(rights, _) => rights.reading(rule)?,
         };
-        Some(Reader { reading, link: self.link?.clone(), label: label.clone() })
+        self.as_reader(reading)
+    }
+
+    /// The sender as somebody who has the server read and publish, even if everything may be read. `None`: whatever is ordered may
+    /// be done.
+    pub fn orderer(&self, rule: ReadRule) -> Option<Reader> {
+        match self.rights {
+            Rights::Client(..) | Rights::Leaf(..) if rule != ReadRule::Free => {
+                self.reader(rule).or_else(|| self.as_reader(Reading::everything()))
+            }
+            _ => None,
+        }
+    }
+
+    fn as_reader(&self, reading: Reading) -> Option<Reader> {
+        let (publisher, label) = match self.rights {
+            Rights::Granted | Rights::Passing => return None,
+            Rights::Client(permissions, label) => (Publisher::Client(permissions.clone()), label),
+            Rights::Leaf(rights, label) => (Publisher::Leaf(rights.clone()), label),
+        };
+        Some(Reader { reading, publisher, link: self.link?.clone(), label: label.clone() })
     }
 }
 
@@ -116,6 +156,19 @@ impl Sender<'_> {
 pub trait InternalSubscriber: Send + Sync {
     /// Takes a message that matched.
     fn deliver(&self, message: &Message<'_>, sender: &Sender<'_>);
+
+    /// Whether it tells what it makes of messages that are followed. Only then [`InternalSubscriber::deliver_followed`] is
+    /// called, even for those that are delivered to nobody.
+    fn tells_traces(&self) -> bool {
+        false
+    }
+
+    /// Takes a message that is followed: the report waits until the follower is dropped.
+    fn deliver_followed(&self, message: &Message<'_>, sender: &Sender<'_>, follower: Follower) {
+        if !follower.is_only() {
+            self.deliver(message, sender);
+        }
+    }
 
     /// Whether other servers are not told of it, because each has its own.
     fn stays_here(&self) -> bool {

@@ -86,6 +86,7 @@ pub use settings::{
 };
 pub use sharing::latency_far::FarReport;
 pub use subscription::{ClientTarget, Peer, Subscription, Target};
+pub use trace::{Follower, StreamPart};
 pub use worker::{Hands, Worker};
 
 /// A publisher to a link that is behind is not read for this long at most.

@@ -12,6 +12,7 @@ pub(crate) mod json;
 mod links;
 mod parent;
 mod request;
+mod streams;
 
 use std::sync::Arc;
 
@@ -25,7 +26,9 @@ use crate::account_state::AccountState;
 use crate::connection::{Active, Connection, Phase};
 use crate::delivery::{Carried, Crossing, Missed, Witness};
 use crate::engine::Engine;
-use crate::internal::Rights;
+use crate::house::OwnMessage;
+use crate::hub::Hub;
+use crate::internal::{InternalSubscriber, Rights};
 use crate::link::{Link, LinkKind};
 use crate::links::crossing::Whence;
 use crate::links::remote::RemotePeer;
@@ -38,8 +41,10 @@ use encoding::Encoding;
 use event::{Ingress, Report};
 use hop::OpenHop;
 use request::{DESTINATION, DISABLED, HOP, Request};
+use streams::{Rest, Waiting};
 
 pub(crate) use request::is_asked;
+pub use streams::{Follower, StreamPart};
 
 /// What a maximum payload violation is called in a trace.
 const OVERSIZED: &str = "maximum payload exceeded";
@@ -59,6 +64,8 @@ pub(crate) struct Told {
     /// The publisher named encodings it can read, and hears which one it gets.
     encoding: Option<Encoding>,
     report: Report,
+    /// Streams that have something to add.
+    waiting: Option<Arc<Waiting>>,
 }
 
 /// Whose message it is that asks for a trace.
@@ -113,6 +120,11 @@ impl Witness for Watching<'_> {
 
     fn delivers(&self) -> bool {
         self.trace.as_ref().is_none_or(|trace| !trace.is_only())
+    }
+
+    fn handed(&mut self, internal: &dyn InternalSubscriber) -> Option<Follower> {
+        let told = self.trace.as_mut()?.told.as_mut()?;
+        internal.tells_traces().then(|| told.follower())
     }
 
     fn reached(&mut self, subscription: &Subscription, client: &ClientTarget) {
@@ -280,6 +292,26 @@ impl Told {
         self.report.hops()
     }
 
+    /// A stream has something to add.
+    fn follower(&mut self) -> Follower {
+        self.report.awaits_stream();
+        self.waiting.get_or_insert_default().follower(self.only)
+    }
+
+    /// The report, with what streams told, as a message of the server.
+    fn message(&self, hub: &Hub, account: Arc<AccountState>, streams: &[Option<Vec<u8>>]) -> OwnMessage {
+        let (headers, payload) = self.written(hub, streams);
+        OwnMessage { headers, ..OwnMessage::new(account, &*self.destination, payload) }
+    }
+
+    fn written(&self, hub: &Hub, streams: &[Option<Vec<u8>>]) -> (Vec<u8>, Vec<u8>) {
+        let headers = self.encoding.map_or(Vec::new(), |encoding| encoding.block().to_vec());
+        let (mut json, mut payload) = (Vec::new(), Vec::new());
+        self.report.write(&mut json, &hub.settings(), hub.next_event(), streams);
+        self.encoding.unwrap_or(Encoding::Identity).encode(&mut payload, &json);
+        (headers, payload)
+    }
+
     /// Reports of the servers it goes on to from here go there. Where they went before.
     pub(crate) fn divert(&mut self, destination: Box<[u8]>) -> Box<[u8]> {
         std::mem::replace(&mut self.destination, destination)
@@ -367,7 +399,7 @@ impl Engine {
         if taken {
             trace.withheld(&active.account, &routed);
         }
-        if let Some(told) = &trace.told {
+        if let Some(told) = trace.told.take() {
             self.report(&Asker::client(link, active), told);
         }
         taken
@@ -419,7 +451,7 @@ impl Engine {
         let encoding = request.encodings().map(Encoding::among);
         let only = request.only;
         let report = Report::open(&request, size, ingress, self.wall);
-        Answer::Traced(Box::new(Told { destination, only, encoding, report }))
+        Answer::Traced(Box::new(Told { destination, only, encoding, report, waiting: None }))
     }
 
     /// Whether what became of the message may be told there.
@@ -436,17 +468,19 @@ impl Engine {
         self.hub.observer.event(asker.link, &asker.label(), &Event::Debug(&format!("Message not traced: {why}")));
     }
 
-    /// Publishes what became of a message, in the name of its publisher.
-    fn report(&mut self, asker: &Asker<'_>, told: &Told) {
+    /// Publishes what became of a message, in the name of its publisher. If streams have something to add it leaves when they
+    /// did.
+    fn report(&mut self, asker: &Asker<'_>, mut told: Told) {
         let Some(proof) = Subject::parse(&told.destination).ok().and_then(|to| self.may_tell(asker, to).ok()) else {
             return;
         };
+        if let Some(waiting) = told.waiting.take() {
+            return waiting.end(Rest { hub: self.hub.clone(), account: asker.account.clone(), told });
+        }
         let plan = self.plans.once(asker.account, Whence::SERVER, &proof.kept());
-        let mut bytes = told.encoding.map_or(Vec::new(), |encoding| encoding.block().to_vec());
+        let (mut bytes, payload) = told.written(&self.hub, &[]);
         let header_len = bytes.len();
-        let mut json = Vec::new();
-        told.report.write(&mut json, &self.hub.settings(), self.hub.next_event());
-        told.encoding.unwrap_or(Encoding::Identity).encode(&mut bytes, &json);
+        bytes.extend_from_slice(&payload);
         let body = 0..bytes.len();
         bytes.extend_from_slice(b"\r\n");
         let publish = Publish { subject: &told.destination, reply: None, header_len, body };
@@ -480,7 +514,7 @@ impl Engine {
             hop.refused(OVERSIZED, OVERSIZED.to_owned());
         }
         if let Answer::Traced(told) = self.answer(&asker, subject, block, size, Some(OVERSIZED)) {
-            self.report(&asker, &told);
+            self.report(&asker, *told);
         }
     }
 }

@@ -1,11 +1,17 @@
 //! Who asks, where that binds what may be read.
 
 use auth::{Denial, Reading};
+use subject::Subject;
 
 /// Somebody who may not read everything that is stored. The host knows who it is; this room only asks and tells.
 pub trait Asker: Send + Sync {
     /// What may be read.
     fn reading(&self) -> &Reading;
+    /// Whether the server may publish to this subject on its behalf.
+    ///
+    /// # Errors
+    /// What refuses it.
+    fn may_publish(&self, subject: Subject<'_>) -> Result<(), Denial>;
     /// Something was refused for this reason: the operator is to know.
     fn refused(&self, denial: &Denial);
 }

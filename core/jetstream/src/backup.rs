@@ -6,12 +6,16 @@
 pub(crate) mod archive;
 pub(crate) mod consumer_state;
 pub(crate) mod frames;
+mod highway;
 pub(crate) mod old;
 pub(crate) mod restoring;
 pub(crate) mod sending;
 
+/// What the fuzzer unpacks of one archive.
+const MAX_FUZZED_BYTES: usize = 128 * 1024 * 1024;
+
 /// Any bytes as the pieces of an archive: for the fuzzer. One chunk is unpacked at a time, to 4 MiB at most, and read before the
-/// next; all of them together to what one round may unpack.
+/// next.
 pub fn fuzz_restore(bytes: &[u8]) {
     let (mut frames, mut archive) = (frames::Decoder::default(), archive::Reader::default());
     let mut old = old::Reader::default();
@@ -25,7 +29,7 @@ pub fn fuzz_restore(bytes: &[u8]) {
     for piece in bytes.chunks(bytes.len() / 3 + 1) {
         frames.push(piece);
         loop {
-            let plain = match frames.next(restoring::MAX_ROUND_BYTES.saturating_sub(unpacked)) {
+            let plain = match frames.next(MAX_FUZZED_BYTES.saturating_sub(unpacked)) {
                 Ok(Some(plain)) => plain,
                 Ok(None) => break,
                 Err(_) => return,

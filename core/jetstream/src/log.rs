@@ -160,6 +160,14 @@ pub trait Shelves {
     fn room(&self, on_disk: bool) -> i64;
     /// Bytes that streams in files, or in memory, may still reserve.
     fn reservable(&self, on_disk: bool) -> i64;
+
+    /// Whether more of the archives of streams may be unpacked and staged in this round, of all accounts together.
+    fn may_unpack(&self) -> bool;
+    /// So many bytes were.
+    fn note_unpacked(&mut self, bytes: usize);
+    /// An archive holds so many bytes now of which nothing can be made yet, and held so many before. Whether there is room for
+    /// that beside those of all others.
+    fn hold_unpacked(&mut self, before: usize, now: usize) -> bool;
 }
 
 /// The newest message of all subjects that a filter takes. It costs as much as there are such subjects.

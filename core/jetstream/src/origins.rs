@@ -114,17 +114,7 @@ pub(crate) fn check(config: &mut StreamConfig, pedantic: bool, neighbours: &Neig
     }
     check_sources(config, neighbours)?;
     check_external(config, neighbours)?;
-    check_cycles(config, neighbours)?;
-    check_unbuilt(config)
-}
-
-/// Parts of the protocol that this server does not have yet are refused, never ignored.
-fn check_unbuilt(config: &StreamConfig) -> Result<(), ApiError> {
-    let mut origins = config.mirror.iter().chain(&config.sources);
-    match origins.any(|origin| origin.consumer.is_some()) {
-        true => Err(invalid("origins with a consumer of their own are not supported yet")),
-        false => Ok(()),
-    }
+    check_cycles(config, neighbours)
 }
 
 fn check_mirror(config: &mut StreamConfig, pedantic: bool, neighbours: &Neighbours<'_>) -> Result<(), ApiError> {

@@ -25,7 +25,7 @@ pub enum After {
 }
 
 /// A message to be published within the account, lent by whoever holds its bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Outgoing<'a> {
     /// The subject it is routed by.
     pub to: &'a [u8],
@@ -37,7 +37,22 @@ pub struct Outgoing<'a> {
     pub headers: &'a [u8],
     /// The body.
     pub payload: &'a [u8],
+    /// Header block, body and the end of a line, if they lie one behind the other: what a broker sends, so that it need not
+    /// put them together.
+    pub whole: Option<&'a [u8]>,
 }
+
+impl PartialEq for Outgoing<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |outgoing: &Self| {
+            let Outgoing { to, subject, reply, headers, payload, whole: _ } = *outgoing;
+            (to, subject, reply, headers, payload)
+        };
+        parts(self) == parts(other)
+    }
+}
+
+impl Eq for Outgoing<'_> {}
 
 /// Something to be done outside of this room, besides sending.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +82,9 @@ pub struct Awaited {
     pub by: Vec<u8>,
 }
 
+/// What stands behind the body of a message on the wire.
+const END_OF_LINE: &[u8] = b"\r\n";
+
 /// Memory of an outbox that is kept for the next round.
 const KEPT_BYTES: usize = 8 * 1024 * 1024;
 
@@ -82,7 +100,8 @@ pub struct Outbox {
     effects: Vec<Effect>,
 }
 
-/// Where the parts of a message lie in the buffer, one behind the other, and when it may leave.
+/// Where the parts of a message lie in the buffer, one behind the other and the end of a line behind them, and when it may
+/// leave.
 #[derive(Debug)]
 struct Letter {
     start: usize,
@@ -104,12 +123,12 @@ impl Outbox {
 
     /// Publishes as soon as `after` holds; not at all, if it never does.
     pub fn send_after(&mut self, outgoing: &Outgoing<'_>, after: After) {
-        let Outgoing { to, subject, reply, headers, payload } = *outgoing;
+        let Outgoing { to, subject, reply, headers, payload, whole: _ } = *outgoing;
         let mut letter = self.begin(to, after);
         letter.subject = subject.map(|subject| self.lay(subject));
         letter.reply = reply.map(|reply| self.lay(reply));
         (letter.headers, letter.payload) = (self.lay(headers), self.lay(payload));
-        self.letters.push(letter);
+        self.end(letter);
     }
 
     /// Answers somebody at once.
@@ -126,7 +145,7 @@ impl Outbox {
         let mut letter = self.begin(to, after);
         (letter.headers, letter.payload) = (self.lay(&headers), self.lay(&payload));
         letter.else_say = else_say.map(|text| self.instead(&text));
-        self.letters.push(letter);
+        self.end(letter);
     }
 
     /// The same, without headers, with a body that is written into its place.
@@ -143,7 +162,7 @@ impl Outbox {
         let mut letter = self.begin(to, after);
         letter.payload = self.written(write);
         letter.else_say = Some(self.instead(else_say));
-        self.letters.push(letter);
+        self.end(letter);
     }
 
     /// Delivers a stored message, which keeps its subject; where it is acknowledged is written into its place.
@@ -157,13 +176,18 @@ impl Outbox {
         letter.subject = Some(self.lay(subject));
         letter.reply = Some(self.written(reply));
         (letter.headers, letter.payload) = (self.lay(headers), self.lay(payload));
-        self.letters.push(letter);
+        self.end(letter);
     }
 
     fn begin(&mut self, to: &[u8], after: After) -> Letter {
         let start = self.bytes.len();
         let to = self.lay(to);
         Letter { start, to, subject: None, reply: None, headers: 0, payload: 0, after, else_say: None }
+    }
+
+    fn end(&mut self, letter: Letter) {
+        self.bytes.extend_from_slice(END_OF_LINE);
+        self.letters.push(letter);
     }
 
     fn lay(&mut self, part: &[u8]) -> u32 {
@@ -226,7 +250,10 @@ impl Outbox {
         };
         let to = take(letter.to);
         let (subject, reply) = (letter.subject.map(&mut take), letter.reply.map(&mut take));
-        Outgoing { to, subject, reply, headers: take(letter.headers), payload: take(letter.payload) }
+        let whole = take(letter.headers + letter.payload + END_OF_LINE.len() as u32);
+        let (headers, rest) = whole.split_at(letter.headers as usize);
+        let payload = &rest[..letter.payload as usize];
+        Outgoing { to, subject, reply, headers, payload, whole: Some(whole) }
     }
 
     /// Whether nothing is wanted.
@@ -302,6 +329,7 @@ mod tests {
             reply: Some(b"$JS.ACK"),
             headers: b"NATS/1.0\r\n\r\n",
             payload: b"body",
+            whole: None,
         };
         out.send(&full);
         out.acknowledge(b"one", |bytes| bytes.extend_from_slice(b"stored"), After::Log(1), &failed);
@@ -310,6 +338,8 @@ mod tests {
         let acknowledged = Outgoing { to: b"one", payload: b"stored", ..Outgoing::default() };
         let made = Outgoing { to: b"two", payload: b"made", ..Outgoing::default() };
         assert_eq!(out.messages(|_| true).collect::<Vec<_>>(), [full, acknowledged, made]);
+        let wholes: Vec<_> = out.messages(|_| true).filter_map(|outgoing| outgoing.whole).collect();
+        assert_eq!(wholes, [&b"NATS/1.0\r\n\r\nbody\r\n"[..], b"stored\r\n", b"made\r\n"]);
         let refused = Outgoing { payload: b"failed", ..acknowledged };
         assert_eq!(out.messages(|after| after == After::Nothing).collect::<Vec<_>>(), [full, refused]);
         out.clear();

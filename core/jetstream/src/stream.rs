@@ -6,6 +6,7 @@ mod batches;
 mod copies;
 mod counters;
 mod fast;
+mod following;
 mod remote;
 mod take;
 
@@ -14,6 +15,7 @@ pub(crate) use copies::Wanted;
 pub(crate) use take::{Checked, NotTaken, Origin, with_header};
 
 pub use remote::ASKING_INBOX;
+pub(crate) use remote::asked_by;
 
 use crate::batch_limits::BatchLimits;
 use crate::consumer::Consumer;
@@ -202,7 +204,12 @@ impl<L: Log> Stream<L> {
             }
         }
         let taken = self.take(incoming, Origin::Client, now, chance, out);
-        let Some(reply) = reply else { return };
+        self.answer_publisher(incoming, taken, out);
+    }
+
+    /// Tells a publisher what became of its message, if it waits for that.
+    fn answer_publisher(&self, incoming: &Incoming<'_>, taken: Result<Taken, NotTaken>, out: &mut Outbox) {
+        let Some(reply) = incoming.reply.filter(|_| !self.config.no_ack) else { return };
         match taken {
             Ok(Taken { seq, counter }) => self.acknowledge(reply, seq, counter.as_ref(), false, out),
             Err(NotTaken::Duplicate(seq)) => self.acknowledge(reply, seq, None, true, out),

@@ -19,6 +19,7 @@ use crate::asker::Asker;
 use crate::batch_limits::BatchLimits;
 use crate::chance::Chance;
 use crate::consumer::Happened;
+use crate::follower::Follower;
 use crate::limits::Limits;
 use crate::log::{Log, LogError, Shelves};
 use crate::outbox::{After, Effect, Interest, Now, Outbox};
@@ -130,6 +131,8 @@ pub struct Surroundings<'a, S> {
     pub out: &'a mut Outbox,
     /// Who asks, if somebody who may not read everything.
     pub asker: Option<&'a Arc<dyn Asker>>,
+    /// Who follows the message, if somebody.
+    pub follower: Option<&'a Arc<dyn Follower>>,
 }
 
 impl<S: Shelves> Tenant<S> {
@@ -272,9 +275,17 @@ impl<S: Shelves> Tenant<S> {
         if let Err(error) =
             may_read.and_then(|()| check_room(stream, message, &settings.limits, stored, around.shelves))
         {
+            around.follower.into_iter().for_each(|follower| stream.tell_refused(&**follower, &error, around.now));
             return stream.refuse(message, &error, around.out);
         }
-        stream.publish(message, around.now, chance.roll() as u32, around.out);
+        match around.follower {
+            None => stream.publish(message, around.now, chance.roll() as u32, around.out),
+            Some(follower) => {
+                stream.publish_followed(message, &**follower, around.now, chance.roll() as u32, around.out);
+                // What is only followed took no room.
+                *stored = None;
+            }
+        }
     }
 
     fn acknowledge(&mut self, subject: &str, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
@@ -364,6 +375,7 @@ impl<S: Shelves> Tenant<S> {
     pub fn tick(&mut self, around: &mut Surroundings<'_, S>) {
         let now = around.now;
         self.wake();
+        self.continue_restores(around);
         self.expire_restores(around);
         let mut abandoned = Vec::new();
         for stream in self.streams.values_mut().filter(|stream| stream.wake.is_some_and(|at| at <= now.tick)) {

@@ -84,7 +84,7 @@ fn measure(dir: &Path, case: &Case) {
     for n in 0..case.round {
         let (subject, reply) = (subjects[n % 1000].as_bytes(), Some(&b"_INBOX.abcdefgh.1"[..]));
         let message = Incoming { subject, reply, headers: b"", payload: &payload };
-        round.push(&Arrival { account: &name, door: Door::Streams, message, asker: None });
+        round.push(&Arrival { account: &name, door: Door::Streams, message, asker: None, follower: None });
     }
     let (begin, cpu) = (Instant::now(), cpu_time());
     let mut stored = 0_u64;
@@ -124,7 +124,7 @@ fn read_all(desk: &mut Desk, name: &Arc<str>, port: &Counter, clock: &RealClock,
 
 fn request<'a>(account: &'a Arc<str>, subject: &'a [u8], payload: &'a [u8]) -> Arrival<'a> {
     let message = Incoming { subject, reply: Some(b"_I.c"), headers: b"", payload };
-    Arrival { account, door: Door::Requests, message, asker: None }
+    Arrival { account, door: Door::Requests, message, asker: None, follower: None }
 }
 
 fn account() -> AccountSettings {

@@ -5,6 +5,7 @@ use crate::inlet::Arrival;
 use crate::ledger::{Bounds, Ledger};
 use crate::opening::open_shelves;
 use crate::shelf::{Shelf, Shelving, half_gone};
+use crate::syncing::{self, Syncing};
 use crate::upkeep::Upkeep;
 use crate::{Port, Report};
 use api::monitoring::JszAccount;
@@ -24,6 +25,8 @@ const REOPEN_FIRST: Duration = Duration::from_secs(1);
 const REOPEN_MAX: Duration = Duration::from_secs(30);
 /// Between two rounds of syncs there is at least this: a thread with nothing to do rests.
 const SYNC_EVERY_MIN: Duration = Duration::from_millis(10);
+/// At the end a sync that runs beside is waited for so long.
+const SYNC_AWAITED: Duration = Duration::from_secs(60);
 /// Syncs that run at the same time.
 const PARALLEL_SYNCS: usize = 8;
 
@@ -65,6 +68,9 @@ pub struct Desk {
     keep_states_at: Instant,
     sync_at: Instant,
     pub(crate) failed: Option<Failed>,
+    /// Syncs that come now and then run on a thread of their own, and those that do.
+    syncs_beside: bool,
+    syncing: Option<Syncing>,
     has_more: bool,
     /// Which of memory and files were full when it was last looked.
     was_full: [bool; 2],
@@ -128,6 +134,8 @@ impl Desk {
             keep_states_at: now.tick + KEEP_STATES_EVERY,
             sync_at: now.tick,
             failed: None,
+            syncs_beside: false,
+            syncing: None,
             has_more: false,
             was_full: [false; 2],
             upkeep: Upkeep::new(now),
@@ -193,6 +201,7 @@ impl Desk {
                 interest: &interest,
                 out: &mut out,
                 asker: None,
+                follower: None,
             };
             let (stream, consumers) = (kept.config.name.clone(), kept.consumers.len());
             let messages = log.state().messages;
@@ -249,6 +258,7 @@ impl Desk {
     /// Takes messages, and does everything that follows from them and from the time.
     pub fn round<'a>(&mut self, arrivals: impl IntoIterator<Item = Arrival<'a>>, now: Now) {
         self.reopen_if_due(now);
+        self.shelving.begin_round();
         let mut outboxes = std::mem::take(&mut self.outboxes);
         self.receive(arrivals, now, &mut outboxes);
         self.tick(now, &mut outboxes);
@@ -283,9 +293,10 @@ impl Desk {
             let (interest, out) = (InAccount { port: &*self.port, account }, outboxes.of(account));
             let mut next = Some(first);
             let done = guarded(|| {
-                while let Some(Arrival { door, message, asker, .. }) = next {
+                while let Some(Arrival { door, message, asker, follower, .. }) = next {
                     let (shelves, out) = (&mut self.shelving, &mut *out);
-                    let mut around = jetstream::Surroundings { shelves, now, interest: &interest, out, asker };
+                    let mut around =
+                        jetstream::Surroundings { shelves, now, interest: &interest, out, asker, follower };
                     tenant.receive(door, &message, &mut around);
                     next = arrivals.next_if(|next| Arc::ptr_eq(next.account, account));
                 }
@@ -305,8 +316,14 @@ impl Desk {
             }
             let interest = InAccount { port: &*self.port, account };
             let out = outboxes.of(account);
-            let mut around =
-                jetstream::Surroundings { shelves: &mut self.shelving, now, interest: &interest, out, asker: None };
+            let mut around = jetstream::Surroundings {
+                shelves: &mut self.shelving,
+                now,
+                interest: &interest,
+                out,
+                asker: None,
+                follower: None,
+            };
             if let Err(why) = guarded(|| tenant.tick(&mut around)) {
                 broken.push((account.clone(), why));
             }
@@ -403,6 +420,7 @@ impl Desk {
         self.tenants.keys().for_each(|account| self.unlisten(account));
         self.root = root;
         self.shelving = shelving;
+        self.syncing = None;
         self.tenants.clear();
         if self.restore(accounts, now).is_ok() {
             self.failed = None;
@@ -433,7 +451,8 @@ impl Desk {
         for (account, tenant) in self.tenants.iter_mut().filter(|(_, tenant)| tenant.is_awake()) {
             let interest = InAccount { port: &*self.port, account };
             let (shelves, out) = (&mut self.shelving, outboxes.of(account));
-            let mut around = jetstream::Surroundings { shelves, now, interest: &interest, out, asker: None };
+            let mut around =
+                jetstream::Surroundings { shelves, now, interest: &interest, out, asker: None, follower: None };
             match guarded(|| tenant.deliver(&mut around)) {
                 Ok(has_more) => self.has_more |= has_more,
                 Err(why) => broken.push((account.clone(), why)),
@@ -444,29 +463,72 @@ impl Desk {
         self.perform_all(outboxes, &Outcome::default());
     }
 
+    /// From now on syncs that come now and then run on a thread of their own.
+    pub fn sync_beside(&mut self) {
+        self.syncs_beside = true;
+    }
+
     fn sync_now_and_then(&mut self, now: Now) {
-        if now.tick < self.sync_at {
+        self.take_synced(Duration::ZERO, now);
+        if now.tick < self.sync_at || self.syncing.is_some() {
             return;
         }
         self.sync_at = now.tick + self.settings.sync_every.max(SYNC_EVERY_MIN);
-        let outcome = self.sync_all();
-        if let Some(why) = outcome.why {
-            self.note_failure(why, now);
+        let due = self.due_syncs();
+        if self.syncs_beside && !due.is_empty() {
+            self.syncing = Some(Syncing::begin(due));
+        } else {
+            let outcome = self.settle_syncs(syncing::run(due));
+            outcome.why.into_iter().for_each(|why| self.note_failure(why, now));
         }
     }
 
-    fn sync_all(&mut self) -> Outcome {
+    /// Takes up what came of syncs that ran beside, if they have all run within this time.
+    fn take_synced(&mut self, within: Duration, now: Now) {
+        let Some(running) = &self.syncing else { return };
+        let done = running.done(within);
+        if matches!(done, Ok(None)) {
+            return;
+        }
+        self.syncing = None;
+        let outcome = match done {
+            Ok(done) => self.settle_syncs(done.unwrap_or_default()),
+            Err(_) => {
+                let mut outcome = Outcome::default();
+                outcome.fail(None, &StoreError::Poisoned);
+                outcome
+            }
+        };
+        outcome.why.into_iter().for_each(|why| self.note_failure(why, now));
+    }
+
+    fn due_syncs(&mut self) -> Vec<syncing::Due> {
+        let streams = self.tenants.values_mut().flat_map(Tenant::streams_mut);
+        let due = streams.filter_map(|stream| {
+            let (number, ticket) = stream.log.sync_beside()?;
+            Some(syncing::Due { stream: stream.id, number, ticket })
+        });
+        due.collect()
+    }
+
+    fn settle_syncs(&mut self, done: Vec<syncing::Done>) -> Outcome {
         let mut outcome = Outcome::default();
-        for tenant in self.tenants.values_mut() {
-            for stream in tenant.streams_mut() {
-                if let Some(ticket) = stream.log.sync_ticket()
-                    && let Err(error) = stream.log.synced(ticket.run())
-                {
-                    outcome.fail(Some(stream.id), &error);
-                }
+        if done.is_empty() {
+            return outcome;
+        }
+        let mut by_stream: BTreeMap<u64, syncing::Done> = done.into_iter().map(|done| (done.stream, done)).collect();
+        for stream in self.tenants.values_mut().flat_map(Tenant::streams_mut) {
+            let Some(syncing::Done { number, outcome: synced, .. }) = by_stream.remove(&stream.id) else { continue };
+            if let Err(error) = stream.log.synced_beside(number, synced) {
+                outcome.fail(Some(stream.id), &error);
             }
         }
         outcome
+    }
+
+    fn sync_all(&mut self) -> Outcome {
+        let due = self.due_syncs();
+        self.settle_syncs(syncing::run(due))
     }
 
     fn remove_discarded(&mut self, outcome: &Outcome) {
@@ -530,10 +592,11 @@ impl Desk {
         }
         let tenants = self.tenants.values().filter_map(Tenant::deadline);
         let unkept = self.tenants.values().any(Tenant::has_unkept_states).then_some(self.keep_states_at);
-        let lazy = Some(self.sync_at);
+        let lazy = self.syncing.is_none().then_some(self.sync_at);
         let reopen = self.failed.as_ref().map(|failed| failed.reopen_at);
         let upkeep = self.failed.is_none().then(|| self.upkeep.due());
-        let next = tenants.chain(unkept).chain(lazy).chain(reopen).chain(upkeep).min();
+        let synced = self.syncing.is_some().then(|| now.tick + SYNC_EVERY_MIN);
+        let next = tenants.chain(unkept).chain(lazy).chain(synced).chain(reopen).chain(upkeep).min();
         next.map_or(KEEP_STATES_EVERY * 4, |at| at.since(now.tick))
     }
 
@@ -543,6 +606,7 @@ impl Desk {
         self.keep_states_at = now.tick;
         self.keep_states(now);
         let committed = self.commit(now);
+        self.take_synced(SYNC_AWAITED, now);
         let synced = self.sync_all();
         match committed.failed.is_empty() && !committed.meta_failed && synced.failed.is_empty() {
             true => self.tenants.values_mut().flat_map(Tenant::streams_mut).try_for_each(|stream| stream.log.close()),
@@ -575,7 +639,14 @@ impl Desk {
                 tenant.wake();
                 let interest = InAccount { port: &*self.port, account };
                 let (shelves, out) = (&mut self.shelving, &mut out);
-                tenant.remove_all(&mut jetstream::Surroundings { shelves, now, interest: &interest, out, asker: None })
+                tenant.remove_all(&mut jetstream::Surroundings {
+                    shelves,
+                    now,
+                    interest: &interest,
+                    out,
+                    asker: None,
+                    follower: None,
+                })
             }
             None => self.shelving.forget_account(account),
         };

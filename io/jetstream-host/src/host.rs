@@ -69,7 +69,8 @@ impl Host {
         let opened = Desk::open(disk, entropy, settings, accounts, port, clock.now())?;
         let changes = Arc::<Mutex<Vec<Change>>>::default();
         let (for_thread, its_changes) = (inlet.clone(), changes.clone());
-        let desk = opened.desk;
+        let mut desk = opened.desk;
+        desk.sync_beside();
         let run = move || run(desk, &for_thread, &its_changes, &*clock);
         let thread = std::thread::Builder::new().name("jetstream".into()).spawn(run);
         let thread =

@@ -1,6 +1,7 @@
 //! The queue between the broker's workers and the host's thread.
 
-use jetstream::{Asker, Door, Incoming};
+use jetstream::{Asker, Door, Follower, Incoming};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Arrival<'a> {
     pub message: Incoming<'a>,
     /// Whose it is, if somebody's who may not read everything.
     pub asker: Option<&'a Arc<dyn Asker>>,
+    /// Who follows it, if somebody.
+    pub follower: Option<&'a Arc<dyn Follower>>,
 }
 
 /// Where the parts of a message lie in the buffer of its batch.
@@ -49,6 +52,8 @@ struct Entry {
     headers: u32,
     payload: u32,
     asker: Option<Arc<dyn Asker>>,
+    /// Which of the followers of the batch, from one on.
+    follower: Option<NonZeroU32>,
 }
 
 /// Messages that arrived, one after the other in one buffer.
@@ -58,6 +63,8 @@ pub struct Batch {
     entries: Vec<Entry>,
     /// The accounts, each as often as messages of it came one after the other.
     accounts: Vec<Arc<str>>,
+    /// Who follows some of them.
+    followers: Vec<Arc<dyn Follower>>,
 }
 
 impl Batch {
@@ -80,6 +87,10 @@ impl Batch {
             headers: length(headers),
             payload: length(payload),
             asker: arrival.asker.cloned(),
+            follower: arrival.follower.and_then(|follower| {
+                self.followers.push(follower.clone());
+                NonZeroU32::new(u32::try_from(self.followers.len()).ok()?)
+            }),
         });
     }
 
@@ -119,6 +130,7 @@ impl Batch {
             door: entry.door,
             message,
             asker: entry.asker.as_ref(),
+            follower: entry.follower.and_then(|number| self.followers.get(number.get() as usize - 1)),
         }
     }
 
@@ -129,6 +141,7 @@ impl Batch {
         self.bytes.clear();
         self.entries.clear();
         self.accounts.clear();
+        self.followers.clear();
     }
 }
 
@@ -283,8 +296,14 @@ mod tests {
         let account: Arc<str> = "A".into();
         let full = Incoming { reply: Some(b"_INBOX.1"), headers: b"NATS/1.0\r\n\r\n", ..message(b"a.b", b"body") };
         let mut batch = Batch::default();
-        batch.push(&Arrival { account: &account, door: Door::Streams, message: full, asker: None });
-        batch.push(&Arrival { account: &account, door: Door::Requests, message: message(b"a", b""), asker: None });
+        batch.push(&Arrival { account: &account, door: Door::Streams, message: full, asker: None, follower: None });
+        batch.push(&Arrival {
+            account: &account,
+            door: Door::Requests,
+            message: message(b"a", b""),
+            asker: None,
+            follower: None,
+        });
         let arrivals: Vec<_> = batch.iter().collect();
         assert_eq!((arrivals[0].message, arrivals[0].door), (full, Door::Streams));
         assert_eq!((arrivals[1].message, arrivals[1].door), (message(b"a", b""), Door::Requests));
@@ -295,7 +314,13 @@ mod tests {
     fn a_full_queue_takes_nothing_and_counts_it() {
         let inlet = Inlet::new(InletLimits { bytes: 100, ..InletLimits::default() });
         let account: Arc<str> = "A".into();
-        let big = Arrival { account: &account, door: Door::Streams, message: message(b"a", &[0; 50]), asker: None };
+        let big = Arrival {
+            account: &account,
+            door: Door::Streams,
+            message: message(b"a", &[0; 50]),
+            asker: None,
+            follower: None,
+        };
         assert_eq!(inlet.deliver(&big), Ok(()));
         assert_eq!(inlet.deliver(&big), Err(Full));
         assert_eq!((inlet.len(), inlet.dropped()), (1, 1));
@@ -317,7 +342,13 @@ mod tests {
         while !inlet.queue().is_idle {
             std::thread::yield_now();
         }
-        let arrival = Arrival { account: &account, door: Door::Streams, message: message(b"a", b""), asker: None };
+        let arrival = Arrival {
+            account: &account,
+            door: Door::Streams,
+            message: message(b"a", b""),
+            asker: None,
+            follower: None,
+        };
         assert_eq!((inlet.put(&arrival), inlet.put(&arrival)), (Ok(()), Ok(())));
         inlet.wake();
         assert_eq!(thread.join().expect("no panic"), 2);
@@ -328,8 +359,13 @@ mod tests {
     fn requests_have_a_limit_of_their_own() {
         let inlet = Inlet::new(InletLimits { requests: 1, ..InletLimits::default() });
         let account: Arc<str> = "A".into();
-        let request =
-            Arrival { account: &account, door: Door::Requests, message: message(b"$JS.API.INFO", b""), asker: None };
+        let request = Arrival {
+            account: &account,
+            door: Door::Requests,
+            message: message(b"$JS.API.INFO", b""),
+            asker: None,
+            follower: None,
+        };
         assert_eq!((inlet.deliver(&request), inlet.deliver(&request)), (Ok(()), Err(Full)));
         assert_eq!(inlet.deliver(&Arrival { door: Door::Answers, ..request }), Ok(()));
         assert_eq!(inlet.requests(), 1);

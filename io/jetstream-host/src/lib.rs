@@ -30,12 +30,13 @@ mod inlet;
 mod ledger;
 mod opening;
 mod shelf;
+mod syncing;
 mod upkeep;
 
 pub use desk::{AccountSettings, Desk, DeskSettings, Opened};
 pub use host::{Clock, Hand, Host, RealClock};
 pub use inlet::{Arrival, Batch, Full, Inlet, InletLimits};
-pub use jetstream::{ASKING_INBOX, Asker, Awaited, BatchLimits, Door, Incoming, OpenBatches, Outgoing};
+pub use jetstream::{ASKING_INBOX, Asker, Awaited, BatchLimits, Door, Follower, Incoming, Made, OpenBatches, Outgoing};
 pub use ledger::{Bounds, Ledger};
 pub use shelf::{Shelf, Shelving, half_gone};
 

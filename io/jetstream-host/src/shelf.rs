@@ -90,11 +90,19 @@ impl Shelf {
         }
     }
 
-    /// What was written and not synced, where that is done now and then.
-    pub fn sync_ticket(&mut self) -> Option<SyncTicket> {
+    /// What was written and not synced, where that is done now and then: a sync to run beside, and its number.
+    pub(crate) fn sync_beside(&mut self) -> Option<(u64, SyncTicket)> {
         match &mut self.kept {
-            Kept::File(file) => file.sync_ticket(),
+            Kept::File(file) => file.sync_beside(),
             Kept::Memory(_) => None,
+        }
+    }
+
+    /// The outcome of such a sync.
+    pub(crate) fn synced_beside(&mut self, number: u64, outcome: std::io::Result<()>) -> Result<(), StoreError> {
+        match &mut self.kept {
+            Kept::File(file) => file.synced_beside(number, outcome),
+            Kept::Memory(_) => Ok(()),
         }
     }
 
@@ -371,7 +379,17 @@ pub struct Shelving {
     pub(crate) ledger: Arc<Ledger>,
     /// What each stream may grow to, as far as it says so.
     reserved: BTreeMap<u64, (bool, u64)>,
+    /// What was unpacked of archives in this round.
+    unpacked: usize,
+    /// What archives hold that is not unpacked as a whole.
+    held: usize,
 }
+
+/// What is unpacked of archives in one round, of all accounts: it is held in memory until it is durable. A few bytes can be
+/// unpacked to very many.
+const MAX_UNPACKED_BYTES: usize = 16 * 1024 * 1024;
+/// What all archives together hold of messages and files that did not come as a whole.
+const MAX_HELD_BYTES: usize = 256 * 1024 * 1024;
 
 impl Shelving {
     /// `newest` is the highest number of a stream that has a directory: whatever the metadata lost, no stream is laid where
@@ -379,7 +397,22 @@ impl Shelving {
     pub(crate) fn new(context: Context, meta: MetaLog, files: FileSettings, bounds: Bounds, newest: u64) -> Shelving {
         let kept = meta.get(NEXT_ID).and_then(|bytes| bytes.try_into().ok()).map_or(1, u64::from_le_bytes);
         let (ledger, next_id) = (Arc::new(Ledger::new(bounds)), kept.max(newest.saturating_add(1)));
-        Shelving { context, meta, files, discarded: Vec::new(), next_id, ledger, reserved: BTreeMap::new() }
+        Shelving {
+            context,
+            meta,
+            files,
+            discarded: Vec::new(),
+            next_id,
+            ledger,
+            reserved: BTreeMap::new(),
+            unpacked: 0,
+            held: 0,
+        }
+    }
+
+    /// A round begins.
+    pub(crate) fn begin_round(&mut self) {
+        self.unpacked = 0;
     }
 
     /// Opens the log of a stream that was kept.
@@ -518,5 +551,18 @@ impl Shelves for Shelving {
 
     fn reservable(&self, on_disk: bool) -> i64 {
         signed(self.ledger.bound(on_disk)).saturating_sub(signed(self.reserved(on_disk)))
+    }
+
+    fn may_unpack(&self) -> bool {
+        self.unpacked < MAX_UNPACKED_BYTES
+    }
+
+    fn note_unpacked(&mut self, bytes: usize) {
+        self.unpacked = self.unpacked.saturating_add(bytes);
+    }
+
+    fn hold_unpacked(&mut self, before: usize, now: usize) -> bool {
+        self.held = self.held.saturating_sub(before).saturating_add(now);
+        now <= before || self.held <= MAX_HELD_BYTES
     }
 }

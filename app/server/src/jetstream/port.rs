@@ -16,11 +16,14 @@ use api::errors::{STREAM_ROLLUP_FAILED, STREAM_TOO_MANY_REQUESTS};
 use audit::{Class, Outcome, Record};
 use auth::{Denial, ReadRule, Reading};
 use broker::{
-    AccountState, House, HouseMessage, Hub, InternalSubscriber, Message, OwnMessage, Reader, Sender, Subscription,
+    AccountState, Follower, House, HouseMessage, Hub, InternalSubscriber, Message, OwnMessage, Reader, Sender,
+    StreamPart, Subscription,
 };
-use jetstream_host::{ASKING_INBOX, Arrival, Asker, Awaited, Door, Full, Incoming, Inlet, Outgoing, Port, Report};
+use jetstream_host::{
+    ASKING_INBOX, Arrival, Asker, Awaited, Door, Full, Incoming, Inlet, Made, Outgoing, Port, Report,
+};
 use moment::GoDuration;
-use subject::Filter;
+use subject::{Filter, Subject};
 use wire::headers::Headers;
 
 use crate::audit::Auditor;
@@ -125,9 +128,9 @@ impl Port for BrokerPort {
             let house = house.get_or_insert_with(|| House::new(&self.hub, system::random_u64()));
             let now = moment::Instant::from_nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX));
             house.begin_round(now, system::wall());
-            for Outgoing { to, subject: shown, reply, headers, payload } in messages {
+            for Outgoing { to, subject: shown, reply, headers, payload, whole } in messages {
                 let orders = reply.is_some_and(|reply| reply.starts_with(ASKING_INBOX.as_bytes()));
-                house.publish(&state, &HouseMessage { to, shown, reply, headers, payload, orders });
+                house.publish(&state, &HouseMessage { to, shown, reply, headers, payload, whole, orders });
             }
             house.flush();
         });
@@ -173,7 +176,8 @@ impl Port for BrokerPort {
         let tell = move || {
             let message = Incoming { subject: &by, reply: None, headers: b"", payload: b"" };
             // If there is no room the host looks for itself within a second.
-            let _ = inlet.deliver(&Arrival { account: &name, door: Door::Interest, message, asker: None });
+            let _ =
+                inlet.deliver(&Arrival { account: &name, door: Door::Interest, message, asker: None, follower: None });
         };
         self.hub.await_interest(&state, (&awaited.subject, awaited.group.as_bytes()), &awaited.by, Box::new(tell));
     }
@@ -256,9 +260,20 @@ impl Asker for Bound {
         &self.reader.reading
     }
 
+    fn may_publish(&self, subject: Subject<'_>) -> Result<(), Denial> {
+        self.reader.publish(subject)
+    }
+
     fn refused(&self, denial: &Denial) {
         self.reader.refused(&self.hub, denial);
     }
+}
+
+/// Requests by which the server is had to copy from elsewhere contain one of these.
+const ORDERS: [&[u8]; 3] = [b".STREAM.CREATE.", b".STREAM.UPDATE.", b".STREAM.RESTORE."];
+
+fn is_order(subject: &[u8]) -> bool {
+    ORDERS.iter().any(|order| subject.windows(order.len()).any(|window| window == *order))
 }
 
 /// By this header a message that is published has the server read.
@@ -275,7 +290,11 @@ const WHO_ASKS: &str = "Nats-Request-Info";
 
 impl Ear {
     /// Who asks, where that binds what is read. Most of what is published to streams reads nothing.
-    fn asker(&self, headers: &[u8], sender: &Sender<'_>) -> Option<Arc<dyn Asker>> {
+    fn asker(&self, subject: &[u8], headers: &[u8], sender: &Sender<'_>) -> Option<Arc<dyn Asker>> {
+        if self.door == Door::Requests && is_order(subject) {
+            let reader = sender.orderer(self.rule.get())?;
+            return Some(Arc::new(Bound { reader, hub: self.hub.clone() }));
+        }
         let is_reading = self.door != Door::Streams
             || headers.windows(READS_BY.len()).any(|window| window.eq_ignore_ascii_case(READS_BY));
         let reader = is_reading.then(|| sender.reader(self.rule.get())).flatten()?;
@@ -292,8 +311,46 @@ impl Ear {
     }
 }
 
+/// A trace that hears what a stream makes of its message.
+struct Following(Follower);
+
+impl jetstream_host::Follower for Following {
+    fn is_only(&self) -> bool {
+        self.0.is_only()
+    }
+
+    fn tell(&self, made: &Made<'_>) {
+        let Made { stream, subject, no_interest, ref error, at } = *made;
+        self.0.tell(&StreamPart { stream, subject, no_interest, error: error.as_deref(), at });
+    }
+}
+
+type Followed<'a> = Option<&'a Arc<dyn jetstream_host::Follower>>;
+
 impl InternalSubscriber for Ear {
     fn deliver(&self, message: &Message<'_>, sender: &Sender<'_>) {
+        self.hear(message, sender, None);
+    }
+
+    fn tells_traces(&self) -> bool {
+        self.door == Door::Streams
+    }
+
+    fn deliver_followed(&self, message: &Message<'_>, sender: &Sender<'_>, follower: Follower) {
+        let stored;
+        let mut message = *message;
+        if !follower.is_only() {
+            // When it is delivered from the stream one day, that is not part of the trace.
+            stored = follower.stored_headers(message.headers);
+            message.headers = &stored;
+        }
+        let follower: Arc<dyn jetstream_host::Follower> = Arc::new(Following(follower));
+        self.hear(&message, sender, Some(&follower));
+    }
+}
+
+impl Ear {
+    fn hear(&self, message: &Message<'_>, sender: &Sender<'_>, follower: Followed<'_>) {
         if self.door == Door::Requests && !sender.may_order() {
             return;
         }
@@ -312,9 +369,10 @@ impl InternalSubscriber for Ear {
             return self.refuse(reply, sender, &STREAM_ROLLUP_FAILED.with(NOT_PERMITTED));
         }
         let incoming = Incoming { subject, reply, headers, payload };
-        let asker = self.asker(headers, sender);
+        let asker = self.asker(subject, headers, sender);
         let asker = asker.as_ref();
-        let taken = self.inlet.put(&Arrival { account: &self.account, door: self.door, message: incoming, asker });
+        let taken =
+            self.inlet.put(&Arrival { account: &self.account, door: self.door, message: incoming, asker, follower });
         if let (Err(Full), Door::Streams) = (taken, self.door) {
             // A publisher that waits for an acknowledgement must learn that there is none; an API request is silence.
             self.refuse(reply, sender, &STREAM_TOO_MANY_REQUESTS.into());

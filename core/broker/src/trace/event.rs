@@ -50,7 +50,17 @@ pub(super) struct Report {
     hops: usize,
     /// The events behind the first one, each with a comma before it.
     egresses: Vec<u8>,
+    /// Where among them streams tell what became of the message.
+    streams: Vec<usize>,
     at: Timestamp,
+}
+
+/// What a stream made of a message.
+pub(super) struct StreamEvent<'a> {
+    pub(super) stream: &'a str,
+    pub(super) subject: &'a [u8],
+    pub(super) no_interest: bool,
+    pub(super) error: Option<&'a str>,
 }
 
 impl Report {
@@ -65,7 +75,7 @@ impl Report {
         field(&mut out, "msgsize", size);
         out.push(b'}');
         let hop = hop.unwrap_or_default().to_owned();
-        Self { request: out, ingress, hop, hops: 0, egresses: Vec::new(), at }
+        Self { request: out, ingress, hop, hops: 0, egresses: Vec::new(), streams: Vec::new(), at }
     }
 
     /// Servers it has gone on to.
@@ -144,8 +154,19 @@ impl Report {
         out.push(b'}');
     }
 
-    /// Writes the report.
-    pub(super) fn write(&self, out: &mut Vec<u8>, settings: &ClientSettings, sequence: u64) {
+    /// A stream will tell what became of the message.
+    pub(super) fn awaits_stream(&mut self) {
+        self.streams.push(self.egresses.len());
+    }
+
+    /// Writes the report, with what streams told.
+    pub(super) fn write(
+        &self,
+        out: &mut Vec<u8>,
+        settings: &ClientSettings,
+        sequence: u64,
+        streams: &[Option<Vec<u8>>],
+    ) {
         out.extend_from_slice(b"{\"server\":");
         server(out, settings, sequence, self.at);
         out.extend_from_slice(b",\"request\":");
@@ -155,8 +176,19 @@ impl Report {
         }
         out.extend_from_slice(b",\"events\":[");
         self.ingress(out);
-        out.extend_from_slice(&self.egresses);
+        self.rest(out, streams);
         out.extend_from_slice(b"]}");
+    }
+
+    /// The events behind the first one.
+    fn rest(&self, out: &mut Vec<u8>, streams: &[Option<Vec<u8>>]) {
+        let mut from = 0;
+        for (&at, told) in self.streams.iter().zip(streams) {
+            out.extend_from_slice(self.egresses.get(from..at).unwrap_or_default());
+            out.extend_from_slice(told.as_deref().unwrap_or_default());
+            from = at;
+        }
+        out.extend_from_slice(self.egresses.get(from..).unwrap_or_default());
     }
 
     fn ingress(&self, out: &mut Vec<u8>) {
@@ -170,6 +202,20 @@ impl Report {
         some_text_field(out, "error", error.as_deref().unwrap_or_default().as_bytes());
         out.push(b'}');
     }
+}
+
+/// What a stream made of the message, with a comma before it.
+pub(super) fn stream(out: &mut Vec<u8>, event: &StreamEvent<'_>, at: Timestamp) {
+    let StreamEvent { stream, subject, no_interest, error } = *event;
+    out.push(b',');
+    open(out, "js", at);
+    text_field(out, "stream", stream.as_bytes());
+    some_text_field(out, "subject", subject);
+    if no_interest {
+        field(out, "nointerest", no_interest);
+    }
+    some_text_field(out, "error", error.unwrap_or_default().as_bytes());
+    out.push(b'}');
 }
 
 /// What every event begins with.

@@ -64,7 +64,7 @@ impl Engine {
         }
         self.send_far(sending, plan, journey, trace.followed());
         trace.withheld(sending.account, plan.routed(publish.subject));
-        if let Some(told) = &trace.told {
+        if let Some(told) = trace.told.take() {
             self.report(asker, told);
         }
     }

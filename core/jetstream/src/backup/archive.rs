@@ -59,8 +59,8 @@ pub(crate) enum Fault {
     Magic,
     /// An entry makes no sense.
     Entry,
-    /// It unpacks to more than is taken at a time.
-    TooMuch,
+    /// A checksum in it does not fit.
+    Damaged,
 }
 
 /// Reads an archive that comes in pieces.
@@ -86,6 +86,11 @@ impl Reader {
             self.at = 0;
         }
         self.bytes.extend_from_slice(piece);
+    }
+
+    /// Bytes that came and make no entry yet.
+    pub(crate) fn held(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Everything that came, of what is no archive of this kind.

@@ -86,6 +86,11 @@ impl Decoder {
         self.pending.extend_from_slice(piece);
     }
 
+    /// Bytes that came and were not unpacked.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.len() - self.at
+    }
+
     /// What the next chunk unpacks to; `None` when it has not come as a whole. One of more than `most` bytes is not unpacked.
     pub(crate) fn next(&mut self, most: usize) -> Result<Option<Vec<u8>>, Fault> {
         while let Some(&[kind, a, b, c]) = self.pending.get(self.at..self.at + 4) {

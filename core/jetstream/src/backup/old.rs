@@ -4,15 +4,17 @@
 //! meta.inf  meta.sum  msgs/<number>.blk  msgs/index.db  obs/<consumer>/{meta.inf,meta.sum,o.dat}
 //! ```
 //!
-//! Blocks hold messages one behind the other, and marks where messages were removed. Their checksums are not looked at: what
-//! travels has those of its frames.
+//! Blocks hold messages one behind the other, and marks where messages were removed, each with a checksum by a key that
+//! follows from the name of the stream and the number of the block. One that does not fit is damage that the older server
+//! had on its disk, and the archive is refused: what a restore leaves out nobody would miss until it is too late.
 
 use super::archive::{Entry, Fault};
 use super::consumer_state::Progress;
 use super::frames;
-use super::restoring::MAX_ROUND_BYTES;
+use super::highway::{self, Key};
 use crate::consumer::Position;
 use api::{ConsumerConfig, Mode, json};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, VecDeque};
 
 /// The unit of a tar.
@@ -47,6 +49,16 @@ pub(crate) enum Item {
     End,
 }
 
+impl Item {
+    /// Bytes of a message.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Item::Message(entry) => entry.headers.len() + entry.payload.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// Whether bytes are the beginning of a tar; `None` when too few came to say.
 pub(crate) fn is_tar(bytes: &[u8]) -> Option<bool> {
     bytes.get(..BLOCK_BYTES).map(|front| front.get(MARK) == Some(b"ustar"))
@@ -59,7 +71,19 @@ pub(crate) struct Reader {
     at: usize,
     /// The name of the next file, where it is too long for its front.
     name: Option<String>,
+    /// What the stream was called.
+    stream: Option<String>,
+    /// The block whose messages come next.
+    block: Option<Block>,
     items: VecDeque<Item>,
+}
+
+/// Messages of a block, one behind the other, and how far they were read.
+#[derive(Debug)]
+struct Block {
+    plain: Vec<u8>,
+    at: usize,
+    key: Key,
 }
 
 /// The front of a file.
@@ -79,9 +103,19 @@ impl Reader {
         self.bytes.extend_from_slice(piece);
     }
 
-    /// The next item; `None` when it has not come as a whole. What its files unpack to is added to `unpacked`, which has a bound.
+    /// Bytes that came, or were unpacked, and were not read yet.
+    pub(crate) fn held(&self) -> usize {
+        self.bytes.len() + self.block.as_ref().map_or(0, |block| block.plain.len())
+    }
+
+    /// The next item; `None` when it has not come as a whole. What its files unpack to is added to `unpacked`; that is one at a
+    /// time.
     pub(crate) fn next(&mut self, unpacked: &mut usize) -> Result<Option<Item>, Fault> {
         loop {
+            if let Some(item) = self.block.as_mut().map(Block::next).transpose()?.flatten() {
+                return Ok(Some(item));
+            }
+            self.block = None;
             if let Some(item) = self.items.pop_front() {
                 return Ok(Some(item));
             }
@@ -100,7 +134,15 @@ impl Reader {
                 b'x' => self.name = long_name(content),
                 b'0' | 0 => {
                     let name = self.name.take().unwrap_or(name);
-                    read_file(&name, content, &mut self.items, unpacked)?;
+                    match read_file(&name, content, self.stream.as_deref())? {
+                        Content::Stream(name) => self.stream = name,
+                        Content::Block(block) => {
+                            *unpacked = unpacked.saturating_add(block.plain.len());
+                            self.block = Some(block);
+                        }
+                        Content::Item(item) => self.items.push_back(item),
+                        Content::Other => {}
+                    }
                 }
                 _ => {}
             }
@@ -130,28 +172,49 @@ fn long_name(records: &[u8]) -> Option<String> {
     (found.len() <= MAX_NAME_BYTES).then(|| found.to_owned())
 }
 
-fn read_file(name: &str, content: &[u8], items: &mut VecDeque<Item>, unpacked: &mut usize) -> Result<(), Fault> {
+/// What a file of the archive holds.
+enum Content {
+    /// What the stream was called.
+    Stream(Option<String>),
+    Block(Block),
+    Item(Item),
+    Other,
+}
+
+fn read_file(name: &str, content: &[u8], stream: Option<&str>) -> Result<Content, Fault> {
     let parts: Vec<&str> = name.split('/').collect();
-    match parts[..] {
-        ["msgs", file] if file.ends_with(".blk") => read_block(content, items, unpacked),
+    Ok(match parts[..] {
+        ["meta.inf"] => {
+            let value = json::parse(content).map_err(|_| Fault::Entry)?;
+            Content::Stream(value.get("name").and_then(|name| name.as_str()).map(str::to_owned))
+        }
+        ["msgs", file] if file.ends_with(".blk") => {
+            let number = file.strip_suffix(".blk").and_then(|number| number.parse().ok()).ok_or(Fault::Entry)?;
+            Content::Block(read_block(content, key(stream.ok_or(Fault::Entry)?, number))?)
+        }
         ["obs", consumer, "meta.inf"] => {
             let value = json::parse(content).map_err(|_| Fault::Entry)?;
             let config = ConsumerConfig::read(&value, Mode::Lenient).map_err(|_| Fault::Entry)?;
-            items.push_back(Item::Consumer(consumer.to_owned(), Box::new(config)));
-            Ok(())
+            Content::Item(Item::Consumer(consumer.to_owned(), Box::new(config)))
         }
         ["obs", consumer, "o.dat"] => {
             let progress = read_progress(content).ok_or(Fault::Entry)?;
-            items.push_back(Item::Progress(consumer.to_owned(), progress));
-            Ok(())
+            Content::Item(Item::Progress(consumer.to_owned(), progress))
         }
-        _ => Ok(()),
-    }
+        _ => Content::Other,
+    })
+}
+
+/// By what the checksums of a block are made.
+fn key(stream: &str, block: u32) -> Key {
+    Key::new(&Sha256::digest(format!("{stream}-{block}")).into())
 }
 
 /// A block of messages, which may be compressed as a whole but for the checksum at its end.
-fn read_block(content: &[u8], items: &mut VecDeque<Item>, unpacked: &mut usize) -> Result<(), Fault> {
-    let Some(packed) = content.strip_prefix(b"cmp") else { return read_records(content, items) };
+fn read_block(content: &[u8], key: Key) -> Result<Block, Fault> {
+    let Some(packed) = content.strip_prefix(b"cmp") else {
+        return Ok(Block { plain: content.to_vec(), at: 0, key });
+    };
     let (kind, rest) = packed.split_first().ok_or(Fault::Entry)?;
     let mut numbers = Numbers(rest);
     let size = numbers.next().and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MAX_FILE_BYTES);
@@ -160,22 +223,18 @@ fn read_block(content: &[u8], items: &mut VecDeque<Item>, unpacked: &mut usize) 
         numbers.0.split_at_checked(numbers.0.len().saturating_sub(CHECKSUM_BYTES)).ok_or(Fault::Entry)?;
     let mut plain = match kind {
         0 => body.to_vec(),
-        1 => unpack(body, size, unpacked)?,
+        1 => unpack(body, size)?,
         _ => return Err(Fault::Entry),
     };
     plain.extend_from_slice(checksum);
     if plain.len() != size {
         return Err(Fault::Entry);
     }
-    read_records(&plain, items)
+    Ok(Block { plain, at: 0, key })
 }
 
 /// Unpacks no more than a block says that it is.
-fn unpack(body: &[u8], size: usize, unpacked: &mut usize) -> Result<Vec<u8>, Fault> {
-    *unpacked = unpacked.saturating_add(size);
-    if *unpacked > MAX_ROUND_BYTES {
-        return Err(Fault::TooMuch);
-    }
+fn unpack(body: &[u8], size: usize) -> Result<Vec<u8>, Fault> {
     let (mut decoder, mut plain) = (frames::Decoder::default(), Vec::new());
     decoder.push(body);
     while let Some(chunk) = decoder.next(size - plain.len()).map_err(|_| Fault::Entry)? {
@@ -184,26 +243,54 @@ fn unpack(body: &[u8], size: usize, unpacked: &mut usize) -> Result<Vec<u8>, Fau
     Ok(plain)
 }
 
-fn read_records(mut bytes: &[u8], items: &mut VecDeque<Item>) -> Result<(), Fault> {
-    while !bytes.is_empty() {
+impl Block {
+    fn next(&mut self) -> Result<Option<Item>, Fault> {
+        let bytes = self.plain.get(self.at..).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(None);
+        }
         let length = bytes.first_chunk::<4>().map(|length| u32::from_le_bytes(*length)).ok_or(Fault::Entry)?;
-        let (record, rest) = bytes.split_at_checked((length & !HAS_HEADERS) as usize).ok_or(Fault::Entry)?;
-        items.push_back(read_record(record, length & HAS_HEADERS != 0).ok_or(Fault::Entry)?);
-        bytes = rest;
+        let size = (length & !HAS_HEADERS) as usize;
+        let record = bytes.get(..size).ok_or(Fault::Entry)?;
+        let item = read_record(record, length & HAS_HEADERS != 0, &self.key)?;
+        self.at += size;
+        Ok(Some(item))
     }
-    Ok(())
 }
 
 /// `length u32 | sequence u64 | time i64 | subject length u16 | subject | [header length u32 | headers] | payload | checksum`
-fn read_record(record: &[u8], has_headers: bool) -> Option<Item> {
+fn read_record(record: &[u8], has_headers: bool, key: &Key) -> Result<Item, Fault> {
+    let Record { seq, nanos, name, headers, payload, hashed, checksum } =
+        split_record(record, has_headers).ok_or(Fault::Entry)?;
+    if highway::hash(key, &[hashed, name, headers, payload]).to_le_bytes() != *checksum {
+        return Err(Fault::Damaged);
+    }
+    if seq & (ERASED | REMOVED) != 0 {
+        return Ok(Item::Gone(seq & !(ERASED | REMOVED)));
+    }
+    let (name, headers, payload) = (name.to_vec(), headers.to_vec(), payload.to_vec());
+    Ok(Item::Message(Entry { name, nanos, seq, headers, payload }))
+}
+
+/// The parts of a record.
+struct Record<'a> {
+    seq: u64,
+    nanos: i64,
+    name: &'a [u8],
+    headers: &'a [u8],
+    payload: &'a [u8],
+    /// Of what is in front of the subject, what the checksum is taken over.
+    hashed: &'a [u8],
+    checksum: &'a [u8; CHECKSUM_BYTES],
+}
+
+fn split_record(record: &[u8], has_headers: bool) -> Option<Record<'_>> {
     let (front, rest) = record.split_at_checked(RECORD_FRONT_BYTES)?;
-    let body = rest.get(..rest.len().checked_sub(CHECKSUM_BYTES)?)?;
+    let (body, checksum) = rest.split_last_chunk::<CHECKSUM_BYTES>()?;
+    let hashed = front.get(4..20)?;
     let seq = u64::from_le_bytes(front.get(4..12)?.try_into().ok()?);
     let nanos = i64::from_le_bytes(front.get(12..20)?.try_into().ok()?);
     let subject = usize::from(u16::from_le_bytes(front.get(20..22)?.try_into().ok()?));
-    if seq & (ERASED | REMOVED) != 0 {
-        return Some(Item::Gone(seq & !(ERASED | REMOVED)));
-    }
     let (name, body) = body.split_at_checked(subject)?;
     let (headers, payload) = match has_headers {
         false => (&b""[..], body),
@@ -212,8 +299,7 @@ fn read_record(record: &[u8], has_headers: bool) -> Option<Item> {
             body.split_at_checked(u32::from_le_bytes(*length) as usize)?
         }
     };
-    let (name, headers, payload) = (name.to_vec(), headers.to_vec(), payload.to_vec());
-    Some(Item::Message(Entry { name, nanos, seq, headers, payload }))
+    Some(Record { seq, nanos, name, headers, payload, hashed, checksum })
 }
 
 /// Varints, one behind the other.
@@ -288,12 +374,28 @@ mod tests {
 
     #[test]
     fn records_that_make_no_sense_are_refused() {
-        let mut items = VecDeque::new();
         for broken in
             [&b"\x01"[..], &[0; 4], &[30, 0, 0, 0], &[255; 40], b"cmp", b"cmp\x07\x01xxxxxxxxx", b"cmp\x01\xff\xff"]
         {
-            assert_eq!(read_block(broken, &mut items, &mut 0), Err(Fault::Entry), "{broken:?}");
+            let read = read_block(broken, key("S", 1)).and_then(|mut block| block.next());
+            assert_eq!(read, Err(Fault::Entry), "{broken:?}");
         }
-        assert!(items.is_empty());
+    }
+
+    #[test]
+    fn a_record_of_another_block_or_with_a_flipped_bit_is_damaged() {
+        let mut record = [&[0; 4][..], &7_u64.to_le_bytes(), &9_i64.to_le_bytes(), &[3, 0], b"a.bpayload"].concat();
+        let length = u32::try_from(record.len() + CHECKSUM_BYTES).expect("short").to_le_bytes();
+        record[..4].copy_from_slice(&length);
+        let sum = highway::hash(&key("S", 1), &[&record[4..20], &record[22..]]).to_le_bytes();
+        record.extend_from_slice(&sum);
+        let read = |bytes: &[u8], block| read_block(bytes, key("S", block)).and_then(|mut block| block.next());
+        assert!(matches!(read(&record, 1), Ok(Some(Item::Message(Entry { seq: 7, nanos: 9, .. })))));
+        assert_eq!(read(&record, 2), Err(Fault::Damaged));
+        for at in (4..record.len()).filter(|at| !(20..22).contains(at)) {
+            let mut flipped = record.clone();
+            flipped[at] ^= 4;
+            assert_eq!(read(&flipped, 1), Err(Fault::Damaged), "{at}");
+        }
     }
 }

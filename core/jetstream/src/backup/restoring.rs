@@ -5,7 +5,7 @@ use super::consumer_state::{self, Progress};
 use super::frames::{self, Decoder};
 use super::old::{self, Item};
 use crate::asker::Asker;
-use crate::log::{Draft, Log, LogError, MAX_FIRST_SEQUENCE};
+use crate::log::{Draft, Log, LogError, MAX_FIRST_SEQUENCE, Shelves};
 use crate::outbox::Now;
 use crate::publish::{Lifetime, Wishes};
 use crate::stream::Stream;
@@ -22,8 +22,10 @@ use subject::Subject;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest message that is restored.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
-/// What is unpacked in one round at most, of one archive: a few bytes can be unpacked to very many.
-pub(super) const MAX_ROUND_BYTES: usize = 128 * 1024 * 1024;
+/// What may have come of one archive and not be unpacked yet, in bytes and in pieces. What a client sends before it was told
+/// that the pieces before are stored is in this.
+const MAX_AHEAD_BYTES: usize = 8 * 1024 * 1024;
+const MAX_AHEAD_PIECES: usize = 1024;
 /// Consumers of one archive.
 const MAX_CONSUMERS: u64 = 100_000;
 
@@ -41,8 +43,12 @@ pub(crate) struct Restoring<L> {
     /// What the stream may hold at most: the account has no room for more.
     max_bytes: u64,
     frames: Decoder,
-    /// What was unpacked in one round, which is what its messages may take before they are durable.
-    unpacked: (Instant, usize),
+    /// Who waits for pieces to be stored: they are unpacked in later rounds, as many at a time as the server takes.
+    waiting: Vec<Box<[u8]>>,
+    /// Who waits for the end.
+    ends: Option<Box<[u8]>>,
+    /// What it holds, as it was told last.
+    held: usize,
     archive: Archive,
     /// What the request says of the state of the stream, which archives of older servers do not say themselves.
     told: RestoreState,
@@ -56,6 +62,22 @@ pub(crate) struct Restoring<L> {
 enum Archive {
     New(Reader),
     Old(old::Reader),
+}
+
+impl Archive {
+    fn push(&mut self, plain: &[u8]) {
+        match self {
+            Archive::New(archive) => archive.push(plain),
+            Archive::Old(archive) => archive.push(plain),
+        }
+    }
+
+    fn held(&self) -> usize {
+        match self {
+            Archive::New(archive) => archive.held(),
+            Archive::Old(archive) => archive.held(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +119,7 @@ fn told(fault: frames::Fault) -> ApiError {
 
 fn old_told(fault: Fault) -> ApiError {
     match fault {
-        Fault::TooMuch => told(frames::Fault::TooMuch),
+        Fault::Damaged => failed("archive: a message in it is damaged"),
         Fault::Magic | Fault::Entry => failed("archive: invalid archive stream"),
     }
 }
@@ -123,7 +145,9 @@ impl<L: Log> Restoring<L> {
             consumers: Vec::new(),
             max_bytes,
             frames: Decoder::default(),
-            unpacked: (now.tick, 0),
+            waiting: Vec::new(),
+            ends: None,
+            held: 0,
             archive: Archive::New(Reader::default()),
             told,
             halves: BTreeMap::new(),
@@ -132,53 +156,111 @@ impl<L: Log> Restoring<L> {
         }
     }
 
-    pub(crate) fn deadline(&self) -> Instant {
+    /// When nothing came for too long.
+    pub(crate) fn gives_up_at(&self) -> Instant {
         self.deadline
     }
 
-    /// Takes a piece.
-    pub(crate) fn push(&mut self, piece: &[u8], now: Now) -> Result<(), ApiError> {
+    /// When something is to be done for it.
+    pub(crate) fn deadline(&self) -> Instant {
+        if self.is_behind() { Instant::from_nanos(0) } else { self.deadline }
+    }
+
+    /// Whether pieces came that were not stored yet.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.waiting.is_empty() || self.ends.is_some()
+    }
+
+    /// Takes a piece; it is unpacked by [`Restoring::work`]. An empty one is the end.
+    pub(crate) fn push(&mut self, piece: &[u8], reply: &[u8], now: Now) -> Result<(), ApiError> {
         self.deadline = now.tick + PATIENCE;
         self.bytes += piece.len() as u64;
-        if self.unpacked.0 != now.tick {
-            self.unpacked = (now.tick, 0);
+        if self.ends.is_some() {
+            return Err(failed("a piece came behind the end"));
+        }
+        if piece.is_empty() {
+            self.ends = Some(reply.into());
+            return Ok(());
+        }
+        if self.frames.pending() + piece.len() > MAX_AHEAD_BYTES || self.waiting.len() >= MAX_AHEAD_PIECES {
+            return Err(failed("pieces come faster than they are stored"));
         }
         self.frames.push(piece);
-        // What was unpacked is taken before more is.
-        while let Some(plain) = self.frames.next(MAX_ROUND_BYTES.saturating_sub(self.unpacked.1)).map_err(told)? {
-            self.unpacked.1 += plain.len();
-            match &mut self.archive {
-                Archive::New(archive) => archive.push(&plain),
-                Archive::Old(archive) => archive.push(&plain),
-            }
-            drop(plain);
-            self.take_entries(now)?;
-        }
+        self.waiting.push(reply.into());
         Ok(())
     }
 
-    /// Takes what came as a whole.
-    fn take_entries(&mut self, now: Now) -> Result<(), ApiError> {
-        let invalid = || failed("archive: invalid archive stream");
-        loop {
-            match &mut self.archive {
-                Archive::New(archive) => match archive.next() {
-                    Ok(Some(entry)) => self.take(entry, now)?,
-                    Ok(None) => return Ok(()),
-                    Err(Fault::Magic) => match self.look_again() {
-                        Some(true) => {}
-                        Some(false) => return Err(failed("the archive is none")),
-                        None => return Ok(()),
-                    },
-                    Err(Fault::Entry | Fault::TooMuch) => return Err(invalid()),
-                },
-                Archive::Old(archive) => match archive.next(&mut self.unpacked.1).map_err(old_told)? {
-                    // Behind its end a tar has nothing but zeros.
-                    None => return Ok(()),
-                    Some(_) if self.stage == Stage::Complete => return Ok(()),
-                    Some(item) => self.take_old(item, now)?,
-                },
+    /// Unpacks and stages what came, as far as the server takes it in this round. Gives who waited for the pieces, once all of
+    /// them are staged.
+    pub(crate) fn work<S: Shelves>(&mut self, shelves: &mut S, now: Now) -> Result<Vec<Box<[u8]>>, ApiError> {
+        self.deadline = now.tick + PATIENCE;
+        let is_done = self.unpack(shelves, now);
+        let held = self.frames.pending() + self.archive.held();
+        let has_room = shelves.hold_unpacked(std::mem::replace(&mut self.held, held), held);
+        match is_done? {
+            _ if !has_room => Err(failed("too much of streams that are being restored is held already")),
+            true => Ok(std::mem::take(&mut self.waiting)),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// Who waits for the end, if everything before it is stored.
+    pub(crate) fn take_end(&mut self) -> Option<Box<[u8]>> {
+        if self.waiting.is_empty() { self.ends.take() } else { None }
+    }
+
+    /// Everybody who waits for something.
+    pub(crate) fn take_waiting(&mut self) -> Vec<Box<[u8]>> {
+        let mut all = std::mem::take(&mut self.waiting);
+        all.extend(self.ends.take());
+        all
+    }
+
+    /// It holds nothing any more.
+    pub(crate) fn let_go<S: Shelves>(&mut self, shelves: &mut S) {
+        shelves.hold_unpacked(std::mem::take(&mut self.held), 0);
+    }
+
+    /// Whether all that came was unpacked and staged.
+    fn unpack<S: Shelves>(&mut self, shelves: &mut S, now: Now) -> Result<bool, ApiError> {
+        while shelves.may_unpack() {
+            let mut bytes = 0;
+            if !self.take_next(&mut bytes, now)? {
+                let Some(plain) = self.frames.next(usize::MAX).map_err(told)? else { return Ok(true) };
+                bytes += plain.len();
+                self.archive.push(&plain);
             }
+            shelves.note_unpacked(bytes);
+        }
+        Ok(false)
+    }
+
+    /// Takes the next entry, if it came as a whole. Whether it did.
+    fn take_next(&mut self, bytes: &mut usize, now: Now) -> Result<bool, ApiError> {
+        let invalid = || failed("archive: invalid archive stream");
+        match &mut self.archive {
+            Archive::New(archive) => match archive.next() {
+                Ok(Some(entry)) => {
+                    *bytes += entry.headers.len() + entry.payload.len();
+                    self.take(entry, now).map(|()| true)
+                }
+                Ok(None) => Ok(false),
+                Err(Fault::Magic) => match self.look_again() {
+                    Some(true) => Ok(true),
+                    Some(false) => Err(failed("the archive is none")),
+                    None => Ok(false),
+                },
+                Err(Fault::Entry | Fault::Damaged) => Err(invalid()),
+            },
+            // Behind its end a tar has nothing but zeros.
+            Archive::Old(_) if self.stage == Stage::Complete => Ok(false),
+            Archive::Old(archive) => match archive.next(bytes).map_err(old_told)? {
+                None => Ok(false),
+                Some(item) => {
+                    *bytes += item.size();
+                    self.take_old(item, now).map(|()| true)
+                }
+            },
         }
     }
 

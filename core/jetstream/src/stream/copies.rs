@@ -99,7 +99,7 @@ impl Copying {
             last_contact: None,
             error: None,
             not_before: None,
-            remote: config.external.is_some().then(Remote::new),
+            remote: (config.external.is_some() || config.consumer.is_some()).then(Remote::new),
         })
     }
 

@@ -1,7 +1,8 @@
-//! Copying a stream that is not among this account's: it lies in another account, or in another domain.
+//! Copying a stream by a consumer of it: because it lies in another account or in another domain, or because the
+//! configuration names a consumer that somebody made for it.
 //!
 //! It is asked for by its API, under the prefix that the configuration names, for a consumer that delivers to a subject of
-//! ours. What it sends is stored like any other copy, and its questions how far we are are answered once that is durable.
+//! ours; one that is there already is asked to begin anew behind what it was told is stored. What it sends is stored like any other copy, and its questions how far we are are answered once that is durable.
 //! Nothing is kept of the conversation: after a restart, a gap or a silence it begins again behind the last message that
 //! is here.
 
@@ -9,7 +10,10 @@ use super::Incoming;
 use crate::ack::AckSubject;
 use crate::log::MAX_FIRST_SEQUENCE;
 use crate::outbox::{Effect, Now, Outbox};
-use api::errors::{MIRROR_CONSUMER_SETUP_FAILED, REQUIRED_API_LEVEL, SOURCE_CONSUMER_SETUP_FAILED};
+use api::errors::{
+    MIRROR_CONSUMER_REQUIRES_ACK_FC, MIRROR_CONSUMER_SETUP_FAILED, REQUIRED_API_LEVEL, SOURCE_CONSUMER_REQUIRES_ACK_FC,
+    SOURCE_CONSUMER_SETUP_FAILED,
+};
 use api::stream::StreamSource;
 use api::{ApiError, json};
 use moment::{Instant, Timestamp};
@@ -30,6 +34,8 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const SILENT_FOR: Duration = Duration::from_secs(10);
 /// An answer is waited for this long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// So long for one of a consumer that is there already.
+const KNOWN_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// Between two requests there is at least this, and after failures this more for each, up to the most.
 const ASK_EVERY: Duration = Duration::from_secs(2);
 const BACK_OFF: Duration = Duration::from_secs(10);
@@ -57,7 +63,7 @@ enum Phase {
     /// It is asked at this moment.
     Resting(Instant),
     /// It was asked, and answers here; its consumer is to deliver there.
-    Asked { inbox: String, deliver: String, until: Instant },
+    Asked { inbox: String, deliver: String, until: Instant, is_known: bool },
     /// It sends.
     Flowing(Flow),
 }
@@ -158,15 +164,23 @@ impl Remote {
         let inbox = format!("{ASKING_INBOX}{word}");
         let Ok(filter) = Filter::parse(inbox.as_bytes()) else { return };
         out.push(Effect::Hear(filter));
-        let deliver = deliver_subject(asking, word);
-        let (subject, body) = request(asking, word, &deliver, self.is_old);
+        let known = asking.config.consumer.as_ref();
+        let deliver = known.map_or_else(|| deliver_subject(asking, word), |known| known.deliver_subject.clone());
+        let (subject, body) = match known {
+            Some(known) => (reset_subject(asking.config, &known.name), Vec::new()),
+            None => request(asking, word, &deliver, self.is_old),
+        };
         let mut headers = Vec::new();
-        if !self.is_old {
+        if known.is_some() {
+            headers = crate::outbox::block(&[("Nats-Stream-Identity", &self.identity)]);
+        } else if !self.is_old {
             headers = crate::outbox::block(&[("Nats-Required-Api-Level", LEVEL_WANTED)]);
         }
         let (to, reply) = (subject.as_bytes(), Some(inbox.as_bytes()));
-        out.send(&crate::outbox::Outgoing { to, reply, headers: &headers, payload: &body, subject: None });
-        self.phase = Phase::Asked { inbox, deliver, until: now.tick + ANSWER_WITHIN };
+        let (headers, payload) = (headers.as_slice(), body.as_slice());
+        out.send(&crate::outbox::Outgoing { to, reply, headers, payload, ..Default::default() });
+        let within = if known.is_some() { KNOWN_ANSWERS_WITHIN } else { ANSWER_WITHIN };
+        self.phase = Phase::Asked { inbox, deliver, until: now.tick + within, is_known: known.is_some() };
     }
 
     /// Takes what came by a subject.
@@ -201,9 +215,18 @@ impl Remote {
             self.rest(true, now, out);
             return News::Failed(error);
         }
-        let Phase::Asked { deliver: wanted, .. } = &self.phase else { return News::Foreign };
-        // Nothing is listened to but what was asked for.
-        let begun = answer.as_ref().and_then(Begun::read).filter(|begun| begun.deliver == *wanted);
+        let Phase::Asked { deliver: wanted, is_known, .. } = &self.phase else { return News::Foreign };
+        let begun = answer.as_ref().and_then(Begun::read);
+        if *is_known && begun.as_ref().is_some_and(|begun| !begun.acknowledges_by_flow) {
+            self.rest(true, now, out);
+            let kind = if is_mirror { MIRROR_CONSUMER_REQUIRES_ACK_FC } else { SOURCE_CONSUMER_REQUIRES_ACK_FC };
+            return News::Failed(kind.into());
+        }
+        // Nothing is listened to but what was asked for. A consumer that is known may deliver elsewhere and reach us by an import.
+        let begun = match *is_known {
+            true => begun.map(|begun| Begun { deliver: wanted.clone(), ..begun }),
+            false => begun.filter(|begun| begun.deliver == *wanted),
+        };
         let Some(begun) = begun else {
             self.rest(true, now, out);
             return News::Failed(setup.with("invalid consumer create response"));
@@ -294,6 +317,8 @@ struct Begun {
     deliver: String,
     behind: u64,
     pending: u64,
+    /// What it delivered is acknowledged by the answers how far we are.
+    acknowledges_by_flow: bool,
 }
 
 impl Begun {
@@ -306,7 +331,9 @@ impl Begun {
         let behind = answer.get("delivered").and_then(|delivered| delivered.get("stream_seq")?.as_u64()).unwrap_or(0);
         (behind <= MAX_FIRST_SEQUENCE).then_some(())?;
         let pending = answer.get("num_pending").and_then(Value::as_u64).unwrap_or(0);
-        Some(Begun { consumer: text(answer.get("name"))?, deliver, behind, pending })
+        let policy = answer.get("config")?.get("ack_policy").and_then(Value::as_str);
+        let acknowledges_by_flow = policy == Some("flow_control");
+        Some(Begun { consumer: text(answer.get("name"))?, deliver, behind, pending, acknowledges_by_flow })
     }
 }
 
@@ -348,21 +375,46 @@ fn deliver_subject(asking: &Asking<'_>, word: &str) -> String {
 
 /// The request for a consumer: its subject and its body.
 fn request(asking: &Asking<'_>, word: &str, deliver: &str, is_old: bool) -> (String, Vec<u8>) {
-    let StreamSource { name: origin, external, filter_subject, subject_transforms, .. } = asking.config;
-    let kind = if asking.is_mirror { "MIRROR" } else { "SRC" };
-    let consumer = format!("JS_{kind}_{word}");
-    let mut filters: Vec<&str> = vec![filter_subject];
-    filters.extend(subject_transforms.iter().map(|transform| transform.src.as_str()));
-    filters.retain(|filter| !filter.is_empty());
+    let consumer = consumer_name(asking.is_mirror, word);
+    let filters = filters_of(asking.config);
     let config = config(asking, &consumer, deliver, &filters, is_old);
-    let body = serde_json::json!({ "stream_name": origin, "config": config });
-    let api = external.as_ref().map(|external| external.api.as_str()).filter(|api| !api.is_empty());
-    let api = api.unwrap_or(API_PREFIX).trim_end_matches('.');
-    let subject = match filters[..] {
+    let body = serde_json::json!({ "stream_name": asking.config.name, "config": config });
+    (request_subject(asking.config, &consumer), json::to_vec(&body))
+}
+
+fn consumer_name(is_mirror: bool, word: &str) -> String {
+    format!("JS_{}_{word}", if is_mirror { "MIRROR" } else { "SRC" })
+}
+
+fn filters_of(config: &StreamSource) -> Vec<&str> {
+    let transforms = config.subject_transforms.iter().map(|transform| transform.src.as_str());
+    std::iter::once(config.filter_subject.as_str()).chain(transforms).filter(|filter| !filter.is_empty()).collect()
+}
+
+/// A subject that an origin elsewhere is asked by; the name of the consumer is another one each time.
+pub(crate) fn asked_by(config: &StreamSource, is_mirror: bool) -> String {
+    match &config.consumer {
+        Some(known) => reset_subject(config, &known.name),
+        None => request_subject(config, &consumer_name(is_mirror, "00000000")),
+    }
+}
+
+/// Where a consumer that is there is asked to begin anew.
+fn reset_subject(config: &StreamSource, consumer: &str) -> String {
+    format!("{}.CONSUMER.RESET.{}.{consumer}", api_prefix(config), config.name)
+}
+
+fn api_prefix(config: &StreamSource) -> &str {
+    let api = config.external.as_ref().map(|external| external.api.as_str()).filter(|api| !api.is_empty());
+    api.unwrap_or(API_PREFIX).trim_end_matches('.')
+}
+
+fn request_subject(config: &StreamSource, consumer: &str) -> String {
+    let (origin, api) = (&config.name, api_prefix(config));
+    match filters_of(config)[..] {
         [filter] => format!("{api}.CONSUMER.CREATE.{origin}.{consumer}.{filter}"),
         _ => format!("{api}.CONSUMER.CREATE.{origin}"),
-    };
-    (subject, json::to_vec(&body))
+    }
 }
 
 fn config(asking: &Asking<'_>, consumer: &str, deliver: &str, filters: &[&str], is_old: bool) -> Map<String, Value> {

@@ -9,7 +9,7 @@ use crate::number::Number;
 use crate::outbox::{Now, Outbox};
 use crate::publish::{COUNTER_SOURCES, INCREMENT, Lifetime, MAX_HEADER_BYTES, ROLLUP, Rollup, SCHEDULE, TTL, Wishes};
 use api::errors::*;
-use api::{ApiError, Discard, Retention};
+use api::{ApiError, Discard};
 use moment::Timestamp;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -175,7 +175,7 @@ impl<L: Log> Stream<L> {
         Ok(checked)
     }
 
-    fn stored_subject<'a>(&self, subject: &'a [u8], chance: u32) -> Cow<'a, [u8]> {
+    pub(super) fn stored_subject<'a>(&self, subject: &'a [u8], chance: u32) -> Cow<'a, [u8]> {
         let transformed = self.rules.transform.as_ref().and_then(|transform| {
             let subject = Subject::parse(subject).ok().filter(|subject| transform.matches(*subject))?;
             Some(transform.apply(subject, chance))
@@ -424,9 +424,7 @@ impl<L: Log> Stream<L> {
             Some(_) => self.log.last_of(&checked.subject).map_err(failed)?.unwrap_or(0),
             None => 0,
         };
-        let is_wanted = self.config.retention != Retention::Interest
-            || self.consumers.values().any(|consumer| consumer.takes(&checked.subject))
-            || self.copiers.values().any(|copier| copier.takes(&checked.subject));
+        let is_wanted = self.is_wanted(checked);
         let seq = match is_wanted {
             true => {
                 let Checked { subject, headers, payload, .. } = checked;

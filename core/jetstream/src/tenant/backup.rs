@@ -16,6 +16,7 @@ use api::errors::*;
 use api::requests::{Restore as RestoreRequest, Snapshot as SnapshotRequest};
 use api::responses::{Nothing, Restore, Snapshot, answer, failure};
 use api::{ApiError, Call, Name, StreamRequest};
+use auth::Reading;
 use moment::Instant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -182,34 +183,65 @@ impl<S: Shelves> Tenant<S> {
 
     fn take_piece(&mut self, id: &str, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
         let Some(restoring) = self.transfers.restoring.get_mut(id) else { return };
-        let log = restoring.stream.id;
         let Some(reply) = message.reply else {
             // Without a place for the answer nobody would hear that it failed.
             return self.give_up_restore(id, around);
         };
-        let outcome = match message.payload.is_empty() {
-            true => restoring.finish(),
-            false => restoring.push(message.payload, around.now),
-        };
-        match outcome {
-            Ok(()) if message.payload.is_empty() => {
-                let told = self.finish_restore(id, around);
-                let body = told.unwrap_or_else(|error| failure("stream_create", &error, Nothing {}));
-                let failed = STREAM_RESTORE.with("the store can not make the stream durable");
-                let failed = failure("stream_create", &failed, Nothing {});
-                around.out.answer(reply, Vec::new(), body, After::Metadata, Some(failed.into()));
-            }
-            Ok(()) => {
+        match restoring.push(message.payload, reply, around.now) {
+            Ok(()) => self.go_on_restoring(id, around),
+            Err(error) => self.refuse_piece(id, &error, vec![reply.into()], around),
+        }
+    }
+
+    /// Stores what came of a stream, as much as may be in this round, and answers who waits for that.
+    fn go_on_restoring(&mut self, id: &str, around: &mut Surroundings<'_, S>) {
+        let Some(restoring) = self.transfers.restoring.get_mut(id) else { return };
+        let log = restoring.stream.id;
+        match restoring.work(around.shelves, around.now) {
+            Ok(stored) => {
                 let failed = STREAM_RESTORE.with("the store can not make the messages durable");
-                let failed = failure("stream_create", &failed, Nothing {});
-                around.out.answer(reply, Vec::new(), Vec::new(), After::Log(log), Some(failed.into()));
+                let failed: Arc<[u8]> = failure("stream_create", &failed, Nothing {}).into();
+                for reply in stored {
+                    around.out.answer(&reply, Vec::new(), Vec::new(), After::Log(log), Some(failed.clone()));
+                }
             }
-            Err(error) => {
-                let text = error.description.strip_prefix("restore failed: ").unwrap_or(&error.description);
-                let error = STREAM_RESTORE.with(text);
-                around.out.say(reply, Vec::new(), failure("stream_create", &error, Nothing {}));
-                self.give_up_restore(id, around);
-            }
+            Err(error) => return self.refuse_piece(id, &error, Vec::new(), around),
+        }
+        let Some(reply) = restoring.take_end() else { return };
+        if let Err(error) = restoring.finish() {
+            return self.refuse_piece(id, &error, vec![reply], around);
+        }
+        let told = self.finish_restore(id, around);
+        let body = told.unwrap_or_else(|error| failure("stream_create", &error, Nothing {}));
+        let failed = STREAM_RESTORE.with("the store can not make the stream durable");
+        let failed = failure("stream_create", &failed, Nothing {});
+        around.out.answer(&reply, Vec::new(), body, After::Metadata, Some(failed.into()));
+    }
+
+    /// Tells why a stream can not be restored to whoever waits, and gives it up.
+    fn refuse_piece(
+        &mut self,
+        id: &str,
+        error: &ApiError,
+        mut waiting: Vec<Box<[u8]>>,
+        around: &mut Surroundings<'_, S>,
+    ) {
+        if let Some(restoring) = self.transfers.restoring.get_mut(id) {
+            waiting.extend(restoring.take_waiting());
+        }
+        let text = error.description.strip_prefix("restore failed: ").unwrap_or(&error.description);
+        let error = STREAM_RESTORE.with(text);
+        for reply in waiting {
+            around.out.say(&reply, Vec::new(), failure("stream_create", &error, Nothing {}));
+        }
+        self.give_up_restore(id, around);
+    }
+
+    /// Goes on with streams of which more came than one round takes.
+    pub(super) fn continue_restores(&mut self, around: &mut Surroundings<'_, S>) {
+        let behind = self.transfers.restoring.iter().filter(|(_, restoring)| restoring.is_behind());
+        for id in behind.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            self.go_on_restoring(&id, around);
         }
     }
 
@@ -261,7 +293,7 @@ impl<S: Shelves> Tenant<S> {
             let progress = progress.within(last_seq).ok_or_else(|| refuse("its state makes no sense"))?;
             let mut consumer =
                 Consumer::new(name.clone(), config, filters, &mut stream.log, around.now).map_err(failed)?;
-            consumer.bind(asker.map(|asker| asker.reading().clone()));
+            consumer.bind(asker.map(|asker| asker.reading().clone()).filter(Reading::binds));
             consumer.proceed(progress, around.now);
             if consumer.is_kept() {
                 let key = kept::consumer_key(&account, stream.name.as_str(), name.as_str());
@@ -287,7 +319,8 @@ impl<S: Shelves> Tenant<S> {
     }
 
     fn end_restore(&mut self, id: &str, around: &mut Surroundings<'_, S>) -> Option<Restoring<S::Log>> {
-        let restoring = self.transfers.restoring.remove(id)?;
+        let mut restoring = self.transfers.restoring.remove(id)?;
+        restoring.let_go(around.shelves);
         let name = restoring.stream.name.to_string();
         let event = Event::RestoreComplete {
             stream: name,
@@ -302,7 +335,7 @@ impl<S: Shelves> Tenant<S> {
 
     /// Gives up restores that nothing comes for.
     pub(super) fn expire_restores(&mut self, around: &mut Surroundings<'_, S>) {
-        let over = self.transfers.restoring.iter().filter(|(_, restoring)| restoring.deadline() <= around.now.tick);
+        let over = self.transfers.restoring.iter().filter(|(_, restoring)| restoring.gives_up_at() <= around.now.tick);
         for id in over.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
             self.give_up_restore(&id, around);
         }

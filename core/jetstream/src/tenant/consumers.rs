@@ -312,17 +312,28 @@ impl<S: Shelves> Tenant<S> {
     }
 
     fn reset_or(&mut self, call: &Call<'_>, body: &Body<'_>, around: &mut Surroundings<'_, S>) -> Outcome {
-        let request = ConsumerReset::read(&body.value()?, self.settings.mode)?;
+        // Without a body it goes back behind what is acknowledged.
+        let seq = match body.is_empty() {
+            true => 0,
+            false => ConsumerReset::read(&body.value()?, self.settings.mode)?.seq,
+        };
         let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
+        let identity = body.header("Nats-Stream-Identity").map(|_| stream.identity());
         let stream_name = stream.name.clone();
         let consumer = stream.consumers.get_mut(call.consumer).ok_or(CONSUMER_NOT_FOUND)?;
-        let outcome = consumer.reset(request.seq, &mut stream.log)?;
+        let outcome = consumer.reset(seq, &mut stream.log)?;
         let reset_seq = outcome.map_err(|why| CONSUMER_INVALID_RESET.with(why))?;
         let name = consumer.name.clone();
         stream.has_news = true;
         self.keep_consumer(stream_name.as_str(), &name, around)?;
         let info = self.told_consumer(call.stream, call.consumer, around.now)?;
-        Answer::durable(answer("consumer_reset", ConsumerWasReset { info, reset_seq }))
+        let answer = Answer::durable(answer("consumer_reset", ConsumerWasReset { info, reset_seq }))?;
+        Ok(match identity {
+            Some(identity) => {
+                Answer { headers: with_header(b"", "Nats-Stream-Identity", identity.as_bytes()), ..answer }
+            }
+            None => answer,
+        })
     }
 
     pub(super) fn unpin_consumer(&mut self, call: &Call<'_>, body: &Body<'_>) -> Outcome {

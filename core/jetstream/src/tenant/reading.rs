@@ -10,7 +10,7 @@ use crate::consumer::Consumer;
 use crate::log::{Log, Shelves};
 use crate::outbox::status;
 use crate::publish::Wishes;
-use crate::stream::{Incoming, Stream};
+use crate::stream::{Incoming, Stream, asked_by};
 use api::errors::READ_NOT_PERMITTED;
 use api::stream::StreamSource;
 use api::{ApiError, StreamConfig};
@@ -109,16 +109,18 @@ impl<S: Shelves> Tenant<S> {
         for filter in self.ordered(config, before) {
             asker.reading().read_all(&filter).map_err(|denial| refuse(&**asker, &denial))?;
         }
+        for subject in asked(config, before) {
+            // What is no literal subject is published by nobody: filters may have wildcards.
+            let Some(subject) = Subject::parse(subject.as_bytes()).ok() else { continue };
+            asker.may_publish(subject).map_err(|denial| refuse(&**asker, &denial))?;
+        }
         Ok(())
     }
 
     /// What is read on behalf of whoever wants the configuration.
     fn ordered(&self, config: &StreamConfig, before: Option<&StreamConfig>) -> Vec<Filter> {
         let mut read = Vec::new();
-        let known = |source: &StreamSource| {
-            before.is_some_and(|before| before.mirror.as_ref() == Some(source) || before.sources.contains(source))
-        };
-        let origins = config.mirror.iter().chain(&config.sources).filter(|source| !known(source));
+        let origins = config.mirror.iter().chain(&config.sources).filter(|source| !is_known(before, source));
         origins.for_each(|source| self.read_of(source, ORIGINS_FOLLOWED, &mut read));
         if before.is_none_or(|before| before.subject_transform != config.subject_transform)
             && let Some(transform) = &config.subject_transform
@@ -138,6 +140,10 @@ impl<S: Shelves> Tenant<S> {
 
     /// What is read of an origin: its filters, or everything that the stream may hold.
     fn read_of(&self, source: &StreamSource, follow: usize, read: &mut Vec<Filter>) {
+        if let Some(consumer) = &source.consumer {
+            // The server listens to where it delivers.
+            read.extend(filters([consumer.deliver_subject.as_str()]));
+        }
         if source.external.is_some() {
             // What lies elsewhere bears names of its own, so it is read as a whole or not at all.
             return read.push(Filter::everything());
@@ -157,6 +163,19 @@ impl<S: Shelves> Tenant<S> {
             _ => read.push(Filter::everything()),
         }
     }
+}
+
+fn is_known(before: Option<&StreamConfig>, source: &StreamSource) -> bool {
+    before.is_some_and(|before| before.mirror.as_ref() == Some(source) || before.sources.contains(source))
+}
+
+/// The subjects that origins elsewhere are asked by, which the server publishes to on behalf of whoever wants the configuration.
+fn asked(config: &StreamConfig, before: Option<&StreamConfig>) -> Vec<String> {
+    let mirror = config.mirror.iter().map(|mirror| (mirror, true));
+    let origins = mirror.chain(config.sources.iter().map(|source| (source, false)));
+    let is_asked = |source: &StreamSource| source.external.is_some() || source.consumer.is_some();
+    let elsewhere = origins.filter(|(source, _)| is_asked(source) && !is_known(before, source));
+    elsewhere.map(|(source, is_mirror)| asked_by(source, is_mirror)).collect()
 }
 
 /// Subjects as filters; nothing is everything.

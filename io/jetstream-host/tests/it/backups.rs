@@ -222,3 +222,117 @@ fn names_that_are_paths_are_refused() {
     assert!(answer.contains("failed to add consumer"), "{answer}");
     assert!(room.ask("$JS.API.STREAM.NAMES", "").contains("\"total\":0"));
 }
+
+/// Bytes as chunks of a compressed stream.
+fn framed(plain: &[u8]) -> Vec<u8> {
+    let mut framed = b"\xff\x06\x00\x00S2sTwO".to_vec();
+    for chunk in plain.chunks(1 << 20) {
+        let packed = minlz::s2::encode(chunk);
+        framed.push(0);
+        framed.extend_from_slice(&(packed.len() as u32 + 4).to_le_bytes()[..3]);
+        framed.extend_from_slice(&minlz::crc::crc(chunk).to_le_bytes());
+        framed.extend_from_slice(&packed);
+    }
+    framed
+}
+
+fn varint(mut number: u64, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn entry(name: &str, seq: u64, payload: &[u8], out: &mut Vec<u8>) {
+    for number in [name.len() as u64, 0, seq, 0, payload.len() as u64] {
+        varint(number, out);
+    }
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(payload);
+}
+
+/// A megabyte a message, of nothing: few bytes that unpack to very many.
+fn bomb(messages: u64) -> Vec<u8> {
+    let mut plain = b"NATSARC1".to_vec();
+    entry("state.json", 0, format!("{{\"first_seq\":1,\"last_seq\":{messages}}}").as_bytes(), &mut plain);
+    (1..=messages).for_each(|seq| entry("s.a", seq, &vec![0; 1 << 20], &mut plain));
+    entry("", 0, b"", &mut plain);
+    framed(&plain)
+}
+
+#[test]
+fn what_unpacks_to_very_much_is_staged_over_several_rounds_and_comes_whole() {
+    let mut room = Room::new();
+    let archive = bomb(80);
+    assert!(archive.len() < 6_000_000, "{} bytes", archive.len());
+    let config = r#"{"config":{"name":"S","subjects":["s.>"]},"state":{}}"#;
+    let answer = room.ask("$JS.API.STREAM.RESTORE.S", config);
+    let deliver = answer.split("\"deliver_subject\":\"").nth(1).expect("a subject");
+    let deliver = deliver.split('"').next().expect("a subject").to_owned();
+    let inbox = room.inbox();
+    let message = room.message(&deliver, Some(&inbox), b"", &archive);
+    let (before, mut rounds) = (room.disk.bytes_written(), 1);
+    room.round(&[message]);
+    let in_one = room.disk.bytes_written() - before;
+    assert!(in_one < 24 << 20, "{in_one} bytes in one round");
+    while !room.heard().iter().any(|letter| letter.to == inbox.as_bytes()) {
+        room.advance(Duration::from_millis(1));
+        rounds += 1;
+        assert!(rounds < 100, "it comes to its end");
+    }
+    assert!(rounds >= 80 / 16, "{rounds} rounds");
+    let done = room.ask(&deliver, "");
+    assert!(done.contains(r#""messages":80"#) && done.contains("stream_create_response"), "{done}");
+}
+
+#[test]
+fn pieces_that_come_faster_than_they_are_stored_are_refused() {
+    let mut room = Room::new();
+    let config = r#"{"config":{"name":"S","subjects":["s.>"]},"state":{}}"#;
+    let answer = room.ask("$JS.API.STREAM.RESTORE.S", config);
+    let deliver = answer.split("\"deliver_subject\":\"").nth(1).expect("a subject");
+    let deliver = deliver.split('"').next().expect("a subject").to_owned();
+    let (archive, inbox) = (bomb(40), room.inbox());
+    let mut pieces = vec![room.message(&deliver, Some(&inbox), b"", &archive)];
+    // The first takes up what a round may unpack.
+    pieces.extend((0..1_100).map(|_| room.message(&deliver, Some(&inbox), b"", b"x")));
+    room.round(&pieces);
+    let heard = room.heard();
+    assert!(heard.iter().any(|letter| text(&letter.payload).contains("faster than they are stored")), "{heard:?}");
+    assert!(room.ask("$JS.API.STREAM.NAMES", "").contains("\"total\":0"));
+}
+
+#[test]
+fn a_message_that_was_damaged_on_the_disk_of_an_older_server_is_named_and_not_restored() {
+    let plain = unframed(FROM_OLDER);
+    // The archive as it is, taken apart and put together, is restored.
+    let answer = restore(&mut Room::new(), "S", "s.>", &framed(&plain), 10_000);
+    assert!(answer.contains(r#""messages":4"#), "{answer}");
+    let at =
+        plain.windows(5).position(|window| window == b"s.2NA").or_else(|| find(&plain, b"two")).expect("a message");
+    let mut damaged = plain.clone();
+    damaged[at + 1] ^= 1;
+    let mut room = Room::new();
+    let answer = restore(&mut room, "S", "s.>", &framed(&damaged), 10_000);
+    assert!(answer.contains("damaged"), "{answer}");
+    assert!(room.ask("$JS.API.STREAM.NAMES", "").contains("\"total\":0"));
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+fn unframed(mut framed: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    while let [kind, a, b, c, rest @ ..] = framed {
+        let (body, after) = rest.split_at(u32::from_le_bytes([*a, *b, *c, 0]) as usize);
+        match kind {
+            0 => plain.extend(minlz::s2::decode(&body[4..]).expect("sound")),
+            1 => plain.extend_from_slice(&body[4..]),
+            _ => {}
+        }
+        framed = after;
+    }
+    plain
+}

@@ -101,7 +101,9 @@ impl Shared {
         let (Some(inlet), Some(account)) = (self.inlet.get(), self.account.get()) else { return };
         for waiting in found {
             let message = jetstream::Incoming { subject: &waiting.by, reply: None, headers: b"", payload: b"" };
-            inlet.deliver(&Arrival { account, door: Door::Interest, message, asker: None }).expect("room in the queue");
+            inlet
+                .deliver(&Arrival { account, door: Door::Interest, message, asker: None, follower: None })
+                .expect("room in the queue");
         }
     }
 
@@ -125,7 +127,9 @@ impl Shared {
             let Flight { to: subject, reply, headers, payload, .. } = *flight;
             let message = jetstream::Incoming { subject, reply, headers, payload };
             for door in doors {
-                inlet.deliver(&Arrival { account, door, message, asker: None }).expect("room in the queue");
+                inlet
+                    .deliver(&Arrival { account, door, message, asker: None, follower: None })
+                    .expect("room in the queue");
             }
         } else if reached == 0
             && let Some(reply) = flight.reply
@@ -159,7 +163,7 @@ fn message(flight: &Flight<'_>, sid: &[u8]) -> Vec<u8> {
 
 impl Port for Shared {
     fn publish<'a>(&self, _: &str, messages: &mut dyn Iterator<Item = Outgoing<'a>>) {
-        for Outgoing { to, subject, reply, headers, payload } in messages {
+        for Outgoing { to, subject, reply, headers, payload, .. } in messages {
             let flight = Flight { to, seen: subject.unwrap_or(to), reply, headers, payload };
             let reached = self.route(&flight);
             self.note("host", &flight, reached);

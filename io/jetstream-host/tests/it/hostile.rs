@@ -5,6 +5,7 @@ use crate::house::{Room, account};
 use auth::{Denial, Reading, ReadingTexts};
 use bulwark_jetstream_host::{Asker, Report};
 use std::sync::{Arc, Mutex};
+use subject::{Filter, Subject};
 
 /// Somebody the server can not ask: a fault in the work for one account.
 struct Faulty;
@@ -12,6 +13,9 @@ struct Faulty;
 impl Asker for Faulty {
     fn reading(&self) -> &Reading {
         panic!("a fault")
+    }
+    fn may_publish(&self, _: Subject<'_>) -> Result<(), Denial> {
+        Ok(())
     }
     fn refused(&self, _: &Denial) {}
 }
@@ -22,6 +26,9 @@ struct Bound(Reading, Mutex<u32>);
 impl Asker for Bound {
     fn reading(&self) -> &Reading {
         &self.0
+    }
+    fn may_publish(&self, _: Subject<'_>) -> Result<(), Denial> {
+        Ok(())
     }
     fn refused(&self, _: &Denial) {
         *self.1.lock().expect("unharmed") += 1;
@@ -117,32 +124,6 @@ fn a_state_that_ends_behind_every_sequence_is_refused() {
     assert!(answer.contains("\"err_code\":10062"), "{answer}");
 }
 
-/// A piece that repeats a chunk of zeros: a few bytes each, and four MiB unpacked.
-#[test]
-fn a_piece_that_unpacks_to_very_much_is_refused() {
-    let zeros = vec![0; 4 << 20];
-    let block = minlz::s2::encode(&zeros);
-    let mut chunk = vec![0];
-    chunk.extend_from_slice(&(block.len() as u32 + 4).to_le_bytes()[..3]);
-    chunk.extend_from_slice(&minlz::crc::crc(&zeros).to_le_bytes());
-    chunk.extend_from_slice(&block);
-    // Forty messages of four MiB each.
-    let state = "{}";
-    let mut front = b"NATSARC1".to_vec();
-    front.extend_from_slice(&[10, 0, 0, 0, state.len() as u8]);
-    front.extend_from_slice(b"state.json{}");
-    let mut bomb = framed(&front);
-    for seq in 1..=40_u8 {
-        let head = [1, 0, seq, 0, 0x80, 0x80, 0x80, 0x02, b's'];
-        bomb.extend_from_slice(&framed(&head)[10..]);
-        bomb.extend_from_slice(&chunk);
-    }
-    let mut room = Room::new();
-    let answer = restore_with(&mut room, ("S", "s", "{}"), &bomb, bomb.len());
-    assert!(answer.contains("unpacks to too much"), "{answer}");
-    assert!(room.ask("$JS.API.STREAM.NAMES", "").contains("\"total\":0"));
-}
-
 #[test]
 fn whoever_may_not_read_restores_nothing_that_reads_for_them() {
     let mut room = Room::new();
@@ -192,5 +173,47 @@ fn the_name_of_an_origin_elsewhere_is_a_name() {
         let body = format!(r#"{{"name":"M","mirror":{{"name":"{name}","external":{{"api":"$JS.hub.API"}}}}}}"#);
         let answer = room.ask("$JS.API.STREAM.CREATE.M", &body);
         assert_eq!(answer.contains("did_create"), is_taken, "{answer}");
+    }
+}
+
+/// Somebody who may read everything and publish to the API of one domain alone.
+struct Publisher(Reading);
+
+fn only_to_the_hub(subject: Subject<'_>) -> Result<(), Denial> {
+    let texts = ReadingTexts { allow: Some(vec!["$JS.hub.API.CONSUMER.CREATE.>".to_owned()]), deny: Vec::new() };
+    let filter = Filter::parse(subject.as_bytes()).expect("a filter");
+    Reading::of_texts(&texts).expect("filters").read(&filter)
+}
+
+impl Asker for Publisher {
+    fn reading(&self) -> &Reading {
+        &self.0
+    }
+    fn may_publish(&self, subject: Subject<'_>) -> Result<(), Denial> {
+        only_to_the_hub(subject)
+    }
+    fn refused(&self, _: &Denial) {}
+}
+
+#[test]
+fn nobody_has_the_server_ask_where_it_may_not_publish() {
+    let mut room = Room::new();
+    let mut ask = |kind: &str, api: &str| {
+        let external = format!(r#"{{"name":"O","external":{{"api":"{api}","deliver":""}}}}"#);
+        let origin = if kind == "mirror" { external } else { format!("[{external}]") };
+        let subject = "$JS.API.STREAM.CREATE.M";
+        let inbox = room.inbox();
+        let mut message =
+            room.message(subject, Some(&inbox), b"", format!(r#"{{"name":"M","{kind}":{origin}}}"#).as_bytes());
+        message.asker = Some(Arc::new(Publisher(Reading::everything())));
+        room.round(&[message]);
+        let answer = room.heard().into_iter().find(|o| o.to == inbox.as_bytes()).expect("an answer");
+        room.ask("$JS.API.STREAM.DELETE.M", "");
+        String::from_utf8(answer.payload).expect("JSON")
+    };
+    for kind in ["mirror", "sources"] {
+        assert!(ask(kind, "orders").contains("error"), "{kind}");
+        assert!(ask(kind, "$JS.other.API").contains("error"), "{kind}");
+        assert!(ask(kind, "$JS.hub.API").contains("did_create"), "{kind}");
     }
 }

@@ -7,7 +7,7 @@ use jetstream::{Incoming, Now};
 use moment::{Instant, Timestamp};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use store::StoreError;
+use store::{Disk, FileSettings, StoreError};
 use subject::{Filter, Subject};
 use testkit::{CrashDisk, SeededEntropy};
 
@@ -100,7 +100,7 @@ impl Parcel {
         };
         let (subject, reply) = (&self.subject[..], self.reply.as_deref());
         let message = Incoming { subject, reply, headers: &self.headers, payload: &self.payload };
-        Arrival { account: &self.account, door, message, asker: self.asker.as_ref() }
+        Arrival { account: &self.account, door, message, asker: self.asker.as_ref(), follower: None }
     }
 }
 
@@ -147,11 +147,27 @@ impl Room {
         Room::try_on(disk, settings, now).expect("the store opens")
     }
 
+    /// On a disk that stands in front of the one that is looked at.
+    pub(crate) fn over(disk: CrashDisk, front: Arc<dyn Disk>, files: FileSettings, sync_every: Duration) -> Room {
+        let now = Now { wall: Timestamp::from_secs(1_795_000_000), tick: Instant::from_nanos(1) };
+        let settings = DeskSettings { files, sync_every, ..sealed() };
+        Room::try_over((disk, front), settings, now).expect("the store opens")
+    }
+
     pub(crate) fn try_on(disk: CrashDisk, settings: DeskSettings, now: Now) -> Result<Room, StoreError> {
+        let front = Arc::new(disk.clone());
+        Room::try_over((disk, front), settings, now)
+    }
+
+    fn try_over(
+        (disk, dyn_disk): (CrashDisk, Arc<dyn Disk>),
+        settings: DeskSettings,
+        now: Now,
+    ) -> Result<Room, StoreError> {
         let port = Arc::new(TestPort::default());
         port.0.lock().expect("fresh").wanted.push(Filter::parse(b"_I.>").expect("a filter"));
         let entropy = Arc::new(SeededEntropy::new(disk.operations() + 5));
-        let (dyn_disk, dyn_port) = (Arc::new(disk.clone()), port.clone());
+        let dyn_port = port.clone();
         let opened = Desk::open(dyn_disk, entropy, settings.clone(), vec![account("A")], dyn_port, now)?;
         Ok(Room { disk, desk: opened.desk, port, account: "A".into(), now, settings, inboxes: 0 })
     }
@@ -172,7 +188,10 @@ impl Room {
         };
         for Awaited { by, .. } in told {
             let message = Incoming { subject: &by, reply: None, headers: b"", payload: b"" };
-            self.desk.round([Arrival { account: &self.account, door: Door::Interest, message, asker: None }], self.now);
+            self.desk.round(
+                [Arrival { account: &self.account, door: Door::Interest, message, asker: None, follower: None }],
+                self.now,
+            );
         }
     }
 

@@ -11,6 +11,7 @@ mod odd;
 mod readers;
 mod scenes;
 mod script;
+mod syncing;
 mod transcript;
 mod upkeep;
 mod varying;

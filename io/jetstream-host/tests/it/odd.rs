@@ -247,3 +247,43 @@ fn a_consumer_of_which_nothing_is_said_is_the_simplest_there_is() {
     let made = room.ask("$JS.API.CONSUMER.CREATE.S", r#"{"stream_name":"S"}"#);
     assert!(made.contains(r#""config":{"deliver_policy":"all","ack_policy":"none","#), "{made}");
 }
+
+#[test]
+fn sequences_at_the_end_of_all_numbers_do_no_harm() {
+    let max = u64::MAX;
+    for storage in ["file", "memory"] {
+        let mut room = Room::new();
+        let create = format!(r#"{{"name":"S","subjects":["s.>"],"storage":"{storage}"}}"#);
+        assert!(room.ask("$JS.API.STREAM.CREATE.S", &create).contains("did_create"));
+        room.ask("s.a", "one");
+        let config = |more: &str| {
+            format!(r#"{{"stream_name":"S","config":{{"name":"c","durable_name":"c","ack_policy":"explicit"{more}}}}}"#)
+        };
+        for more in [String::new(), format!(r#","deliver_policy":"by_start_sequence","opt_start_seq":{max}"#)] {
+            room.ask("$JS.API.CONSUMER.DELETE.S.c", "");
+            let made = room.ask("$JS.API.CONSUMER.CREATE.S.c", &config(&more));
+            assert!(made.contains("consumer_create_response") && !made.contains("error"), "{made}");
+            for seq in [max, max - 1, 0, max, 1 << 63] {
+                let _ = room.ask("$JS.API.CONSUMER.RESET.S.c", &format!("{{\"seq\":{seq}}}"));
+                room.ask("s.a", "more");
+                let info = room.ask("$JS.API.CONSUMER.INFO.S.c", "");
+                assert!(info.contains("consumer_info_response") && !info.contains("error"), "{info}");
+                room.ask("$JS.API.CONSUMER.MSG.NEXT.S.c", "1");
+                room.ask("$JS.ACK.S.c.1.18446744073709551615.18446744073709551615.1.0", "+ACK");
+            }
+        }
+        for kind in ["mirror", "sources"] {
+            let origin = format!(r#"{{"name":"S","opt_start_seq":{max}}}"#);
+            let origin = if kind == "mirror" { origin } else { format!("[{origin}]") };
+            let made = room.ask("$JS.API.STREAM.CREATE.M", &format!(r#"{{"name":"M","{kind}":{origin}}}"#));
+            assert!(made.contains("stream_create_response"), "{made}");
+            room.ask("s.a", "more");
+            room.advance(Duration::from_secs(3));
+            assert!(room.ask("$JS.API.STREAM.INFO.M", "").contains("stream_info_response"));
+            room.ask("$JS.API.STREAM.DELETE.M", "");
+        }
+        assert_eq!(room.port.0.lock().expect("unharmed").reports, [], "{storage}: nobody is out of service");
+        let mut again = room.again(room.disk.kill());
+        assert!(storage == "memory" || again.ask("$JS.API.CONSUMER.INFO.S.c", "").contains("consumer_info_response"));
+    }
+}

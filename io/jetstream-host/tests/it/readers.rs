@@ -5,6 +5,7 @@ use auth::{Denial, Reading, ReadingTexts};
 use bulwark_jetstream_host::Asker;
 use std::sync::Arc;
 use std::time::Duration;
+use subject::Subject;
 
 /// Messages that the reader must not see.
 const DENIED: u32 = 200_000;
@@ -16,6 +17,9 @@ struct Reader(Reading);
 impl Asker for Reader {
     fn reading(&self) -> &Reading {
         &self.0
+    }
+    fn may_publish(&self, _: Subject<'_>) -> Result<(), Denial> {
+        Ok(())
     }
     fn refused(&self, denial: &Denial) {
         panic!("nothing is refused as a whole: {denial:?}");
