@@ -88,6 +88,11 @@ impl Certificates {
         self.answers.clone()
     }
 
+    /// What issuers have said of peers.
+    pub(crate) fn peer_answers(&self) -> &PeerAnswers {
+        &self.answers
+    }
+
     /// From now on peers whose issuers do not stand by them are told here.
     pub(crate) fn tell(&self, news: crate::system_account::NewsDesk) {
         self.answers.tell(news);

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use auth::Refusal;
 use broker::{ConnectionLabel, Event, Link, LinkKind, Observer};
+use jwt::chain::UserRefusal;
 use wire::CloseReason;
 
 use crate::audit::{Auditor, record_of};
@@ -55,6 +57,9 @@ impl Observer for Chronicle {
         {
             if is_refused {
                 trust.note(&record, crate::system::wall());
+            }
+            if let Event::LoginRefused(Refusal::User(_, UserRefusal::NotPinned(_))) = event {
+                trust.note_not_pinned();
             }
             audit.note(record);
         }

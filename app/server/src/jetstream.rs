@@ -6,6 +6,8 @@ mod accounts;
 mod health;
 mod port;
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 mod totals;
 mod without;
 

@@ -7,6 +7,7 @@ mod audit;
 mod callout;
 mod certificates;
 mod chronicle;
+mod claims_facts;
 mod compose;
 mod counsel;
 mod explain;

@@ -7,15 +7,18 @@ use std::time::{Duration, SystemTime};
 
 use api::monitoring::healthz::HealthError;
 use api::monitoring::options::{HealthzOptions, JszOptions};
-use api::monitoring::{Jsz, JszAccount, LinksVarz, Trustz};
+use api::monitoring::{Jsz, JszAccount, LinksVarz, OcspCacheVarz, Trustz};
 use auth::{Admission, Attempt, ConnectionKind};
 use broker::Hub;
 use config::Loaded;
 use moment::Timestamp;
-use monitor::{Busy, Monitor, MonitorSettings, Observatory, Portrait, ServerFacts, SharedTls, TraceTotals};
+use monitor::{
+    AccountPortrait, Busy, Monitor, MonitorSettings, Observatory, Portrait, ServerFacts, SharedTls, TraceTotals,
+};
 use secret::Secret;
 
 use crate::certificates::{CLIENTS, Certificates};
+use crate::claims_facts;
 use crate::jetstream::JetStream;
 use crate::link_facts;
 use crate::links::{CLUSTER, GATEWAY, Links};
@@ -41,6 +44,8 @@ struct Facts {
     certificates: Arc<Certificates>,
     hub: Arc<Hub>,
     asks_who: AtomicBool,
+    /// The issuers of certificates are asked about them.
+    asks_issuers: AtomicBool,
     trust: Arc<Trust>,
     portrait: Mutex<Portrait>,
     jetstream: OnceLock<Arc<JetStream>>,
@@ -107,6 +112,20 @@ impl ServerFacts for Facts {
         self.jetstream.get().map_or_else(Vec::new, |jetstream| jetstream.troubles(wish))
     }
 
+    fn account(&self, account: &str) -> Option<AccountPortrait> {
+        let directory = self.hub.directory();
+        let key = directory.account(account)?.nkey?;
+        directory.claims_of(&key).map(|trusted| claims_facts::account(trusted, now()))
+    }
+
+    fn ocsp_peer_cache(&self) -> Option<OcspCacheVarz> {
+        self.asks_issuers.load(Ordering::Relaxed).then(|| self.certificates.peer_answers().counts()).flatten()
+    }
+
+    fn pinned_account_fails(&self) -> u64 {
+        self.trust.pinned_account_fails()
+    }
+
     fn traces(&self) -> Option<TraceTotals> {
         self.tracing.get().map(|tracing| tracing.totals())
     }
@@ -131,11 +150,18 @@ impl Monitoring {
         let portrait = Mutex::new(portrait(loaded, hub, now()));
         let asks_who = AtomicBool::new(loaded.settings.monitoring.login);
         let (certificates, trust) = (certificates.clone(), trust.clone());
-        let (jetstream, links, tracing) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        let (to_log, of_hub) = (log.clone(), hub.clone());
-        let facts =
-            Facts { log: to_log, hub: of_hub, certificates, asks_who, trust, portrait, jetstream, links, tracing };
-        let facts = Arc::new(facts);
+        let facts = Arc::new(Facts {
+            log: log.clone(),
+            hub: hub.clone(),
+            certificates,
+            asks_who,
+            asks_issuers: AtomicBool::new(asks_issuers(&loaded.settings)),
+            trust,
+            portrait,
+            jetstream: OnceLock::new(),
+            links: OnceLock::new(),
+            tracing: OnceLock::new(),
+        });
         hub.ledger().keep_closed(loaded.settings.limits.max_closed_clients);
         let observatory = Observatory::new(hub.clone(), facts.clone());
         let tls = https(&loaded.settings)?.map(|tls| Arc::new(RwLock::new(tls)));
@@ -172,6 +198,7 @@ impl Monitoring {
             *shared.write().unwrap_or_else(PoisonError::into_inner) = tls;
         }
         self.facts.asks_who.store(loaded.settings.monitoring.login, Ordering::Relaxed);
+        self.facts.asks_issuers.store(asks_issuers(&loaded.settings), Ordering::Relaxed);
         hub.ledger().keep_closed(loaded.settings.limits.max_closed_clients);
         let mut known = self.facts.portrait.lock().unwrap_or_else(PoisonError::into_inner);
         *known = portrait(loaded, hub, known.start);
@@ -253,7 +280,26 @@ fn portrait(loaded: &Loaded, hub: &Hub, start: Timestamp) -> Portrait {
         system_account: (!settings.no_system_account).then(system),
         tls_cert_not_after: None,
         links: link_facts::links(settings),
+        tls_ocsp_peer_verify: settings.tls.as_ref().is_some_and(|tls| tls.ocsp_peer.is_some()),
+        operators: claims_facts::operators(settings),
+        proxies: settings.auth.trusted_proxies.clone(),
     }
+}
+
+/// Whether the issuers of any peer's certificate are asked about it.
+fn asks_issuers(settings: &config::Settings) -> bool {
+    let leafnodes = settings.leafnodes.as_ref();
+    let gateway = settings.gateway.as_ref();
+    let leaf_remotes = leafnodes.into_iter().flat_map(|block| &block.remotes).map(|remote| remote.tls.as_ref());
+    let gateway_remotes = gateway.into_iter().flat_map(|block| &block.remotes).map(|remote| remote.tls.as_ref());
+    let listeners = [
+        settings.tls.as_ref(),
+        settings.cluster.tls.as_ref(),
+        gateway.and_then(|block| block.tls.as_ref()),
+        leafnodes.and_then(|block| block.tls.as_ref()),
+    ];
+    let mut all = listeners.into_iter().chain(leaf_remotes).chain(gateway_remotes).flatten();
+    all.any(|tls| tls.ocsp_peer.is_some())
 }
 
 fn now() -> Timestamp {

@@ -12,6 +12,7 @@
 //! what it says.
 
 mod bans;
+mod census;
 mod commands;
 mod desk;
 mod elsewhere;
@@ -37,6 +38,7 @@ pub use commands::Control;
 pub use events::{CertificateRefused, Refused};
 pub use news::{News, NewsDesk, Newsroom};
 
+use census::Census;
 use desk::{Desk, Door};
 use services::Clerk;
 
@@ -65,6 +67,8 @@ pub(crate) enum Service {
     Oneself(AccountService),
     /// How many subscribers a subject has.
     Subscribers,
+    /// How many it has at this server: what servers ask each other.
+    SubscribersHere,
     /// What whoever asks may do.
     OwnRights,
 }
@@ -92,7 +96,9 @@ impl SystemAccount {
         let home = hub.account(hub.directory().accounts().system());
         let newsroom = news.open(hub.clone(), observatory.clone(), home.clone(), log.clone())?;
         let mut account = Self { desks: Vec::new(), clerks: Vec::new(), newsroom };
+        let census = Census::open(hub, &home);
         let clerk = || Clerk {
+            census: census.clone(),
             hub: hub.clone(),
             observatory: observatory.clone(),
             control: control.clone(),
@@ -110,7 +116,7 @@ impl SystemAccount {
         hang_out(hub, &home, &desk);
         let links = hub.link_settings();
         if links.routes.is_some() || links.gateways.is_some() {
-            elsewhere::listen(hub, &home);
+            elsewhere::listen(hub, observatory, &home);
         }
         latency::listen(hub, &home);
         for (subject, service) in ABOUT_ONESELF {
@@ -169,6 +175,7 @@ fn hang_out(hub: &Hub, home: &AccountState, desk: &Desk) {
         listen(&service.filter(), Service::Account(service));
     }
     listen(DEBUG_SUBSCRIBERS, Service::Subscribers);
+    listen(census::QUESTION, Service::SubscribersHere);
 }
 
 fn filter(subject: &str) -> Filter {

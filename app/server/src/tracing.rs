@@ -5,8 +5,8 @@
 
 mod batch;
 mod quota;
+mod waiting;
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -23,9 +23,7 @@ use crate::http::{Answer, Question, Url, exchange};
 use crate::log::Log;
 use batch::Batch;
 use quota::Quota;
-
-/// Hops that may wait for the thread.
-const QUEUE_MAX: usize = 2_048;
+use waiting::Waiting;
 
 /// Hops of one request.
 const BATCH_MAX: usize = 256;
@@ -173,12 +171,6 @@ fn client_tls(settings: &Settings) -> Result<ClientTls, String> {
     ClientTls::build(&trust, &|path| std::fs::read(path)).map_err(|error| error.to_string())
 }
 
-#[derive(Default)]
-struct Waiting {
-    hops: VecDeque<Hop>,
-    is_over: bool,
-}
-
 /// Where workers leave hops.
 struct Queue {
     state: Mutex<Waiting>,
@@ -199,8 +191,8 @@ impl Queue {
 }
 
 impl HopTaker for Queue {
-    fn opens(&self) -> Option<Timestamp> {
-        if self.quota.takes(Instant::now()) && self.lock().hops.len() < QUEUE_MAX {
+    fn opens(&self, account: &str) -> Option<Timestamp> {
+        if self.quota.takes(account, Instant::now()) && self.lock().has_room(account) {
             return Some(self.now());
         }
         self.drop_one();
@@ -213,13 +205,12 @@ impl HopTaker for Queue {
 
     fn take(&self, hop: Hop) {
         let mut state = self.lock();
-        if state.hops.len() >= QUEUE_MAX || state.is_over {
-            drop(state);
+        let takes = state.push(hop);
+        let is_full = state.len() == BATCH_MAX;
+        drop(state);
+        if !takes {
             return self.drop_one();
         }
-        state.hops.push_back(hop);
-        let is_full = state.hops.len() == BATCH_MAX;
-        drop(state);
         if is_full {
             self.filled.notify_one();
         }
@@ -246,7 +237,7 @@ impl Sender {
             }
             if is_over {
                 // What is left is more than one request may hold, or nothing.
-                let left = self.queue.lock().hops.len() as u64;
+                let left = self.queue.lock().len() as u64;
                 self.counts.dropped.fetch_add(left, Ordering::Relaxed);
                 return;
             }
@@ -255,11 +246,10 @@ impl Sender {
 
     /// The hops of the next request, and whether it is the last one.
     fn next(&self) -> (Vec<Hop>, bool) {
-        let is_open = |state: &mut Waiting| state.hops.len() < BATCH_MAX && !state.is_over;
+        let is_open = |state: &mut Waiting| state.len() < BATCH_MAX && !state.is_over;
         let waited = self.queue.filled.wait_timeout_while(self.queue.lock(), self.settings.interval, is_open);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let count = state.hops.len().min(BATCH_MAX);
-        (state.hops.drain(..count).collect(), state.is_over)
+        (state.pull(BATCH_MAX), state.is_over)
     }
 
     fn send(&self, hops: &[Hop]) {

@@ -16,6 +16,7 @@ const RECENT_MAX: usize = 100;
 pub struct Trust {
     refused_logins: AtomicU64,
     denials: AtomicU64,
+    pinned_account_fails: AtomicU64,
     recent: Mutex<VecDeque<RefusalDetail>>,
 }
 
@@ -29,6 +30,16 @@ impl Trust {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.truncate(RECENT_MAX - 1);
         recent.push_front(detail);
+    }
+
+    /// A login was refused because its account is not among the pinned ones.
+    pub fn note_not_pinned(&self) {
+        self.pinned_account_fails.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many of these there were.
+    pub fn pinned_account_fails(&self) -> u64 {
+        self.pinned_account_fails.load(Ordering::Relaxed)
     }
 
     /// The document, with the certificates and bans that it does not know.

@@ -15,10 +15,12 @@ pub mod varz;
 pub mod varz_links;
 
 use serde::{Serialize, Serializer};
+/// What a document says that others wrote, such as claims.
+pub use serde_json::Value;
 
 pub use accountz::{
-    AccountDetail, AccountStat, Accountz, Accstatz, DataStats, ExportDetail, HeldStats, ImportDetail, LatencyDetail,
-    MappedTo, MessageCount, RateLimits,
+    AccountDetail, AccountStat, Accountz, Accstatz, ClaimIssue, DataStats, ExportDetail, HeldStats, ImportDetail,
+    LatencyDetail, MappedTo, MessageCount, RateLimits,
 };
 pub use connz::{ConnectionInfo, Connz, PeerCertificate, Proxy, SubscriptionDetail};
 pub use healthz::Healthz;
@@ -26,7 +28,7 @@ pub use jsz::{JetStreamVarz, Jsz, JszAccount, JszApi, JszConfig, JszLimits, JszS
 pub use links::{AccountGatewayInfo, Gatewayz, LeafInfo, Leafz, RemoteGatewayInfo, RouteInfo, Routez, SubjectLists};
 pub use subsz::{SublistStats, Subsz};
 pub use trustz::{BanDetail, Banlist, CertificateDetail, RefusalDetail, Trustz};
-pub use varz::{DiskWaits, LinkTroubles, Varz};
+pub use varz::{DiskWaits, LinkTroubles, OcspCacheVarz, ProxiesVarz, Varz};
 pub use varz_links::{
     ClusterVarz, DenyVarz, GatewayVarz, LeafVarz, LinkTls, LinksVarz, RemoteGatewayVarz, RemoteLeafVarz,
 };
@@ -66,6 +68,11 @@ pub(crate) fn is_zero_port(port: &u16) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
 pub(crate) fn is_zero_count(count: &usize) -> bool {
     *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+pub(crate) fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Whole numbers are written without a point.

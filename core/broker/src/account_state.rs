@@ -14,6 +14,7 @@ use crate::awaited::Awaited;
 use crate::elsewhere::Elsewhere;
 use crate::link::{Link, LinkStats};
 use crate::links::book::{Book, FarReader, LeafReader, RouteReader, Touched, weight_of};
+use crate::links::crossed::{Crossed, Crossings};
 use crate::links::gateways::GatewayClock;
 use crate::links::replies::Recent;
 use crate::meter::{Holds, Taps};
@@ -51,6 +52,8 @@ pub struct AccountState {
     elsewhere: Elsewhere,
     /// What closed connections had counted.
     retired: LinkStats,
+    /// What crossed to and from other servers, once anything did.
+    crossings: OnceLock<Box<Crossings>>,
     /// What limits how much its clients may publish together.
     pub(crate) taps: Taps,
     /// How often connections were held up by limits, and how long in all, in nanoseconds.
@@ -92,6 +95,7 @@ impl AccountState {
             leafs: AtomicUsize::new(0),
             elsewhere: Elsewhere::default(),
             retired: LinkStats::default(),
+            crossings: OnceLock::new(),
             taps: Taps::default(),
             holds: Holds::default(),
             slow_consumers: AtomicU64::new(0),
@@ -233,6 +237,11 @@ impl AccountState {
         self.elsewhere.note(server, clients, leafs);
     }
 
+    /// Other servers where the account has connections, as far as they told.
+    pub fn servers_elsewhere(&self) -> usize {
+        self.elsewhere.servers()
+    }
+
     /// Time has passed: servers that told nothing for long count no more. To be called every half minute.
     pub fn look_elsewhere(&self) {
         self.elsewhere.look();
@@ -254,6 +263,15 @@ impl AccountState {
     /// How often its connections were held up by limits, and how long in all.
     pub fn holds(&self) -> (u64, Duration) {
         self.holds.read()
+    }
+
+    pub(crate) fn crossings(&self) -> &Crossings {
+        self.crossings.get_or_init(Box::default)
+    }
+
+    /// What crossed to and from other servers.
+    pub fn crossed(&self) -> Crossed {
+        self.crossings.get().map(|crossings| crossings.read()).unwrap_or_default()
     }
 
     /// What closed connections of the account had counted.

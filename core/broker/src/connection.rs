@@ -147,6 +147,8 @@ pub struct Connection {
     pub(crate) certificate: Option<Vec<CertificateName>>,
     /// What the byte layer agreed on with the peer.
     pub(crate) tls: Option<Box<ClientTls>>,
+    /// The handshake of the byte layer came before the greeting.
+    pub(crate) tls_first: bool,
     pub(crate) limits: Limits,
     pub(crate) nonce: Option<Box<str>>,
     pub(crate) client_label: Option<Arc<ClientLabel>>,

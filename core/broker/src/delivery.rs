@@ -11,6 +11,7 @@ use crate::chance::Chance;
 use crate::hub::Hub;
 use crate::internal::{InternalSubscriber, Message, Rights, Sender};
 use crate::link::Link;
+use crate::links::crossed::Tally;
 use crate::links::crossing::Arrived;
 use crate::links::remote::RemotePeer;
 use crate::plan::{Plan, PlanTarget};
@@ -53,6 +54,8 @@ pub(crate) struct Delivery<'a> {
     pub(crate) picked: &'a mut Vec<(usize, Box<[u8]>)>,
     /// Room for a head that is put together for one message.
     pub(crate) head: &'a mut Vec<u8>,
+    /// What crosses to other servers.
+    pub(crate) tally: &'a mut Tally,
     pub(crate) hub: &'a Hub,
 }
 

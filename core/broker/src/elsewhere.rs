@@ -57,6 +57,11 @@ impl Elsewhere {
         self.leafs.store(sum(|told| told.leafs), Ordering::Relaxed);
     }
 
+    /// Servers that told of connections.
+    pub(crate) fn servers(&self) -> usize {
+        self.servers.lock().len()
+    }
+
     /// Clients at other servers.
     pub(crate) fn clients(&self) -> usize {
         self.clients.load(Ordering::Relaxed)

@@ -17,6 +17,7 @@ use crate::house::Own;
 use crate::hub::Hub;
 use crate::ledger::{ConnectionFacts, last_words};
 use crate::link::{Link, LinkKind};
+use crate::links::crossed::Tally;
 use crate::links::settings::WriteRule;
 use crate::mailbox::Note;
 use crate::observer::Event;
@@ -50,6 +51,8 @@ pub(crate) struct Engine {
     pub(crate) picked: Vec<(usize, Box<[u8]>)>,
     /// Room for a head that is put together for one message.
     pub(crate) head: Vec<u8>,
+    /// What crossed to and from other servers.
+    pub(crate) tally: Tally,
     /// The server as a publisher.
     pub(crate) own: Own,
     /// Room for a request that crosses into another account.
@@ -85,6 +88,7 @@ impl Engine {
             abroad: false,
             refusals: 0,
             stages: Stages::default(),
+            tally: Tally::default(),
             plans: Plans::new(hub.clone(), seed),
             tails: Tails::default(),
             chance: Chance::new(seed),
@@ -342,7 +346,10 @@ impl Engine {
     /// Who a connection is, or said it was.
     fn facts_of(&self, connection: &Connection) -> Arc<ConnectionFacts> {
         match &connection.phase {
-            Phase::Judging(judging) | Phase::Refused(judging, _) => ConnectionFacts::of_stranger(&judging.options),
+            Phase::Judging(judging) | Phase::Refused(judging, _) => {
+                ConnectionFacts::of_stranger(&judging.options, connection)
+            }
+            Phase::Server(_) => self.hub.links.one(&connection.link).map(|known| known.facts).unwrap_or_default(),
             _ => self.hub.connection(connection.link.key.id).map(|known| known.facts).unwrap_or_default(),
         }
     }
@@ -371,14 +378,14 @@ impl Engine {
                 active.account.leave(&connection.link.stats);
                 account = Some(active.account);
             }
-            Phase::Server(server) => self.end_link(connection, *server),
+            Phase::Server(server) => {
+                account = server.account().cloned();
+                self.end_link(connection, *server);
+            }
             Phase::Opening(_) | Phase::Judging(_) | Phase::Refused(..) | Phase::Over => {}
         }
         self.hub.unregister(connection.link.key.id);
-        let closed = match connection.link.kind {
-            LinkKind::Client => self.hub.ledger.close(closed, account.as_deref()),
-            _ => Arc::new(closed),
-        };
+        let closed = self.hub.ledger.close(closed, account.as_deref());
         self.known(connection);
         if connection.link.kind == LinkKind::Client {
             self.hub.client_left();

@@ -281,7 +281,7 @@ impl Engine {
         if by_connect {
             self.ok(&connection.link, &active);
         }
-        let facts = ConnectionFacts::new(&active.options, &active.admission, connection.tls.as_deref());
+        let facts = ConnectionFacts::new(&active.options, &active.admission, connection);
         connection.link.stats.note(&active);
         connection.phase = Phase::Active(Box::new(active));
         self.known(connection);
@@ -425,7 +425,7 @@ impl Engine {
         self.replace_peer(connection, &mut active, admission);
         // A client that introduces itself late keeps what it asked for before, under what it says now.
         self.judge_subscriptions(connection, &mut active);
-        let facts = ConnectionFacts::new(&active.options, &active.admission, connection.tls.as_deref());
+        let facts = ConnectionFacts::new(&active.options, &active.admission, connection);
         let (label, account) = (active.label.clone(), Some(active.account.clone()));
         let (link, peer) = (connection.link.clone(), Some(active.peer.clone()));
         self.hub.register(Registered { link, label, account, facts, peer });

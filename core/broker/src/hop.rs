@@ -24,8 +24,9 @@ pub type SpanId = [u8; 8];
 
 /// Takes hops. Called on workers: it must neither block nor take long.
 pub trait HopTaker: Send + Sync {
-    /// Whether it has room for one more, and what time it is now: a worker's clock stands still during a round.
-    fn opens(&self) -> Option<Timestamp>;
+    /// Whether it has room for one more of this account, and what time it is now: a worker's clock stands still during a
+    /// round.
+    fn opens(&self, account: &str) -> Option<Timestamp>;
 
     /// The time now.
     fn now(&self) -> Timestamp;

@@ -261,6 +261,7 @@ impl Engine {
     /// Everything staged leaves. `stalled` hears whose messages met a link that is behind.
     pub(crate) fn flush(&mut self, buffers: &mut ReadBuffers, stalled: &mut dyn FnMut(&[ConnectionKey])) {
         self.plans.settle();
+        self.tally.settle();
         self.hub.end_batch();
         if !self.stages.is_empty() {
             self.stages.flush(buffers, stalled);

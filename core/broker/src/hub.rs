@@ -405,7 +405,7 @@ impl Hub {
         let links = links
             .iter()
             .filter(|known| !known.solicited)
-            .filter(|known| self.is_kept_out(known.link.address.ip(), known.account.as_ref(), &known.user, now));
+            .filter(|known| self.is_kept_out(known.link.address.ip(), known.account.as_ref(), &known.facts.user, now));
         let concerned: Vec<_> = clients.map(|known| known.link.key).chain(links.map(|known| known.link.key)).collect();
         concerned.iter().for_each(|key| self.tell(*key, Note::Close(*key, CloseReason::Kicked)));
         Ok(concerned.len())

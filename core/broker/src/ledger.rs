@@ -17,7 +17,7 @@ use wire::CloseReason;
 
 use crate::account_state::AccountState;
 use crate::connection::{Active, Connection, Phase};
-use crate::link::{Link, LinkStats};
+use crate::link::{Link, LinkKind, LinkStats};
 use crate::subscription::{Subscription, Target};
 
 /// What stands for a token where a name is wanted.
@@ -48,11 +48,13 @@ pub struct ConnectionFacts {
     pub proxy: Option<Box<str>>,
     /// What the byte layer agreed on, and the certificates that the peer showed.
     pub tls: Option<Arc<ClientTls>>,
+    /// The handshake came before the greeting.
+    pub tls_first: bool,
 }
 
 impl ConnectionFacts {
     /// Of somebody who never came in: what it said of itself, and the name it gave for the user.
-    pub(crate) fn of_stranger(options: &ConnectOptions) -> Arc<Self> {
+    pub(crate) fn of_stranger(options: &ConnectOptions, connection: &Connection) -> Arc<Self> {
         // Whoever put a seed where the public key belongs is not shown with it.
         let nkey = options.nkey.as_deref().filter(|nkey| nkey.starts_with('U'));
         let named = nkey.or(options.user.as_deref());
@@ -63,11 +65,11 @@ impl ConnectionFacts {
             lang: options.lang.as_str().into(),
             version: options.version.as_str().into(),
             user: named.or(token).unwrap_or_default().into(),
-            ..Self::default()
+            ..Self::of_layer(connection)
         })
     }
 
-    pub(crate) fn new(options: &ConnectOptions, admission: &Admission, tls: Option<&ClientTls>) -> Arc<Self> {
+    pub(crate) fn new(options: &ConnectOptions, admission: &Admission, connection: &Connection) -> Arc<Self> {
         Arc::new(Self {
             name: options.name.as_str().into(),
             lang: options.lang.as_str().into(),
@@ -76,8 +78,31 @@ impl ConnectionFacts {
             proof: Some(admission.by),
             claims: admission.claims.clone(),
             proxy: admission.proxy.as_deref().map(Into::into),
-            tls: tls.cloned().map(Arc::new),
+            ..Self::of_layer(connection)
         })
+    }
+
+    /// Of a leaf connection: what the far end calls itself and its version, and as whom it logged in, how, and by which claims.
+    pub(crate) fn of_leaf(
+        name: &str,
+        version: &str,
+        (user, proof, claims): (&str, Option<auth::Proof>, Option<Arc<auth::UserFacts>>),
+        connection: &Connection,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            version: version.into(),
+            user: user.into(),
+            proof,
+            claims,
+            ..Self::of_layer(connection)
+        })
+    }
+
+    /// What is known before anybody said who it is.
+    fn of_layer(connection: &Connection) -> Self {
+        let tls = connection.tls.as_deref().cloned().map(Arc::new);
+        Self { tls, tls_first: connection.tls_first, ..Self::default() }
     }
 }
 
@@ -141,6 +166,8 @@ impl LinkStats {
 pub struct ClosedConnection {
     /// Its id.
     pub id: u64,
+    /// What it was.
+    pub kind: LinkKind,
     /// Where it came from.
     pub address: SocketAddr,
     /// When it was accepted.
@@ -153,6 +180,8 @@ pub struct ClosedConnection {
     pub numbers: Numbers,
     /// What still waited to be sent.
     pub pending_bytes: usize,
+    /// How often publishers were held up because it was behind.
+    pub stalls: u64,
     /// Who it was; all empty if it never logged in.
     pub facts: Arc<ConnectionFacts>,
     /// The account it was in, if it had logged in.
@@ -164,12 +193,57 @@ pub struct ClosedConnection {
 /// How often connections were closed for trouble, and publishers held up.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Troubles {
-    /// Clients that did not keep up.
-    pub slow_consumers: u64,
-    /// Clients that did not answer pings.
-    pub stale_connections: u64,
+    /// Peers that did not keep up.
+    pub slow_consumers: PerKind,
+    /// Peers that did not answer pings.
+    pub stale_connections: PerKind,
     /// Publishers that were held up.
     pub stalls: u64,
+}
+
+/// A number for each kind of peer.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are kinds of peers")]
+pub struct PerKind {
+    pub clients: u64,
+    pub routes: u64,
+    pub gateways: u64,
+    pub leafs: u64,
+}
+
+impl PerKind {
+    /// Of all kinds.
+    pub fn total(&self) -> u64 {
+        let Self { clients, routes, gateways, leafs } = *self;
+        [clients, routes, gateways, leafs].into_iter().fold(0, u64::wrapping_add)
+    }
+}
+
+/// A count for each kind of peer.
+#[derive(Default)]
+struct Counts {
+    clients: AtomicU64,
+    routes: AtomicU64,
+    gateways: AtomicU64,
+    leafs: AtomicU64,
+}
+
+impl Counts {
+    fn add(&self, kind: LinkKind) {
+        let count = match kind {
+            LinkKind::Client | LinkKind::House => &self.clients,
+            LinkKind::Route => &self.routes,
+            LinkKind::Gateway => &self.gateways,
+            LinkKind::Leaf => &self.leafs,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> PerKind {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let Self { clients, routes, gateways, leafs } = self;
+        PerKind { clients: read(clients), routes: read(routes), gateways: read(gateways), leafs: read(leafs) }
+    }
 }
 
 /// The closed connections that are remembered, oldest first, and how many subscriptions with them.
@@ -197,8 +271,8 @@ pub struct Ledger {
     offset: AtomicI64,
     closed_max: AtomicUsize,
     closed: Mutex<Closed>,
-    slow_consumers: AtomicU64,
-    stale_connections: AtomicU64,
+    slow_consumers: Counts,
+    stale_connections: Counts,
     stalls: AtomicU64,
 }
 
@@ -208,8 +282,8 @@ impl Default for Ledger {
             offset: AtomicI64::new(0),
             closed_max: AtomicUsize::new(CLOSED_CONNECTIONS_MAX),
             closed: Mutex::default(),
-            slow_consumers: AtomicU64::new(0),
-            stale_connections: AtomicU64::new(0),
+            slow_consumers: Counts::default(),
+            stale_connections: Counts::default(),
             stalls: AtomicU64::new(0),
         }
     }
@@ -230,8 +304,8 @@ impl Ledger {
     /// What went wrong so far.
     pub fn troubles(&self) -> Troubles {
         Troubles {
-            slow_consumers: self.slow_consumers.load(Ordering::Relaxed),
-            stale_connections: self.stale_connections.load(Ordering::Relaxed),
+            slow_consumers: self.slow_consumers.read(),
+            stale_connections: self.stale_connections.read(),
             stalls: self.stalls.load(Ordering::Relaxed),
         }
     }
@@ -256,13 +330,17 @@ impl Ledger {
     /// A connection is over.
     pub(crate) fn close(&self, mut closed: ClosedConnection, account: Option<&AccountState>) -> Arc<ClosedConnection> {
         if matches!(closed.reason, CloseReason::SlowConsumerPendingBytes | CloseReason::SlowConsumerWriteDeadline) {
-            self.slow_consumers.fetch_add(1, Ordering::Relaxed);
+            self.slow_consumers.add(closed.kind);
             if let Some(account) = account {
                 account.slow_consumers.fetch_add(1, Ordering::Relaxed);
             }
         }
         if closed.reason == CloseReason::StaleConnection {
-            self.stale_connections.fetch_add(1, Ordering::Relaxed);
+            self.stale_connections.add(closed.kind);
+        }
+        // Clients and leaf nodes are remembered.
+        if !matches!(closed.kind, LinkKind::Client | LinkKind::Leaf) {
+            return Arc::new(closed);
         }
         let mut book = self.closed.lock();
         if book.subscriptions + closed.subscriptions.len() > CLOSED_SUBSCRIPTIONS_MAX {
@@ -292,6 +370,7 @@ pub(crate) fn last_words(connection: &Connection, facts: Arc<ConnectionFacts>, a
             link.stats.note(active);
             Some(active.account.settings().name.clone())
         }
+        Phase::Server(server) => server.account().map(|account| account.settings().name.clone()),
         _ => None,
     };
     let mut numbers = link.stats.numbers();
@@ -301,12 +380,14 @@ pub(crate) fn last_words(connection: &Connection, facts: Arc<ConnectionFacts>, a
     let subscriptions = if is_short { connection.subscriptions() } else { Vec::new() };
     ClosedConnection {
         id: link.key.id,
+        kind: link.kind,
         address: link.address,
         started: link.started,
         stopped: at,
         reason: CloseReason::Unknown,
         numbers,
         pending_bytes: link.pending_bytes(),
+        stalls: link.stalls(),
         facts,
         account,
         subscriptions: subscriptions.into(),
@@ -366,12 +447,14 @@ mod tests {
     fn closed(id: u64, reason: CloseReason) -> ClosedConnection {
         ClosedConnection {
             id,
+            kind: LinkKind::Client,
             address: "127.0.0.1:1".parse().unwrap(),
             started: Instant::START,
             stopped: Instant::START,
             reason,
             numbers: Numbers::default(),
             pending_bytes: 0,
+            stalls: 0,
             facts: Arc::default(),
             account: None,
             subscriptions: Box::default(),
@@ -445,7 +528,12 @@ mod tests {
             ledger.close(closed(1, reason), None);
         }
         ledger.stalled(2);
-        assert_eq!(ledger.troubles(), Troubles { slow_consumers: 2, stale_connections: 1, stalls: 2 });
+        let route = ClosedConnection { kind: LinkKind::Route, ..closed(2, CloseReason::StaleConnection) };
+        ledger.close(route, None);
+        let slow_consumers = PerKind { clients: 2, ..PerKind::default() };
+        let stale_connections = PerKind { clients: 1, routes: 1, ..PerKind::default() };
+        assert_eq!(ledger.troubles(), Troubles { slow_consumers, stale_connections, stalls: 2 });
+        assert_eq!((stale_connections.total(), remembered(&ledger).len()), (2, 4), "routes are not remembered");
     }
 
     #[test]

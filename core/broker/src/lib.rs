@@ -68,10 +68,11 @@ pub use hub::{Hub, Registered};
 pub use internal::{InternalSubscriber, Message, Reader, Sender};
 pub use layer::{LayerError, Opened, Opener, Sealer};
 pub use ledger::{
-    CLOSED_CONNECTIONS_MAX, CLOSED_SUBSCRIPTIONS_MAX, ClosedConnection, ConnectionFacts, Ledger, Numbers,
+    CLOSED_CONNECTIONS_MAX, CLOSED_SUBSCRIPTIONS_MAX, ClosedConnection, ConnectionFacts, Ledger, Numbers, PerKind,
     SubscriptionFacts, Troubles,
 };
 pub use link::{Link, LinkKind, LinkStats, QueueLimits, Transport};
+pub use links::crossed::{Amount, ByLink, Crossed};
 pub use links::registry::KnownLink;
 pub use links::remote::{RemotePeer, RemoteTarget};
 pub use links::settings::{

@@ -101,6 +101,8 @@ pub struct Link {
     pub(crate) queue: Mutex<Queue>,
     /// Whether the queue holds bytes: lets the owner skip the lock on the many "writable" events that mean nothing.
     pub(crate) has_pending: AtomicBool,
+    /// How often publishers were held up because the peer was behind.
+    pub(crate) stalls: AtomicU64,
     /// Until then the peer may answer by a marked reply, in nanoseconds of the house's clock. Zero if it never was asked so.
     pub(crate) asked_until: AtomicU64,
     /// Until then the peer may answer a request that is measured. Zero if it was handed none, or answered all.
@@ -121,6 +123,7 @@ impl Link {
             transport: parts.transport,
             queue: Mutex::new(Queue::new(parts.limits)),
             has_pending: AtomicBool::new(false),
+            stalls: AtomicU64::new(0),
             asked_until: AtomicU64::new(0),
             handed_until: AtomicU64::new(0),
             mailboxes,
@@ -133,6 +136,11 @@ impl Link {
         if let Some(mailbox) = self.mailboxes.get(usize::from(worker)) {
             mailbox.post(note);
         }
+    }
+
+    /// How often publishers were held up because the peer was behind.
+    pub fn stalls(&self) -> u64 {
+        self.stalls.load(Ordering::Relaxed)
     }
 
     /// Bytes that wait for the peer.

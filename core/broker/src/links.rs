@@ -6,6 +6,7 @@
 
 mod alive;
 pub(crate) mod book;
+pub(crate) mod crossed;
 pub(crate) mod crossing;
 mod gateway;
 mod gateway_traffic;
@@ -53,6 +54,16 @@ pub(crate) enum ServerLink {
     Leaf(Leaf),
     Route(Route),
     Gateway(Gateway),
+}
+
+impl ServerLink {
+    /// The account of a leaf connection that carries messages.
+    pub(crate) fn account(&self) -> Option<&Arc<AccountState>> {
+        match self {
+            Self::Leaf(leaf) => leaf.account(),
+            Self::Route(_) | Self::Gateway(_) => None,
+        }
+    }
 }
 
 /// What one operation on a link led to.

@@ -320,6 +320,7 @@ impl Link {
         }
         let stall = queue.bytes > queue.limits.stall_bytes && !queue.limits.never_stall;
         if stall {
+            self.stalls.fetch_add(publishers.len() as u64, Ordering::Relaxed);
             queue.wait(publishers);
         }
         let released = queue.released();

@@ -345,6 +345,7 @@ impl Engine {
             spent: &mut self.spent,
             picked: &mut self.picked,
             head: &mut self.head,
+            tally: &mut self.tally,
             hub: &self.hub,
         };
         delivery.fan_out(plan, &flight, witness);

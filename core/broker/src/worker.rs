@@ -97,6 +97,7 @@ impl Worker {
             new_layer: false,
             certificate: None,
             tls: None,
+            tls_first: false,
             limits: connection_limits,
             nonce,
             client_label: None,
@@ -159,6 +160,7 @@ impl Worker {
         if matches!(connection.phase, Phase::Server(_)) {
             return self.engine.begin_link(connection);
         }
+        connection.tls_first = connection.tls.is_some();
         let Engine { hub, now, .. } = &self.engine;
         let settings = hub.settings();
         connection.phase = Phase::Opening(Handshake::new(settings.handshake, *now).with_pings(settings.ping, *now));

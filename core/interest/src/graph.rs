@@ -33,6 +33,23 @@ struct Turnover {
     entered: AtomicU64,
     left: AtomicU64,
     looked_up: AtomicU64,
+    reached: AtomicU64,
+    widest: AtomicU64,
+}
+
+/// What a graph has been through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turns {
+    /// Subscriptions that came.
+    pub entered: u64,
+    /// Subscriptions that went.
+    pub left: u64,
+    /// Subjects that were looked up. Workers keep what they found, so these are fewer than messages.
+    pub looked_up: u64,
+    /// What was found in all: subscriptions, and one for each queue group.
+    pub reached: u64,
+    /// The most that was found at once.
+    pub widest: u64,
 }
 
 /// The members of one queue group that a subject reaches: one of them is to get the message.
@@ -157,6 +174,9 @@ impl<T> Graph<T> {
         if !queued.is_empty() {
             into.group(queued);
         }
+        let reached = (into.plain.len() + into.groups.len()) as u64;
+        self.turnover.reached.fetch_add(reached, Ordering::Relaxed);
+        self.turnover.widest.fetch_max(reached, Ordering::Relaxed);
     }
 
     /// Whether a message of this subject would reach anybody.
@@ -194,10 +214,17 @@ impl<T> Graph<T> {
         self.sublist.read().for_each(&mut |entry| visit(entry));
     }
 
-    /// How often a subscription came, went, and a subject was looked up.
-    pub fn turnover(&self) -> (u64, u64, u64) {
-        let Turnover { entered, left, looked_up } = &self.turnover;
-        (entered.load(Ordering::Relaxed), left.load(Ordering::Relaxed), looked_up.load(Ordering::Relaxed))
+    /// What it has been through so far.
+    pub fn turns(&self) -> Turns {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let Turnover { entered, left, looked_up, reached, widest } = &self.turnover;
+        Turns {
+            entered: read(entered),
+            left: read(left),
+            looked_up: read(looked_up),
+            reached: read(reached),
+            widest: read(widest),
+        }
     }
 
     /// How many subscriptions there are.

@@ -14,5 +14,5 @@
 mod graph;
 mod revision;
 
-pub use graph::{Entry, Graph, Matched, QueueGroup};
+pub use graph::{Entry, Graph, Matched, QueueGroup, Turns};
 pub use revision::Revision;

@@ -55,6 +55,8 @@ pub struct LeafRegistration {
     pub role: LeafRole,
     /// The far end's name.
     pub server: String,
+    /// Its version, where it came here and said so.
+    pub version: String,
     /// Its cluster.
     pub cluster: String,
     /// Its JetStream domain.
@@ -283,6 +285,7 @@ impl LeafHandshake {
         self.peer = Some(Box::new(LeafRegistration {
             role: if remote.connect.is_hub { LeafRole::Hub } else { LeafRole::Spoke },
             server,
+            version: String::new(),
             cluster: info.cluster,
             domain: info.domain,
             remote_account: String::new(),
@@ -348,6 +351,7 @@ impl LeafHandshake {
         LeafRegistration {
             role: if connect.is_hub { LeafRole::Spoke } else { LeafRole::Hub },
             server: connect.name.clone(),
+            version: connect.version.clone(),
             cluster: connect.cluster.clone(),
             domain: connect.domain.clone(),
             remote_account: connect.remote_account.clone(),

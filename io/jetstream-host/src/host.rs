@@ -108,12 +108,7 @@ impl Host {
 
     /// Asks the thread something and waits for what it says; `None` if it says nothing for long.
     pub fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Desk, Now) -> T + Send + 'static) -> Option<T> {
-        let (answer, answered) = std::sync::mpsc::sync_channel(1);
-        self.change(Box::new(move |desk, now| {
-            // Whoever asked may have gone.
-            let _ = answer.send(question(desk, now));
-        }));
-        answered.recv_timeout(ANSWER_WITHIN).ok()
+        self.hand().ask(question)
     }
 
     fn change(&self, change: Change) {
@@ -147,6 +142,21 @@ impl Hand {
     /// can not be undone by a crash, with how many streams there were, or what the store said.
     pub fn purge_account(&self, account: String, done: impl FnOnce(Result<usize, String>) + Send + 'static) {
         self.change(Box::new(move |desk, now| done(desk.purge_account(&account, now))));
+    }
+
+    /// As [`Host::ask`]. Whoever keeps the host under a lock asks by a hand: the answer may be long in coming.
+    pub fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Desk, Now) -> T + Send + 'static) -> Option<T> {
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        self.change(Box::new(move |desk, now| {
+            // Whoever asked may have gone.
+            let _ = answer.send(question(desk, now));
+        }));
+        answered.recv_timeout(ANSWER_WITHIN).ok()
+    }
+
+    /// Questions and changes that wait for the thread.
+    pub fn waiting(&self) -> usize {
+        self.changes.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).len()
     }
 
     fn change(&self, change: Change) {
@@ -186,7 +196,9 @@ fn run(mut desk: Desk, inlet: &Inlet, changes: &Mutex<Vec<Change>>, clock: &dyn 
 }
 
 fn make(changes: &Mutex<Vec<Change>>, desk: &mut Desk, clock: &dyn Clock) {
-    for change in std::mem::take(&mut *changes.lock().unwrap_or_else(|poisoned| poisoned.into_inner())) {
+    // Taken first: while a change is made, others may be handed in.
+    let taken = std::mem::take(&mut *changes.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+    for change in taken {
         change(desk, clock.now());
     }
 }

@@ -1,11 +1,12 @@
 //! What only the whole server knows.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use api::monitoring::healthz::HealthError;
 use api::monitoring::options::{HealthzOptions, JszOptions};
-use api::monitoring::{Jsz, JszAccount, LinksVarz, Trustz};
+use api::monitoring::{ClaimIssue, Jsz, JszAccount, LinksVarz, OcspCacheVarz, Trustz, Value};
 use moment::Timestamp;
 
 /// What the server tells of itself beside what the hub knows. Asked at each request.
@@ -37,6 +38,21 @@ pub trait ServerFacts: Send + Sync {
     /// What is wrong with streams, each with the status that says so over HTTP.
     fn stream_troubles(&self, _wish: &HealthzOptions) -> Vec<(u16, HealthError)> {
         Vec::new()
+    }
+
+    /// An account that is claims; `None` where it is not, or is not known here.
+    fn account(&self, _account: &str) -> Option<AccountPortrait> {
+        None
+    }
+
+    /// What issuers have said of the certificates of peers; `None` where nobody asks them, or nothing is remembered.
+    fn ocsp_peer_cache(&self) -> Option<OcspCacheVarz> {
+        None
+    }
+
+    /// Logins that were refused because their account is not among the pinned ones.
+    fn pinned_account_fails(&self) -> u64 {
+        0
     }
 
     /// The listeners that should be up and are not, by name. A server with any is not healthy.
@@ -99,6 +115,44 @@ pub struct Portrait {
     pub tls_cert_not_after: Option<Timestamp>,
     /// The blocks of links.
     pub links: LinksVarz,
+    /// The issuers of clients' certificates are asked about them.
+    pub tls_ocsp_peer_verify: bool,
+    /// The operators that are trusted by their tokens.
+    pub operators: Vec<OperatorPortrait>,
+    /// The public keys of trusted proxies.
+    pub proxies: Vec<String>,
+}
+
+/// An operator that is trusted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OperatorPortrait {
+    /// Its token.
+    pub jwt: String,
+    /// What that says.
+    pub claims: Value,
+}
+
+/// An account that is claims.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AccountPortrait {
+    /// Its token. Nobody can log in by it.
+    pub jwt: String,
+    /// Who signed it.
+    pub issuer_key: String,
+    /// Its name for people, if it has one.
+    pub name_tag: String,
+    /// Its labels.
+    pub tags: Vec<String>,
+    /// What the token says.
+    pub decoded_jwt: Option<Value>,
+    /// What whoever signs it should know.
+    pub issues: Vec<ClaimIssue>,
+    /// Users that are void, and what was issued to them until when.
+    pub revoked_users: BTreeMap<String, String>,
+    /// The same of activations, by the subject that is exported.
+    pub revoked_activations: BTreeMap<String, BTreeMap<String, String>>,
+    /// It is past its time.
+    pub is_expired: bool,
 }
 
 impl Default for Portrait {
@@ -113,6 +167,9 @@ impl Default for Portrait {
             system_account: None,
             tls_cert_not_after: None,
             links: LinksVarz::default(),
+            tls_ocsp_peer_verify: false,
+            operators: Vec::new(),
+            proxies: Vec::new(),
         }
     }
 }

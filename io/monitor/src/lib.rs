@@ -40,6 +40,7 @@ mod facts;
 mod listener;
 mod login;
 mod metrics;
+mod neighbours;
 mod observatory;
 mod pages;
 mod query;
@@ -49,7 +50,7 @@ mod totals;
 mod usage;
 mod visits;
 
-pub use facts::{Busy, Portrait, ServerFacts, TraceTotals};
+pub use facts::{AccountPortrait, Busy, OperatorPortrait, Portrait, ServerFacts, TraceTotals};
 pub use listener::{
     CONNECTIONS_MAX, HEADER_BYTES_MAX, HEADER_TIME_MAX, Monitor, PAGES_AT_ONCE_MAX, SharedTls, VISIT_TIME_MAX,
 };

@@ -98,7 +98,7 @@ impl Observatory {
         let totals = totals::of_accounts(&self.hub);
         let (traffic, cpu) = {
             let State { rising, usage, .. } = &mut *self.state();
-            (rising.of(&totals), usage.cpu_percent())
+            (rising.of(&totals).clients, usage.cpu_percent())
         };
         let mut sheet = Sheet::default();
         self.write_server(&mut sheet, cpu, traffic);
@@ -125,9 +125,9 @@ impl Observatory {
         sheet.one("bulwark_received_bytes_total", counter, "Bytes of messages from clients.", traffic.in_bytes);
         sheet.one("bulwark_sent_messages_total", counter, "Messages to clients.", traffic.out_msgs);
         sheet.one("bulwark_sent_bytes_total", counter, "Bytes of messages to clients.", traffic.out_bytes);
-        let slow = troubles.slow_consumers;
+        let slow = troubles.slow_consumers.clients;
         sheet.one("bulwark_slow_consumers_total", counter, "Clients closed because they did not keep up.", slow);
-        let stale = troubles.stale_connections;
+        let stale = troubles.stale_connections.clients;
         sheet.one("bulwark_stale_connections_total", counter, "Clients closed because they did not answer.", stale);
         sheet.one("bulwark_stalled_publishers_total", counter, "Times a publisher was held up.", troubles.stalls);
         if let Some(TraceTotals { exported, dropped, failed }) = self.facts.traces() {

@@ -14,11 +14,13 @@ mod varz;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use broker::Hub;
 
 use crate::clock;
 use crate::facts::ServerFacts;
+use crate::neighbours::Neighbours;
 use crate::totals::Rising;
 use crate::usage::Usage;
 use crate::visits::Visits;
@@ -55,6 +57,7 @@ pub struct Observatory {
     pub(crate) hub: Arc<Hub>,
     pub(crate) facts: Arc<dyn ServerFacts>,
     pub(crate) place: OnceLock<Place>,
+    pub(crate) neighbours: Neighbours,
     state: Mutex<State>,
 }
 
@@ -69,7 +72,18 @@ impl Observatory {
     /// An observatory over a hub.
     pub fn new(hub: Arc<Hub>, facts: Arc<dyn ServerFacts>) -> Arc<Self> {
         let state = State { visits: Visits::default(), usage: Usage::new(), rising: Rising::default() };
-        Arc::new(Self { hub, facts, place: OnceLock::new(), state: Mutex::new(state) })
+        let (place, neighbours) = (OnceLock::new(), Neighbours::default());
+        Arc::new(Self { hub, facts, place, neighbours, state: Mutex::new(state) })
+    }
+
+    /// Another server has told something.
+    pub fn hear_of(&self, server: &str) {
+        self.neighbours.heard(server, Instant::now());
+    }
+
+    /// Another server has said that it goes.
+    pub fn server_gone(&self, server: &str) {
+        self.neighbours.gone(server);
     }
 
     /// A document that panicked must not take the others along.

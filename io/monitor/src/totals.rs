@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use broker::{AccountState, Hub, Numbers, Registered};
+use broker::{AccountState, Crossed, Hub, Numbers, Registered};
 
 /// Messages and bytes both ways.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -95,12 +95,30 @@ impl AccountTotal {
 #[derive(Default)]
 pub(crate) struct Rising(Traffic);
 
+/// What the server has moved.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// For its clients.
+    pub(crate) clients: Traffic,
+    /// For them, and for other servers.
+    pub(crate) all: Traffic,
+}
+
 impl Rising {
-    pub(crate) fn of(&mut self, totals: &[AccountTotal]) -> Traffic {
+    pub(crate) fn of(&mut self, totals: &[AccountTotal]) -> Moved {
         let mut sum = Traffic::default();
         totals.iter().for_each(|total| sum.add(total.traffic));
         self.0 = sum.at_least(self.0);
-        self.0
+        let mut all = self.0;
+        totals.iter().for_each(|total| all.add(total.account.crossed().into()));
+        Moved { clients: self.0, all }
+    }
+}
+
+impl From<Crossed> for Traffic {
+    fn from(crossed: Crossed) -> Self {
+        let (inward, outward) = (crossed.inward.total(), crossed.outward.total());
+        Self { in_msgs: inward.msgs, in_bytes: inward.bytes, out_msgs: outward.msgs, out_bytes: outward.bytes }
     }
 }
 
@@ -111,6 +129,6 @@ mod tests {
     #[test]
     fn totals_never_go_back() {
         let mut rising = Rising(Traffic { in_msgs: 5, ..Traffic::default() });
-        assert_eq!(rising.of(&[]).in_msgs, 5);
+        assert_eq!(rising.of(&[]).clients.in_msgs, 5);
     }
 }

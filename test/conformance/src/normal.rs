@@ -94,7 +94,10 @@ pub fn normal_page(page: &[u8], run: &Run) -> String {
         Some(Layout::Indented(blanks)) => format!("({blanks} blanks)\n"),
         None => "(in a layout of its own)\n".to_owned(),
     });
-    let text = String::from_utf8_lossy(&without_run(page, run)).into_owned();
+    // A page with tokens is no JSON any more once the claims are shown, so it is tidied before.
+    let tidied =
+        find(page, b"eyJ").and_then(|_| tidy(&original)).map(|json| json.written(Layout::Indented(2)).into_bytes());
+    let text = String::from_utf8_lossy(&without_run(tidied.as_deref().unwrap_or(page), run)).into_owned();
     let shown = tidy(&text).map(|json| json.written(Layout::Indented(2)));
     layout.unwrap_or_default() + &shown.unwrap_or(text)
 }

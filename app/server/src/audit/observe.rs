@@ -1,7 +1,7 @@
 //! What happens to connections, as records.
 
 use ::audit::{Class, Outcome, Record};
-use broker::{ConnectionLabel, Event, Link};
+use broker::{ConnectionFacts, ConnectionLabel, Event, Link, LinkKind};
 
 use crate::log::kind;
 
@@ -9,7 +9,11 @@ use crate::log::kind;
 pub fn record_of(link: &Link, label: &ConnectionLabel, event: &Event<'_>) -> Option<Record> {
     let from = link.address.ip().to_canonical().to_string();
     let record = |class, outcome| Record { from: from.clone(), ..Record::new(class, outcome) };
+    // Where this server itself went, nobody logged in here.
+    let is_own = |facts: &ConnectionFacts| link.kind == LinkKind::Leaf && facts.proof.is_none();
     Some(match event {
+        Event::Admitted { facts, .. } if is_own(facts) => return None,
+        Event::Closed { closed, .. } if is_own(&closed.facts) => return None,
         Event::Admitted { facts, account } => Record {
             account: account.settings().name.to_string(),
             user: facts.user.to_string(),

@@ -13,10 +13,10 @@ type Trouble = (u16, HealthError);
 impl JetStream {
     /// What is wrong with the streams that are asked about; with all of them, if with none in particular.
     pub fn troubles(&self, wish: &HealthzOptions) -> Vec<Trouble> {
-        let state = self.state();
-        let Some(running) = state.as_ref() else { return Vec::new() };
+        // Nobody else is to wait for the answer, so it is not asked for under the lock.
+        let Some(hand) = self.hand() else { return Vec::new() };
         let wish = wish.clone();
-        let found = running.host.ask(move |desk, _| examine(desk, &wish));
+        let found = hand.ask(move |desk, _| examine(desk, &wish));
         found.unwrap_or_else(|| vec![trouble(503, "JETSTREAM", ["", "", ""], "JetStream does not answer".to_owned())])
     }
 }

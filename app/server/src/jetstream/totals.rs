@@ -1,12 +1,13 @@
 //! Streams as monitoring shows them: what all add up to, and what each account has.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::monitoring::options::JszOptions;
 use api::monitoring::{Jsz, JszAccount, JszApi, JszConfig, JszLimits, JszStats};
 use auth::Directory;
 use config::Sync;
-use jetstream_host::Desk;
+use jetstream_host::{Desk, Hand};
 use monitor::{Busy, PAGE_MAX};
 
 use super::store::{Place, sealing};
@@ -15,35 +16,53 @@ use super::{JetStream, Running};
 /// What the reference shows beside `sync_always`, where it means nothing.
 const DEFAULT_SYNC_INTERVAL: Duration = Duration::from_secs(120);
 
+/// What a question about streams needs. The answer may be long in coming, and nobody else is to wait for it: the lock on
+/// what is running is let go before the question is put.
+struct Asking {
+    hand: Hand,
+    directory: Arc<Directory>,
+}
+
 impl JetStream {
     /// The totals, and the accounts that are wished for; `None` when JetStream is off.
     ///
     /// Each account is a question of its own, so that messages have their turn in between.
     pub fn shown(&self, wish: &JszOptions) -> Result<Option<Jsz>, Busy> {
-        let state = self.state();
-        let Some(running) = state.as_ref() else { return Ok(None) };
-        let counted = running.host.ask(|desk, _| count(desk)).ok_or(Busy)?;
-        let directory = self.hub.directory();
+        let known = self.at_hand(|running| (shown_config(running), shown_limits(running), running.wished(wish)));
+        let Some((asking, (config, limits, wished))) = known else { return Ok(None) };
+        let counted = asking.hand.ask(|desk, _| count(desk)).ok_or(Busy)?;
         let mut account_details = Vec::new();
-        for name in running.wished(wish) {
-            account_details.extend(running.account(&directory, &name, wish)?);
+        for name in wished {
+            account_details.extend(asking.account(&name, wish)?);
         }
         let leads = |count: usize| wish.raft.then_some(count);
         let (streams_leader, consumers_leader) = (leads(counted.streams), leads(counted.consumers));
-        let (config, limits) = (shown_config(running), Some(shown_limits(running)));
+        let limits = Some(limits);
         Ok(Some(Jsz { config, limits, streams_leader, consumers_leader, account_details, ..counted }))
     }
 
     /// One account; `None` when JetStream is off, or the account has no streams.
     pub fn shown_account(&self, name: &str, wish: &JszOptions) -> Result<Option<JszAccount>, Busy> {
-        let state = self.state();
-        let Some(running) = state.as_ref() else { return Ok(None) };
-        running.account(&self.hub.directory(), name, wish)
+        let Some((asking, ())) = self.at_hand(|_| ()) else { return Ok(None) };
+        asking.account(name, wish)
     }
 
     /// Whether an account may have streams; `None` when JetStream is off.
     pub fn serves(&self, account: &str) -> Option<bool> {
         self.state().as_ref().map(|running| running.admitted.contains(account))
+    }
+
+    /// What is needed to ask, and what is known without asking; `None` when JetStream is off.
+    fn at_hand<T>(&self, known: impl FnOnce(&Running) -> T) -> Option<(Asking, T)> {
+        let state = self.state();
+        let running = state.as_ref()?;
+        let asking = Asking { hand: running.host.hand(), directory: self.hub.directory() };
+        Some((asking, known(running)))
+    }
+
+    /// What asks the thread, without a lock; `None` when JetStream is off.
+    pub(super) fn hand(&self) -> Option<Hand> {
+        self.state().as_ref().map(|running| running.host.hand())
     }
 }
 
@@ -57,13 +76,16 @@ impl Running {
         let all: Vec<String> = self.admitted.iter().filter(|_| is_wished).cloned().collect();
         wish.page.of(all, PAGE_MAX)
     }
+}
 
-    fn account(&self, directory: &Directory, name: &str, wish: &JszOptions) -> Result<Option<JszAccount>, Busy> {
+impl Asking {
+    fn account(&self, name: &str, wish: &JszOptions) -> Result<Option<JszAccount>, Busy> {
         let (asked, wish) = (name.to_owned(), wish.clone());
-        let detail = self.host.ask(move |desk, now| desk.detail(&asked, &wish, now)).ok_or(Busy)?;
+        let detail = self.hand.ask(move |desk, now| desk.detail(&asked, &wish, now)).ok_or(Busy)?;
         let Some(detail) = detail else { return Ok(None) };
-        let key = directory.account(name).and_then(|account| account.nkey);
-        let title = key.and_then(|key| directory.claims_of(&key)).map(|trusted| trusted.claims().common.name.clone());
+        let key = self.directory.account(name).and_then(|account| account.nkey);
+        let trusted = key.and_then(|key| self.directory.claims_of(&key));
+        let title = trusted.map(|trusted| trusted.claims().common.name.clone());
         let name = title.filter(|title| !title.is_empty()).unwrap_or(detail.name);
         Ok(Some(JszAccount { name, ..detail }))
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use api::monitoring::OcspCacheVarz;
 use api::system::events::CertificateInfo;
 use broker::LinkKind;
 use config::OcspCache;
@@ -13,8 +14,8 @@ use moment::Timestamp;
 use net::PeerCheck;
 use serde_json::{Value, json};
 use tls::ocsp::{
-    Answer, Cache, Finding, Judgement, Link, MAX_CACHED, OcspError, PeerAsking, advisory_reason, fingerprint, judge,
-    links, request,
+    Answer, Cache, Counts, Finding, Judgement, Link, MAX_CACHED, OcspError, PeerAsking, advisory_reason, fingerprint,
+    judge, links, request,
 };
 use tls::{OcspPeer, PeerFacts};
 
@@ -46,6 +47,8 @@ struct State {
     unread: HashMap<String, Response>,
     unsaved: bool,
     save_at: i64,
+    hits: u64,
+    misses: u64,
 }
 
 #[derive(Clone)]
@@ -61,7 +64,7 @@ impl PeerAnswers {
         let answers = Cache::new(settings.preserve_revoked);
         let unread = if settings.is_local { load(&settings, &log) } else { HashMap::new() };
         let responses = HashMap::new();
-        let state = State { settings, answers, responses, unread, unsaved: false, save_at: 0 };
+        let state = State { settings, answers, responses, unread, unsaved: false, save_at: 0, hits: 0, misses: 0 };
         Self { log, news: OnceLock::new(), state: Mutex::new(state) }
     }
 
@@ -81,6 +84,8 @@ impl PeerAnswers {
                 settings,
                 unsaved: false,
                 save_at: 0,
+                hits: state.hits,
+                misses: state.misses,
             };
         }
     }
@@ -99,6 +104,22 @@ impl PeerAnswers {
         if let Err(error) = written {
             self.log.error(&format!("Unable to save OCSP peer cache: {error}"));
         }
+    }
+
+    /// How often what was remembered was enough, and what is remembered; nothing where nothing is. What came from a file counts
+    /// once its signature was checked.
+    pub(crate) fn counts(&self) -> Option<OcspCacheVarz> {
+        let state = self.state();
+        let Counts { good, revoked, unknown } = state.answers.counts();
+        state.settings.is_local.then_some(OcspCacheVarz {
+            cache_type: "local",
+            cache_hits: state.hits,
+            cache_misses: state.misses,
+            cached_responses: good + revoked + unknown,
+            cached_revoked_responses: revoked,
+            cached_good_responses: good,
+            cached_unknown_responses: unknown,
+        })
     }
 
     /// A panic elsewhere must not keep every peer out.
@@ -192,9 +213,12 @@ impl PeerCheck for PeerAnswers {
         for link in &links {
             let finding = Finding::Answered(self.remembered(link, policy)?);
             if let Err(why) = self.verdict(leaf(chain), link, &finding, policy) {
+                self.state().hits += 1;
                 return Some(Err(why));
             }
         }
+        // Where something is missing, whoever asks counts.
+        self.state().hits += links.len() as u64;
         Some(Ok(()))
     }
 
@@ -210,8 +234,14 @@ impl PeerCheck for PeerAnswers {
         };
         links.iter().try_for_each(|link| {
             let finding = match self.remembered(link, policy) {
-                Some(answer) => Finding::Answered(answer),
-                None => self.fetch(link, policy),
+                Some(answer) => {
+                    self.state().hits += 1;
+                    Finding::Answered(answer)
+                }
+                None => {
+                    self.state().misses += 1;
+                    self.fetch(link, policy)
+                }
             };
             self.verdict(leaf(chain), link, &finding, policy)
         })

@@ -2,7 +2,7 @@
 
 use api::system::events::{self, CertificateInfo, ClientInfo, Count, Stamp};
 use api::system::statsz::ServerStats;
-use broker::{AccountState, ClosedConnection, ConnectionFacts, Hub, Link};
+use broker::{AccountState, ClosedConnection, ConnectionFacts, Hub, Link, LinkKind};
 use moment::Timestamp;
 use monitor::Observatory;
 use wire::CloseReason;
@@ -52,7 +52,7 @@ impl Press<'_> {
     /// A client has logged in.
     pub(super) fn came(&self, link: &Link, facts: &ConnectionFacts, account: &str) -> Vec<u8> {
         let start = self.hub.ledger().time_of(link.started);
-        let client = client(link.key.id, link.address, start, facts, account);
+        let client = client(link.kind, (link.key.id, link.address, start), facts, account);
         self.stamped(system::wall(), |stamp| events::connect(stamp, &client))
     }
 
@@ -60,7 +60,8 @@ impl Press<'_> {
     pub(super) fn went(&self, closed: &ClosedConnection, account: &str) -> Vec<u8> {
         let ledger = self.hub.ledger();
         let stop = ledger.time_of(closed.stopped);
-        let client = client(closed.id, closed.address, ledger.time_of(closed.started), &closed.facts, account);
+        let place = (closed.id, closed.address, ledger.time_of(closed.started));
+        let client = client(closed.kind, place, &closed.facts, account);
         let client = ClientInfo { rtt: closed.numbers.rtt, stop: Some(stop.to_string()), ..client };
         let sent = Count { msgs: closed.numbers.in_msgs, bytes: closed.numbers.in_bytes };
         let received = Count { msgs: closed.numbers.out_msgs, bytes: closed.numbers.out_bytes };
@@ -94,6 +95,11 @@ impl Press<'_> {
         api::json::to_vec(&ServerStats { server: &server, statsz: self.observatory.statsz() })
     }
 
+    /// A leaf node of the account has connected: servers of other clusters are to send by interest from now on.
+    pub(super) fn leaf_connected(&self, account: &str) -> Vec<u8> {
+        events::leaf_connected(&server_info(self.hub), account)
+    }
+
     /// The server and nothing else.
     pub(super) fn server(&self) -> Vec<u8> {
         api::json::to_vec(&server_info(self.hub))
@@ -101,9 +107,8 @@ impl Press<'_> {
 }
 
 fn client(
-    id: u64,
-    address: std::net::SocketAddr,
-    start: Timestamp,
+    kind: LinkKind,
+    (id, address, start): (u64, std::net::SocketAddr, Timestamp),
     facts: &ConnectionFacts,
     account: &str,
 ) -> ClientInfo {
@@ -121,8 +126,8 @@ fn client(
         issuer_key: claims.map(|claims| claims.issuer.to_string()).unwrap_or_default(),
         name_tag: tag.unwrap_or_else(|| account.to_owned()),
         tags: claims.map(|claims| claims.tags.clone()).unwrap_or_default(),
-        kind: "Client",
-        client_type: "nats",
+        kind: if kind == LinkKind::Leaf { "Leafnode" } else { "Client" },
+        client_type: if kind == LinkKind::Leaf { "" } else { "nats" },
         ..ClientInfo::default()
     }
 }

@@ -234,6 +234,9 @@ impl Reporter {
             Happening::Came { link, facts, account } => {
                 let name = account.settings().name.to_string();
                 self.tell(format!("$SYS.ACCOUNT.{name}.CONNECT"), |press| press.came(&link, &facts, &name));
+                if link.kind == LinkKind::Leaf && self.hub.link_settings().gateways.is_some() {
+                    self.tell(format!("$SYS.ACCOUNT.{name}.LEAFNODE.CONNECT"), |press| press.leaf_connected(&name));
+                }
                 self.ask_others(&account, &name);
                 changed.insert(account.id, account);
             }
@@ -269,9 +272,9 @@ impl Reporter {
         }
     }
 
-    /// How many connections an account with a limit has at other servers is asked when it has its first one here.
+    /// How many connections an account has at other servers is asked when it has its first one here.
     fn ask_others(&mut self, account: &AccountState, name: &str) {
-        if elsewhere::is_limited(account) && self.asked.insert(account.id) {
+        if self.asked.insert(account.id) {
             let question = elsewhere::question(&self.hub, &self.home, name);
             if self.hub.is_wanted(&self.home, &question.to) {
                 self.out.push(question);
@@ -301,7 +304,7 @@ impl Reporter {
             self.connections_at = now + CONNECTIONS_INTERVAL;
             let accounts = self.hub.accounts();
             accounts.iter().for_each(|account| account.look_elsewhere());
-            let inhabited = accounts.into_iter().filter(|account| account.connections() > 0);
+            let inhabited = accounts.into_iter().filter(|account| account.connections() + account.leafs() > 0);
             inhabited.for_each(|account| self.tell_connections(&account));
         }
     }

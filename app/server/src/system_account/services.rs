@@ -14,10 +14,11 @@ use api::system::answer::{Identity, Profile};
 use api::system::statsz::ServerStats;
 use api::system::{AccountService, Answer, Body, BodyFault, ServerCommand, ServerError, ServerFilter, ServerService};
 use audit::{Class, Record};
-use broker::{Hub, OwnMessage};
+use broker::{Hub, LinkKind, OwnMessage};
+use data_encoding::BASE64;
 use monitor::{Fault, Observatory};
-use subject::Subject;
 
+use super::census::{Answering, Census, Wanted};
 use super::commands::{self, Control};
 use super::desk::{Desk, Paper, Question};
 use super::identity::{candidate, server_info};
@@ -28,6 +29,7 @@ use crate::log::Log;
 
 /// Answers questions.
 pub(super) struct Clerk {
+    pub(super) census: Arc<Census>,
     pub(super) hub: Arc<Hub>,
     pub(super) observatory: Arc<Observatory>,
     pub(super) control: Arc<dyn Control>,
@@ -108,7 +110,8 @@ impl Clerk {
                 self.of_account(service, Some(question.home.settings().name.to_string()), question)
             }
             (Service::Command(command), Some(_)) => self.obey(command, question),
-            (Service::Subscribers, Some(_)) => Ok(self.subscribers(question)),
+            (Service::Subscribers, Some(reply)) => return self.subscribers(question, reply.clone()),
+            (Service::SubscribersHere, Some(_)) => Ok(self.subscribers_here(question)),
             (Service::OwnRights, Some(_)) => self.own_rights(question),
         };
         self.answer(question, answer);
@@ -266,26 +269,36 @@ impl Clerk {
         if !named.is_empty() && named != name {
             return Ok(Outcome::Silence);
         }
-        let account = self.hub.account_named(name).filter(|account| account.connections() > 0);
+        let is_in_use = |account: &Arc<broker::AccountState>| account.connections() + account.leafs() > 0;
+        let account = self.hub.account_named(name).filter(is_in_use);
         Ok(account.map_or(Outcome::Silence, |account| Outcome::Bare(self.newsroom.connections_of(&account))))
     }
 
-    /// `<subject> [<queue>]`: how many listen.
-    fn subscribers(&self, question: &Question) -> Outcome {
+    /// `<subject> [<queue>]`: how many listen, here and at other servers. Whoever asks what cannot be asked hears nothing.
+    /// Every server listens, and the one that is asked by a client asks the others.
+    fn subscribers(&self, question: &Question, reply: Vec<u8>) {
+        if question.asker.as_ref().is_none_or(|asker| asker.kind != LinkKind::Client) {
+            return;
+        }
         let body = String::from_utf8_lossy(&question.body).into_owned();
         let mut words = body.split_whitespace();
-        let subject = words.next().and_then(|subject| Subject::parse(subject.as_bytes()).ok());
-        let Some(subject) = subject else { return Outcome::Silence };
-        let queue = words.next();
-        let mut count = 0_u64;
-        question.home.graph.for_each(&mut |subscription| {
-            let grant = &subscription.grant;
-            let is_in_group = queue
-                .is_none_or(|queue| grant.queue.as_ref().is_some_and(|known| known.as_bytes() == queue.as_bytes()));
-            let is_client = matches!(subscription.target, broker::Target::Client(_));
-            count += u64::from(is_client && is_in_group && grant.filter.matches(subject));
-        });
-        Outcome::Bare(count.to_string().into_bytes())
+        let subject = words.next().unwrap_or_default();
+        if let Some(wanted) = Wanted::parse(subject, words.next().map(str::as_bytes)) {
+            self.census.count(&question.home, &wanted, Answering { home: question.home.clone(), reply });
+        }
+    }
+
+    /// What another server asks that counts: how many listen here. A server where the account has no connections is silent.
+    fn subscribers_here(&self, question: &Question) -> Outcome {
+        let Ok(asked) = serde_json::from_slice::<serde_json::Value>(&question.body) else { return Outcome::Silence };
+        let text = |key: &str| asked[key].as_str().unwrap_or_default();
+        let queue = asked["queue"].as_str().and_then(|queue| BASE64.decode(queue.as_bytes()).ok());
+        let account = self.hub.living_account(text("acc"));
+        let account = account.filter(|account| account.connections() + account.leafs() > 0);
+        match (account, Wanted::parse(text("subject"), queue.as_deref())) {
+            (Some(account), Some(wanted)) => Outcome::Bare(wanted.count(&account).to_string().into_bytes()),
+            _ => Outcome::Silence,
+        }
     }
 }
 

@@ -84,5 +84,22 @@ fn monitoring_tells_what_a_client_agreed_on_and_which_certificate_it_showed() {
     assert_eq!(certificate["subject"], facts.subject);
     assert_eq!(certificate["spki_sha256"], facts.spki_sha256.to_string());
     assert_eq!(certificate["cert_sha256"].as_str().unwrap().len(), 64);
-    assert!(row("").get("tls_peer_certs").is_none());
+    assert!(row("").get("tls_peer_certs").is_none() && row("").get("tls_first").is_none());
+}
+
+#[test]
+fn monitoring_tells_who_was_greeted_within_tls() {
+    let place = Place::new();
+    let folder = place.folder.path().display().to_string();
+    let config = place.tls("handshake_first: auto") + &format!("https_port: -1\nports_file_dir: '{folder}'\n");
+    let visitor = place.client(None);
+    let server = place.start(&config);
+    let (mut first, mut later) = (server.secured_first(None).unwrap(), server.secured(None).unwrap());
+    assert_eq!((first.greet(""), later.greet("")), ("PONG".to_owned(), "PONG".to_owned()));
+    let at = monitor_of(&server.place);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let page = runtime.block_on(visit(&visitor, &at, "/connz"));
+    let body: serde_json::Value = serde_json::from_str(page.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let told: Vec<_> = body["connections"].as_array().unwrap().iter().map(|row| row.get("tls_first")).collect();
+    assert_eq!(told, [Some(&true.into()), None]);
 }

@@ -107,3 +107,92 @@ fn every_server_answers_and_knows_its_links() {
         }
     }
 }
+
+/// What the only one who answers says.
+fn answer(client: &mut Client, subject: &str, body: &str) -> Option<String> {
+    client.subscribe("one.answer", "78");
+    client.ask(subject, "one.answer", body);
+    let mut answers = Vec::new();
+    until(subject, || {
+        answers.extend(client.drain().into_iter().filter(|message| message.subject == "one.answer"));
+        !answers.is_empty()
+    });
+    client.send("UNSUB 78\r\n");
+    assert_eq!(answers.len(), 1, "{subject}");
+    answers.pop().map(|message| message.payload)
+}
+
+#[test]
+fn leaf_nodes_are_connections_and_what_crosses_is_counted_by_kind_of_link() {
+    for mix in mixtures() {
+        let servers = deployment(mix);
+        let (mut here, mut second, mut there) =
+            (servers[0].log_in("a"), servers[1].log_in("a"), servers[2].log_in("a"));
+        let mut leaf = servers[3].connect();
+        second.subscribe("by.route", "1");
+        there.subscribe("by.gateway", "1");
+        leaf.subscribe("by.leaf", "1");
+        until_linked(&mut here, &mut second, "by.route");
+        until_linked(&mut here, &mut there, "by.gateway");
+        until_linked(&mut here, &mut leaf, "by.leaf");
+        let mut asks = servers[0].log_in("s");
+        let connz = asked(&mut asks, "CONNZ", r#"{"auth":true}"#, &["ONE"]);
+        let rows = connz["ONE"]["connections"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["kind"] == "Leafnode").unwrap_or_else(|| panic!("{mix:?}: {rows:#?}"));
+        let said = ["name", "account", "authorized_user"].map(|key| row[key].as_str().unwrap_or_default());
+        assert_eq!((said, row.get("type")), (["LEAF", "A", "l"], None), "{mix:?}");
+
+        let statz = asked_one(&mut asks, "$SYS.REQ.ACCOUNT.A.STATZ", "ONE");
+        let stat = &statz["account_statz"][0];
+        assert_eq!((&stat["conns"], &stat["leafnodes"], &stat["total_conns"]), (&1.into(), &1.into(), &2.into()));
+        for kind in ["routes", "gateways", "leafs"] {
+            assert!(stat["sent"][kind]["msgs"].as_u64() > Some(0), "{kind} {mix:?}: {stat}");
+        }
+        let varz = asked(&mut asks, "VARZ", "", &["ONE"]);
+        assert!(varz["ONE"]["out_msgs"].as_u64() > varz["ONE"]["out_client_msgs"].as_u64(), "{mix:?}");
+    }
+}
+
+/// What one server answers to a question that several answer.
+fn asked_one(client: &mut Client, subject: &str, name: &str) -> Value {
+    client.subscribe("several", "79");
+    let mut found = Value::Null;
+    until(subject, || {
+        client.ask(subject, "several", "");
+        for message in client.drain().into_iter().filter(|message| message.subject == "several") {
+            let answer: Value = serde_json::from_str(&message.payload).unwrap_or_default();
+            if answer["server"]["name"] == name {
+                found = answer["data"].clone();
+            }
+        }
+        !found.is_null()
+    });
+    client.send("UNSUB 79\r\n");
+    found
+}
+
+#[test]
+fn subscribers_are_counted_over_all_servers_and_statistics_tell_of_links() {
+    for mix in mixtures() {
+        let servers = deployment(mix);
+        let (mut asks, mut near, mut far) = (servers[0].log_in("s"), servers[1].log_in("s"), servers[2].log_in("s"));
+        near.subscribe("counted", "1");
+        far.subscribe("counted", "1");
+        asks.subscribe("counted", "1");
+        until("all are counted", || answer(&mut asks, "$SYS.DEBUG.SUBSCRIBERS", "counted").as_deref() == Some("3"));
+        let mut told = Value::Null;
+        asks.subscribe("statistics", "80");
+        until("the statistics tell of all servers", || {
+            asks.ask("$SYS.REQ.SERVER.PING.STATSZ", "statistics", "");
+            for message in asks.drain().into_iter().filter(|message| message.subject == "statistics") {
+                let stats: Value = serde_json::from_str(&message.payload).unwrap_or_default();
+                if stats["server"]["name"] == "ONE" {
+                    told = stats["statsz"].clone();
+                }
+            }
+            told["active_servers"] == 3
+        });
+        assert_eq!(told["routes"].as_array().map(Vec::len), Some(4), "{mix:?}: {told}");
+        assert_eq!((&told["routes"][0]["name"], &told["gateways"][0]["name"]), (&"TWO".into(), &"C2".into()));
+    }
+}

@@ -44,9 +44,34 @@ pub struct AccountDetail {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<RateLimits>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name_tag: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoded_jwt: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub validation_result_jwt: Vec<ClaimIssue>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub revoked_user: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sublist_stats: Option<SublistStats>,
+    /// Requests from other accounts that have no answer yet. The reference lists them with the replies that lead back; whoever
+    /// knows one can answer for another, so here they are a number.
+    #[serde(skip_serializing_if = "super::is_zero_count")]
+    pub open_requests: usize,
+}
+
+/// Something about the claims of an account that whoever signs them should know.
+#[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the document")]
+pub struct ClaimIssue {
+    pub description: String,
+    pub blocking: bool,
+    pub time_check: bool,
 }
 
 /// What the clients of an account may publish together. Bulwark's own; the reference has no such limits.
@@ -88,6 +113,8 @@ pub struct ExportDetail {
     pub service_latency: Option<LatencyDetail>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub approved_accounts: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub revoked_activations: BTreeMap<String, String>,
 }
 
 /// Where latencies of a service are told: sampled in percent, or `headers`.

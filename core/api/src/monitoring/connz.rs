@@ -46,6 +46,9 @@ pub struct ConnectionInfo {
     pub out_msgs: u64,
     pub in_bytes: u64,
     pub out_bytes: u64,
+    /// How often publishers were held up because it was behind.
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub stalls: u64,
     pub subscriptions: u64,
     /// How long limits have held its messages up in all.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,6 +65,8 @@ pub struct ConnectionInfo {
     pub tls_cipher_suite: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tls_peer_certs: Vec<PeerCertificate>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tls_first: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorized_user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -19,8 +19,9 @@ pub struct Subsz {
     pub subscriptions_list: Vec<SubscriptionDetail>,
 }
 
-/// What the look-up of subscriptions has been through. There is no cache beside the workers' routing plans, so what
-/// speaks of one stays at nothing.
+/// What the look-up of subscriptions has been through. Workers keep what they found in routing plans of their own, and how often
+/// they use one is not counted: that would be a write for each message. So what speaks of a cache stays at nothing, and a
+/// look-up is one that a plan was made from.
 #[derive(Serialize, Clone, Copy, Debug, Default, PartialEq)]
 #[expect(missing_docs, reason = "the names of the document")]
 pub struct SublistStats {

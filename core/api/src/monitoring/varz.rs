@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{ClusterVarz, GatewayVarz, JetStreamVarz, LeafVarz, Nothing, number};
+use super::{ClusterVarz, GatewayVarz, JetStreamVarz, LeafVarz, Nothing, Proxy, is_zero, number};
 
 /// What a server says of itself as a whole. Times are RFC 3339, durations nanoseconds unless they say seconds.
 #[derive(Serialize, Clone, Debug, Default)]
@@ -25,6 +25,8 @@ pub struct Varz {
     pub tls_required: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tls_verify: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tls_ocsp_peer_verify: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub connect_urls: Vec<String>,
     pub max_connections: usize,
@@ -88,13 +90,49 @@ pub struct Varz {
     pub metadata: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub feature_flags: BTreeMap<String, bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trusted_operators_jwt: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trusted_operators_claim: Vec<serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_account: Option<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pinned_account_fails: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ocsp_peer_cache: Option<OcspCacheVarz>,
     pub slow_consumer_stats: LinkTroubles,
     pub stale_connection_stats: LinkTroubles,
     pub disk_io_wait_stats: DiskWaits,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxies: Option<ProxiesVarz>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_cert_not_after: Option<String>,
+}
+
+/// What issuers have said of the certificates of peers. A server that remembers nothing does not tell of it.
+#[derive(Serialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the document")]
+pub struct OcspCacheVarz {
+    pub cache_type: &'static str,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache_hits: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache_misses: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cached_responses: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cached_revoked_responses: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cached_good_responses: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cached_unknown_responses: u64,
+}
+
+/// The `proxies` block.
+#[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the document")]
+pub struct ProxiesVarz {
+    pub trusted: Vec<Proxy>,
 }
 
 /// A count for each kind of link.

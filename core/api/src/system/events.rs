@@ -108,6 +108,7 @@ pub struct ClientInfo {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     pub kind: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub client_type: &'static str,
 }
 
@@ -154,6 +155,16 @@ pub fn account_connections(stamp: Stamp<'_>, stat: &AccountStat) -> Vec<u8> {
         stat: &'a AccountStat,
     }
     crate::json::to_vec(&Event { head: stamp.head("account_connections"), stat })
+}
+
+/// A leaf node of an account has connected.
+pub fn leaf_connected(server: &ServerInfo, acc: &str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Connected<'a> {
+        server: &'a ServerInfo,
+        acc: &'a str,
+    }
+    crate::json::to_vec(&Connected { server, acc })
 }
 
 /// The configuration was read again: which settings changed, by name, and whether they hold now.

@@ -41,9 +41,36 @@ pub struct Statsz {
     pub stale_connection_stats: Option<LinkTroubles>,
     #[serde(skip_serializing_if = "crate::json::is_default")]
     pub stalled_clients: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<RouteStat>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gateways: Vec<GatewayStat>,
     #[serde(skip_serializing_if = "crate::json::is_default")]
     pub active_servers: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jetstream: Option<JetStreamVarz>,
     pub gomaxprocs: usize,
+}
+
+/// A route.
+#[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the document")]
+pub struct RouteStat {
+    pub rid: u64,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    pub sent: Count,
+    pub received: Count,
+    pub pending: usize,
+}
+
+/// A cluster to which this server goes.
+#[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the document")]
+pub struct GatewayStat {
+    pub gwid: u64,
+    pub name: String,
+    pub sent: Count,
+    pub received: Count,
+    pub inbound_connections: usize,
 }

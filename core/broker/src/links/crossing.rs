@@ -287,11 +287,13 @@ impl Delivery<'_> {
                     Crossing::AsItIs => {}
                     Crossing::Stays => continue,
                     Crossing::Hop(name) => {
+                        self.tally.went(flight.account, remote.peer.link.kind, flight.whole.counted);
                         self.send_followed(plan, at, remote, flight, leaves, &name);
                         continue;
                     }
                 }
             }
+            self.tally.went(flight.account, remote.peer.link.kind, flight.whole.counted);
             if chosen || leaves || is_renamed || flight.marked.is_some() || remote.with_origin.is_some() {
                 self.send_composed(plan, at, remote, flight, leaves);
             } else {

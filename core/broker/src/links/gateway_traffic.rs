@@ -155,6 +155,7 @@ impl Engine {
             }
             return;
         };
+        self.tally.came(&wants.state, link.kind, message.body.len());
         if self.take_returned(link, wants, Place::Gateway, message, source) {
             return;
         }

@@ -17,6 +17,7 @@ use wire::CloseReason;
 use crate::account_state::AccountState;
 use crate::connection::Connection;
 use crate::engine::Engine;
+use crate::ledger::ConnectionFacts;
 use crate::link::Link;
 use crate::links::Said;
 use crate::links::alive::Alive;
@@ -87,6 +88,8 @@ struct Admitted {
     max_subscriptions: Option<u64>,
     max_payload: Option<u64>,
     user: UserLabel,
+    proof: Option<auth::Proof>,
+    claims: Option<Arc<auth::UserFacts>>,
     expires: Option<Instant>,
     attempt: Option<Attempt>,
 }
@@ -96,6 +99,11 @@ impl Leaf {
         // Whatever comes first must come soon; the handshake says more once it has begun.
         let deadline = Some(now + solicited.as_ref().map_or(AUTH_TIMEOUT, |solicit| solicit.first_info_timeout));
         Self { solicited, stage: Stage::Silent, deadline, delay: None }
+    }
+
+    /// Where it carries messages.
+    pub(crate) fn account(&self) -> Option<&Arc<AccountState>> {
+        if let Stage::Active(active) = &self.stage { Some(&active.wants.state) } else { None }
     }
 
     pub(crate) fn is_judging(&self) -> bool {
@@ -305,6 +313,8 @@ impl Engine {
             max_subscriptions: admission.limits.max_subscriptions,
             max_payload: admission.limits.max_payload,
             user: admission.user.clone(),
+            proof: Some(admission.by),
+            claims: admission.claims.clone(),
             expires: self.expiry(&admission),
             attempt: Some(attempt),
         };
@@ -424,6 +434,8 @@ impl Engine {
             max_subscriptions: None,
             max_payload: None,
             user: UserLabel::Unknown,
+            proof: None,
+            claims: None,
             expires: None,
             attempt: None,
         };
@@ -496,7 +508,7 @@ impl Engine {
         }
         let Self { stages, .. } = self;
         account.add_leaf(reader, &own, &mut |link| stages.touch(link));
-        self.announce_leaf(connection, leaf, (account, admitted.user.name()), registration, &label);
+        self.announce_leaf(connection, leaf, admitted, registration, &label);
         let address = connection.link.address.ip();
         if !leaf.is_solicited() && self.hub.is_kept_out(address, Some(account), admitted.user.name(), self.wall) {
             return Said::Close(CloseReason::Kicked);
@@ -508,14 +520,19 @@ impl Engine {
         &mut self,
         connection: &Connection,
         leaf: &Leaf,
-        (account, user): (&Arc<AccountState>, &str),
+        admitted: &Admitted,
         registration: LeafRegistration,
         label: &ConnectionLabel,
     ) {
+        let account = &admitted.account;
+        // What a server says where it is gone to is for the links' own documents.
+        let name = if leaf.is_solicited() { "" } else { registration.server.as_str() };
+        let login = (admitted.user.name(), admitted.proof, admitted.claims.clone());
+        let facts = ConnectionFacts::of_leaf(name, &registration.version, login, connection);
         let older = self.hub.links.know(KnownLink {
             link: connection.link.clone(),
             account: Some(account.clone()),
-            user: user.to_owned(),
+            facts: facts.clone(),
             server: registration.server,
             server_id: String::new(),
             cluster: registration.cluster,
@@ -532,6 +549,7 @@ impl Engine {
         }
         let text = format!("Leafnode connection created for account: {}", account.settings().name);
         self.hub.observer.event(&connection.link, label, &Event::LinkReady(&text));
+        self.hub.observer.event(&connection.link, label, &Event::Admitted { facts: &facts, account });
         if let Some(solicit) = &leaf.solicited
             && !self.hub.links.ready(solicit.id)
         {

@@ -132,6 +132,7 @@ impl Engine {
         source: Source<'_>,
     ) -> Result<(), Denial> {
         active.alive.count(message.body.len());
+        self.tally.came(&active.wants.state, link.kind, message.body.len());
         let place = Place::Leaf(active.role);
         let cluster = &active.peer.cluster;
         let settings = active.wants.state.settings();

@@ -11,6 +11,7 @@ use topology::{Compression, GatewayHash, Info, Placed, Registration, RouteKind, 
 
 use crate::account_state::AccountState;
 use crate::connection::Step;
+use crate::ledger::ConnectionFacts;
 use crate::link::{Link, LinkKind};
 use crate::links::book::RouteReader;
 use crate::links::gateways::Gateways;
@@ -26,8 +27,8 @@ pub struct KnownLink {
     pub link: Arc<Link>,
     /// The account of a leaf connection.
     pub account: Option<Arc<AccountState>>,
-    /// As whom a leaf node that came here logged in; empty otherwise.
-    pub user: String,
+    /// What a leaf node that came here said of itself, and as whom it logged in; all empty otherwise.
+    pub facts: Arc<ConnectionFacts>,
     /// The server at the far end, by name.
     pub server: String,
     /// Its id, where it tells it.
@@ -365,6 +366,11 @@ impl Links {
 
     pub(crate) fn forget(&self, link: &Link) {
         self.known.lock().remove(&link.key.id);
+    }
+
+    /// One link.
+    pub(crate) fn one(&self, link: &Link) -> Option<KnownLink> {
+        self.known.lock().get(&link.key.id).cloned()
     }
 
     /// Every link, oldest first.

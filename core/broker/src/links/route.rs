@@ -339,7 +339,7 @@ impl Engine {
         self.hub.links.know(KnownLink {
             link: connection.link.clone(),
             account: None,
-            user: String::new(),
+            facts: Arc::default(),
             server: info.server_name.clone(),
             server_id: info.server_id.clone(),
             cluster: info.cluster.clone(),

@@ -103,6 +103,7 @@ impl Engine {
         active.alive.count(message.body.len());
         let (hub, rights, peer) = (self.hub.clone(), active.rights.clone(), active.peer.clone());
         let Some(wants) = active.wants_of(&hub, scope.account) else { return };
+        self.tally.came(&wants.state, link.kind, message.body.len());
         if self.take_returned(link, wants, Place::Route, message, source) {
             return;
         }

@@ -20,7 +20,6 @@ use super::shadows::everything;
 use crate::account_state::AccountState;
 use crate::delivery::{Nobody, Renaming};
 use crate::engine::Engine;
-use crate::hub::Hub;
 use crate::internal::Rights;
 use crate::links::crossing::Whence;
 use crate::plan::{Entered, Plan};
@@ -428,9 +427,9 @@ impl Engine {
     }
 }
 
-impl Hub {
-    /// Requests from outside that an account has not answered yet.
-    pub fn open_requests(&self, account: &AccountState) -> usize {
-        account.answers.count()
+impl AccountState {
+    /// Requests from outside that it has not answered yet.
+    pub fn open_requests(&self) -> usize {
+        self.answers.count()
     }
 }

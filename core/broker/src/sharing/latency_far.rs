@@ -272,7 +272,12 @@ impl Engine {
 impl Hub {
     /// Where other servers tell this one how long answers took.
     pub fn latency_subject(&self) -> String {
-        format!("{SUBJECT}{}", NodeHash::of(&self.settings().greeting.server_name))
+        format!("{SUBJECT}{}", self.node_hash())
+    }
+
+    /// The word by which other servers name this one in subjects.
+    pub fn node_hash(&self) -> String {
+        NodeHash::of(&self.settings().greeting.server_name).to_string()
     }
 
     /// Another server tells how long an answer took. What nobody waits for is forgotten.

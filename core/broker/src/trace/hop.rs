@@ -126,7 +126,8 @@ impl Engine {
         if !is_asked {
             return None;
         }
-        let begun = taker.opens()?;
+        let account = asker.account.settings().name.to_string();
+        let begun = taker.opens(&account)?;
         let (mut trace, mut span) = ([0; 16], [0; 8]);
         self.hub.secure.fill(&mut span);
         match &parent {
@@ -154,7 +155,7 @@ impl Engine {
             kind: asker.link.kind,
             connection: asker.link.key.id,
             peer: text(asker.name.as_bytes()),
-            account: asker.account.settings().name.to_string(),
+            account,
             subject: text(subject),
             size_bytes,
             refused: None,

@@ -38,6 +38,8 @@ fn a_publisher_to_a_slow_peer_is_held_up_and_others_are_not() {
     broker.says(&alice, message(600_000));
     broker.with_connection(&carol, |_, _| ());
     assert!(broker.pending(&bob) > 1 << 20);
+    let stalls = |who| broker.with_connection(who, |_, connection| connection.link().stalls());
+    assert_eq!([&alice, &bob, &carol].map(stalls), [0, 1, 0], "it is told of whoever was waited for");
     broker.says(&carol, "PUB other 1\r\nx\r\n");
     assert_eq!(broker.closed(&bob), None);
 }

@@ -22,7 +22,7 @@ struct Collector {
 }
 
 impl HopTaker for Collector {
-    fn opens(&self) -> Option<Timestamp> {
+    fn opens(&self, _: &str) -> Option<Timestamp> {
         let taken = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(1));
         taken.ok().map(|_| self.now())
     }

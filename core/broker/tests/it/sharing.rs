@@ -163,7 +163,17 @@ fn a_request_crosses_with_who_asks_and_the_answer_comes_back_once() {
     assert!(heard == message(1) + &message(9) || heard == message(9) + &message(1), "{heard}");
     broker.says(&a, format!("UNSUB 9\r\nPUB {reply} 2\r\nok\r\nPUB {reply} 3\r\ntoo\r\n"));
     assert_eq!(broker.hears(&b), "MSG in.1 5 2\r\nok\r\n");
-    assert_eq!(broker.hub.open_requests(&broker.hub.account_named("A").unwrap()), 0);
+    assert_eq!(broker.hub.account_named("A").unwrap().open_requests(), 0);
+}
+
+/// Where a consumer is acknowledged stands in the reply itself.
+#[test]
+fn a_reply_that_acknowledges_is_not_rewritten() {
+    let (mut broker, [a, b]) = among([tenant("A").serves("svc"), tenant("B").asks("A", "svc", "svc")]);
+    broker.says(&a, "SUB svc 1\r\n");
+    broker.says(&b, "PUB svc $JS.ACK.S.C.1.2.3.4.0 2\r\nrq\r\n");
+    assert_eq!(reply_of(&broker.hears(&a)), "$JS.ACK.S.C.1.2.3.4.0");
+    assert_eq!(broker.hub.account_named("A").unwrap().open_requests(), 0);
 }
 
 #[test]
@@ -195,7 +205,7 @@ fn nobody_to_answer_is_told_by_the_subject_that_was_asked() {
     let (mut broker, [_, b]) = among([tenant("A").serves("svc"), tenant("B").asks("A", "svc", "ask")]);
     broker.says(&b, "SUB in.1 5\r\nPUB ask in.1 2\r\nrq\r\n");
     assert_eq!(broker.hears(&b), "HMSG in.1 5 35 35\r\nNATS/1.0 503\r\nNats-Subject: ask\r\n\r\n\r\n");
-    assert_eq!(broker.hub.open_requests(&broker.hub.account_named("A").unwrap()), 0);
+    assert_eq!(broker.hub.account_named("A").unwrap().open_requests(), 0);
 }
 
 #[test]
@@ -240,10 +250,10 @@ fn a_request_is_given_up_after_its_time() {
     let state = broker.hub.account_named("A").unwrap();
     broker.advance(Duration::from_secs(2));
     broker.with_connection(&a, |worker, _| worker.tick());
-    assert_eq!(broker.hub.open_requests(&state), 1);
+    assert_eq!(state.open_requests(), 1);
     broker.advance(Duration::from_secs(1));
     broker.with_connection(&a, |worker, _| worker.tick());
-    assert_eq!(broker.hub.open_requests(&state), 0);
+    assert_eq!(state.open_requests(), 0);
     broker.hears(&b);
     broker.says(&a, format!("PUB {reply} 2\r\nok\r\n"));
     assert_eq!(broker.hears(&b), "");

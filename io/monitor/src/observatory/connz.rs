@@ -1,12 +1,12 @@
 //! `connz`.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use api::monitoring::options::{ConnectionState, ConnzOptions, Subscriptions};
 use api::monitoring::{ConnectionInfo, Connz, PeerCertificate, Proxy};
-use broker::{ConnectionKey, Hub, Note, Step, SubscriptionFacts};
+use broker::{ConnectionKey, Hub, LinkKind, Note, Step, Subscription, SubscriptionFacts, Target};
 use data_encoding::{BASE64, HEXLOWER};
 use moment::{GoDuration, Timestamp};
 use subject::Filter;
@@ -73,6 +73,8 @@ impl Observatory {
         let mut rows = Vec::new();
         if matches!(wish.state, ConnectionState::Open | ConnectionState::Any) {
             rows.extend(self.hub.connections().iter().map(|registered| Row::open(registered, ledger)));
+            let leafs = self.hub.links().into_iter().filter(|known| known.link.kind == LinkKind::Leaf);
+            rows.extend(leafs.map(|known| Row::leaf(&known, ledger)));
         }
         if matches!(wish.state, ConnectionState::Closed | ConnectionState::Any) {
             rows.extend(ledger.closed().iter().map(|closed| Row::closed(closed, ledger)));
@@ -87,7 +89,10 @@ impl Observatory {
         if let Some(account) = self.hub.account_named(account) {
             account.graph.for_each(&mut |subscription| {
                 if subscription.grant.filter.overlaps(filter) {
-                    listeners.insert(SubscriptionFacts::of(subscription).connection);
+                    listeners.insert(match &subscription.target {
+                        Target::Remote(remote) => remote.peer.link.key.id,
+                        _ => SubscriptionFacts::of(subscription).connection,
+                    });
                 }
             });
         }
@@ -100,7 +105,7 @@ impl Observatory {
 
 /// The filter of subjects that is asked for. It is only for whoever names an account.
 fn filter(wish: &ConnzOptions) -> Result<Option<Filter>, Fault> {
-    if wish.filter_subject.is_empty() {
+    if matches!(wish.filter_subject.as_str(), "" | ">") {
         return Ok(None);
     }
     if wish.account.is_empty() {
@@ -115,6 +120,7 @@ fn list_subscriptions(hub: &Hub, rows: &[Row]) -> HashMap<u64, Vec<SubscriptionF
     let (sender, answers) = mpsc::channel();
     for row in rows {
         match &row.end {
+            End::Open(key) if row.kind == LinkKind::Leaf => drop(sender.send((row.id, wanted_by_leaf(hub, *key)))),
             End::Open(key) => hub.tell(*key, ask(*key, sender.clone())),
             // Nobody listens any more when the time was up.
             End::Closed(closed) => drop(sender.send((row.id, closed.subscriptions.to_vec()))),
@@ -133,6 +139,17 @@ fn list_subscriptions(hub: &Hub, rows: &[Row]) -> HashMap<u64, Vec<SubscriptionF
         }
     }
     listed
+}
+
+/// What the far end of a leaf connection wants. It names a subscription by what it wants.
+fn wanted_by_leaf(hub: &Hub, key: ConnectionKey) -> Vec<SubscriptionFacts> {
+    let facts = |subscription: &Arc<Subscription>| {
+        let facts = SubscriptionFacts::of(subscription);
+        let queue = facts.queue.iter().flat_map(|queue| [b" ", queue.as_bytes()]);
+        let sid = [facts.filter.as_bytes()].into_iter().chain(queue).collect::<Vec<_>>().concat();
+        SubscriptionFacts { sid: sid.into(), connection: key.id, ..facts }
+    };
+    hub.interest_of_link(key.id).iter().flat_map(|(_, own)| own).map(facts).collect()
 }
 
 fn ask(key: ConnectionKey, sender: mpsc::Sender<(u64, Vec<SubscriptionFacts>)>) -> Note {
@@ -155,15 +172,15 @@ fn info(row: &Row, wish: &ConnzOptions, listed: Option<&Vec<SubscriptionFacts>>,
     let numbers = &row.numbers;
     let mut info = ConnectionInfo {
         cid: row.id,
-        kind: "Client",
-        kind_of_client: "nats",
+        kind: if row.kind == LinkKind::Leaf { "Leafnode" } else { "Client" },
+        kind_of_client: if row.kind == LinkKind::Leaf { "" } else { "nats" },
         ip: row.address.ip().to_canonical().to_string(),
         port: row.address.port(),
         start: row.start.to_string(),
         last_activity: row.last_activity.to_string(),
         stop: stop.map(|at| at.to_string()),
         reason,
-        rtt: duration(numbers.rtt),
+        rtt: round_trip(numbers.rtt),
         uptime: clock::span(row.start, end),
         idle: clock::span(row.last_activity, end),
         pending_bytes: row.pending_bytes,
@@ -171,6 +188,7 @@ fn info(row: &Row, wish: &ConnzOptions, listed: Option<&Vec<SubscriptionFacts>>,
         out_msgs: numbers.out_msgs,
         in_bytes: numbers.in_bytes,
         out_bytes: numbers.out_bytes,
+        stalls: row.stalls,
         subscriptions: numbers.subscriptions,
         held: (numbers.held > 0).then(|| duration(numbers.held)),
         name: row.facts.name.clone(),
@@ -178,6 +196,7 @@ fn info(row: &Row, wish: &ConnzOptions, listed: Option<&Vec<SubscriptionFacts>>,
         version: row.facts.version.clone(),
         tls_version: row.facts.tls.as_ref().map(|tls| tls.version.clone()).unwrap_or_default(),
         tls_cipher_suite: row.facts.tls.as_ref().map(|tls| tls.cipher.clone()).unwrap_or_default(),
+        tls_first: row.facts.tls_first,
         proxy: row.facts.proxy.as_ref().map(|key| Proxy { key: key.to_string() }),
         ..ConnectionInfo::default()
     };
@@ -192,6 +211,11 @@ fn info(row: &Row, wish: &ConnzOptions, listed: Option<&Vec<SubscriptionFacts>>,
 
 fn duration(nanos: u64) -> String {
     GoDuration(i64::try_from(nanos).unwrap_or(i64::MAX)).to_string()
+}
+
+/// The round trip time, below a millisecond in whole microseconds.
+pub(super) fn round_trip(nanos: u64) -> String {
+    duration(if (1_000..1_000_000).contains(&nanos) { nanos / 1_000 * 1_000 } else { nanos })
 }
 
 /// Who the connection is. What it showed to prove that is nobody's business: a user JWT may be all it takes to log in.

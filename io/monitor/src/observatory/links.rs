@@ -9,13 +9,17 @@ use api::monitoring::{
     SubscriptionDetail,
 };
 use broker::{AccountState, KnownLink, LinkKind, Numbers, Subscription, Target};
-use moment::{GoDuration, Timestamp};
+use moment::Timestamp;
 
 use super::{Observatory, PAGE_MAX, SUBSCRIPTIONS_SHOWN_MAX};
 use crate::clock;
 
 /// How interest crosses gateways here, in the words of the document.
 const INTEREST_ONLY: &str = "Interest-Only";
+
+/// After so many messages that nobody wanted, a reference that sends without being asked goes over to interest alone. It is
+/// the same everywhere; readers of the document expect it.
+const INTEREST_ONLY_THRESHOLD: usize = 1000;
 
 /// What all links have to show.
 struct LinkRow {
@@ -28,10 +32,7 @@ struct LinkRow {
 
 impl LinkRow {
     fn rtt(&self) -> String {
-        match self.numbers.rtt {
-            0 => String::new(),
-            rtt => GoDuration(i64::try_from(rtt).unwrap_or(i64::MAX)).to_string(),
-        }
+        super::connz::round_trip(self.numbers.rtt)
     }
 
     fn address(&self) -> (String, u16) {
@@ -154,8 +155,11 @@ impl Observatory {
             if *shown <= SUBSCRIPTIONS_SHOWN_MAX {
                 match wish.subscriptions {
                     Subscriptions::Details => {
-                        info.subscriptions_list_detail =
-                            all.iter().map(|(account, one)| detail(account, one)).collect();
+                        let of_route = |(account, one): &(&Arc<AccountState>, &Arc<Subscription>)| SubscriptionDetail {
+                            sid: route_sid(account, one),
+                            ..detail(one)
+                        };
+                        info.subscriptions_list_detail = all.iter().map(of_route).collect();
                     }
                     _ => info.subscriptions_list = all.iter().map(|(_, one)| one.grant.filter.to_string()).collect(),
                 }
@@ -206,6 +210,7 @@ impl Observatory {
             let info = |account: Arc<AccountState>| AccountGatewayInfo {
                 name: account.settings().name.to_string(),
                 interest_mode: INTEREST_ONLY,
+                interest_only_threshold: INTEREST_ONLY_THRESHOLD,
                 ..AccountGatewayInfo::default()
             };
             let mut accounts: Vec<_> = accounts.map(info).collect();
@@ -220,6 +225,7 @@ impl Observatory {
             let mut info = AccountGatewayInfo {
                 name: account.settings().name.to_string(),
                 interest_mode: INTEREST_ONLY,
+                interest_only_threshold: INTEREST_ONLY_THRESHOLD,
                 num_subs: own.len() - queued,
                 num_queue_subs: queued,
                 ..AccountGatewayInfo::default()
@@ -232,7 +238,7 @@ impl Observatory {
                     info.subscriptions_list = own.iter().map(|one| one.grant.filter.to_string()).collect();
                 }
                 Subscriptions::Details => {
-                    info.subscriptions_list_detail = own.iter().map(|one| detail(&account, one)).collect();
+                    info.subscriptions_list_detail = own.iter().map(|one| detail(one)).collect();
                 }
             }
             info
@@ -287,18 +293,22 @@ impl Observatory {
 }
 
 /// A subscription of another server.
-fn detail(account: &AccountState, subscription: &Subscription) -> SubscriptionDetail {
+fn detail(subscription: &Subscription) -> SubscriptionDetail {
     let id = match &subscription.target {
         Target::Remote(remote) => remote.peer.link.key.id,
         _ => 0,
     };
-    let name = account.settings().name.to_string();
     SubscriptionDetail {
-        account: Some(name.clone()),
-        account_tag: Some(name),
         subject: subscription.grant.filter.to_string(),
         qgroup: subscription.grant.queue.as_ref().map(ToString::to_string),
         cid: id,
         ..SubscriptionDetail::default()
     }
+}
+
+/// How a route names what is wanted over it: account, filter and queue group.
+fn route_sid(account: &AccountState, subscription: &Subscription) -> String {
+    let grant = &subscription.grant;
+    let queue = grant.queue.as_ref().map(|queue| format!(" {queue}")).unwrap_or_default();
+    format!("R {} {}{queue}", account.settings().name, grant.filter)
 }

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use api::monitoring::options::ConnectionState;
-use broker::{ClosedConnection, ConnectionFacts, ConnectionKey, Ledger, Numbers, Registered};
+use broker::{
+    AccountState, ClosedConnection, ConnectionFacts, ConnectionKey, KnownLink, Ledger, Link, LinkKind, Numbers,
+    Registered,
+};
 use moment::Timestamp;
 
 use super::Fault;
@@ -13,11 +16,13 @@ use super::Fault;
 /// A connection at a moment.
 pub(super) struct Row {
     pub(super) id: u64,
+    pub(super) kind: LinkKind,
     pub(super) address: SocketAddr,
     pub(super) start: Timestamp,
     pub(super) last_activity: Timestamp,
     pub(super) numbers: Numbers,
     pub(super) pending_bytes: usize,
+    pub(super) stalls: u64,
     pub(super) account: Option<String>,
     pub(super) facts: Arc<ConnectionFacts>,
     stop: Timestamp,
@@ -35,15 +40,26 @@ pub(super) enum End {
 impl Row {
     pub(super) fn open(registered: &Registered, ledger: &Ledger) -> Self {
         let Registered { link, account, facts, .. } = registered;
+        Self::living(link, account.as_ref(), facts, ledger)
+    }
+
+    /// A leaf connection.
+    pub(super) fn leaf(known: &KnownLink, ledger: &Ledger) -> Self {
+        Self::living(&known.link, known.account.as_ref(), &known.facts, ledger)
+    }
+
+    fn living(link: &Link, account: Option<&Arc<AccountState>>, facts: &Arc<ConnectionFacts>, ledger: &Ledger) -> Self {
         let numbers = link.stats.numbers();
         Self {
             id: link.key.id,
+            kind: link.kind,
             address: link.address,
             start: ledger.time_of(link.started),
             last_activity: ledger.time_of(numbers.last_activity.max(link.started)),
             numbers,
             pending_bytes: link.pending_bytes(),
-            account: account.as_ref().map(|account| account.settings().name.to_string()),
+            stalls: link.stalls(),
+            account: account.map(|account| account.settings().name.to_string()),
             facts: facts.clone(),
             stop: Timestamp::EPOCH,
             end: End::Open(link.key),
@@ -53,11 +69,13 @@ impl Row {
     pub(super) fn closed(closed: &Arc<ClosedConnection>, ledger: &Ledger) -> Self {
         Self {
             id: closed.id,
+            kind: closed.kind,
             address: closed.address,
             start: ledger.time_of(closed.started),
             last_activity: ledger.time_of(closed.numbers.last_activity),
             numbers: closed.numbers,
             pending_bytes: closed.pending_bytes,
+            stalls: closed.stalls,
             account: closed.account.as_ref().map(ToString::to_string),
             facts: closed.facts.clone(),
             stop: ledger.time_of(closed.stopped),

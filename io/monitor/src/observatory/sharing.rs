@@ -15,10 +15,16 @@ const STREAM: &str = "stream";
 const STREAM_API: &str = "$JS.API.>";
 
 /// Everything the account offers. The system account has services of its own beside those that are written.
-pub(super) fn exports(account: &Account) -> Vec<ExportDetail> {
+///
+/// `revoked` are the activations that are void, by the subject that is exported.
+pub(super) fn exports(account: &Account, revoked: &BTreeMap<String, BTreeMap<String, String>>) -> Vec<ExportDetail> {
     let own = account.system.then(system_exports).into_iter().flatten();
     let services = account.exports.services().map(service_export);
-    own.chain(services).chain(account.exports.streams().map(stream_export)).collect()
+    let with_revoked = |export: ExportDetail| {
+        let revoked_activations = revoked.get(&export.subject).cloned().unwrap_or_default();
+        ExportDetail { revoked_activations, ..export }
+    };
+    own.chain(services).chain(account.exports.streams().map(stream_export)).map(with_revoked).collect()
 }
 
 fn system_exports() -> impl Iterator<Item = ExportDetail> {
@@ -41,6 +47,7 @@ fn service_export(export: &ServiceExport) -> ExportDetail {
         response_type: Some(response_type(export.response)),
         service_latency: export.latency.as_ref().map(latency),
         approved_accounts: approved(&export.access),
+        ..ExportDetail::default()
     }
 }
 

@@ -1,22 +1,30 @@
 //! `subsz`.
 
+use std::collections::HashMap;
+
 use api::monitoring::options::{Page, SubszOptions};
 use api::monitoring::{SublistStats, SubscriptionDetail, Subsz};
-use broker::{AccountState, SubscriptionFacts};
+use broker::{AccountState, SubscriptionFacts, Target};
 use subject::Subject;
 
 use super::{Fault, Observatory, PAGE_MAX};
 
 /// What the look-up of an account's subscriptions has been through.
 pub(super) fn stats_of(account: &AccountState) -> SublistStats {
-    let (entered, left, looked_up) = account.graph.turnover();
+    let turns = account.graph.turns();
     SublistStats {
         num_subscriptions: account.subscriptions() as u64,
-        num_inserts: entered,
-        num_removes: left,
-        num_matches: looked_up,
+        num_inserts: turns.entered,
+        num_removes: turns.left,
+        num_matches: turns.looked_up,
+        max_fanout: turns.widest,
+        avg_fanout: average(turns.reached as f64, turns.looked_up),
         ..SublistStats::default()
     }
+}
+
+fn average(sum: f64, count: u64) -> f64 {
+    if count == 0 { 0.0 } else { sum / count as f64 }
 }
 
 /// A subscription as it is shown.
@@ -75,7 +83,9 @@ impl Observatory {
             add(&mut subsz.stats, &stats_of(&state));
             if shows {
                 state.graph.for_each(&mut |subscription| {
+                    // What other servers want is told where they are.
                     if subscription.target.is_listed()
+                        && !matches!(subscription.target, Target::Remote(_))
                         && test.is_none_or(|test| subscription.grant.filter.matches(test))
                     {
                         gathering.meet(&name, || SubscriptionFacts::of(subscription));
@@ -84,7 +94,12 @@ impl Observatory {
             }
         }
         subsz.total = usize::try_from(gathering.met).unwrap_or(usize::MAX);
-        subsz.subscriptions_list = gathering.list.iter().map(|(account, facts)| detail(facts, Some(account))).collect();
+        let mut tags = HashMap::new();
+        let shown = |(account, facts): &(String, SubscriptionFacts)| {
+            let tag = tags.entry(account.clone()).or_insert_with(|| self.tag_of(account));
+            SubscriptionDetail { account_tag: Some(tag.clone()), ..detail(facts, Some(account)) }
+        };
+        subsz.subscriptions_list = gathering.list.iter().map(shown).collect();
         Ok(subsz)
     }
 }
@@ -104,5 +119,8 @@ fn add(sum: &mut SublistStats, more: &SublistStats) {
     sum.num_subscriptions += more.num_subscriptions;
     sum.num_inserts += more.num_inserts;
     sum.num_removes += more.num_removes;
+    let reached = sum.avg_fanout * sum.num_matches as f64 + more.avg_fanout * more.num_matches as f64;
     sum.num_matches += more.num_matches;
+    sum.max_fanout = sum.max_fanout.max(more.max_fanout);
+    sum.avg_fanout = average(reached, sum.num_matches);
 }

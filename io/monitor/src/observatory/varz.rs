@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
-use api::monitoring::{LinkTroubles, Nothing, Varz};
+use api::monitoring::{LinkTroubles, Nothing, ProxiesVarz, Proxy, Varz};
+use broker::PerKind;
 
 use super::{Observatory, Place, State};
 use crate::{clock, totals, usage};
+
+/// A number for each kind of peer.
+pub(super) fn by_kind(of: PerKind) -> LinkTroubles {
+    let PerKind { clients, routes, gateways, leafs } = of;
+    LinkTroubles { clients, routes, gateways, leafs }
+}
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -19,15 +26,18 @@ impl Observatory {
         let totals = totals::of_accounts(&self.hub);
         let (connections, total_connections) = self.hub.client_counts();
         let troubles = self.hub.ledger().troubles();
-        let (traffic, cpu, visits) = {
+        let (moved, cpu, visits) = {
             let State { rising, usage, visits } = &mut *self.state();
             let mut visits = visits.all().clone();
             visits.remove("/metrics");
             (rising.of(&totals), usage.cpu_percent(), visits)
         };
-        let clients = |clients| LinkTroubles { clients, ..LinkTroubles::default() };
         let greeting = settings.greeting.clone();
         let nothing = Nothing {};
+        let proxies = portrait.proxies.into_iter().map(|key| Proxy { key });
+        let proxies = ProxiesVarz { trusted: proxies.collect() };
+        let (trusted_operators_jwt, trusted_operators_claim) =
+            portrait.operators.into_iter().map(|operator| (operator.jwt, operator.claims)).unzip();
         // A monitor that is not there would listen where clients do.
         let nowhere = || Place { host: greeting.host.clone(), ..Place::default() };
         let place = self.place.get().cloned().unwrap_or_else(nowhere);
@@ -44,6 +54,7 @@ impl Observatory {
             auth_required: greeting.auth_required,
             tls_required: greeting.tls_required,
             tls_verify: greeting.tls_verify,
+            tls_ocsp_peer_verify: portrait.tls_ocsp_peer_verify,
             connect_urls: greeting.connect_urls,
             max_connections: settings.max_connections.unwrap_or(0),
             max_subscriptions: settings.max_subscriptions,
@@ -78,16 +89,16 @@ impl Observatory {
             routes,
             remotes,
             leafnodes: self.link_counts(broker::LinkKind::Leaf).0,
-            in_msgs: traffic.in_msgs,
-            in_bytes: traffic.in_bytes,
-            in_client_msgs: traffic.in_msgs,
-            in_client_bytes: traffic.in_bytes,
-            out_msgs: traffic.out_msgs,
-            out_bytes: traffic.out_bytes,
-            out_client_msgs: traffic.out_msgs,
-            out_client_bytes: traffic.out_bytes,
-            slow_consumers: troubles.slow_consumers,
-            stale_connections: troubles.stale_connections,
+            in_msgs: moved.all.in_msgs,
+            in_bytes: moved.all.in_bytes,
+            in_client_msgs: moved.clients.in_msgs,
+            in_client_bytes: moved.clients.in_bytes,
+            out_msgs: moved.all.out_msgs,
+            out_bytes: moved.all.out_bytes,
+            out_client_msgs: moved.clients.out_msgs,
+            out_client_bytes: moved.clients.out_bytes,
+            slow_consumers: troubles.slow_consumers.total(),
+            stale_connections: troubles.stale_connections.total(),
             stalled_clients: troubles.stalls,
             subscriptions: totals.iter().map(|total| total.account.subscriptions() as u64).sum(),
             http_req_stats: visits,
@@ -96,10 +107,15 @@ impl Observatory {
             tags: settings.about.tags.clone(),
             metadata: settings.about.metadata.clone(),
             feature_flags: settings.about.feature_flags.clone(),
+            trusted_operators_jwt,
+            trusted_operators_claim,
             system_account: portrait.system_account,
-            slow_consumer_stats: clients(troubles.slow_consumers),
-            stale_connection_stats: clients(troubles.stale_connections),
+            pinned_account_fails: self.facts.pinned_account_fails(),
+            ocsp_peer_cache: self.facts.ocsp_peer_cache(),
+            slow_consumer_stats: by_kind(troubles.slow_consumers),
+            stale_connection_stats: by_kind(troubles.stale_connections),
             disk_io_wait_stats: Default::default(),
+            proxies: Some(proxies).filter(|proxies| !proxies.trusted.is_empty()),
             tls_cert_not_after: portrait.tls_cert_not_after.map(|time| time.to_string()),
         }
     }

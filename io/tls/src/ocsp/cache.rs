@@ -22,6 +22,17 @@ pub struct Cache {
     preserve_revoked: bool,
 }
 
+/// Answers by what they say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// The certificate stands.
+    pub good: u64,
+    /// It does not any more.
+    pub revoked: u64,
+    /// The responder does not know it.
+    pub unknown: u64,
+}
+
 impl Cache {
     /// An empty one. `preserve_revoked` keeps answers that said revoked past their time.
     pub fn new(preserve_revoked: bool) -> Self {
@@ -62,6 +73,19 @@ impl Cache {
         });
     }
 
+    /// What the answers say that it holds.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for answer in self.answers.values() {
+            *match answer.status {
+                Status::Good => &mut counts.good,
+                Status::Revoked { .. } => &mut counts.revoked,
+                Status::Unknown => &mut counts.unknown,
+            } += 1;
+        }
+        counts
+    }
+
     /// How many answers it holds.
     pub fn len(&self) -> usize {
         self.answers.len()
@@ -92,6 +116,8 @@ mod tests {
         cache.prune(101, 0);
         assert_eq!(cache.len(), 1);
         assert!(cache.was_revoked("bad"));
+        cache.remember("who".into(), answer(Status::Unknown, 1000), 0, 0);
+        assert_eq!(cache.counts(), Counts { good: 0, revoked: 1, unknown: 1 });
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod policy;
 mod request;
 
 pub use answer::{Answer, MAX_ANSWER, OcspError, Status};
-pub use cache::{Cache, MAX_CACHED, fingerprint};
+pub use cache::{Cache, Counts, MAX_CACHED, fingerprint};
 pub use check::PeerAsking;
 pub use policy::{Finding, Judgement, advisory_reason, judge, refresh_at};
 pub use request::{Link, MAX_LINKS, get_url, links, request};
