@@ -86,7 +86,6 @@ impl Observatory {
                 || SublistStats { num_subscriptions: self.born_with(account), ..SublistStats::default() },
                 stats_of,
             )),
-            ..AccountDetail::default()
         })
     }
 
