@@ -8,6 +8,7 @@ mod alive;
 pub(crate) mod book;
 pub(crate) mod crossed;
 pub(crate) mod crossing;
+mod early;
 mod gateway;
 mod gateway_traffic;
 pub(crate) mod gateways;

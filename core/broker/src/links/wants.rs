@@ -17,6 +17,7 @@ use crate::hub::Hub;
 use crate::internal::Rights;
 use crate::link::Link;
 use crate::links::crossing::{Arrived, Whence};
+use crate::links::early::Early;
 use crate::links::remote::{RemotePeer, RemoteTarget};
 use crate::plan::{Entered, Plan, Route as PlanRoute};
 use crate::publish::{Sending, Source, asks_for_trace};
@@ -27,11 +28,8 @@ use crate::subscription::{Subscription, Target};
 /// Filters of one account that one far end may want at once, where no limit of the account is lower.
 pub(crate) const INTEREST_MAX: usize = 8 << 20;
 
-/// Filters that one far end may want in accounts that this server has not loaded yet. Further ones are not remembered.
-const EARLY_MAX: usize = 1 << 17;
-
 /// The leaf cluster it is for, the filter and the queue group, as the far end named them.
-type Key = (Option<Box<[u8]>>, Box<[u8]>, Option<Box<[u8]>>);
+pub(crate) type Key = (Option<Box<[u8]>>, Box<[u8]>, Option<Box<[u8]>>);
 
 /// What the far end of a link has of one account.
 pub(crate) struct Wants {
@@ -95,9 +93,7 @@ impl Wants {
 #[derive(Default)]
 pub(crate) struct WantsByAccount {
     known: HashMap<Box<[u8]>, Wants>,
-    /// What is wanted in accounts that are not here, with the weights: a resolver may bring them later.
-    early: HashMap<Box<[u8]>, HashMap<Key, u32>>,
-    early_count: usize,
+    early: Early,
 }
 
 impl WantsByAccount {
@@ -112,7 +108,7 @@ impl WantsByAccount {
 
     /// What the link has of this account is nothing any more.
     pub(crate) fn forget(&mut self, name: &[u8]) -> Option<Wants> {
-        self.take_early(name);
+        self.early.take(name);
         self.known.remove(name)
     }
 
@@ -127,30 +123,13 @@ impl WantsByAccount {
 
     /// Something is wanted in an account that is not here.
     pub(crate) fn want_early(&mut self, name: &[u8], origin: Option<&[u8]>, interest: &Interest<'_>) {
-        if self.early_count < EARLY_MAX {
-            let weight = interest.queue.map_or(1, |queue| queue.weight);
-            let wanted = self.early.entry(name.into()).or_default();
-            let is_new = wanted.insert(key_of(origin, interest), weight).is_none();
-            self.early_count += usize::from(is_new);
-        }
+        let weight = interest.queue.map_or(1, |queue| queue.weight);
+        self.early.want(name, key_of(origin, interest), weight);
     }
 
     /// It is not wanted any more.
     pub(crate) fn want_early_no_more(&mut self, name: &[u8], origin: Option<&[u8]>, gone: &Disinterest<'_>) {
-        if let Some(wanted) = self.early.get_mut(name) {
-            let was_there = wanted.remove(&key_of_gone(origin, gone)).is_some();
-            self.early_count -= usize::from(was_there);
-            if wanted.is_empty() {
-                self.early.remove(name);
-            }
-        }
-    }
-
-    /// The account is here now: what is wanted in it.
-    fn take_early(&mut self, name: &[u8]) -> HashMap<Key, u32> {
-        let wanted = self.early.remove(name).unwrap_or_default();
-        self.early_count -= wanted.len();
-        wanted
+        self.early.want_no_more(name, &key_of_gone(origin, gone));
     }
 }
 
@@ -209,7 +188,7 @@ impl Engine {
         name: &[u8],
     ) {
         let hub = self.hub.clone();
-        for ((origin, subject, queue), weight) in all.take_early(name) {
+        for ((origin, subject, queue), weight) in all.early.take(name) {
             let queue = queue.as_deref().map(|name| QueueInterest { name, weight });
             let interest = Interest { subject: &subject, queue };
             if let Some(wants) = all.of(name, &hub) {

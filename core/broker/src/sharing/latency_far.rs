@@ -40,8 +40,11 @@ const TAG: &[u8] = b".T";
 /// How long an answer that came waits for what its server has measured.
 const FAR_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Measured requests that one client is remembered to have been handed. The oldest goes first.
-const HANDED_MAX: usize = 4096;
+/// What the measured requests may take that one client is remembered to have been handed. The oldest goes first.
+const HANDED_BYTES_MAX: usize = 1 << 20;
+
+/// What such a request takes beside its reply, which is kept twice: its places in a table and in a queue that are half empty.
+const HANDED_BYTES: usize = 192;
 
 /// Whether the server of the requester wants to hear how long the answer to this reply took.
 pub(crate) fn is_tagged(reply: &[u8]) -> bool {
@@ -155,26 +158,33 @@ struct Request {
 pub(crate) struct Handed {
     requests: HashMap<Box<[u8]>, Request>,
     order: VecDeque<(Box<[u8]>, Instant)>,
+    bytes: usize,
 }
 
 impl Handed {
     fn note(&mut self, reply: &[u8], account: Arc<AccountState>, at: Instant, until: Instant) {
-        while self.order.len() >= HANDED_MAX || self.order.front().is_some_and(|(_, until)| *until <= at) {
-            if let Some((reply, _)) = self.order.pop_front() {
-                self.requests.remove(&reply);
-            }
-        }
+        self.bytes += bytes_of_handed(reply);
         self.requests.insert(reply.into(), Request { account, at, until });
         self.order.push_back((reply.into(), until));
+        while self.bytes > HANDED_BYTES_MAX || self.order.front().is_some_and(|(_, until)| *until <= at) {
+            let Some((reply, _)) = self.order.pop_front() else { break };
+            self.bytes -= bytes_of_handed(&reply);
+            self.requests.remove(&reply);
+        }
     }
 
     fn take(&mut self, reply: &[u8], now: Instant) -> Option<Request> {
         let request = self.requests.remove(reply)?;
         if self.requests.is_empty() {
             self.order.clear();
+            self.bytes = 0;
         }
         (now < request.until).then_some(request)
     }
+}
+
+const fn bytes_of_handed(reply: &[u8]) -> usize {
+    2 * reply.len() + HANDED_BYTES
 }
 
 impl ClientTarget {
@@ -303,7 +313,28 @@ fn nanos(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use account::{Account, AccountName};
+
     use super::*;
+
+    #[test]
+    fn what_was_handed_is_remembered_within_a_bound_in_bytes() {
+        let account = AccountState::new(Arc::new(Account::named(AccountName::parse("A").unwrap())), 1, Arc::default());
+        let (at, mut handed) = (Instant::from_nanos(1), Handed::default());
+        let until = at + Duration::from_secs(1);
+        let reply = |number: u32| [[b'x'; 4000].as_slice(), &number.to_be_bytes()].concat();
+        for number in 0..1000 {
+            handed.note(&reply(number), account.clone(), at, until);
+            assert!(handed.bytes <= HANDED_BYTES_MAX && handed.order.len() == handed.requests.len());
+        }
+        assert_eq!(handed.requests.len(), HANDED_BYTES_MAX / bytes_of_handed(&reply(0)));
+        assert!(handed.take(&reply(0), at).is_none() && handed.take(&reply(999), at).is_some(), "the oldest goes");
+        // What is over goes as well.
+        handed.note(b"_R_.short", account, until, until + Duration::from_secs(1));
+        assert_eq!((handed.requests.len(), handed.bytes), (1, bytes_of_handed(b"_R_.short")));
+        assert!(handed.take(b"_R_.short", until).is_some());
+        assert_eq!(handed.bytes, 0);
+    }
 
     #[test]
     fn a_tag_names_the_server_that_measures() {
