@@ -12,6 +12,7 @@ mod prove;
 mod prove_dashboard;
 mod reference;
 mod shell;
+mod start_order;
 mod story;
 mod table;
 
@@ -38,6 +39,7 @@ cargo xtask TASK
                               100,000 accounts in a directory: start, first logins, logins of unknown accounts
   bench js-start [--repeat N] [--servers NAME=BINARY,…]
                               start with 10 million messages in 100,000 subjects (BENCH_MESSAGES=N), stopped before, or killed
+  start-order                 the functions that a start runs, for the linker: app/server/start.ld (wants valgrind)
   prove advisories            the advisory scenes against older references, as a control
   prove fuzz [--seconds N]    every fuzz target that long
   prove [AREA…]               long runs, written to docs/proofs/AREA.md
@@ -65,6 +67,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["record", rest @ ..] => record(rest),
         ["story"] => story::run(),
         ["bench", rest @ ..] => bench::run(rest),
+        ["start-order"] => start_order::run(),
         ["prove", "advisories"] => advisories::prove(),
         ["prove", "fuzz", rest @ ..] => fuzz::prove(rest),
         ["prove", rest @ ..] => prove::run(rest),

@@ -498,6 +498,7 @@ struct Place {
 /// A worker's plans. Direct-mapped; a subject gets a place when it is seen for the second time, so that a stream of
 /// subjects that never come back (inboxes) neither allocates nor drives others out. Marked replies get none at all.
 pub(crate) struct Plans {
+    /// None before the first subject: a worker without messages needs no memory for them.
     places: Vec<Place>,
     /// Where the last answer came from: publishers repeat themselves.
     last: usize,
@@ -521,7 +522,7 @@ struct Making<'a> {
 impl Plans {
     pub(crate) fn new(hub: Arc<Hub>, seed: u64) -> Self {
         Self {
-            places: std::iter::repeat_with(Place::default).take(PLACES).collect(),
+            places: Vec::new(),
             last: 0,
             scratch: Rc::default(),
             matched: Matched::default(),
@@ -541,8 +542,8 @@ impl Plans {
         subject: &[u8],
         judge: impl Fn(&[u8]) -> Judged<'_>,
     ) -> Rc<Plan> {
-        let last = &self.places[self.last];
-        if let Some(plan) = &last.plan
+        if let Some(last) = self.places.get(self.last)
+            && let Some(plan) = &last.plan
             && last.route == route
             && is_same(&last.subject, subject)
             && plan.stands()
@@ -572,6 +573,9 @@ impl Plans {
         }
         let hash = hash(self.seed ^ route.0, subject);
         let at = (hash >> 32) as usize % PLACES;
+        if self.places.is_empty() {
+            self.places = std::iter::repeat_with(Place::default).take(PLACES).collect();
+        }
         let place = &mut self.places[at];
         if place.hash != hash || place.route != route {
             *place = Place { hash, route, ..Place::default() };

@@ -14,7 +14,8 @@ use jwt::bounds::MAX_TOKEN_BYTES;
 use moment::Timestamp;
 use nkeys::{PublicKey, Role};
 
-use crate::index::{Index, describe};
+use crate::description::{Hash, describe, hash_of};
+use crate::index::Index;
 use crate::settings::{CacheSettings, DeleteMode, DirectorySettings, ResolverError};
 use crate::store::{Store, StoreError, Stored};
 
@@ -66,17 +67,17 @@ impl Directory {
             Room::Bounded(_) => Index::default(),
             Room::Evicting { .. } => Index::ordered(),
         };
-        let (mut entries, mut reader) = (Vec::new(), Reader::default());
+        let mut reader = Reader::default();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let name = entry.file_name();
             let account = account_of(&name).filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file()));
             let Some(account) = account else { continue };
             if let Some(token) = reader.token(&entry.path())? {
-                entries.push((account, describe(token)));
+                index.take_in(account, &describe(token));
             }
         }
-        index.fill(entries, self.until(now));
+        index.settle(self.until(now));
         Ok(index)
     }
 
@@ -111,9 +112,22 @@ impl Directory {
     }
 
     fn evict(&mut self, account: &PublicKey) -> io::Result<()> {
+        let former = self.hash_of_file(account);
         unless_missing(fs::remove_file(self.file(account)))?;
-        self.index.remove(account);
+        self.index.remove(account, former);
         Ok(())
+    }
+
+    /// The hash of the token that an account has in the directory now.
+    fn hash_of_file(&self, account: &PublicKey) -> Option<Hash> {
+        read_token(&self.file(account)).ok()?.map(|token| hash_of(&token))
+    }
+
+    /// Takes the combined hash anew if files that went were not those that were put in.
+    fn mend(&mut self) {
+        let mut index = std::mem::take(&mut self.index);
+        index.mend(|account| self.hash_of_file(account));
+        self.index = index;
     }
 
     fn write(&self, account: &PublicKey, token: &str) -> io::Result<()> {
@@ -143,41 +157,44 @@ impl Store for Directory {
     }
 
     fn save(&mut self, account: &PublicKey, token: &str, now: Timestamp) -> Result<bool, StoreError> {
-        let stored = describe(token);
+        let described = describe(token);
         match self.index.get(account) {
-            Some(former) if former.hash == stored.hash => {
+            Some(former) if former.mark == described.stored.mark => {
                 self.index.touch(account, self.until(now));
                 return Ok(false);
             }
             Some(_) => {}
             None => self.make_room()?,
         }
+        let former = self.hash_of_file(account);
         self.write(account, token)?;
-        self.index.put(*account, stored, self.until(now));
+        self.index.put(*account, &described, former, self.until(now));
+        self.mend();
         Ok(true)
     }
 
     fn delete(&mut self, account: &PublicKey) -> Result<(), StoreError> {
-        let file = self.file(account);
+        let (file, former) = (self.file(account), self.hash_of_file(account));
         match self.delete {
             DeleteMode::Refused => return Err(StoreError::DeleteRefused),
             DeleteMode::Renamed => unless_missing(fs::rename(&file, self.deleted_file(account)))?,
             DeleteMode::Removed => unless_missing(fs::remove_file(&file))?,
         }
         self.sync()?;
-        self.index.remove(account);
+        self.index.remove(account, former);
+        self.mend();
         Ok(())
     }
 
     fn deleted(&self, account: &PublicKey) -> Option<i64> {
         let token = read_token(&self.deleted_file(account)).ok()??;
-        Some(describe(&token).issued_at)
+        Some(describe(&token).stored.issued_at)
     }
 
     fn accounts(&self, now: Timestamp) -> Vec<PublicKey> {
         let current = |stored: &Stored| stored.expires == 0 || stored.expires > now.as_secs();
         let accounts = self.index.accounts().filter(|(_, stored)| current(stored));
-        let mut accounts: Vec<(String, PublicKey)> = accounts.map(|(key, _)| (key.to_string(), *key)).collect();
+        let mut accounts: Vec<(String, PublicKey)> = accounts.map(|(key, _)| (key.to_string(), key)).collect();
         accounts.sort_unstable();
         accounts.into_iter().map(|(_, key)| key).collect()
     }
@@ -187,31 +204,31 @@ impl Store for Directory {
     }
 
     fn prune(&mut self, now: Timestamp) -> Vec<PublicKey> {
+        let mut gone = self.index.expired(now.as_secs());
         match self.room {
             Room::Bounded(_) => {
-                let ended = self.index.expired(now.as_secs());
-                for account in &ended {
-                    self.index.remove(account);
+                for account in &gone {
+                    let former = self.hash_of_file(account);
+                    self.index.remove(account, former);
                 }
-                ended
             }
             Room::Evicting { .. } => {
-                let mut gone = self.index.expired(now.as_secs());
                 gone.extend(self.index.unused(now.as_nanos()));
                 gone.sort_unstable();
                 gone.dedup();
                 // What cannot be removed now is tried again at the next pruning.
                 gone.retain(|account| self.evict(account).is_ok());
-                gone
             }
         }
+        self.mend();
+        gone
     }
 
     fn reload(&mut self, now: Timestamp) -> io::Result<Vec<PublicKey>> {
         let fresh = self.scan(now)?;
-        let former = |account: &PublicKey| self.index.get(account).map(|stored| stored.hash);
-        let changed = fresh.accounts().filter(|(account, stored)| former(account) != Some(stored.hash));
-        let mut changed: Vec<PublicKey> = changed.map(|(account, _)| *account).collect();
+        let former = |account: &PublicKey| self.index.get(account).map(|stored| stored.mark);
+        let changed = fresh.accounts().filter(|(account, stored)| former(account) != Some(stored.mark));
+        let mut changed: Vec<PublicKey> = changed.map(|(account, _)| account).collect();
         changed.sort_unstable();
         self.index = fresh;
         Ok(changed)

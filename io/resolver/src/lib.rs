@@ -28,6 +28,7 @@
 
 mod account_server;
 mod delete;
+mod description;
 mod directory;
 mod fetch;
 mod index;
@@ -49,5 +50,5 @@ pub use outcome::Outcome;
 pub use request::{MAX_DELETED_ACCOUNTS, PACK_QUEUE, Request, Subscription};
 pub use resolver::{Answer, Effect, Handled, Resolver, World};
 pub use settings::{CacheSettings, DeleteMode, DirectorySettings, ResolverError, Settings};
-pub use store::{Store, StoreError, Stored};
+pub use store::{Mark, Store, StoreError, Stored};
 pub use zones::SystemZones;

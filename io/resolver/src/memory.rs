@@ -4,7 +4,8 @@ use std::io;
 use moment::Timestamp;
 use nkeys::PublicKey;
 
-use crate::index::{Index, describe};
+use crate::description::{describe, hash_of};
+use crate::index::Index;
 use crate::store::{Store, StoreError, Stored};
 
 /// Tokens in memory.
@@ -24,18 +25,18 @@ impl Store for Memory {
     }
 
     fn save(&mut self, account: &PublicKey, token: &str, _: Timestamp) -> Result<bool, StoreError> {
-        let stored = describe(token);
-        let changed = self.index.get(account).is_none_or(|former| former.hash != stored.hash);
+        let described = describe(token);
+        let changed = self.index.get(account).is_none_or(|former| former.mark != described.stored.mark);
         if changed {
-            self.tokens.insert(*account, token.into());
-            self.index.put(*account, stored, i64::MAX);
+            let former = self.tokens.insert(*account, token.into());
+            self.index.put(*account, &described, former.map(|token| hash_of(&token)), i64::MAX);
         }
         Ok(changed)
     }
 
     fn delete(&mut self, account: &PublicKey) -> Result<(), StoreError> {
-        self.tokens.remove(account);
-        self.index.remove(account);
+        let former = self.tokens.remove(account);
+        self.index.remove(account, former.map(|token| hash_of(&token)));
         Ok(())
     }
 

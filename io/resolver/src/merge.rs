@@ -2,7 +2,7 @@
 
 use nkeys::{PublicKey, Role};
 
-use crate::index::describe;
+use crate::description::describe;
 use crate::resolver::World;
 use crate::store::Store;
 
@@ -35,7 +35,7 @@ pub(crate) fn is_wanted(
     world: &World<'_>,
 ) -> Result<bool, String> {
     // What we have already was judged already; a whole pack of it costs a hash each.
-    if store.peek(account).is_some_and(|stored| stored.hash == describe(token).hash) {
+    if store.peek(account).is_some_and(|stored| stored.mark == describe(token).stored.mark) {
         return Ok(false);
     }
     let judged = world.trust.admit_account(token, account, world.now).map_err(|refusal| refusal.to_string())?;

@@ -4,6 +4,8 @@ use std::io;
 use moment::Timestamp;
 use nkeys::PublicKey;
 
+use crate::description::Hash;
+
 /// What is known of a stored token without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
@@ -11,8 +13,23 @@ pub struct Stored {
     pub issued_at: i64,
     /// When it ends; zero for never.
     pub expires: i64,
-    /// SHA-256 of its text.
-    pub hash: [u8; 32],
+    /// What tells its text from others.
+    pub mark: Mark,
+}
+
+/// The first bytes of SHA-256 of a token's text: enough to see that a text is another one, not to trust one because of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark([u8; 8]);
+
+impl Mark {
+    /// Of a text that was not seen.
+    pub(crate) const UNSEEN: Self = Self([0; 8]);
+
+    /// The mark of a text with this hash.
+    pub(crate) const fn of(hash: &Hash) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = *hash;
+        Self([a, b, c, d, e, f, g, h])
+    }
 }
 
 /// A place for account tokens. It keeps what it is given; judging comes before.

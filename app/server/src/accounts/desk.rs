@@ -1,6 +1,6 @@
 //! The desk where the claims protocol is answered: one thread, a bounded line before it.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use subject::{Filter, Queue};
 
 use super::Accounts;
 use crate::audit::asked_by;
+use crate::queue::{Entrance, Exit, queue};
 use crate::system::{random_u64, wall};
 
 /// Requests that may wait. One more is not answered.
@@ -45,7 +46,7 @@ enum Work {
 pub(super) struct Desk {
     hub: Weak<Hub>,
     system: Arc<AccountState>,
-    line: SyncSender<Work>,
+    line: Entrance<Work>,
     inbox: String,
     /// Where we listen ourselves.
     own: Arc<Mutex<Vec<Arc<Subscription>>>>,
@@ -53,7 +54,7 @@ pub(super) struct Desk {
 
 /// Puts what it hears into the line.
 struct Ear {
-    line: SyncSender<Work>,
+    line: Entrance<Work>,
     /// Where our own questions are answered.
     inbox: String,
 }
@@ -77,7 +78,7 @@ impl InternalSubscriber for Ear {
             },
         };
         // Whoever asks faster than is answered is not answered.
-        let _ = self.line.try_send(work);
+        self.line.leave(work);
     }
 }
 
@@ -94,7 +95,7 @@ impl Desk {
     /// Listens in the system account and starts the thread.
     pub(super) fn open(accounts: &Arc<Accounts>, hub: &Arc<Hub>) -> std::io::Result<Self> {
         let system = hub.account(hub.directory().accounts().system());
-        let (line, work) = sync_channel(MAX_WAITING);
+        let (line, work) = queue(MAX_WAITING);
         let inbox = format!("$SYS._INBOX.{:08X}", random_u64() >> 32);
         let ear: Arc<dyn InternalSubscriber> = Arc::new(Ear { line: line.clone(), inbox: inbox.clone() });
         let own: Arc<Mutex<Vec<Arc<Subscription>>>> = Arc::default();
@@ -144,7 +145,9 @@ impl Desk {
     pub(super) fn hands_over(&self, account: PublicKey) -> impl FnOnce(Result<String, WebError>) + Send + 'static {
         let line = self.line.clone();
         // Full is the line only if the server is beyond help; the login and the fetch end by their times then.
-        move |found| drop(line.try_send(Work::Fetched(account, found)))
+        move |found| {
+            line.leave(Work::Fetched(account, found));
+        }
     }
 }
 
@@ -182,9 +185,9 @@ impl Clerk {
         heard
     }
 
-    fn work(mut self, line: &Receiver<Work>) {
+    fn work(mut self, line: &Exit<Work>) {
         loop {
-            let next = line.recv_timeout(self.patience());
+            let next = line.take_within(self.patience());
             // The server has gone.
             let (Some(accounts), Some(hub)) = (self.accounts.upgrade(), self.hub.upgrade()) else { return };
             match next {
