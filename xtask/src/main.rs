@@ -9,6 +9,7 @@ mod fuzz;
 mod licences;
 mod metadata;
 mod prove;
+mod prove_clients;
 mod prove_dashboard;
 mod reference;
 mod shell;

@@ -1,6 +1,7 @@
 //! What cargo knows of the workspace: packages, their licences, and who uses whom.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
@@ -45,6 +46,21 @@ impl Metadata {
     pub(crate) fn guests(&self) -> Vec<Package> {
         let members = self.members();
         self.list("packages").filter(|package| !members.contains(text(package, "id"))).map(package).collect()
+    }
+
+    fn guest(&self, name: &str) -> Result<&Value, Failure> {
+        self.list("packages").find(|package| text(package, "name") == name).ok_or(format!("no package {name}"))
+    }
+
+    /// Which version of a package is used.
+    pub(crate) fn version(&self, name: &str) -> Result<String, Failure> {
+        Ok(text(self.guest(name)?, "version").to_owned())
+    }
+
+    /// Where the source of a package lies.
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf, Failure> {
+        let manifest = PathBuf::from(text(self.guest(name)?, "manifest_path"));
+        manifest.parent().map(PathBuf::from).ok_or(format!("{name} lies nowhere"))
     }
 
     /// All rooms with their uses outside tests, by short names.

@@ -225,6 +225,14 @@ const AREAS: &[Area] = &[
         then: None,
     },
     Area {
+        name: "clients",
+        shows: "The test suite of async-nats as it is published passes with our server in the place of the one it was written for, but for \
+                what `test/suites/async-nats.list` leaves out, each with its reason.",
+        needs: &["bulwark-server"],
+        runs: &[],
+        then: Some(crate::prove_clients::suites),
+    },
+    Area {
         name: "dashboard",
         shows: "The dashboard in Chromium, on a server under load, light and dark: what it shows, keyboard, axe, no other host, no \
                 broken policy; each stream's sealing and durability, each link a row and on the map. Wants node, npm, openssl, tmux and Chromium \
