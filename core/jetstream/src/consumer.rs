@@ -497,6 +497,11 @@ impl Consumer {
         Some(self.last_seen + Duration::from_nanos(self.config.inactive_threshold as u64))
     }
 
+    /// The server ends: who waits is told how much it still waits for, and waits no more.
+    pub(crate) fn say_shutdown(&mut self, out: &mut Outbox) {
+        self.waiting.drain(..).for_each(|waiting| waiting.tell_expired("409 Server Shutdown", out));
+    }
+
     /// The consumer of a stream goes: who waits is told, and it waits for nobody.
     pub(crate) fn say_goodbye(&mut self, stream: &str, out: &mut Outbox) {
         out.extend(self.awaited(stream).map(Effect::Forget));

@@ -222,6 +222,12 @@ impl<S: Shelves> Tenant<S> {
         }
     }
 
+    /// The server ends: whoever waits for messages is told.
+    pub fn say_shutdown(&mut self, out: &mut Outbox) {
+        let consumers = self.streams.values_mut().flat_map(|stream| stream.consumers.values_mut());
+        consumers.for_each(|consumer| consumer.say_shutdown(out));
+    }
+
     /// Something is done with the account.
     pub fn wake(&mut self) {
         (self.attention.is_awake, self.attention.has_unkept) = (true, true);

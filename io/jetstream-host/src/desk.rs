@@ -600,8 +600,11 @@ impl Desk {
         next.map_or(KEEP_STATES_EVERY * 4, |at| at.since(now.tick))
     }
 
-    /// Everything is kept and synced: before the process ends.
+    /// Whoever waits for messages is told, and everything is kept and synced: before the process ends.
     pub fn close(&mut self, now: Now) -> Result<(), StoreError> {
+        let mut outboxes = std::mem::take(&mut self.outboxes);
+        self.tenants.iter_mut().for_each(|(account, tenant)| tenant.say_shutdown(outboxes.of(account)));
+        self.perform_all(&mut outboxes, &Outcome::default());
         self.tenants.values_mut().for_each(Tenant::wake);
         self.keep_states_at = now.tick;
         self.keep_states(now);

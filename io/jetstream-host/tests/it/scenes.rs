@@ -587,3 +587,19 @@ fn a_consumer_that_is_to_end_soon_after_its_listener_left_does() {
     room.advance(Duration::from_millis(100));
     assert!(room.ask("$JS.API.CONSUMER.INFO.S.c", "").contains("10014"), "it is gone");
 }
+
+#[test]
+fn whoever_waits_for_messages_is_told_that_the_server_ends() {
+    let mut room = Room::new();
+    stream(&mut room, "S", "");
+    consumer(&mut room, "S", "c", r#","ack_policy":"explicit""#);
+    let pull = r#"{"batch":100,"expires":10000000000,"max_bytes":1000}"#;
+    let message = room.message("$JS.API.CONSUMER.MSG.NEXT.S.c", Some("_I.waits"), b"", pull.as_bytes());
+    room.round(&[message]);
+    assert!(room.heard().is_empty());
+    room.desk.close(room.now).expect("closes");
+    let heard = room.heard();
+    let [told] = heard.as_slice() else { panic!("{heard:?}") };
+    let expected = "NATS/1.0 409 Server Shutdown\r\nNats-Pending-Messages: 100\r\nNats-Pending-Bytes: 1000\r\n\r\n";
+    assert_eq!((text(&told.to).as_str(), text(&told.headers).as_str()), ("_I.waits", expected));
+}
