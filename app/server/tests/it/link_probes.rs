@@ -382,3 +382,36 @@ fn advisory_2026_07_denies_of_queue_groups_hold_over_leaf_connections() {
     let line = probe.until("LMSG");
     assert!(line.starts_with("LMSG free | ") && line.contains("workers") && line.contains("others"), "{line}");
 }
+
+/// The reference tells that the message came in, and that is all: so do we.
+#[test]
+fn what_a_leaf_node_may_not_publish_is_told_where_it_asks_for_that() {
+    let accounts = r#"accounts { A { users: [
+        {user: a, password: a}
+        {user: p, password: p, permissions: {publish: "out.>"}}
+    ] } }"#;
+    for [make, _] in mixtures::<2>() {
+        let config = format!("server_name: HUB\n{accounts}\nleafnodes {{ listen: \"127.0.0.1:-1\" }}");
+        let server = Server::start(make, &config);
+        let mut client = server.log_in("a");
+        client.subscribe(">", "1");
+        for (destination, is_told) in [("out.told", true), ("secret.told", false)] {
+            let mut probe = Probe::leaf(&server, "p");
+            let headers = format!("NATS/1.0\r\nNats-Trace-Dest: {destination}\r\n\r\n");
+            let sizes = format!("{} {}", headers.len(), headers.len() + 3);
+            probe.say(format!("HMSG elsewhere {sizes}\r\n{headers}bad\r\n").as_bytes());
+            assert!(probe.rest().contains("Permissions Violation for Publish to"), "{make:?}");
+            if !is_told {
+                settle(&mut client);
+                assert!(client.drain().is_empty(), "{make:?}: nobody hears where it may not publish");
+                continue;
+            }
+            let message = client.next();
+            let told: serde_json::Value = serde_json::from_str(&message.payload).unwrap();
+            let events = told["events"].as_array().unwrap();
+            let said = ["type", "name", "acc", "subj"].map(|key| events[0][key].as_str().unwrap_or_default());
+            assert_eq!((message.subject.as_str(), said), ("out.told", ["in", "L", "A", "elsewhere"]), "{make:?}");
+            assert_eq!((events.len(), &events[0]["kind"], events[0].get("error")), (1, &4.into(), None), "{make:?}");
+        }
+    }
+}

@@ -223,9 +223,12 @@ impl Engine {
             Subject::parse(subject).map_or(Ok(None), |subject| rights.take(subject).map(Some))
         });
         let plan = match &plan.denial {
-            Some(denial) => self
-                .by_far_reply_grant(link, wants, rights, incoming.whence, message.subject)
-                .ok_or_else(|| denial.clone())?,
+            Some(denial) => {
+                self.by_far_reply_grant(link, wants, rights, incoming.whence, message.subject).ok_or_else(|| {
+                    self.tell_denied(link, &wants.state, incoming, message, source, denial);
+                    denial.clone()
+                })?
+            }
             None => plan,
         };
         let Message { subject, reply, header_len, .. } = *message;

@@ -3,12 +3,18 @@
 //! The right to the destination was asked where the message was published; of a leaf connection it is asked again.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
+use auth::Denial;
 use wire::client::Publish;
+use wire::server::Message;
 
 use super::hop::OpenHop;
+use super::request::is_asked;
 use super::{Answer, Asker, Trace, disabled_message, refused};
+use crate::account_state::AccountState;
 use crate::engine::Engine;
+use crate::link::{Link, LinkKind};
 use crate::links::wants::Incoming;
 use crate::plan::Plan;
 use crate::publish::{Sending, Source};
@@ -32,6 +38,31 @@ impl Engine {
                 let sending = Sending { publish: &publish, source, ..*sending };
                 self.link_message_answered(&asker, &sending, plan, &journey, (answer, Some(hop)));
             }
+        }
+    }
+
+    /// Tells of a message that a leaf node may not publish, where its headers ask for that: it came in and went no further.
+    #[cold]
+    pub(crate) fn tell_denied(
+        &mut self,
+        link: &Arc<Link>,
+        account: &Arc<AccountState>,
+        incoming: &Incoming<'_>,
+        message: &Message<'_>,
+        source: Source<'_>,
+        denial: &Denial,
+    ) {
+        let body = source.bytes.get(message.body.clone()).unwrap_or_default();
+        let Some((block, payload)) = body.split_at_checked(message.header_len) else { return };
+        if link.kind != LinkKind::Leaf || !is_asked(block) {
+            return;
+        }
+        let asker = Asker { link, account, name: incoming.server, rights: incoming.rights };
+        if let Some((mut hop, _)) = self.open_hop(&asker, message.subject, block, payload, body.len()) {
+            hop.denied(denial);
+        }
+        if let Answer::Traced(told) = self.answer(&asker, message.subject, block, body.len(), None) {
+            self.report(&asker, *told);
         }
     }
 
