@@ -153,6 +153,14 @@ fn a_request_into_another_account_is_followed_to_the_server_that_answers() {
             answers.subscribe("svc", "1");
             let mut tracer = tracer(&near, &far);
             until_linked(&mut asks, &mut answers, "svc");
+            // Where all are the reference, the first report from another cluster is lost.
+            until("the way back is known", || {
+                follow(&mut asks, "svc", false);
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                tracer.drain().len() == 2
+            });
+            settle(&mut tracer);
+            settle(&mut answers);
             follow(&mut asks, "svc", false);
             let told = reports(&mut tracer, 2);
             let of = |name: &str| told.iter().find(|line| line.starts_with(name)).cloned().unwrap_or_default();
