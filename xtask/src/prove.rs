@@ -94,8 +94,7 @@ const AREAS: &[Area] = &[
         shows: "Deployments with the reference (`REFERENCE_NATS_SERVER`) in every position: clusters of three, chains of three leaf nodes, \
                 two clusters of two; plain, encrypted, pinned, compressed, with passwords and all at once. Messages, headers, large \
                 payloads, queue groups, requests, no responders, streams and services imported from another account, and nothing in a \
-                third one: what is heard is the same in all, and where all is the reference. Then every other scene about links, with \
-                the reference in every position.",
+                third one: what is heard is the same in all, and where all is the reference.",
         needs: &[],
         runs: &[],
         then: Some(mixed),
@@ -308,41 +307,17 @@ fn results_of(command: &mut Command) -> Result<Vec<String>, Failure> {
 }
 
 /// Scenes of deployments in which some servers are the reference.
-const MIXED: &[Run] = &[
-    Run {
-        environment: &[("BULWARK_ALL_LINKS", "1")],
-        packages: &["bulwark-server"],
-        suite: Some("it"),
-        words: &["link_mixed::", "--nocapture", "--test-threads=1"],
-    },
-    Run {
-        environment: &[],
-        packages: &["bulwark-server"],
-        suite: Some("it"),
-        words: &[
-            "route::",
-            "leaf::",
-            "leaf_logins::",
-            "gateway",
-            "link_",
-            "mixed_",
-            "--skip",
-            "link_mixed::",
-            "--test-threads=4",
-        ],
-    },
-];
+const MIXED: Run = Run {
+    environment: &[("BULWARK_ALL_LINKS", "1")],
+    packages: &["bulwark-server"],
+    suite: Some("it"),
+    words: &["link_mixed::", "--nocapture", "--test-threads=1"],
+};
 
 fn mixed() -> Result<String, Failure> {
-    let reference = reference::server()?;
-    let mut results = Vec::new();
-    for run in MIXED {
-        results.push(format!("$ REFERENCE_NATS_SERVER=nats-server {}", run.line()));
-        let mut command = run.command();
-        command.env("REFERENCE_NATS_SERVER", &reference);
-        results.extend(results_of(&mut command)?);
-    }
-    Ok(results.join("\n"))
+    let mut command = MIXED.command();
+    let results = results_of(command.env("REFERENCE_NATS_SERVER", reference::server()?))?;
+    Ok(format!("$ REFERENCE_NATS_SERVER=nats-server {}\n{}", MIXED.line(), results.join("\n")))
 }
 
 /// Runs the whole matrix, which writes `test/tls-matrix/matrix.txt`. `PYTHON` names a Python with nats-py.
