@@ -98,3 +98,24 @@ impl Mailbox {
         std::mem::swap(&mut *self.notes.lock(), into);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn what_comes_afterwards_comes_once_everybody_has_let_go() {
+        let done = Arc::new(AtomicUsize::new(0));
+        let counts = done.clone();
+        let first = Afterwards::new(Box::new(move || {
+            counts.fetch_add(1, Ordering::SeqCst);
+        }));
+        let second = first.clone();
+        drop(first);
+        assert_eq!(done.load(Ordering::SeqCst), 0);
+        drop(second);
+        assert_eq!(done.load(Ordering::SeqCst), 1);
+    }
+}
