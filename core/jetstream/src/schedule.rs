@@ -133,75 +133,77 @@ impl Cron {
     }
 
     fn takes_day(&self, date: civil::Date) -> bool {
-        let has = |bits: u64, value: i8| bits & (1 << value) != 0;
         let weekday = date.weekday().to_sunday_zero_offset();
         let (day, weekday) = (has(self.days, date.day()), has(self.weekdays, weekday));
         has(self.months, date.month()) && if self.needs_both { day && weekday } else { day || weekday }
     }
 
-    /// The first moment that fits after `last`.
+    /// The first moment that fits after `last`. Between two changes of a zone's clock the time of day is the moment and an
+    /// offset, so the zone is asked once for each of its changes on the way. What the clock skips is never due, and what comes
+    /// twice is due twice.
     fn next(&self, zone: &TimeZone, last: Timestamp) -> Option<Timestamp> {
-        let after = jiff::Timestamp::from_nanosecond(i128::from(last.as_nanos())).ok()?;
-        let mut date = zone.to_datetime(after).date();
-        let end = date.year().checked_add(MAX_YEARS)?;
-        while date.year() <= end {
-            if self.takes_day(date)
-                && let Some(found) = self.in_day(zone, date, after)
-            {
-                return Some(Timestamp::from_nanos(i64::try_from(found.as_nanosecond()).ok()?));
+        let last = i128::from(last.as_nanos()).div_euclid(i128::from(SECOND));
+        let mut from = jiff::Timestamp::from_second(i64::try_from(last).ok()?.checked_add(1)?).ok()?;
+        let end = zone.to_datetime(from).date().year().checked_add(MAX_YEARS)?;
+        loop {
+            let offset = zone.to_offset(from);
+            let change = zone.following(from).next().map(|change| change.timestamp());
+            let begin = offset.to_datetime(from);
+            if begin.date().year() > end {
+                return None;
             }
-            date = date.tomorrow().ok()?;
+            let until = change.map_or(civil::DateTime::MAX, |change| offset.to_datetime(change));
+            match self.next_before(begin, until, end) {
+                Some(found) => {
+                    let found = offset.to_timestamp(found).ok()?;
+                    return Some(Timestamp::from_nanos(i64::try_from(found.as_nanosecond()).ok()?));
+                }
+                None => from = change?,
+            }
+        }
+    }
+
+    /// The first time of day that fits, from one on and before another, at most in the year `end`.
+    fn next_before(&self, begin: civil::DateTime, until: civil::DateTime, end: i16) -> Option<civil::DateTime> {
+        let (mut date, mut from) = (begin.date(), begin.time());
+        while date.year() <= end && date <= until.date() {
+            if self.takes_day(date)
+                && let Some(time) = self.next_time(from)
+            {
+                return Some(date.to_datetime(time)).filter(|found| *found < until);
+            }
+            (date, from) = (date.tomorrow().ok()?, civil::Time::MIN);
         }
         None
     }
 
-    fn in_day(&self, zone: &TimeZone, date: civil::Date, after: jiff::Timestamp) -> Option<jiff::Timestamp> {
-        // An hour that the clock goes back comes twice: a later time of day may be an earlier moment.
-        let mut best: Option<jiff::Timestamp> = None;
-        for hour in values(self.hours) {
-            if best.is_none() || hour_is_before(zone, date, hour, best) {
-                best = [best, self.in_hour(zone, date, hour, after)].into_iter().flatten().min();
+    /// The first time of a day that fits, from this one on.
+    fn next_time(&self, from: civil::Time) -> Option<civil::Time> {
+        let (hour, minute, second) = (from.hour(), from.minute(), from.second());
+        let (first_minute, first_second) = (next_value(self.minutes, 0)?, next_value(self.seconds, 0)?);
+        let at = |hour, minute, second| Some(civil::time(hour, minute, second, 0));
+        if has(self.hours, hour) {
+            if has(self.minutes, minute)
+                && let Some(second) = next_value(self.seconds, second)
+            {
+                return at(hour, minute, second);
+            }
+            if let Some(minute) = next_value(self.minutes, minute + 1) {
+                return at(hour, minute, first_second);
             }
         }
-        best
-    }
-
-    fn in_hour(&self, zone: &TimeZone, date: civil::Date, hour: i8, after: jiff::Timestamp) -> Option<jiff::Timestamp> {
-        let mut best = None;
-        for is_second_time in [false, true] {
-            for minute in values(self.minutes) {
-                let found = values(self.seconds).find_map(|second| {
-                    let time = date.at(hour, minute, second, 0);
-                    moment_of(zone, time, is_second_time).filter(|moment| *moment > after)
-                });
-                if found.is_some() {
-                    best = [best, found].into_iter().flatten().min();
-                    break;
-                }
-            }
-        }
-        best
+        at(next_value(self.hours, hour + 1)?, first_minute, first_second)
     }
 }
 
-/// Whether an hour of the day begins before the best moment so far.
-fn hour_is_before(zone: &TimeZone, date: civil::Date, hour: i8, best: Option<jiff::Timestamp>) -> bool {
-    moment_of(zone, date.at(hour, 0, 0, 0), false).zip(best).is_some_and(|(begin, best)| begin < best)
+fn has(bits: u64, value: i8) -> bool {
+    bits & (1 << value) != 0
 }
 
-/// The moment of a time of day; `None` when the clock skips it, or when there is no second one.
-fn moment_of(zone: &TimeZone, time: civil::DateTime, is_second_time: bool) -> Option<jiff::Timestamp> {
-    let possible = zone.to_ambiguous_timestamp(time);
-    match (possible.is_ambiguous(), is_second_time) {
-        (false, false) => possible.unambiguous().ok(),
-        (true, false) => possible.earlier().ok().filter(|moment| zone.to_datetime(*moment) == time),
-        (true, true) => possible.later().ok().filter(|moment| zone.to_datetime(*moment) == time),
-        (false, true) => None,
-    }
-}
-
-fn values(bits: u64) -> impl Iterator<Item = i8> {
-    (0..60_i8).filter(move |value| bits & (1 << value) != 0)
+/// The least value of a field that is not below this one.
+fn next_value(bits: u64, least: i8) -> Option<i8> {
+    let left = bits.checked_shr(u32::try_from(least).ok()?)?;
+    (left != 0).then(|| least + left.trailing_zeros() as i8)
 }
 
 /// The bits of a field, and whether it says that anything will do.
@@ -296,6 +298,39 @@ mod tests {
         );
         assert_eq!(next("0 0 * * * *", zurich, "2026-10-25T00:30:00Z"), "2026-10-25T01:00:00Z");
         assert_eq!(next("0 */10 * * * *", zurich, "2026-10-25T00:59:59Z"), "2026-10-25T01:00:00Z");
+    }
+
+    #[test]
+    fn every_moment_that_fits_is_found_and_no_other() {
+        // Zones whose clocks change by an hour, by half an hour, never, and around a day that was left out.
+        let zones =
+            ["Europe/Zurich", "Australia/Lord_Howe", "Pacific/Kiritimati", "Pacific/Apia", "Africa/Casablanca", "UTC"];
+        let patterns = ["0 59,*/7 1-3,23,0 * * *", "15 30 1,2 */2 * sun"];
+        let days = ["2011-12-29T12:00:00Z", "2026-04-04T10:00:00Z", "2026-10-24T20:00:00Z"];
+        for (zone, pattern) in zones.iter().flat_map(|zone| patterns.iter().map(move |pattern| (zone, pattern))) {
+            let Some(Schedule::Cron(cron, known)) = Schedule::parse(pattern, Some(zone)).ok() else {
+                panic!("{pattern}")
+            };
+            let fits = |second: i64| {
+                let time = known.to_datetime(jiff::Timestamp::from_second(second).expect("a moment"));
+                cron.takes_day(time.date())
+                    && has(cron.hours, time.hour())
+                    && has(cron.minutes, time.minute())
+                    && has(cron.seconds, time.second())
+            };
+            for day in days {
+                let begin = at(day).as_nanos() / SECOND;
+                let all: Vec<i64> = (begin + 1..begin + 86_400).filter(|second| fits(*second)).collect();
+                let mut found = Vec::new();
+                let mut last = at(day);
+                while let Some(next) = cron.next(&known, last).filter(|next| next.as_nanos() / SECOND < begin + 86_400)
+                {
+                    found.push(next.as_nanos() / SECOND);
+                    last = next;
+                }
+                assert_eq!(found, all, "{zone} {pattern} {day}");
+            }
+        }
     }
 
     #[test]
