@@ -123,6 +123,8 @@ pub trait Log {
     fn look(&mut self, filters: &[Filter], from: u64) -> Result<Found<View<'_>>, LogError>;
     /// Sequence of the newest message of a subject.
     fn last_of(&mut self, subject: &[u8]) -> Result<Option<u64>, LogError>;
+    /// Sequence of the newest message of all subjects that a filter takes.
+    fn last_matching(&mut self, filter: &Filter) -> Result<Option<u64>, LogError>;
     /// Messages of a subject.
     fn messages_of(&self, subject: &[u8]) -> u64;
     /// Subjects that a filter takes, with their counts and the sequence of the newest message, as far as it is known.
@@ -168,16 +170,4 @@ pub trait Shelves {
     /// An archive holds so many bytes now of which nothing can be made yet, and held so many before. Whether there is room for
     /// that beside those of all others.
     fn hold_unpacked(&mut self, before: usize, now: usize) -> bool;
-}
-
-/// The newest message of all subjects that a filter takes. It costs as much as there are such subjects.
-pub(crate) fn last_matching<L: Log>(log: &mut L, filter: &Filter) -> Result<Option<u64>, LogError> {
-    if filter.is_literal() {
-        return log.last_of(filter.as_bytes());
-    }
-    let mut last = None;
-    for (subject, _) in log.subjects(filter) {
-        last = last.max(log.last_of(&subject)?);
-    }
-    Ok(last)
 }

@@ -233,6 +233,22 @@ impl MemoryStream {
         Some(found)
     }
 
+    /// Sequence of the newest message of all subjects that a filter takes.
+    pub fn last_matching(&mut self, filter: &Filter) -> Option<u64> {
+        if filter.is_literal() {
+            return self.last_of(filter.as_bytes());
+        }
+        loop {
+            let (subject, totals) = self.subjects.newest(filter)?;
+            if totals.last_is_exact {
+                return Some(totals.last);
+            }
+            // From now on it is exact.
+            let subject = subject.to_vec();
+            self.last_of(&subject);
+        }
+    }
+
     /// How many live messages from `from` on one of the filters takes; without filters, all of them.
     pub fn count(&self, filters: &[Filter], from: u64) -> u64 {
         if filters.is_empty() && from <= self.state.first_seq {

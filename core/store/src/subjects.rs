@@ -214,6 +214,18 @@ impl Subjects {
         self.entries.iter().flatten().map(|entry| (&*entry.text, &entry.totals))
     }
 
+    /// The subject that matches with the newest message, as far as its totals say. Subjects that came last are looked at first,
+    /// and where an older message would not count the text is not looked at.
+    pub(crate) fn newest(&self, filter: &Filter) -> Option<(&[u8], &SubjectTotals)> {
+        let mut best: Option<&Entry> = None;
+        for entry in self.entries.iter().rev().flatten() {
+            if best.is_none_or(|best| entry.totals.last > best.totals.last) && matches(filter, &entry.text) {
+                best = Some(entry);
+            }
+        }
+        best.map(|entry| (&*entry.text, &entry.totals))
+    }
+
     /// Every subject that matches, in no particular order.
     pub(crate) fn matching<'a>(
         &'a self,

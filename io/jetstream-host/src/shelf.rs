@@ -331,6 +331,13 @@ impl Log for Shelf {
         }
     }
 
+    fn last_matching(&mut self, filter: &Filter) -> Result<Option<u64>, LogError> {
+        match &mut self.kept {
+            Kept::File(file) => file.last_matching(filter).map_err(refused),
+            Kept::Memory(memory) => Ok(memory.last_matching(filter)),
+        }
+    }
+
     fn messages_of(&self, subject: &[u8]) -> u64 {
         let totals = match &self.kept {
             Kept::File(file) => file.subject(subject),

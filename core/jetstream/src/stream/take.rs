@@ -4,7 +4,7 @@ use super::batches::Staged;
 use super::counters::Counter;
 use super::{Incoming, Stream, failed};
 use crate::dedupe::MAX_ID_BYTES;
-use crate::log::{Draft, Log, Stored, last_matching};
+use crate::log::{Draft, Log, Stored};
 use crate::number::Number;
 use crate::outbox::{Now, Outbox};
 use crate::publish::{COUNTER_SOURCES, INCREMENT, Lifetime, MAX_HEADER_BYTES, ROLLUP, Rollup, SCHEDULE, TTL, Wishes};
@@ -229,7 +229,7 @@ impl<L: Log> Stream<L> {
                 return Err(STREAM_WRONG_LAST_SEQUENCE_CONSTANT.into());
             }
             let last = match &filter {
-                Some(filter) => last_matching(&mut self.log, filter),
+                Some(filter) => self.log.last_matching(filter),
                 None => self.log.last_of(subject),
             };
             let last = last.map_err(failed)?.unwrap_or(0);

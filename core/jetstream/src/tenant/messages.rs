@@ -4,7 +4,7 @@ use super::Tenant;
 use super::calls::{Answer, Body, Outcome};
 use super::reading::sees;
 use crate::asker::Asker;
-use crate::log::{Found, Log, LogError, Shelves, Stored, last_matching};
+use crate::log::{Found, Log, LogError, Shelves, Stored};
 use crate::outbox::After;
 use crate::stream::Stream;
 use api::errors::*;
@@ -57,7 +57,7 @@ pub(super) fn find<L: Log>(log: &mut L, wanted: &Wanted) -> Result<Option<L::Mes
             let from = log.seq_at(*time)?;
             next(log, from, filter.as_slice())
         }
-        Wanted::Last(filter) => match last_matching(log, filter)? {
+        Wanted::Last(filter) => match log.last_matching(filter)? {
             Some(seq) => log.load(seq),
             None => Ok(None),
         },

@@ -219,6 +219,22 @@ impl FileStream {
         Ok(found.map(|(seq, _)| seq))
     }
 
+    /// Sequence of the newest message of all subjects that a filter takes, staged messages included.
+    pub fn last_matching(&mut self, filter: &Filter) -> Result<Option<u64>, StoreError> {
+        if filter.is_literal() {
+            return self.last_of(filter.as_bytes());
+        }
+        loop {
+            let Some((subject, totals)) = self.subjects.newest(filter) else { return Ok(None) };
+            if totals.last_is_exact {
+                return Ok(Some(totals.last));
+            }
+            // From now on it is exact.
+            let subject = subject.to_vec();
+            self.last_of(&subject)?;
+        }
+    }
+
     fn settle(&mut self, subject: &[u8], change: impl FnOnce(&mut SubjectTotals)) {
         if let Some(totals) = self.subjects.find(subject).and_then(|no| self.subjects.totals_mut(no)) {
             change(totals);
