@@ -262,7 +262,7 @@ impl Outbox {
     }
 
     /// Bytes of the messages in it.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
 

@@ -8,6 +8,7 @@ mod detail;
 mod direct;
 mod kept;
 mod messages;
+mod part_read;
 pub(crate) mod reading;
 mod streams;
 
@@ -28,7 +29,7 @@ use api::advisories::Event;
 use api::responses::AccountLimits;
 use api::{Call, Mode, Name};
 use moment::Instant;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use subject::{Filter, Subject, Sublist};
 
@@ -103,6 +104,8 @@ pub struct Tenant<S: Shelves> {
     /// What is stored, as long as nothing but storing changed it.
     used: Option<[u64; 2]>,
     transfers: backup::Transfers<S::Log>,
+    /// Direct reads that one round was not enough for.
+    reads: VecDeque<part_read::PartRead>,
     attention: Attention,
 }
 
@@ -153,6 +156,7 @@ impl<S: Shelves> Tenant<S> {
             errors: 0,
             used: None,
             transfers,
+            reads: VecDeque::new(),
             attention,
         }
     }
@@ -365,7 +369,7 @@ impl<S: Shelves> Tenant<S> {
     /// Delivers what became readable, to whoever wants it. Call after each commit. Whether there is more to deliver.
     pub fn deliver(&mut self, around: &mut Surroundings<'_, S>) -> bool {
         self.used = None;
-        let mut has_more = self.copy(around) | self.send_streams(around);
+        let mut has_more = self.copy(around) | self.send_streams(around) | self.continue_reads(around);
         let (chance, settings) = (&mut self.chance, &self.settings);
         for stream in self.streams.values_mut().filter(|stream| stream.has_news) {
             let fresh = std::mem::take(&mut stream.has_fresh_copies);

@@ -13,6 +13,7 @@ use api::monitoring::options::JszOptions;
 use jetstream::{After, Door, Effect, Interest, KeptStream, Log as _, LogError, Now, Outbox, Settings, Tenant};
 use moment::Instant;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Disk, Entropy, FileSettings, MetaLog, Root, Sealing, StoreError, StreamId, SyncTicket};
@@ -260,7 +261,15 @@ impl Desk {
         self.reopen_if_due(now);
         self.shelving.begin_round();
         let mut outboxes = std::mem::take(&mut self.outboxes);
-        self.receive(arrivals, now, &mut outboxes);
+        let mut arrivals = arrivals.into_iter().peekable();
+        self.receive(&mut arrivals, now, &mut outboxes);
+        while arrivals.peek().is_some() {
+            // So much is to be said that it is said before more is heard.
+            let outcome = self.commit(now);
+            self.perform_all(&mut outboxes, &outcome);
+            self.remove_discarded(&outcome);
+            self.receive(&mut arrivals, now, &mut outboxes);
+        }
         self.tick(now, &mut outboxes);
         self.keep_states(now);
         let outcome = self.commit(now);
@@ -284,13 +293,22 @@ impl Desk {
         }
     }
 
-    /// Takes messages. Those of one account usually come one after the other, and then it is looked up once.
-    fn receive<'a>(&mut self, arrivals: impl IntoIterator<Item = Arrival<'a>>, now: Now, outboxes: &mut Outboxes) {
-        let mut arrivals = arrivals.into_iter().peekable();
-        while let Some(first) = arrivals.next() {
+    /// Takes messages, until all are taken or a round has enough to say. Those of one account usually come one after the
+    /// other, and then it is looked up once.
+    fn receive<'a>(
+        &mut self,
+        arrivals: &mut Peekable<impl Iterator<Item = Arrival<'a>>>,
+        now: Now,
+        outboxes: &mut Outboxes,
+    ) {
+        let mut said = 0;
+        while said < MAX_SAID_BYTES
+            && let Some(first) = arrivals.next()
+        {
             let account = first.account;
             let Some(tenant) = self.tenants.get_mut(account) else { continue };
             let (interest, out) = (InAccount { port: &*self.port, account }, outboxes.of(account));
+            let before = out.bytes();
             let mut next = Some(first);
             let done = guarded(|| {
                 while let Some(Arrival { door, message, asker, follower, .. }) = next {
@@ -298,9 +316,11 @@ impl Desk {
                     let mut around =
                         jetstream::Surroundings { shelves, now, interest: &interest, out, asker, follower };
                     tenant.receive(door, &message, &mut around);
-                    next = arrivals.next_if(|next| Arc::ptr_eq(next.account, account));
+                    let has_room = said + out.bytes().saturating_sub(before) < MAX_SAID_BYTES;
+                    next = arrivals.next_if(|next| has_room && Arc::ptr_eq(next.account, account));
                 }
             });
+            said += out.bytes().saturating_sub(before);
             if let Err(why) = done {
                 outboxes.by_account.remove(account);
                 self.quarantine(account, &why);
@@ -741,6 +761,9 @@ struct Outboxes {
     /// Empty ones, to be used again.
     spare: Vec<Outbox>,
 }
+
+/// Bytes that answers of one round may come to before they are sent, with those to one message more.
+const MAX_SAID_BYTES: usize = 8 * 1024 * 1024;
 
 /// Empty outboxes that are kept.
 const SPARE_OUTBOXES: usize = 4;

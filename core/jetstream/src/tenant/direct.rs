@@ -1,14 +1,15 @@
 //! Direct reads: messages as messages, not as JSON.
 
 use super::messages::{find, is_subject, wanted};
+use super::part_read::{Course, PartRead};
 use super::reading::sees;
 use super::{Surroundings, Tenant};
 use crate::asker::Asker;
 use crate::log::{Found, Log, LogError, Shelves, Stored};
 use crate::outbox::status;
-use crate::stream::{Incoming, Stream, append_headers};
+use crate::stream::{Incoming, Stream};
 use api::requests::MessageGet;
-use api::{API_LEVEL, Call, CallKind, json};
+use api::{API_LEVEL, Call, CallKind, Name, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use subject::Filter;
@@ -19,8 +20,15 @@ const MAX_SUBJECTS: usize = 1024;
 /// Messages of one batch.
 const MAX_BATCH: u64 = 1_000_000;
 
+/// Reads of an account that are on their way at the same time.
+const MAX_READS: usize = 1024;
+/// Bytes that the reads of an account send in one round.
+const ROUND_BYTES: usize = 4 * 1024 * 1024;
+
 /// A refusal, as its status line.
 struct Refused(&'static str);
+
+const STORE_FAILED: Refused = Refused("500 the store failed");
 
 impl<S: Shelves> Tenant<S> {
     pub(super) fn direct_get(
@@ -34,18 +42,51 @@ impl<S: Shelves> Tenant<S> {
         let Some(stream) = self.answering(call.stream) else {
             return Self::nobody_there(message, reply, around);
         };
-        let name = stream.name.clone();
-        let served = read_request(call, message).and_then(|mut request| {
+        let begun = read_request(call, message).and_then(|mut request| {
             if request.max_bytes <= 0 {
                 request.max_bytes = most;
             }
-            let serve =
-                Serve { name: name.as_str(), log: &mut stream.log, reply, out: around.out, asker: around.asker };
-            serve.serve(&request).unwrap_or(Err(Refused("500 the store failed")))
+            let (name, asker) = (stream.name.clone(), around.asker);
+            let serve = Serve { name, log: &mut stream.log, reply, asker };
+            serve.begin(&request).unwrap_or(Err(STORE_FAILED))
         });
-        if let Err(Refused(line)) = served {
+        if let Err(Refused(line)) = begun.and_then(|read| self.read_on(read, around)) {
             around.out.say(reply, status(line, &[]), Vec::new());
         }
+    }
+
+    /// Sends a part of what was asked for. What is left of it waits for the next round.
+    fn read_on(&mut self, mut read: PartRead, around: &mut Surroundings<'_, S>) -> Result<(), Refused> {
+        // Whoever asked for a stream that is gone by now hears no more of it.
+        let Some(stream) = self.streams.get_mut(&read.stream) else { return Ok(()) };
+        match read.send_part(&mut stream.log, around.out) {
+            Ok(true) => Ok(()),
+            Ok(false) if self.reads.len() >= MAX_READS => Err(Refused("503 Too Many Requests")),
+            Ok(false) => {
+                self.reads.push_back(read);
+                Ok(())
+            }
+            Err(_) => Err(STORE_FAILED),
+        }
+    }
+
+    /// Goes on with reads that are on their way, as far as somebody still listens. Whether there is more to send.
+    pub(super) fn continue_reads(&mut self, around: &mut Surroundings<'_, S>) -> bool {
+        let before = around.out.bytes();
+        for _ in 0..self.reads.len() {
+            if around.out.bytes().saturating_sub(before) > ROUND_BYTES {
+                break;
+            }
+            let Some(read) = self.reads.pop_front() else { break };
+            if !around.interest.is_wanted(&read.reply) {
+                continue;
+            }
+            let reply = read.reply.clone();
+            if let Err(Refused(line)) = self.read_on(read, around) {
+                around.out.say(&reply, status(line, &[]), Vec::new());
+            }
+        }
+        !self.reads.is_empty()
     }
 }
 
@@ -92,17 +133,17 @@ fn says_nothing(request: &MessageGet) -> bool {
 }
 
 struct Serve<'a, L> {
-    name: &'a str,
+    name: Name,
     log: &'a mut L,
     reply: &'a [u8],
-    out: &'a mut crate::Outbox,
     asker: Option<&'a Arc<dyn Asker>>,
 }
 
-type Served = Result<Result<(), Refused>, LogError>;
+type Begun = Result<Result<PartRead, Refused>, LogError>;
 
 impl<L: Log> Serve<'_, L> {
-    fn serve(mut self, request: &MessageGet) -> Served {
+    /// What is to be sent for a request.
+    fn begin(mut self, request: &MessageGet) -> Begun {
         if !request.multi_last.is_empty() {
             return self.last_of_many(request);
         }
@@ -118,29 +159,12 @@ impl<L: Log> Serve<'_, L> {
         let Some(wanted) = wanted(request) else { return Ok(Err(Refused("408 Bad Request"))) };
         // What may not be seen is answered as what is not there.
         match find(self.log, &wanted)?.filter(|message| sees(self.asker, message.subject())) {
-            Some(message) => self.send(&message, request.no_hdr, &[]),
-            None => return Ok(Err(Refused("404 Message Not Found"))),
+            Some(message) => Ok(Ok(self.reading(request, Course::Only(message.seq()), 0, 1))),
+            None => Ok(Err(Refused("404 Message Not Found"))),
         }
-        Ok(Ok(()))
     }
 
-    fn send(&mut self, message: &L::Message, no_headers: bool, more: &[(&str, &[u8])]) {
-        let mut headers = Vec::new();
-        if !no_headers {
-            let (seq, time) = (message.seq().to_string(), message.time().to_string());
-            let own: [(&str, &[u8]); 4] = [
-                ("Nats-Stream", self.name.as_bytes()),
-                ("Nats-Subject", message.subject()),
-                ("Nats-Sequence", seq.as_bytes()),
-                ("Nats-Time-Stamp", time.as_bytes()),
-            ];
-            let lines: Vec<(&str, &[u8])> = own.into_iter().chain(more.iter().copied()).collect();
-            append_headers(&mut headers, message.headers(), &lines);
-        }
-        self.out.say(self.reply, headers, message.payload().to_vec());
-    }
-
-    fn batch(&mut self, request: &MessageGet) -> Served {
+    fn batch(&mut self, request: &MessageGet) -> Begun {
         let has_last = !request.last_by_subj.is_empty();
         if has_last || (request.seq > 0 && request.start_time.is_some()) {
             return Ok(Err(Refused("408 Bad Request")));
@@ -152,50 +176,32 @@ impl<L: Log> Serve<'_, L> {
                 Err(_) => return Ok(Err(Refused("408 Bad Request"))),
             },
         };
-        let mut at = match request.start_time {
+        let at = match request.start_time {
             Some(time) => self.log.seq_at(time)?,
             None => request.seq.max(1),
         };
-        let mut left = self.log.count(&filters, at)?;
-        let (mut batch, mut bytes) = ((request.batch as u64).min(MAX_BATCH), max_bytes(request));
-        let (mut last, mut sent) = (0, 0);
-        while batch > 0 {
-            let Found::Message(message) = self.log.next(&filters, at)? else { break };
-            let size = (message.headers().len() + message.payload().len() + message.subject().len()) as u64;
-            if sent > 0 && size > bytes {
-                break;
-            }
-            at = message.seq() + 1;
-            left = left.saturating_sub(1);
-            if !sees(self.asker, message.subject()) {
-                continue;
-            }
-            self.send_of_many(&message, request.no_hdr, left, last);
-            (last, sent) = (message.seq(), sent + 1);
-            batch -= 1;
-            bytes = bytes.saturating_sub(size);
-        }
-        if sent == 0 {
-            return Ok(Err(Refused("404 Message Not Found")));
-        }
-        self.end_of_batch(left, last, None);
-        Ok(Ok(()))
+        let left = self.log.count(&filters, at)?;
+        let batch = (request.batch as u64).min(MAX_BATCH);
+        Ok(Ok(self.reading(request, Course::On { filters, at }, left, batch)))
     }
 
-    fn send_of_many(&mut self, message: &L::Message, no_headers: bool, left: u64, last: u64) {
-        let (left, last) = (left.to_string(), last.to_string());
-        let more: [(&str, &[u8]); 2] = [("Nats-Num-Pending", left.as_bytes()), ("Nats-Last-Sequence", last.as_bytes())];
-        self.send(message, no_headers, &more);
-    }
-
-    fn end_of_batch(&mut self, left: u64, last: u64, up_to: Option<u64>) {
-        let mut lines = vec![("Nats-Num-Pending", left.to_string()), ("Nats-Last-Sequence", last.to_string())];
-        lines.extend(up_to.map(|seq| ("Nats-UpTo-Sequence", seq.to_string())));
-        self.out.say(self.reply, status("204 EOB", &lines), Vec::new());
+    fn reading(&self, request: &MessageGet, course: Course, left: u64, batch: u64) -> PartRead {
+        PartRead {
+            stream: self.name.clone(),
+            reply: self.reply.to_vec(),
+            asker: self.asker.cloned(),
+            no_headers: request.no_hdr,
+            course,
+            left,
+            batch,
+            bytes: u64::try_from(request.max_bytes).unwrap_or_default(),
+            last: 0,
+            sent: 0,
+        }
     }
 
     /// The last message of each of many subjects, as of now or of an earlier moment.
-    fn last_of_many(&mut self, request: &MessageGet) -> Served {
+    fn last_of_many(&mut self, request: &MessageGet) -> Begun {
         let is_odd = request.seq > 0 && request.start_time.is_some()
             || !request.last_by_subj.is_empty()
             || !request.next_by_subj.is_empty()
@@ -220,25 +226,9 @@ impl<L: Log> Serve<'_, L> {
         if seqs.len() > MAX_SUBJECTS {
             return Ok(Err(Refused("413 Too Many Results")));
         }
-        self.send_many(request, &seqs, up_to)
-    }
-
-    fn send_many(&mut self, request: &MessageGet, seqs: &[u64], up_to: u64) -> Served {
         let batch = u64::try_from(request.batch).ok().filter(|&batch| batch > 0).unwrap_or(u64::MAX);
-        let (mut bytes, mut last, mut left) = (max_bytes(request), 0, seqs.len() as u64);
-        for &seq in seqs.iter().take(usize::try_from(batch).unwrap_or(usize::MAX)) {
-            let Some(message) = self.log.load(seq)? else { continue };
-            let size = (message.headers().len() + message.payload().len() + message.subject().len()) as u64;
-            if last > 0 && size > bytes {
-                break;
-            }
-            left -= 1;
-            self.send_of_many(&message, request.no_hdr, left, last);
-            last = seq;
-            bytes = bytes.saturating_sub(size);
-        }
-        self.end_of_batch(left, last, Some(up_to));
-        Ok(Ok(()))
+        let left = seqs.len() as u64;
+        Ok(Ok(self.reading(request, Course::These { seqs: seqs.into_iter(), up_to }, left, batch)))
     }
 
     fn lasts_now(&mut self, filters: &[Filter]) -> Result<Vec<u64>, LogError> {
@@ -268,8 +258,4 @@ impl<L: Log> Serve<'_, L> {
         seqs.sort_unstable();
         Ok(seqs)
     }
-}
-
-fn max_bytes(request: &MessageGet) -> u64 {
-    u64::try_from(request.max_bytes).unwrap_or_default()
 }

@@ -38,6 +38,8 @@ impl From<Outgoing<'_>> for Letter {
 pub(crate) struct Notebook {
     pub sent: Vec<Letter>,
     pub wanted: Vec<Filter>,
+    /// Bytes that were said at once, at most.
+    pub most_said: usize,
     pub listens: Vec<Filter>,
     /// What consumers wait for.
     pub awaited: Vec<Awaited>,
@@ -50,7 +52,11 @@ pub(crate) struct TestPort(pub Mutex<Notebook>);
 
 impl Port for TestPort {
     fn publish<'a>(&self, _: &str, messages: &mut dyn Iterator<Item = Outgoing<'a>>) {
-        self.0.lock().expect("no scene panics in here").sent.extend(messages.map(Letter::from));
+        let mut book = self.0.lock().expect("no scene panics in here");
+        let before = book.sent.len();
+        book.sent.extend(messages.map(Letter::from));
+        let said = book.sent[before..].iter().map(|letter| letter.headers.len() + letter.payload.len()).sum();
+        book.most_said = book.most_said.max(said);
     }
     fn is_wanted(&self, _: &str, subject: &[u8]) -> bool {
         let Ok(subject) = Subject::parse(subject) else { return false };
@@ -80,6 +86,7 @@ impl Port for TestPort {
 }
 
 /// A message that a scene hands in.
+#[derive(Clone)]
 pub(crate) struct Parcel {
     account: Arc<str>,
     subject: Vec<u8>,
@@ -199,6 +206,11 @@ impl Room {
     pub(crate) fn leave(&mut self, filter: &str) {
         let mut book = self.port.0.lock().expect("no scene panics in here");
         book.wanted.retain(|wanted| wanted.as_bytes() != filter.as_bytes());
+    }
+
+    /// Bytes that were said at once, at most.
+    pub(crate) fn most_said(&self) -> usize {
+        self.port.0.lock().expect("no scene panics in here").most_said
     }
 
     /// Everything sent since the last time.

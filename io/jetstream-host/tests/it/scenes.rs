@@ -603,3 +603,51 @@ fn whoever_waits_for_messages_is_told_that_the_server_ends() {
     let expected = "NATS/1.0 409 Server Shutdown\r\nNats-Pending-Messages: 100\r\nNats-Pending-Bytes: 1000\r\n\r\n";
     assert_eq!((text(&told.to).as_str(), text(&told.headers).as_str()), ("_I.waits", expected));
 }
+
+#[test]
+fn a_read_of_much_is_sent_in_parts_to_whoever_still_listens() {
+    let mut room = Room::new();
+    stream(&mut room, "S", r#","allow_direct":true"#);
+    let body = vec![b'x'; 64 * 1024];
+    for _ in 0..20 {
+        room.publish("s.a", b"", &body);
+    }
+    let ask = |room: &mut Room, reply: &str| {
+        room.heard();
+        let message =
+            room.message("$JS.API.DIRECT.GET.S", Some(reply), b"", br#"{"seq":1,"batch":100,"max_bytes":99999999999}"#);
+        room.round(&[message]);
+        room.heard().len()
+    };
+    let at_once = ask(&mut room, "_I.listens");
+    assert!((4..10).contains(&at_once), "{at_once}");
+    let mut all = at_once;
+    for _ in 0..10 {
+        room.round(&[]);
+        let heard = room.heard();
+        assert!(heard.len() < 10);
+        all += heard.len();
+        if let Some(last) = heard.last().filter(|last| last.payload.is_empty()) {
+            assert!(
+                text(&last.headers).starts_with("NATS/1.0 204 EOB\r\nNats-Num-Pending: 0\r\nNats-Last-Sequence: 20")
+            );
+        }
+    }
+    assert_eq!(all, 21, "every message, and the end");
+    assert!(ask(&mut room, "nobody") < 10);
+    room.round(&[]);
+    assert!(room.heard().is_empty(), "nobody listens");
+}
+
+#[test]
+fn so_much_is_said_before_more_is_heard() {
+    let mut room = Room::new();
+    stream(&mut room, "S", r#","allow_direct":true,"storage":"memory""#);
+    room.publish("s.a", b"", &vec![b'x'; 900 * 1024]);
+    let read = room.message("$JS.API.DIRECT.GET.S", Some("_I.many"), b"", br#"{"seq":1}"#);
+    let all: Vec<_> = (0..100).map(|_| read.clone()).collect();
+    room.heard();
+    room.round(&all);
+    assert_eq!(room.heard().len(), 100);
+    assert!(room.most_said() < 12 * 1024 * 1024, "{}", room.most_said());
+}
