@@ -5,6 +5,7 @@
 mod accounts;
 mod health;
 mod port;
+mod rights;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;

@@ -134,6 +134,11 @@ impl LinkRights {
         Ok(self)
     }
 
+    /// Whether no rule restricts what the far end publishes.
+    pub fn takes_everything(&self) -> bool {
+        self.take.is_everything() && self.walls.is_empty()
+    }
+
     /// Whether the far end may publish to every subject of the filter.
     pub fn takes_all(&self, filter: &Filter) -> bool {
         self.take.covers(filter) && !self.take.deny.overlaps(filter, None) && !self.walls.overlaps(filter, None)

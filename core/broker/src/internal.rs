@@ -111,6 +111,15 @@ impl Sender<'_> {
         !matches!(self.rights, Rights::Granted | Rights::Passing)
     }
 
+    /// Whether nothing restricts what it publishes.
+    pub fn publishes_freely(&self) -> bool {
+        match self.rights {
+            Rights::Granted | Rights::Passing => true,
+            Rights::Client(permissions, _) => permissions.publishes_freely(),
+            Rights::Leaf(rights, _) => rights.takes_everything(),
+        }
+    }
+
     /// Whether it may publish to every subject of the filter.
     pub fn publishes_all(&self, filter: &Filter) -> bool {
         match self.rights {

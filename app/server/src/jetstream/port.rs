@@ -12,7 +12,7 @@ use std::time::Instant;
 use account::Account;
 use api::ApiError;
 use api::advisories::Event;
-use api::errors::{STREAM_ROLLUP_FAILED, STREAM_TOO_MANY_REQUESTS};
+use api::errors::STREAM_TOO_MANY_REQUESTS;
 use audit::{Class, Outcome, Record};
 use auth::{Denial, ReadRule, Reading};
 use broker::{
@@ -24,8 +24,8 @@ use jetstream_host::{
 };
 use moment::GoDuration;
 use subject::{Filter, Subject};
-use wire::headers::Headers;
 
+use super::rights::beyond_rights;
 use crate::audit::Auditor;
 use crate::log::Log;
 use crate::system;
@@ -54,6 +54,8 @@ struct Room {
 struct Ear {
     account: Arc<str>,
     door: Door,
+    /// What it listens to: of a stream one of its subjects.
+    filter: Filter,
     inlet: Inlet,
     hub: Arc<Hub>,
     rule: Arc<Rule>,
@@ -149,7 +151,7 @@ impl Port for BrokerPort {
         let Some(room) = rooms.get_mut(account) else { return };
         let (inlet, hub) = (self.inlet.clone(), self.hub.clone());
         let rule = self.rule.clone();
-        let ear = Ear { account: room.name.clone(), door, inlet, hub, rule };
+        let ear = Ear { account: room.name.clone(), door, filter: filter.clone(), inlet, hub, rule };
         let subscription = self.hub.listen(&room.state, filter.clone(), None, Arc::new(ear));
         room.ears.entry((door, filter.clone())).or_default().push(subscription);
     }
@@ -279,12 +281,6 @@ fn is_order(subject: &[u8]) -> bool {
 /// By this header a message that is published has the server read.
 const READS_BY: &[u8] = b"Nats-Schedule-Source";
 
-/// By this header a message takes the place of those before it.
-const ROLLUP: &str = "Nats-Rollup";
-
-/// Why a message is not stored that would take the place of others.
-const NOT_PERMITTED: &str = "rollup not permitted";
-
 /// In this header an import says who asks.
 const WHO_ASKS: &str = "Nats-Request-Info";
 
@@ -365,8 +361,10 @@ impl Ear {
             _ => reply,
         };
         let headers = self.without_forgery(headers, sender, &mut kept);
-        if self.door == Door::Streams && rolls_up_too_much(subject, headers, sender) {
-            return self.refuse(reply, sender, &STREAM_ROLLUP_FAILED.with(NOT_PERMITTED));
+        if self.door == Door::Streams
+            && let Some(error) = beyond_rights(&self.filter, subject, headers, sender)
+        {
+            return self.refuse(reply, sender, &error);
         }
         let incoming = Incoming { subject, reply, headers, payload };
         let asker = self.asker(subject, headers, sender);
@@ -387,15 +385,6 @@ impl Ear {
         let refusal = api::responses::pub_refused("", error);
         self.hub.publish(vec![OwnMessage::new(sender.account.clone(), reply, refusal)]);
     }
-}
-
-/// Whether a message would roll up subjects that its sender may not publish to: one with wildcards in its own subject takes
-/// the messages of all that they match out of a stream.
-fn rolls_up_too_much(subject: &[u8], headers: &[u8], sender: &Sender<'_>) -> bool {
-    if !subject.iter().any(|byte| matches!(byte, b'*' | b'>')) || Headers::new(headers).get_any_case(ROLLUP).is_none() {
-        return false;
-    }
-    Filter::parse(subject).is_ok_and(|filter| !filter.is_literal() && !sender.publishes_all(&filter))
 }
 
 /// A duration as the log shows it.

@@ -204,3 +204,33 @@ fn who_rolls_up_subjects_with_wildcards_may_publish_to_all_of_them() {
     assert!(taken.body.contains(r#""seq":5"#), "{taken:?}");
     assert_eq!(boss.call("STREAM.INFO.K", "")["state"]["messages"], 2);
 }
+
+#[test]
+fn what_a_message_has_a_stream_remove_or_publish_its_sender_may_publish_to() {
+    let users = r#"users: [
+        { user: boss, password: boss }
+        { user: clerk, password: clerk, permissions: { publish: ["k.mine", "s.mine", "$JS.API.>"] } }
+        { user: owner, password: owner, permissions: { publish: ["k.>", "$JS.API.>"] } }
+    ]"#;
+    let house = House::new("", &format!("accounts {{ A {{ jetstream: enabled\n{users} }} }}"));
+    let server = house.start();
+    let (mut boss, mut clerk) = (server.peer(&login("boss")), server.peer(&login("clerk")));
+    let mut owner = server.peer(&login("owner"));
+    boss.call("STREAM.CREATE.K", r#"{"name":"K","subjects":["k.>"],"allow_rollup_hdrs":true}"#);
+    boss.call("STREAM.CREATE.S", r#"{"name":"S","subjects":["s.>"],"allow_msg_schedules":true}"#);
+    assert_eq!(boss.store("k.other", "body"), 1);
+    let refused = clerk.ask_with("k.mine", "Nats-Rollup: all", "");
+    assert!(refused.body.contains("10111"), "{refused:?}");
+    assert!(clerk.ask_with("k.mine", "nats-rollup: sub", "").body.contains(r#""seq":2"#));
+    assert_eq!(boss.call("STREAM.INFO.K", "")["state"]["messages"], 2);
+    assert!(owner.ask_with("k.mine", "Nats-Rollup: all", "").body.contains(r#""seq":3"#));
+    assert_eq!(boss.call("STREAM.INFO.K", "")["state"]["messages"], 1);
+
+    let schedule = |target: &str| format!("Nats-Schedule: @at 2035-01-01T00:00:00Z\r\nNats-Schedule-Target: {target}");
+    let refused = clerk.ask_with("s.mine", &schedule("s.other"), "");
+    assert!(refused.body.contains("10190"), "{refused:?}");
+    assert!(boss.ask_with("s.mine", &schedule("s.other"), "").body.contains(r#""seq":1"#));
+    let ends = "Nats-Schedule-Next: purge\r\nNats-Scheduler: s.boss";
+    let refused = clerk.ask_with("s.mine", ends, "");
+    assert!(refused.body.contains("10212"), "{refused:?}");
+}
