@@ -1,4 +1,4 @@
-//! Tells the linker which functions lie side by side (`docs/adr/0033`).
+//! Tells the linker which functions lie side by side (`docs/adr/0035`).
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

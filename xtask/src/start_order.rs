@@ -1,4 +1,4 @@
-//! `start-order`: which functions a start runs, for the linker (`docs/adr/0033`). Wants valgrind and nm, and a release build.
+//! `start-order`: which functions a start runs, for the linker (`docs/adr/0035`). Wants valgrind and nm, and a release build.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -18,7 +18,7 @@ const ACCOUNTS: &str = "200";
 const START_TIME_MAX: Duration = Duration::from_secs(300);
 
 const HEAD: &str = "\
-/* The functions that a start of the server runs, side by side, so that they take few pages (docs/adr/0033).
+/* The functions that a start of the server runs, side by side, so that they take few pages (docs/adr/0035).
    Written by `cargo xtask start-order`. What is not there any more does no harm. */
 SECTIONS
 {
