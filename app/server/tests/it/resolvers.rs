@@ -259,6 +259,56 @@ fn a_deleted_account_ends_for_everybody() {
     admin.settle();
 }
 
+/// The code of the error that the account may have no streams.
+const NO_STREAMS: i64 = 10039;
+
+#[test]
+fn claims_say_who_has_streams_until_the_account_is_deleted() {
+    let mut house = House::new();
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let resolver = format!(
+        "resolver {{ type: full, dir: '{}', allow_delete: true }}\njetstream {{ store_dir: '{}' }}",
+        at.join("jwts").display(),
+        at.join("data").display()
+    );
+    let server = Running::start_in(folder, &house.config(&resolver));
+    let mut admin = house.admin(&server);
+    updated(&mut admin, &house.shop);
+    let user = house.shop.user("joe");
+    let mut joe = admitted(&server, &user);
+    let refused = |peer: &mut Peer| peer.request("$JS.API.INFO", b"").json()["error"]["err_code"].as_i64();
+    assert_eq!(refused(&mut joe), Some(NO_STREAMS), "without limits there are no streams");
+    // Limits come while somebody is there. That of a single stream is zero, which is no limit.
+    let limits = &mut house.shop.claims.limits.jetstream;
+    (limits.disk_storage, limits.streams, limits.consumer) = (-1, -1, -1);
+    house.shop = house.shop.issued(10);
+    updated(&mut admin, &house.shop);
+    let stream = br#"{"name":"ORDERS","subjects":["orders"],"max_bytes":1000000}"#;
+    let made = joe.request("$JS.API.STREAM.CREATE.ORDERS", stream).json();
+    assert_eq!(made["did_create"], true, "{made}");
+    assert_eq!(joe.request("orders", b"one").json()["seq"], 1);
+    let begun = Instant::now();
+    admin.request("$SYS.REQ.CLAIMS.DELETE", deletion(&house.chain, &[&house.shop]).as_bytes());
+    ends_soon(&mut joe, begun, "Account Authentication Expired");
+    let stored = || {
+        let mut admin = house.admin(&server);
+        admin.request("$SYS.REQ.SERVER.PING.JSZ", b"").json()["data"]["messages"].as_i64()
+    };
+    assert_eq!(stored(), Some(0), "the account's streams are closed");
+    // What it had is there again when the account comes back.
+    house.shop = house.shop.issued(20);
+    updated(&mut admin, &house.shop);
+    let mut joe = admitted(&server, &user);
+    assert_eq!(joe.request("$JS.API.STREAM.INFO.ORDERS", b"").json()["state"]["messages"], 1);
+    // Without limits the streams go, and nobody else with them.
+    let limits = &mut house.shop.claims.limits.jetstream;
+    (limits.disk_storage, limits.streams, limits.consumer) = (0, 0, 0);
+    house.shop = house.shop.issued(30);
+    updated(&mut admin, &house.shop);
+    assert_eq!(refused(&mut joe), Some(NO_STREAMS));
+}
+
 #[test]
 fn an_account_that_expires_by_an_update_ends_then() {
     let mut house = House::new();
