@@ -76,6 +76,9 @@ async def a_request_is_answered():
         await message.respond(b"you said " + message.data)
 
     await one.subscribe("orders.joe.echo", cb=answer)
+    # This client's flush may overtake what was written just before it.
+    await one.flush()
+    await asyncio.sleep(0.05)
     await one.flush()
     reply = await other.request("orders.joe.echo", b"hello", timeout=5)
     assert reply.data == b"you said hello", reply.data
