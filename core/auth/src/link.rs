@@ -8,7 +8,7 @@ use subject::{Filter, MappedReply, Queue, Subject};
 
 use crate::authorized::{Authorized, Publish, SubscribeGrant};
 use crate::denial::{Because, Denial};
-use crate::permissions::Permissions;
+use crate::permissions::{Permissions, every_subject};
 use crate::reading::{ReadRule, Reading};
 use crate::reply::ReplyGrants;
 use crate::rule::{Origin, Rule, RuleError, RuleSet, Side};
@@ -140,8 +140,12 @@ impl LinkRights {
     }
 
     /// Whether the far end may publish to every subject of the filter.
-    pub fn takes_all(&self, filter: &Filter) -> bool {
-        self.take.covers(filter) && !self.take.deny.overlaps(filter, None) && !self.walls.overlaps(filter, None)
+    ///
+    /// # Errors
+    /// A rule that keeps some of them out.
+    pub fn take_all(&self, filter: &Filter) -> Result<(), Denial> {
+        every_subject(self.take.allow.as_deref(), &self.take.deny, filter)?;
+        every_subject(None, &self.walls, filter)
     }
 
     /// Whether a message of the far end is taken in.

@@ -220,12 +220,15 @@ impl Permissions {
     }
 
     /// Whether every subject of the filter may be published to.
-    pub fn publishes_all(&self, filter: &Filter) -> bool {
-        let allowed = match &self.publish_allow {
-            Allow::Everything => true,
-            Allow::Only(rules) => rules.covering(filter, None).plain.is_some(),
+    ///
+    /// # Errors
+    /// A rule that keeps some of them out.
+    pub fn publish_all(&self, filter: &Filter) -> Result<(), Denial> {
+        let allow = match &self.publish_allow {
+            Allow::Everything => None,
+            Allow::Only(rules) => Some(&**rules),
         };
-        allowed && !self.publish_deny.overlaps(filter, None)
+        every_subject(allow, &self.publish_deny, filter)
     }
 
     /// The rule that admits publishing to this subject (none if there is no list), or why it is refused.
@@ -304,6 +307,22 @@ fn admits<'a>(rules: &'a RuleSet, filter: &Filter, queue: Option<&Queue>) -> Res
         Some(rule) => Because::OtherQueue(rule.clone()),
         None => Because::NotAllowed(rules.overlapping(filter, queue).first().map(|rule| (*rule).clone())),
     })
+}
+
+/// Why not every subject of a filter passes two lists; `None`: every one does.
+pub(crate) fn part_kept_out(allow: Option<&RuleSet>, deny: &RuleSet, filter: &Filter) -> Option<Because> {
+    match allow.map(|rules| admits(rules, filter, None)) {
+        Some(Err(because)) => Some(because),
+        Some(Ok(_)) | None => deny.overlapping(filter, None).first().map(|rule| Because::Denied((*rule).clone())),
+    }
+}
+
+/// Whether every subject of a filter may be published to.
+pub(crate) fn every_subject(allow: Option<&RuleSet>, deny: &RuleSet, filter: &Filter) -> Result<(), Denial> {
+    match part_kept_out(allow, deny, filter) {
+        Some(because) => Err(Denial::publish(filter.as_bytes(), because)),
+        None => Ok(()),
+    }
 }
 
 fn reserved_subject(client: Option<Binding>, subject: &[u8]) -> Option<&'static str> {

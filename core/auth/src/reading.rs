@@ -13,6 +13,7 @@ use std::sync::Arc;
 use subject::{Filter, Subject};
 
 use crate::denial::{Because, Denial};
+use crate::permissions::part_kept_out;
 use crate::rule::{Origin, Rule, RuleError, RuleSet, Side};
 
 /// Which subscribe permissions bind who reads what is stored.
@@ -78,9 +79,8 @@ impl Reading {
     /// # Errors
     /// A rule that withholds some.
     pub fn read_all(&self, filter: &Filter) -> Result<(), Denial> {
-        self.is_allowed(filter)?;
-        match self.deny.overlapping(filter, None).first() {
-            Some(rule) => Err(refused(filter, Because::Denied((*rule).clone()))),
+        match part_kept_out(self.allow.as_deref(), &self.deny, filter) {
+            Some(because) => Err(refused(filter, because)),
             None => Ok(()),
         }
     }

@@ -121,11 +121,21 @@ impl Sender<'_> {
     }
 
     /// Whether it may publish to every subject of the filter.
-    pub fn publishes_all(&self, filter: &Filter) -> bool {
+    ///
+    /// # Errors
+    /// A rule that keeps some of them out.
+    pub fn publish_all(&self, filter: &Filter) -> Result<(), Denial> {
         match self.rights {
-            Rights::Granted | Rights::Passing => true,
-            Rights::Client(permissions, _) => permissions.publishes_all(filter),
-            Rights::Leaf(rights, _) => rights.takes_all(filter),
+            Rights::Granted | Rights::Passing => Ok(()),
+            Rights::Client(permissions, _) => permissions.publish_all(filter),
+            Rights::Leaf(rights, _) => rights.take_all(filter),
+        }
+    }
+
+    /// What it published was refused for what it would have done: it is written where other denials are.
+    pub fn refused(&self, hub: &Hub, denial: &Denial) {
+        if let (Some(link), Rights::Client(_, label) | Rights::Leaf(_, label)) = (self.link, self.rights) {
+            hub.observer.event(link, label, &Event::Denied { denial, sid: None });
         }
     }
 

@@ -362,8 +362,9 @@ impl Ear {
         };
         let headers = self.without_forgery(headers, sender, &mut kept);
         if self.door == Door::Streams
-            && let Some(error) = beyond_rights(&self.filter, subject, headers, sender)
+            && let Some((error, denial)) = beyond_rights(&self.filter, subject, headers, sender)
         {
+            sender.refused(&self.hub, &denial);
             return self.refuse(reply, sender, &error);
         }
         let incoming = Incoming { subject, reply, headers, payload };
@@ -376,9 +377,7 @@ impl Ear {
             self.refuse(reply, sender, &STREAM_TOO_MANY_REQUESTS.into());
         }
     }
-}
 
-impl Ear {
     /// Tells a publisher that its message was not taken.
     fn refuse(&self, reply: Option<&[u8]>, sender: &Sender<'_>, error: &ApiError) {
         let Some(reply) = reply else { return };

@@ -6,42 +6,43 @@
 
 use api::ApiError;
 use api::errors::{MESSAGE_SCHEDULES_SCHEDULER_INVALID, MESSAGE_SCHEDULES_TARGET_INVALID, STREAM_ROLLUP_FAILED};
+use auth::Denial;
 use broker::Sender;
 use subject::Filter;
 use wire::headers::Headers;
 
-/// Why a message is not stored that was published to `subject` and came by a stream's subject `of_stream`.
+/// Why a message is not stored that was published to `subject` and came by a stream's subject `of_stream`: as its sender is told,
+/// and by which rule.
 pub(super) fn beyond_rights(
     of_stream: &Filter,
     subject: &[u8],
     headers: &[u8],
     sender: &Sender<'_>,
-) -> Option<ApiError> {
+) -> Option<(ApiError, Denial)> {
     if headers.is_empty() || sender.publishes_freely() {
         return None;
     }
-    let may_all = |filter: &Filter| sender.publishes_all(filter);
-    // What can be no subject does nothing either.
-    let may = |text: &[u8]| Filter::parse(text).map_or(true, |filter| may_all(&filter));
     Headers::new(headers).iter().find_map(|(key, value)| {
-        let is = |name: &str| key.eq_ignore_ascii_case(name.as_bytes());
-        if is("Nats-Rollup") && !may_roll_up(of_stream, subject, value, may_all) {
-            return Some(STREAM_ROLLUP_FAILED.with("rollup not permitted"));
-        }
-        if is("Nats-Schedule-Target") && !may(value.trim_ascii()) {
-            return Some(MESSAGE_SCHEDULES_TARGET_INVALID.into());
-        }
-        if is("Nats-Scheduler") && !may(value.trim_ascii()) {
-            return Some(MESSAGE_SCHEDULES_SCHEDULER_INVALID.into());
-        }
-        None
+        let (needed, error) = needed(of_stream, subject, key, value.trim_ascii())?;
+        sender.publish_all(&needed).err().map(|denial| (error, denial))
     })
 }
 
-/// A rollup of `all` removes whatever the stream has; one of `sub` what the subject matches, which may have wildcards.
-fn may_roll_up(of_stream: &Filter, subject: &[u8], value: &[u8], may_all: impl Fn(&Filter) -> bool) -> bool {
-    if value.trim_ascii().eq_ignore_ascii_case(b"all") {
-        return may_all(of_stream);
+/// What a header needs the right to publish to, and what is said without it.
+fn needed(of_stream: &Filter, subject: &[u8], key: &[u8], value: &[u8]) -> Option<(Filter, ApiError)> {
+    let is = |name: &str| key.eq_ignore_ascii_case(name.as_bytes());
+    // What can be no subject does nothing.
+    let named = |text: &[u8]| Filter::parse(text).ok();
+    if is("Nats-Rollup") {
+        // All removes whatever the stream has, and otherwise the subject what it matches.
+        let removed = if value.eq_ignore_ascii_case(b"all") { Some(of_stream.clone()) } else { named(subject) };
+        return Some((removed?, STREAM_ROLLUP_FAILED.with("rollup not permitted")));
     }
-    Filter::parse(subject).map_or(true, |filter| filter.is_literal() || may_all(&filter))
+    if is("Nats-Schedule-Target") {
+        return Some((named(value)?, MESSAGE_SCHEDULES_TARGET_INVALID.into()));
+    }
+    if is("Nats-Scheduler") {
+        return Some((named(value)?, MESSAGE_SCHEDULES_SCHEDULER_INVALID.into()));
+    }
+    None
 }

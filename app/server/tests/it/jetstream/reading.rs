@@ -213,7 +213,7 @@ fn what_a_message_has_a_stream_remove_or_publish_its_sender_may_publish_to() {
         { user: owner, password: owner, permissions: { publish: ["k.>", "$JS.API.>"] } }
     ]"#;
     let house = House::new("", &format!("accounts {{ A {{ jetstream: enabled\n{users} }} }}"));
-    let server = house.start();
+    let mut server = house.start();
     let (mut boss, mut clerk) = (server.peer(&login("boss")), server.peer(&login("clerk")));
     let mut owner = server.peer(&login("owner"));
     boss.call("STREAM.CREATE.K", r#"{"name":"K","subjects":["k.>"],"allow_rollup_hdrs":true}"#);
@@ -221,6 +221,8 @@ fn what_a_message_has_a_stream_remove_or_publish_its_sender_may_publish_to() {
     assert_eq!(boss.store("k.other", "body"), 1);
     let refused = clerk.ask_with("k.mine", "Nats-Rollup: all", "");
     assert!(refused.body.contains("10111"), "{refused:?}");
+    let line = server.logged("Publish Violation - Subject \"k.>\"");
+    assert!(line.contains("\"A/user:clerk\"") && line.contains("k.mine"), "{line}");
     assert!(clerk.ask_with("k.mine", "nats-rollup: sub", "").body.contains(r#""seq":2"#));
     assert_eq!(boss.call("STREAM.INFO.K", "")["state"]["messages"], 2);
     assert!(owner.ask_with("k.mine", "Nats-Rollup: all", "").body.contains(r#""seq":3"#));
