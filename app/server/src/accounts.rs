@@ -94,7 +94,7 @@ impl Accounts {
 
     fn record(&self, record: Record) {
         if let Some(audit) = self.audit.get() {
-            audit.note(record);
+            audit.note(&record);
         }
     }
 

@@ -267,7 +267,7 @@ impl Certificates {
                 *block = renewed;
                 const RENEWED: &str = "Certificate files have changed: the new ones are in use";
                 self.log.notice(RENEWED);
-                self.audit.note(Record { what: RENEWED.to_owned(), ..Record::new(Class::Key, Outcome::Done) });
+                self.audit.note(&Record { what: RENEWED.to_owned(), ..Record::new(Class::Key, Outcome::Done) });
                 self.say_ends(&security.tls, Saying::All);
                 *self.security.write() = Some(security);
                 true

@@ -55,13 +55,13 @@ impl Observer for Chronicle {
         if (is_refused || audit.is_on())
             && let Some(record) = record_of(link, label, event)
         {
-            if is_refused {
-                trust.note(&record, crate::system::wall());
-            }
             if let Event::LoginRefused(Refusal::User(_, UserRefusal::NotPinned(_))) = event {
                 trust.note_not_pinned();
             }
-            audit.note(record);
+            audit.note(&record);
+            if is_refused {
+                trust.note(record, crate::system::wall());
+            }
         }
         let about = About::new(link, label, matter(event));
         let log = log.of(&about);

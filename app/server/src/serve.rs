@@ -236,7 +236,7 @@ impl Server {
         });
         match reloaded {
             Ok((lines, digest)) => {
-                self.audit.note(reloaded_record(&lines));
+                self.audit.note(&reloaded_record(&lines));
                 lines.iter().for_each(|line| self.log.notice(line));
                 self.log.notice(&format!("Reloaded server configuration{digest}"));
                 self.tell_system(|system| system.newsroom().reloaded(lines, None));
@@ -244,7 +244,7 @@ impl Server {
             }
             Err(error) => {
                 self.log.error(&format!("Failed to reload server configuration: {error}"));
-                self.audit.note(Record { rule: error.clone(), ..Record::new(Class::Reload, Outcome::Refused) });
+                self.audit.note(&Record { rule: error.clone(), ..Record::new(Class::Reload, Outcome::Refused) });
                 self.tell_system(|system| system.newsroom().reloaded(Vec::new(), Some(error.clone())));
                 Err(error)
             }

@@ -1,9 +1,9 @@
-//! A trail that is being written: the chain, the counting of repetitions, the file, the signing.
+//! A trail that is being written: the chain, the file, the signing.
 
 use std::io;
 use std::time::Duration;
 
-use ::audit::{Chain, ChainHead, Class, Gate, Outcome, Record};
+use ::audit::{Chain, ChainHead, Class, Outcome, Record};
 use config::Audit as Settings;
 use moment::{Instant, Timestamp};
 use nkeys::KeyPair;
@@ -13,7 +13,6 @@ use super::file::TrailFile;
 /// A trail.
 pub struct Trail {
     chain: Chain,
-    gate: Gate,
     file: TrailFile,
     key: Option<KeyPair>,
     interval: Duration,
@@ -35,7 +34,6 @@ impl Trail {
         let key = key.transpose().map_err(|error| io::Error::other(error.to_string()))?;
         let mut trail = Self {
             chain: Chain::behind(head),
-            gate: Gate::new(settings.window, now),
             file,
             key,
             interval: settings.checkpoint_interval,
@@ -53,38 +51,24 @@ impl Trail {
         self.account.as_deref()
     }
 
-    /// Takes a record: writes it, or counts it. What was written.
-    pub fn take(&mut self, record: Record, wall: Timestamp) -> io::Result<Vec<(Record, String)>> {
-        // What succeeded is never a flood that somebody else can cause.
-        if record.outcome == Outcome::Refused && record.count == 1 && !self.gate.passes(&record) {
-            return Ok(Vec::new());
-        }
-        Ok(vec![self.write(record, wall)?])
-    }
-
-    /// Does what is due: numbers of repetitions, a signature. What was written.
-    pub fn look(&mut self, now: Instant, wall: Timestamp) -> io::Result<Vec<(Record, String)>> {
-        let counted = self.gate.end_window(now);
-        let written = counted.into_iter().map(|record| self.write(record, wall)).collect::<io::Result<_>>()?;
+    /// Signs if that is due.
+    pub fn look(&mut self, now: Instant, wall: Timestamp) -> io::Result<()> {
         if now >= self.sign_at {
             self.sign_at = now + self.interval;
             self.sign(wall)?;
         }
-        Ok(written)
+        Ok(())
     }
 
-    /// Writes what was counted, signs, and makes it durable.
-    pub fn close(&mut self, now: Instant, wall: Timestamp) -> io::Result<()> {
-        let end = self.gate.due().max(now);
-        for record in self.gate.end_window(end) {
-            self.write(record, wall)?;
-        }
+    /// Signs, and makes all durable.
+    pub fn close(&mut self, wall: Timestamp) -> io::Result<()> {
         self.sign(wall)?;
         self.file.sync()
     }
 
-    fn write(&mut self, record: Record, wall: Timestamp) -> io::Result<(Record, String)> {
-        let line = self.chain.append(record.clone(), wall);
+    /// Writes a record. Its line.
+    pub fn write(&mut self, record: Record, wall: Timestamp) -> io::Result<String> {
+        let line = self.chain.append(record, wall);
         self.file.write(&line)?;
         if self.file.is_full() {
             self.sign(wall)?;
@@ -97,7 +81,7 @@ impl Trail {
                 self.file.write(&line)?;
             }
         }
-        Ok((record, line))
+        Ok(line)
     }
 
     /// Signs what is new, and makes it durable.

@@ -193,7 +193,7 @@ impl Port for BrokerPort {
     fn report(&self, report: Report) {
         let log = &self.log;
         if let Some(record) = record_of(&report) {
-            self.audit.note(record);
+            self.audit.note(&record);
         }
         match report {
             Report::Restored { account, stream, messages, consumers } => {

@@ -120,7 +120,7 @@ impl Deaf {
             };
             log.notice(&format!("Purge request for account {name} (streams: {streams}, hasAccount: {has_account})"));
             let what = format!("all streams of account {name} are removed; there were {streams}");
-            audit.note(Record { account: in_account, what, outcome, ..by });
+            audit.note(&Record { account: in_account, what, outcome, ..by });
             hub.publish(vec![OwnMessage { payload: body, ..answer }]);
         });
     }

@@ -145,7 +145,7 @@ impl Clerk {
         let what = commands::shown(command, &question.body);
         let asked = asked_by(&self.hub, question.asker.as_deref(), Record::new(Class::Admin, outcome));
         let account = question.home.settings().name.to_string();
-        self.audit.note(Record { account, what, rule, ..asked });
+        self.audit.note(&Record { account, what, rule, ..asked });
     }
 
     fn answer(&self, question: &Question, answer: Result<Outcome, Failure>) {
