@@ -121,10 +121,14 @@ impl Accounts {
         let mut state = self.state();
         let directory = hub.directory();
         if directory.claims_of(account).is_some() {
+            drop(state);
+            if let Some(streams) = self.jetstream.get() {
+                streams.account_is_there(&account.to_string());
+            }
             return Sought::Now(Ok(directory));
         }
         match state.source(now).at_hand(&directory, account) {
-            Some(Ok(wider)) => Sought::Now(Ok(self.widen(&hub, &mut state, account, wider))),
+            Some(Ok(wider)) => Sought::Now(Ok(self.widen(&hub, state, account, wider))),
             Some(Err(refusal)) => Sought::Now(Err(refusal)),
             None => self.fetch(&mut state, account),
         }
@@ -150,17 +154,28 @@ impl Accounts {
     }
 
     /// An account has come. Begins to fetch those from which it imports; nobody waits for them: imports stand once they
-    /// are here.
-    fn widen(&self, hub: &Hub, state: &mut State, account: &PublicKey, wider: (Directory, Changed)) -> Arc<Directory> {
+    /// are here. The lock is the one under which it came: it is let go before its streams are waited for.
+    fn widen(
+        &self,
+        hub: &Hub,
+        mut state: MutexGuard<'_, State>,
+        account: &PublicKey,
+        wider: (Directory, Changed),
+    ) -> Arc<Directory> {
         let (directory, changed) = (Arc::new(wider.0), wider.1);
         state.touch(*account);
         let before = hub.directory();
         hub.widen(directory.clone(), &changed);
         self.record_new(&before, &directory, &changed);
         for exporter in directory.missing_exporters(&changed) {
-            self.fetch(state, &exporter);
+            self.fetch(&mut state, &exporter);
         }
-        self.account_came(&directory, account);
+        let coming =
+            self.jetstream.get().map(|streams| (streams, streams.account_comes(&directory, &account.to_string())));
+        drop(state);
+        if let Some((streams, Some(coming))) = coming {
+            streams.admitted(coming);
+        }
         directory
     }
 
@@ -194,7 +209,7 @@ impl Accounts {
         let directory = hub.directory();
         let kept = found.and_then(|token| state.keep(&directory, account, &token, now));
         match kept.map(|()| state.source(now).at_hand(&directory, account)) {
-            Ok(Some(Ok(wider))) => Ok(self.widen(hub, &mut state, account, wider)),
+            Ok(Some(Ok(wider))) => Ok(self.widen(hub, state, account, wider)),
             Ok(Some(Err(refusal))) => Err(refusal),
             Ok(None) => Err(Refusal::UnknownAccount(*account)),
             Err(why) => {
@@ -288,12 +303,6 @@ impl Accounts {
                 directory.without_account(account, &mut state.ids, now)
             }
             None => directory.without_account(account, &mut state.ids, now),
-        }
-    }
-
-    fn account_came(&self, directory: &Directory, account: &PublicKey) {
-        if let Some(jetstream) = self.jetstream.get() {
-            jetstream.account_came(directory, &account.to_string());
         }
     }
 

@@ -3,6 +3,7 @@
 //! The rooms behind decide and do; here they are started, told of accounts, asked, and stopped.
 
 mod accounts;
+mod admission;
 mod health;
 mod port;
 mod rights;
@@ -31,6 +32,7 @@ use crate::identity::REFERENCE_VERSION;
 use crate::log::Log;
 
 use self::accounts::Permits;
+use self::admission::Admissions;
 use self::port::BrokerPort;
 use self::store::Place;
 use self::without::{Purging, Refusing};
@@ -46,7 +48,9 @@ pub struct JetStream {
     max_pending_bytes: usize,
     /// Of all accounts.
     open_batches: OpenBatches,
+    /// Whoever asks the thread something lets go of this before the answer comes: it may be long in coming.
     state: Mutex<Option<Running>>,
+    admissions: Admissions,
 }
 
 /// JetStream, while it is on.
@@ -81,10 +85,10 @@ impl JetStream {
     ) -> Result<Arc<Self>, String> {
         let (log, audit, server_name) = (log.clone(), audit.clone(), server_name.to_owned());
         let (open_batches, max_pending_bytes) = (OpenBatches::default(), settings.limits.max_pending_bytes);
-        let state = Mutex::default();
+        let (state, admissions, hub) = (Mutex::default(), Admissions::default(), hub.clone());
         let jetstream =
-            Self { hub: hub.clone(), log, audit, start, server_name, max_pending_bytes, open_batches, state };
-        jetstream.begin(settings, &hub.directory())?;
+            Self { hub, log, audit, start, server_name, max_pending_bytes, open_batches, state, admissions };
+        jetstream.begin(settings, &jetstream.hub.directory())?;
         Ok(Arc::new(jetstream))
     }
 
@@ -104,14 +108,16 @@ impl JetStream {
     /// Goes on with another configuration, for which it has begun.
     pub fn reload(&self, settings: &Settings) {
         let mut state = self.state();
-        match &mut *state {
-            Some(running) if settings.jetstream.enabled => self.change(running, settings),
-            running => {
-                if let Some(running) = running.take() {
-                    self.end(running);
-                }
-            }
-        }
+        let Some(running) = state.as_mut().filter(|_| settings.jetstream.enabled) else {
+            let ended = state.take();
+            drop(state);
+            return ended.into_iter().for_each(|running| self.end(running));
+        };
+        running.settings = settings.jetstream.clone();
+        running.permits = Permits::of(settings);
+        running.port.rule.set(settings.jetstream.reading);
+        drop(state);
+        self.accounts_changed();
     }
 
     /// Takes over other keys or another cipher, if there are any: what is written from now on is sealed by them, and what lies
@@ -128,12 +134,16 @@ impl JetStream {
             return Ok(());
         }
         let sealing = store::sealing(&settings.jetstream);
-        match running.host.ask(move |desk, now| desk.rekey(sealing, now)) {
+        let asked = running.host.hand().put(move |desk, now| desk.rekey(sealing, now));
+        drop(state);
+        match asked.answer() {
             Some(Ok(())) => {
-                let jetstream = &mut running.settings;
-                jetstream.key.clone_from(&settings.jetstream.key);
-                jetstream.previous_key.clone_from(&settings.jetstream.previous_key);
-                jetstream.cipher = settings.jetstream.cipher;
+                if let Some(running) = &mut *self.state() {
+                    let jetstream = &mut running.settings;
+                    jetstream.key.clone_from(&settings.jetstream.key);
+                    jetstream.previous_key.clone_from(&settings.jetstream.previous_key);
+                    jetstream.cipher = settings.jetstream.cipher;
+                }
                 Ok(())
             }
             Some(Err(error)) => Err(format!("JetStream keeps its keys: {error}")),
@@ -178,59 +188,6 @@ impl JetStream {
         running.refuse_others(directory);
         self.log.notice(&format!("Took {} to start JetStream", port::shown(began.elapsed())));
         Ok(running)
-    }
-
-    fn change(&self, running: &mut Running, settings: &Settings) {
-        running.settings = settings.jetstream.clone();
-        running.permits = Permits::of(settings);
-        running.port.rule.set(settings.jetstream.reading);
-        self.renew(running);
-    }
-
-    /// Goes on with the accounts as they are now.
-    fn renew(&self, running: &mut Running) {
-        let directory = self.hub.directory();
-        let enabled = running.permits.enabled(&directory);
-        // They are in the order of their names.
-        let is_enabled =
-            |name: &String| enabled.binary_search_by(|(account, _)| account.name.as_str().cmp(name)).is_ok();
-        let gone: Vec<String> = running.admitted.iter().filter(|name| !is_enabled(name)).cloned().collect();
-        gone.iter().for_each(|name| running.dismiss(name));
-        for (account, limits) in &enabled {
-            self.admit(running, account, limits.clone());
-        }
-        running.refuse_others(&directory);
-    }
-
-    /// Accounts become known one by one in operator mode. Returns when the account has its streams.
-    pub fn account_came(&self, directory: &Directory, name: &str) {
-        let mut state = self.state();
-        let (Some(running), Some(account)) = (&mut *state, directory.account(name)) else { return };
-        match running.permits.account(account, directory) {
-            Some((account, limits)) => self.admit(running, &account, limits),
-            None => running.refusing.refuse(account),
-        }
-    }
-
-    /// Accounts changed or went in operator mode.
-    pub fn accounts_changed(&self) {
-        let mut state = self.state();
-        if let Some(running) = &mut *state {
-            self.renew(running);
-        }
-    }
-
-    fn admit(&self, running: &mut Running, account: &Arc<Account>, limits: Limits) {
-        running.refusing.release(account.name.as_str());
-        running.admitted.insert(account.name.to_string());
-        running.port.introduce(account);
-        let tenant = self.tenant(&running.settings, account, limits);
-        let opened = running.host.ask(move |desk, now| desk.set_account(tenant, now));
-        match opened {
-            Some(Ok(())) => {}
-            Some(Err(error)) => self.log.error(&format!("JetStream of account {:?}: {error}", account.name.as_str())),
-            None => self.log.error(&format!("JetStream of account {:?} does not answer", account.name.as_str())),
-        }
     }
 
     fn tenant(&self, jetstream: &config::JetStream, account: &Arc<Account>, limits: Limits) -> AccountSettings {
@@ -324,13 +281,6 @@ impl JetStream {
 }
 
 impl Running {
-    /// Returns when nobody is heard in the account any more.
-    fn dismiss(&mut self, account: &str) {
-        self.admitted.remove(account);
-        let account = account.to_owned();
-        self.host.ask(move |desk, now| desk.remove_account(&account, now));
-    }
-
     /// Accounts without streams are told so.
     fn refuse_others(&self, directory: &Directory) {
         for account in directory.accounts().iter() {

@@ -5,6 +5,7 @@ use crate::desk::{Desk, DeskSettings};
 use crate::inlet::{Batch, Inlet};
 use jetstream::{Now, Settings};
 use moment::{Instant, Timestamp};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -130,6 +131,16 @@ impl Host {
     }
 }
 
+/// A question that was put to the thread.
+pub struct Asked<T>(Receiver<T>);
+
+impl<T> Asked<T> {
+    /// What the thread says; `None` if it says nothing for long.
+    pub fn answer(self) -> Option<T> {
+        self.0.recv_timeout(ANSWER_WITHIN).ok()
+    }
+}
+
 /// Asks the thread for changes. Cheap to clone.
 #[derive(Clone)]
 pub struct Hand {
@@ -146,12 +157,18 @@ impl Hand {
 
     /// As [`Host::ask`]. Whoever keeps the host under a lock asks by a hand: the answer may be long in coming.
     pub fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Desk, Now) -> T + Send + 'static) -> Option<T> {
-        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        self.put(question).answer()
+    }
+
+    /// Puts a question to the thread. Whoever holds a lock lets it go before waiting for the answer. Questions are answered in the
+    /// order in which they were put.
+    pub fn put<T: Send + 'static>(&self, question: impl FnOnce(&mut Desk, Now) -> T + Send + 'static) -> Asked<T> {
+        let (answer, answered) = sync_channel(1);
         self.change(Box::new(move |desk, now| {
             // Whoever asked may have gone.
             let _ = answer.send(question(desk, now));
         }));
-        answered.recv_timeout(ANSWER_WITHIN).ok()
+        Asked(answered)
     }
 
     /// Questions and changes that wait for the thread.

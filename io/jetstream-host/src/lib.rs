@@ -34,7 +34,7 @@ mod syncing;
 mod upkeep;
 
 pub use desk::{AccountSettings, Desk, DeskSettings, Opened};
-pub use host::{Clock, Hand, Host, RealClock};
+pub use host::{Asked, Clock, Hand, Host, RealClock};
 pub use inlet::{Arrival, Batch, Full, Inlet, InletLimits};
 pub use jetstream::{ASKING_INBOX, Asker, Awaited, BatchLimits, Door, Follower, Incoming, Made, OpenBatches, Outgoing};
 pub use ledger::{Bounds, Ledger};
