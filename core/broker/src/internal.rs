@@ -72,6 +72,17 @@ impl Reader {
             Publisher::Leaf(rights) => rights.take(subject).map(drop),
         }
     }
+
+    /// Whether the server may publish to every subject of the filter on its behalf.
+    ///
+    /// # Errors
+    /// A rule that keeps some of them out.
+    pub fn publish_all(&self, filter: &Filter) -> Result<(), Denial> {
+        match &self.publisher {
+            Publisher::Client(permissions) => permissions.publish_all(filter),
+            Publisher::Leaf(rights) => rights.take_all(filter),
+        }
+    }
 }
 
 impl Rights<'_> {
@@ -153,11 +164,15 @@ impl Sender<'_> {
     /// be done.
     pub fn orderer(&self, rule: ReadRule) -> Option<Reader> {
         match self.rights {
-            Rights::Client(..) | Rights::Leaf(..) if rule != ReadRule::Free => {
-                self.reader(rule).or_else(|| self.as_reader(Reading::everything()))
-            }
+            Rights::Client(..) | Rights::Leaf(..) if rule != ReadRule::Free => self.remover(rule),
             _ => None,
         }
+    }
+
+    /// The sender as somebody whose message has messages of others removed, even if everything may be read. `None`: it speaks with
+    /// the rights of the server.
+    pub fn remover(&self, rule: ReadRule) -> Option<Reader> {
+        self.reader(rule).or_else(|| self.as_reader(Reading::everything()))
     }
 
     fn as_reader(&self, reading: Reading) -> Option<Reader> {

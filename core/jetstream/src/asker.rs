@@ -1,7 +1,7 @@
 //! Who asks, where that binds what may be read.
 
 use auth::{Denial, Reading};
-use subject::Subject;
+use subject::{Filter, Subject};
 
 /// Somebody who may not read everything that is stored. The host knows who it is; this room only asks and tells.
 pub trait Asker: Send + Sync {
@@ -12,6 +12,11 @@ pub trait Asker: Send + Sync {
     /// # Errors
     /// What refuses it.
     fn may_publish(&self, subject: Subject<'_>) -> Result<(), Denial>;
+    /// Whether it may publish to every subject of the filter.
+    ///
+    /// # Errors
+    /// What keeps some of them out.
+    fn may_publish_all(&self, filter: &Filter) -> Result<(), Denial>;
     /// Something was refused for this reason: the operator is to know.
     fn refused(&self, denial: &Denial);
 }

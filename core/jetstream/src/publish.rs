@@ -211,6 +211,11 @@ impl<'a> Wishes<'a> {
         }
     }
 
+    /// Whether it wants to take the place of everything.
+    pub(crate) fn replaces_all(&self) -> bool {
+        filled(self.rollup).is_some_and(|value| value.eq_ignore_ascii_case(b"all"))
+    }
+
     /// How long it may stay.
     pub(crate) fn lifetime(&self) -> Result<Option<Lifetime>, ApiError> {
         filled(self.ttl).map_or(Ok(None), |text| lifetime(text).ok_or_else(|| MESSAGE_TTL_INVALID.into()))

@@ -17,6 +17,7 @@ pub(crate) use take::{Checked, NotTaken, Origin, with_header};
 pub use remote::ASKING_INBOX;
 pub(crate) use remote::asked_by;
 
+use crate::asker::Asker;
 use crate::batch_limits::BatchLimits;
 use crate::consumer::Consumer;
 use crate::dedupe::{Dedupe, MAX_ID_BYTES};
@@ -190,20 +191,28 @@ impl<L: Log> Stream<L> {
         self.log.state()
     }
 
-    /// Takes a message in and tells its publisher, once that is true.
-    pub fn publish(&mut self, incoming: &Incoming<'_>, now: Now, chance: u32, out: &mut Outbox) {
+    /// Takes a message in and tells its publisher, once that is true. `asker` is who published it, if somebody who may not
+    /// read everything.
+    pub fn publish(
+        &mut self,
+        incoming: &Incoming<'_>,
+        asker: Option<&Arc<dyn Asker>>,
+        now: Now,
+        chance: u32,
+        out: &mut Outbox,
+    ) {
         let reply = incoming.reply.filter(|_| !self.config.no_ack);
         if let Some(reply) = reply.filter(|reply| reply.ends_with(fast::SUFFIX)) {
             self.has_news = true;
-            return self.publish_fast(incoming, reply, now, chance, out);
+            return self.publish_fast((incoming, asker), reply, now, chance, out);
         }
         if !incoming.headers.is_empty() {
             let wishes = Wishes::read(incoming.headers);
             if let Some(id) = wishes.batch.filter(|id| !id.is_empty()) {
-                return self.publish_of_batch(incoming, (&wishes, id), now, chance, out);
+                return self.publish_of_batch((incoming, asker), (&wishes, id), now, chance, out);
             }
         }
-        let taken = self.take(incoming, Origin::Client, now, chance, out);
+        let taken = self.take(incoming, Origin::Client(asker), now, chance, out);
         self.answer_publisher(incoming, taken, out);
     }
 
@@ -219,14 +228,14 @@ impl<L: Log> Stream<L> {
 
     fn publish_of_batch(
         &mut self,
-        incoming: &Incoming<'_>,
+        (incoming, asker): (&Incoming<'_>, Option<&Arc<dyn Asker>>),
         (wishes, id): (&Wishes<'_>, &[u8]),
         now: Now,
         chance: u32,
         out: &mut Outbox,
     ) {
         self.has_news = true;
-        let taken = self.take_of_batch(incoming, wishes, id, (now, chance), out);
+        let taken = self.take_of_batch((incoming, asker), wishes, id, (now, chance), out);
         let Some(reply) = incoming.reply.filter(|_| !self.config.no_ack) else { return };
         match taken {
             Ok(ack) => {
@@ -263,7 +272,7 @@ impl<L: Log> Stream<L> {
     pub(crate) fn take(
         &mut self,
         incoming: &Incoming<'_>,
-        origin: Origin,
+        origin: Origin<'_>,
         now: Now,
         chance: u32,
         out: &mut Outbox,

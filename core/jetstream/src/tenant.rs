@@ -210,7 +210,7 @@ impl<S: Shelves> Tenant<S> {
                 Some(rest) => self.transferred(rest, message, around),
                 None => self.flow_answered(text, message, around),
             },
-            Door::Streams => self.publish(message, around),
+            Door::Streams => self.publish(message, "", around),
             Door::Copies => self.hear(message, around),
             Door::Interest => self.interest_began(text, around.now),
         }
@@ -255,8 +255,8 @@ impl<S: Shelves> Tenant<S> {
         let in_domain = self.tail_in_domain(text);
         if let Some(subject) = in_domain.filter(|tail| tail.starts_with("$KV.") || tail.starts_with("$OBJ.")) {
             // Buckets of another domain are written to through its API prefix.
-            let subject = subject.as_bytes();
-            return self.publish(&Incoming { subject, ..*message }, around);
+            let (prefix, subject) = (&text[..text.len() - subject.len()], subject.as_bytes());
+            return self.publish(&Incoming { subject, ..*message }, prefix, around);
         }
         let Some(tail) = text.strip_prefix(api::calls::PREFIX).or(in_domain) else { return };
         let plain = format!("{}{tail}", api::calls::PREFIX);
@@ -271,7 +271,8 @@ impl<S: Shelves> Tenant<S> {
         rest.strip_prefix(".API.").filter(|_| !self.settings.domain.is_empty())
     }
 
-    fn publish(&mut self, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
+    /// Takes a message for a stream, which was published under a prefix that the streams know nothing of.
+    fn publish(&mut self, message: &Incoming<'_>, prefix: &str, around: &mut Surroundings<'_, S>) {
         let Tenant { streams, index, last, used: stored, settings, chance, .. } = self;
         if last.as_ref().is_none_or(|(subject, _)| subject != message.subject) {
             *last = stream_of(index, message.subject);
@@ -281,16 +282,16 @@ impl<S: Shelves> Tenant<S> {
             *stored = Some(used(streams));
         }
         let Some(stream) = streams.get_mut(name) else { return };
-        let may_read = reading::may_schedule(message, around.asker);
-        if let Err(error) =
-            may_read.and_then(|()| check_room(stream, message, &settings.limits, stored, around.shelves))
-        {
+        let may = reading::may_schedule(message, around.asker)
+            .and_then(|()| reading::may_roll_up(stream, prefix, message, around.asker));
+        if let Err(error) = may.and_then(|()| check_room(stream, message, &settings.limits, stored, around.shelves)) {
             around.follower.into_iter().for_each(|follower| stream.tell_refused(&**follower, &error, around.now));
             return stream.refuse(message, &error, around.out);
         }
         match around.follower {
-            None => stream.publish(message, around.now, chance.roll() as u32, around.out),
+            None => stream.publish(message, around.asker, around.now, chance.roll() as u32, around.out),
             Some(follower) => {
+                let message = (message, around.asker);
                 stream.publish_followed(message, &**follower, around.now, chance.roll() as u32, around.out);
                 // What is only followed took no room.
                 *stored = None;

@@ -266,6 +266,10 @@ impl Asker for Bound {
         self.reader.publish(subject)
     }
 
+    fn may_publish_all(&self, filter: &Filter) -> Result<(), Denial> {
+        self.reader.publish_all(filter)
+    }
+
     fn refused(&self, denial: &Denial) {
         self.reader.refused(&self.hub, denial);
     }
@@ -278,8 +282,17 @@ fn is_order(subject: &[u8]) -> bool {
     ORDERS.iter().any(|order| subject.windows(order.len()).any(|window| window == *order))
 }
 
-/// By this header a message that is published has the server read.
-const READS_BY: &[u8] = b"Nats-Schedule-Source";
+/// By headers that begin like this a message that is published has the server read, or tell the last of what was stored.
+const READS_BY: [&[u8]; 2] = [b"Nats-Schedule-Source", b"Nats-Expected-Last-"];
+
+/// By this header it has messages of others removed.
+const REMOVES_BY: &[u8] = b"Nats-Rollup";
+
+/// Whether any of the headers may begin like one of these.
+fn speaks_of(headers: &[u8], beginnings: &[&[u8]]) -> bool {
+    let begins = |line: &[u8], with: &[u8]| line.get(..with.len()).is_some_and(|line| line.eq_ignore_ascii_case(with));
+    headers.split(|byte| *byte == b'\n').any(|line| beginnings.iter().any(|with| begins(line, with)))
+}
 
 /// In this header an import says who asks.
 const WHO_ASKS: &str = "Nats-Request-Info";
@@ -291,10 +304,13 @@ impl Ear {
             let reader = sender.orderer(self.rule.get())?;
             return Some(Arc::new(Bound { reader, hub: self.hub.clone() }));
         }
-        let is_reading = self.door != Door::Streams
-            || headers.windows(READS_BY.len()).any(|window| window.eq_ignore_ascii_case(READS_BY));
-        let reader = is_reading.then(|| sender.reader(self.rule.get())).flatten()?;
-        Some(Arc::new(Bound { reader, hub: self.hub.clone() }))
+        let is_reading = self.door != Door::Streams || speaks_of(headers, &READS_BY);
+        let reader = if speaks_of(headers, &[REMOVES_BY]) && !sender.publishes_freely() {
+            sender.remover(self.rule.get())
+        } else {
+            is_reading.then(|| sender.reader(self.rule.get())).flatten()
+        };
+        Some(Arc::new(Bound { reader: reader?, hub: self.hub.clone() }))
     }
 
     /// The headers of a request without what its sender says of who asks: advisories repeat it, and only an import may write it.

@@ -3,6 +3,7 @@
 use super::counters::Counter;
 use super::take::{Checked, NotTaken, Origin, with_header};
 use super::{Incoming, Stream};
+use crate::asker::Asker;
 use crate::batch_limits::{Defaults, Slot};
 use crate::log::{Log, LogError, Stored};
 use crate::outbox::{Now, Outbox};
@@ -12,6 +13,7 @@ use api::responses::BatchAck;
 use api::{API_LEVEL, ApiError};
 use moment::Instant;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 use subject::{Filter, Subject};
 use wire::headers::{self, Headers};
@@ -48,13 +50,12 @@ impl Abandoned {
 }
 
 /// Batches that are not complete yet.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Batches {
     open: BTreeMap<Vec<u8>, Open>,
     bytes: usize,
 }
 
-#[derive(Debug)]
 struct Open {
     messages: Vec<Held>,
     bytes: usize,
@@ -63,11 +64,12 @@ struct Open {
 }
 
 /// A message that waits for its batch to be complete.
-#[derive(Debug)]
 struct Held {
     subject: Vec<u8>,
     headers: Vec<u8>,
     payload: Vec<u8>,
+    /// Who published it, if somebody who may not read everything.
+    asker: Option<Arc<dyn Asker>>,
 }
 
 impl Held {
@@ -164,7 +166,7 @@ impl<L: Log> Stream<L> {
     /// A message of a batch. `None`: it is kept until the batch is complete.
     pub(super) fn take_of_batch(
         &mut self,
-        incoming: &Incoming<'_>,
+        (incoming, asker): (&Incoming<'_>, Option<&Arc<dyn Asker>>),
         wishes: &Wishes<'_>,
         id: &[u8],
         (now, chance): (Now, u32),
@@ -194,7 +196,8 @@ impl<L: Log> Stream<L> {
         let counted = sequence - u64::from(commit == Ok(Some(Commit::Without)));
         self.open_batch(id, sequence, counted, now)?;
         let headers = self.add_to_batch(incoming, wishes, id, (sequence, counted), commit)?;
-        let held = Held { subject: incoming.subject.to_vec(), headers, payload: incoming.payload.to_vec() };
+        let (subject, payload) = (incoming.subject.to_vec(), incoming.payload.to_vec());
+        let held = Held { subject, headers, payload, asker: asker.cloned() };
         match commit.unwrap_or(None) {
             None => {
                 self.hold(id, held, now)?;
@@ -312,9 +315,9 @@ impl<L: Log> Stream<L> {
             if Wishes::read(&held.headers).expected_last_id().is_some() {
                 return Err(ATOMIC_PUBLISH_UNSUPPORTED_HEADER_BATCH.with("Nats-Expected-Last-Msg-Id"));
             }
-            let Held { subject, headers, payload } = held;
+            let Held { subject, headers, payload, asker } = held;
             let incoming = Incoming { subject, reply: None, headers, payload };
-            match self.check(&incoming, Origin::Client, Some(&mut staged), now, chance) {
+            match self.check(&incoming, Origin::Client(asker.as_ref()), Some(&mut staged), now, chance) {
                 Ok(message) => checked.push(message),
                 Err(NotTaken::Refused(error)) => return Err(error),
                 Err(NotTaken::Duplicate(_)) => return Err(ATOMIC_PUBLISH_CONTAINS_DUPLICATE_MESSAGE.into()),

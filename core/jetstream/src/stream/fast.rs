@@ -4,6 +4,7 @@
 use super::batches::MAX_ID_BYTES;
 use super::take::{NotTaken, Origin};
 use super::{Incoming, Stream};
+use crate::asker::Asker;
 use crate::batch_limits::{Defaults, Slot};
 use crate::log::Log;
 use crate::outbox::{After, Now, Outbox};
@@ -13,6 +14,7 @@ use api::responses::{BatchAck, flow_ack, flow_error, flow_gap, pub_refused};
 use api::{API_LEVEL, ApiError};
 use moment::Instant;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What every reply subject of a fast batch ends with.
 pub(super) const SUFFIX: &[u8] = b".$FI";
@@ -128,7 +130,7 @@ impl<L: Log> Stream<L> {
     /// A message of a fast batch.
     pub(super) fn publish_fast(
         &mut self,
-        incoming: &Incoming<'_>,
+        (incoming, asker): (&Incoming<'_>, Option<&Arc<dyn Asker>>),
         reply: &[u8],
         now: Now,
         chance: u32,
@@ -137,7 +139,7 @@ impl<L: Log> Stream<L> {
         match self.admit_to_fast(incoming, reply, now) {
             Err(error) => out.say(reply, Vec::new(), pub_refused(self.name.as_str(), &error)),
             Ok(line) if line.operation == Operation::Ping => self.pinged(&line, reply, out),
-            Ok(line) => self.add_fast(incoming, &line, reply, now, chance, out),
+            Ok(line) => self.add_fast((incoming, asker), &line, reply, now, chance, out),
         }
     }
 
@@ -207,7 +209,7 @@ impl<L: Log> Stream<L> {
 
     fn add_fast(
         &mut self,
-        incoming: &Incoming<'_>,
+        (incoming, asker): (&Incoming<'_>, Option<&Arc<dyn Asker>>),
         line: &Line<'_>,
         reply: &[u8],
         now: Now,
@@ -236,7 +238,7 @@ impl<L: Log> Stream<L> {
             out.answer(reply, Vec::new(), flow_ack(0, flow), after, None);
         }
         let plain = Incoming { reply: None, ..*incoming };
-        match self.take(&plain, Origin::Client, now, chance, out) {
+        match self.take(&plain, Origin::Client(asker), now, chance, out) {
             Ok(taken) => self.added_fast(line.id, Some(taken.seq), is_last, reply, out),
             Err(NotTaken::Duplicate(seq)) if !gaps_are_fine && line.sequence == 1 => {
                 self.fast.open.remove(line.id);

@@ -2,18 +2,20 @@
 
 use super::take::{Checked, NotTaken, Origin};
 use super::{Incoming, Stream, Taken, fast};
+use crate::asker::Asker;
 use crate::follower::{Follower, Made};
 use crate::log::Log;
 use crate::outbox::{Now, Outbox};
 use crate::publish::Wishes;
 use api::errors::*;
 use api::{ApiError, Retention};
+use std::sync::Arc;
 
 impl<L: Log> Stream<L> {
     /// As [`Stream::publish`], of a message that is followed.
     pub(crate) fn publish_followed(
         &mut self,
-        incoming: &Incoming<'_>,
+        (incoming, asker): (&Incoming<'_>, Option<&Arc<dyn Asker>>),
         follower: &dyn Follower,
         now: Now,
         chance: u32,
@@ -22,12 +24,12 @@ impl<L: Log> Stream<L> {
         if self.is_of_batch(incoming) {
             // What became of it is told to the batch as a whole.
             if !follower.is_only() {
-                self.publish(incoming, now, chance, out);
+                self.publish(incoming, asker, now, chance, out);
             }
             return self.tell(follower, None, None, now);
         }
         let mut subject = None;
-        let checked = self.check(incoming, Origin::Client, None, now, chance);
+        let checked = self.check(incoming, Origin::Client(asker), None, now, chance);
         if matches!(&checked, Err(NotTaken::Refused(error)) if error.err_code == STREAM_STORE_FAILED.err_code) {
             // There is no room for it, which is found out last, and not at all if it is only followed.
             subject = Some((self.stored_subject(incoming.subject, chance).into_owned(), false));

@@ -3,6 +3,7 @@
 use super::batches::Staged;
 use super::counters::Counter;
 use super::{Incoming, Stream, failed};
+use crate::asker::Asker;
 use crate::dedupe::MAX_ID_BYTES;
 use crate::log::{Draft, Log, Stored};
 use crate::number::Number;
@@ -12,15 +13,16 @@ use api::errors::*;
 use api::{ApiError, Discard};
 use moment::Timestamp;
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 use subject::{Filter, Subject};
 use wire::headers;
 
 /// Who brings a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// Somebody published it.
-    Client,
+#[derive(Clone, Copy)]
+pub(crate) enum Origin<'a> {
+    /// Somebody published it; who, if somebody who may not read everything.
+    Client(Option<&'a Arc<dyn Asker>>),
     /// The stream itself: a marker, or what a schedule produced.
     Server,
     /// It is copied from another stream, which has checked it.
@@ -78,7 +80,7 @@ impl<L: Log> Stream<L> {
     pub(crate) fn check<'a>(
         &mut self,
         incoming: &Incoming<'a>,
-        origin: Origin,
+        origin: Origin<'_>,
         mut staged: Option<&mut Staged>,
         now: Now,
         chance: u32,
@@ -86,14 +88,17 @@ impl<L: Log> Stream<L> {
         if self.config.sealed {
             return Err(STREAM_SEALED.into());
         }
-        let must_count = self.config.allow_msg_counter && origin == Origin::Client;
+        let (is_client, asker) = match origin {
+            Origin::Client(asker) => (true, asker),
+            Origin::Server | Origin::Source => (false, None),
+        };
+        let must_count = self.config.allow_msg_counter && is_client;
         if incoming.headers.is_empty() && staged.is_none() && !must_count {
             return self.check_bare(incoming, chance);
         }
         let headers = plain_headers(incoming.headers);
         let subject = self.stored_subject(incoming.subject, chance);
         let wishes = Wishes::read(&headers);
-        let is_client = origin == Origin::Client;
         let increment = wishes.increment()?;
         if is_client && increment.is_some() {
             self.check_increment(&wishes, incoming.payload)?;
@@ -108,7 +113,7 @@ impl<L: Log> Stream<L> {
         let id = self.check_id(&wishes, staged.as_deref_mut(), now)?;
         self.check_size(&headers, incoming.payload)?;
         if is_client {
-            self.check_expectations(&wishes, &subject, staged.as_deref())?;
+            self.check_expectations(&wishes, &subject, staged.as_deref(), asker)?;
         }
         let scheduling = match origin {
             Origin::Source => None,
@@ -117,11 +122,13 @@ impl<L: Log> Stream<L> {
         if let Some(expected) = wishes.expected_last_id().filter(|_| is_client)
             && expected != self.dedupe.last()
         {
-            return Err(STREAM_WRONG_LAST_MSG_ID.with(String::from_utf8_lossy(self.dedupe.last())).into());
+            let is_told = self.rules.subjects.iter().all(|filter| reads_all(asker, filter));
+            let last = if is_told { self.dedupe.last() } else { b"" };
+            return Err(STREAM_WRONG_LAST_MSG_ID.with(String::from_utf8_lossy(last)).into());
         }
         let is_permitted = self.config.allow_rollup_hdrs && !self.config.deny_purge;
         let rollup = match origin {
-            Origin::Client => wishes.rollup(is_permitted)?,
+            Origin::Client(_) => wishes.rollup(is_permitted)?,
             Origin::Server => wishes.rollup(true)?,
             Origin::Source => wishes.rollup(is_permitted).unwrap_or(None),
         };
@@ -217,6 +224,7 @@ impl<L: Log> Stream<L> {
         wishes: &Wishes<'_>,
         subject: &[u8],
         staged: Option<&Staged>,
+        asker: Option<&Arc<dyn Asker>>,
     ) -> Result<(), ApiError> {
         if let Some((subject, expected)) = wishes.expected_of_subject(subject)? {
             // It may be the last of several, by a filter.
@@ -234,7 +242,12 @@ impl<L: Log> Stream<L> {
             };
             let last = last.map_err(failed)?.unwrap_or(0);
             if last != expected {
-                return Err(STREAM_WRONG_LAST_SEQUENCE.with(last));
+                // When something was stored that may not be read is not told either.
+                let covered = filter.or_else(|| Filter::parse(subject).ok());
+                return Err(match covered.is_none_or(|covered| reads_all(asker, &covered)) {
+                    true => STREAM_WRONG_LAST_SEQUENCE.with(last),
+                    false => STREAM_WRONG_LAST_SEQUENCE_CONSTANT.into(),
+                });
             }
         }
         if let Some(expected) = wishes.expected_last_seq() {
@@ -253,10 +266,10 @@ impl<L: Log> Stream<L> {
         &mut self,
         wishes: &Wishes<'_>,
         subject: &[u8],
-        origin: Origin,
+        origin: Origin<'_>,
         now: Now,
     ) -> Result<Option<Scheduling>, ApiError> {
-        if origin == Origin::Server {
+        if matches!(origin, Origin::Server) {
             return Ok(produced_by(wishes));
         }
         let allowed = self.config.allow_msg_schedules;
@@ -505,6 +518,11 @@ impl<L: Log> Stream<L> {
         }
         Ok(())
     }
+}
+
+/// Whether whoever asks may read every message that the filter takes.
+fn reads_all(asker: Option<&Arc<dyn Asker>>, filter: &Filter) -> bool {
+    asker.is_none_or(|asker| asker.reading().read_all(filter).is_ok())
 }
 
 /// What a message that the stream made itself does to the schedule that made it.

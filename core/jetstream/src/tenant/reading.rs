@@ -11,7 +11,7 @@ use crate::log::{Log, Shelves};
 use crate::outbox::status;
 use crate::publish::Wishes;
 use crate::stream::{Incoming, Stream, asked_by};
-use api::errors::READ_NOT_PERMITTED;
+use api::errors::{READ_NOT_PERMITTED, STREAM_ROLLUP_FAILED};
 use api::stream::StreamSource;
 use api::{ApiError, StreamConfig};
 use auth::{Because, Denial, Reading};
@@ -75,6 +75,30 @@ pub(crate) fn may_schedule(message: &Incoming<'_>, asker: Option<&Arc<dyn Asker>
     let wishes = Wishes::read(message.headers);
     let Some(filter) = wishes.schedule_source().and_then(|source| Filter::parse(source).ok()) else { return Ok(()) };
     asker.reading().read_all(&filter).map_err(|denial| refuse(&**asker, &denial))
+}
+
+/// Whether a message that replaces everything in its stream may: whoever publishes it has to be free to publish to whatever the
+/// stream takes, under the prefix by which it came. What is copied from elsewhere may bear any subject.
+pub(crate) fn may_roll_up<L: Log>(
+    stream: &Stream<L>,
+    prefix: &str,
+    message: &Incoming<'_>,
+    asker: Option<&Arc<dyn Asker>>,
+) -> Result<(), ApiError> {
+    let Some(asker) = asker else { return Ok(()) };
+    if !Wishes::read(message.headers).replaces_all() {
+        return Ok(());
+    }
+    let everything = [Filter::everything()];
+    let taken = if stream.config.sources.is_empty() { &stream.rules.subjects[..] } else { &everything };
+    for filter in taken {
+        let Ok(filter) = Filter::parse(format!("{prefix}{filter}").as_bytes()) else { continue };
+        asker.may_publish_all(&filter).map_err(|denial| {
+            asker.refused(&denial);
+            STREAM_ROLLUP_FAILED.with("rollup not permitted")
+        })?;
+    }
+    Ok(())
 }
 
 impl<L: Log> Stream<L> {

@@ -5,7 +5,7 @@ use auth::{Denial, Reading, ReadingTexts};
 use bulwark_jetstream_host::Asker;
 use std::sync::Arc;
 use std::time::Duration;
-use subject::Subject;
+use subject::{Filter, Subject};
 
 /// Messages that the reader must not see.
 const DENIED: u32 = 200_000;
@@ -19,6 +19,9 @@ impl Asker for Reader {
         &self.0
     }
     fn may_publish(&self, _: Subject<'_>) -> Result<(), Denial> {
+        Ok(())
+    }
+    fn may_publish_all(&self, _: &Filter) -> Result<(), Denial> {
         Ok(())
     }
     fn refused(&self, denial: &Denial) {

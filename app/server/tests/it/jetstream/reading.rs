@@ -236,3 +236,96 @@ fn what_a_message_has_a_stream_remove_or_publish_its_sender_may_publish_to() {
     let refused = clerk.ask_with("s.mine", ends, "");
     assert!(refused.body.contains("10212"), "{refused:?}");
 }
+
+#[test]
+fn a_rollup_of_everything_needs_the_right_to_every_subject_of_the_stream() {
+    let users = r#"users: [
+        { user: boss, password: boss }
+        { user: clerk, password: clerk, permissions: { publish: ["k.>", "$JS.API.>"] } }
+        { user: owner, password: owner, permissions: { publish: ["k.>", "l.*", "m", "$JS.API.>"] } }
+        { user: copyist, password: copyist, permissions: { publish: ["l.x.y"] } }
+    ]"#;
+    for rule in ["deny", "all", "\"off\""] {
+        let house = House::new(
+            &format!("subscribe_permissions: {rule}"),
+            &format!("accounts {{ A {{ jetstream: enabled\n{users} }} }}"),
+        );
+        let mut server = house.start();
+        let (mut boss, mut clerk) = (server.peer(&login("boss")), server.peer(&login("clerk")));
+        let mut owner = server.peer(&login("owner"));
+        boss.call("STREAM.CREATE.K", r#"{"name":"K","subjects":["k.>","l.*","m"],"allow_rollup_hdrs":true}"#);
+        assert_eq!((boss.store("l.other", "body"), boss.store("k.other", "body")), (1, 2));
+        let refused = clerk.ask_with("k.mine", "Nats-Rollup: ALL", "");
+        assert!(refused.body.contains("10111") && refused.body.contains("rollup not permitted"), "{refused:?}");
+        let line = server.logged("Publish Violation - Subject \"l.*\"");
+        assert!(line.contains("\"A/user:clerk\""), "{line}");
+        assert_eq!(boss.call("STREAM.INFO.K", "")["state"]["messages"], 2);
+        assert!(clerk.ask_with("k.mine", "Nats-Rollup: sub", "").body.contains(r#""seq":3"#));
+        assert!(owner.ask_with("k.mine", "Nats-Rollup: all", "").body.contains(r#""seq":4"#));
+        assert_eq!(boss.call("STREAM.INFO.K", "")["state"]["messages"], 1);
+        // What is copied bears other subjects than those that are listed.
+        boss.call(
+            "STREAM.CREATE.C",
+            r#"{"name":"C","subjects":["l.x.y"],"sources":[{"name":"K"}],"allow_rollup_hdrs":true}"#,
+        );
+        let mut user = server.peer(&login("copyist"));
+        let refused = user.ask_with("l.x.y", "Nats-Rollup: all", "");
+        assert!(refused.body.contains("10111"), "{refused:?}");
+    }
+}
+
+/// What is told is whether the expectation holds, and not what was stored that may not be read.
+#[test]
+fn a_refusal_does_not_tell_the_last_of_what_may_not_be_read() {
+    let (_house, server) = furnished("");
+    let (mut boss, mut clerk) = (server.peer(&login("boss")), server.peer(&login("clerk")));
+    let expects = |filter: &str| match filter {
+        "" => "Nats-Expected-Last-Subject-Sequence: 77".to_owned(),
+        _ => {
+            format!("Nats-Expected-Last-Subject-Sequence: 77\r\nNats-Expected-Last-Subject-Sequence-Subject: {filter}")
+        }
+    };
+    let refused = |peer: &mut Peer, subject: &str, filter: &str| {
+        let body = peer.ask_with(subject, &expects(filter), "").body;
+        let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let error = &answer["error"];
+        (error["err_code"].as_u64().unwrap(), error["description"].as_str().unwrap().to_owned())
+    };
+    let hidden = || (10_164, "wrong last sequence".to_owned());
+    let told = |seq: u64| (10_071, format!("wrong last sequence: {seq}"));
+    for (subject, filter, by_clerk, seq) in [
+        ("secret.b", "", hidden(), 3),
+        ("open.a", "", told(2), 2),
+        ("open.a", "secret.*", hidden(), 3),
+        ("open.a", ">", hidden(), 3),
+        ("open.a", "secret.a", hidden(), 1),
+        ("open.a", "open.*", told(2), 2),
+        ("open.a", "secret.none", hidden(), 0),
+    ] {
+        assert_eq!(refused(&mut clerk, subject, filter), by_clerk, "{subject} by {filter}");
+        assert_eq!(refused(&mut boss, subject, filter), told(seq), "{subject} by {filter}");
+    }
+    let by_id = |peer: &mut Peer| peer.ask_with("open.a", "Nats-Expected-Last-Msg-Id: x", "").body;
+    let inbox = boss.ask_with("secret.a", "Nats-Msg-Id: of-a-secret", "");
+    assert!(inbox.body.contains(r#""seq":4"#), "{inbox:?}");
+    assert!(by_id(&mut boss).contains("wrong last msg ID: of-a-secret"));
+    let said = by_id(&mut clerk);
+    assert!(said.contains("10070") && !said.contains("secret"), "{said}");
+}
+
+#[test]
+fn a_batch_tells_no_more_than_its_messages_would_alone() {
+    let house = House::new("", &accounts());
+    let server = house.start();
+    let mut boss = server.peer(&login("boss"));
+    boss.call("STREAM.CREATE.S", r#"{"name":"S","subjects":["open.>","secret.>"],"allow_atomic":true}"#);
+    assert_eq!(boss.store("secret.a", "body"), 1);
+    for (name, code) in [("clerk", 10_164), ("boss", 10_071)] {
+        let mut peer = server.peer(&login(name));
+        let batch = |n: u32| format!("Nats-Batch-Id: {name}\r\nNats-Batch-Sequence: {n}\r\n");
+        let first = batch(1) + "Nats-Expected-Last-Subject-Sequence: 77";
+        assert_eq!(peer.ask_with("secret.a", &first, "").body, "");
+        let refused = peer.ask_with("open.a", &(batch(2) + "Nats-Batch-Commit: 1"), "").body;
+        assert!(refused.contains(&format!("\"err_code\":{code}")), "{name}: {refused}");
+    }
+}
