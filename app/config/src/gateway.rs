@@ -38,6 +38,8 @@ pub struct Gateway {
     pub connect_backoff: bool,
     /// Only clusters of the list may come in.
     pub reject_unknown: bool,
+    /// Where a server does not tell what binds whoever publishes there, nobody there has a stream read or do anything.
+    pub require_rights: bool,
     /// Clusters to connect to.
     pub remotes: Vec<RemoteGateway>,
     /// How long a write may take; the server's if absent.
@@ -70,6 +72,7 @@ pub(crate) const KEYS: &[&str] = &[
     "connect_backoff",
     "reject_unknown_cluster",
     "reject_unknown",
+    "require_rights",
     "gateways",
     "write_deadline",
     "write_timeout",
@@ -110,6 +113,7 @@ fn read_key(key: &str, written: &str, node: &Node, gateway: &mut Gateway, report
         "connect_retries" => read_retries(node, &mut gateway.connect_retries, report),
         "connect_backoff" => report.set_bool(node, &mut gateway.connect_backoff),
         "reject_unknown" | "reject_unknown_cluster" => report.set_bool(node, &mut gateway.reject_unknown),
+        "require_rights" => report.set_bool(node, &mut gateway.require_rights),
         "gateways" => gateway.remotes = read_remotes(node, report),
         "write_deadline" => {
             report.set_optional_duration("write_deadline", node, &mut gateway.write_deadline);

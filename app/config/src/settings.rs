@@ -165,13 +165,6 @@ impl Settings {
                 "Maximum payloads over 8.00 MB are generally discouraged and could lead to poor performance".to_owned(),
             );
         }
-        if self.jetstream.enabled && self.gateway.is_some() && self.jetstream.reading != auth::ReadRule::Free {
-            advice.push(
-                "Streams of this server are read over its gateways with no regard to what users of other servers are denied to \
-                 subscribe to (subscribe_permissions)"
-                    .to_owned(),
-            );
-        }
         advice
     }
 

@@ -77,6 +77,7 @@ impl Observer for Chronicle {
                 let key = format!("{}{}{}", link.key.id, denial.violation(None), denial.because);
                 log.error_once(&key, || format!("{}: {}", denial.violation(*sid), denial.because));
             }
+            Event::Warning(text) => log.warn(text),
             Event::ProtocolError(text) | Event::Error(text) | Event::CertificateRefused(text) => log.error(text),
             Event::Closed { .. } => closed(log, link, event),
             Event::TraceIn(text) => log.trace("<<-", text),

@@ -264,6 +264,11 @@ pub struct LogOf<'a> {
 }
 
 impl LogOf<'_> {
+    /// Works, and not as somebody might think.
+    pub fn warn(&self, text: &str) {
+        self.log.write(Level::Warn, Some(self.about), text);
+    }
+
     /// For everybody.
     pub fn notice(&self, text: &str) {
         self.log.write(Level::Info, Some(self.about), text);

@@ -8,7 +8,7 @@ use subject::{Filter, MappedReply, Queue, Subject};
 
 use crate::authorized::{Authorized, Publish, SubscribeGrant};
 use crate::denial::{Because, Denial};
-use crate::permissions::{Permissions, every_subject};
+use crate::permissions::{Lists, Permissions, Source, every_subject};
 use crate::reading::{ReadRule, Reading};
 use crate::reply::ReplyGrants;
 use crate::rule::{Origin, Rule, RuleError, RuleSet, Side};
@@ -33,8 +33,8 @@ struct Rules {
 }
 
 impl Rules {
-    fn compile(settings: &SideSettings, side: Side) -> Result<Self, RuleError> {
-        let compile = |texts: &[RuleText]| RuleSet::compile(texts, side, |text| Origin::Config(text.place.clone()));
+    fn compile(settings: &SideSettings, side: Side, source: &Source) -> Result<Self, RuleError> {
+        let compile = |texts: &[RuleText]| RuleSet::compile(texts, side, |text| source.origin(text));
         Ok(Self {
             allow: settings.allow.as_deref().map(compile).transpose()?.map(Arc::new),
             deny: Arc::new(compile(settings.deny.as_deref().unwrap_or_default())?),
@@ -89,9 +89,17 @@ impl LinkRights {
     /// # Errors
     /// The entry that is none.
     pub fn compile(take: &SideSettings, give: &SideSettings) -> Result<Self, RuleError> {
+        Self::compile_from(take, give, &Source::Config)
+    }
+
+    /// The same, for lists that come from somewhere else than the configuration.
+    ///
+    /// # Errors
+    /// The entry that is none.
+    pub fn compile_from(take: &SideSettings, give: &SideSettings, source: &Source) -> Result<Self, RuleError> {
         Ok(Self {
-            take: Rules::compile(take, Side::Publish)?,
-            give: Rules::compile(give, Side::Subscribe)?,
+            take: Rules::compile(take, Side::Publish, source)?,
+            give: Rules::compile(give, Side::Subscribe, source)?,
             walls: RuleSet::empty(),
             kept: RuleSet::empty(),
         })
@@ -132,6 +140,32 @@ impl LinkRights {
     pub fn keeping(mut self, subject: &str) -> Result<Self, RuleError> {
         self.kept.add(of_the_server(subject), Side::Publish)?;
         Ok(self)
+    }
+
+    /// Whether any rule restricts what the far end publishes, or reads of what is stored.
+    pub fn binds(&self) -> bool {
+        !self.takes_everything() || !self.give.is_everything()
+    }
+
+    /// How many entries the lists have in all.
+    pub fn entries(&self) -> usize {
+        let of = |rules: &Rules| rules.allow.as_deref().map_or(0, RuleSet::len).saturating_add(rules.deny.len());
+        of(&self.take).saturating_add(of(&self.give)).saturating_add(self.walls.len())
+    }
+
+    /// The lists, as of a client: what is taken is what it publishes, what is given what it subscribes to. For a server elsewhere
+    /// that judges in the place of this one.
+    pub fn all_lists(&self) -> Lists<'_> {
+        fn texts(rules: &RuleSet) -> impl Iterator<Item = &str> {
+            rules.rules().map(|rule| &*rule.text)
+        }
+        Lists {
+            publish_allow: self.take.allow.as_deref().map(|rules| texts(rules).collect()),
+            publish_deny: texts(&self.take.deny).chain(texts(&self.walls)).collect(),
+            subscribe_allow: self.give.allow.as_deref().map(|rules| texts(rules).collect()),
+            subscribe_deny: texts(&self.give.deny).collect(),
+            responses: None,
+        }
     }
 
     /// Whether no rule restricts what the far end publishes.

@@ -75,7 +75,7 @@ pub enum Source {
 }
 
 impl Source {
-    fn origin(&self, text: &RuleText) -> Origin {
+    pub(crate) fn origin(&self, text: &RuleText) -> Origin {
         match self {
             Self::Config => Origin::Config(text.place.clone()),
             Self::Default => Origin::Default(text.place.clone()),
@@ -219,6 +219,13 @@ impl Permissions {
         matches!(self.publish_allow, Allow::Everything) && self.publish_deny.is_empty()
     }
 
+    /// Whether there is any rule.
+    pub fn binds(&self) -> bool {
+        !self.publishes_freely()
+            || !self.subscribe_deny.is_empty()
+            || !matches!(self.subscribe_allow, Allow::Everything)
+    }
+
     /// Whether every subject of the filter may be published to.
     ///
     /// # Errors
@@ -262,20 +269,39 @@ impl Permissions {
         }
     }
 
+    /// How many entries the lists have in all.
+    pub fn entries(&self) -> usize {
+        let allow = |allow: &Allow| match allow {
+            Allow::Everything => 0,
+            Allow::Only(rules) => rules.len(),
+        };
+        let allowed = allow(&self.publish_allow).saturating_add(allow(&self.subscribe_allow));
+        allowed.saturating_add(self.publish_deny.len()).saturating_add(self.subscribe_deny.len())
+    }
+
     /// The lists as written, for those who ask what they may do. The server's own rules are not among them.
     pub fn lists(&self) -> Lists<'_> {
-        fn texts(rules: &RuleSet) -> Vec<&str> {
-            rules.rules().filter(|rule| rule.origin != Origin::Callout).map(|rule| &*rule.text).collect()
+        self.lists_of(|rule| rule.origin != Origin::Callout)
+    }
+
+    /// The lists, with whatever binds: for a server elsewhere that judges in the place of this one.
+    pub fn all_lists(&self) -> Lists<'_> {
+        self.lists_of(|_| true)
+    }
+
+    fn lists_of(&self, is_meant: impl Fn(&Rule) -> bool) -> Lists<'_> {
+        fn texts<'a>(rules: &'a RuleSet, is_meant: &dyn Fn(&Rule) -> bool) -> Vec<&'a str> {
+            rules.rules().filter(|rule| is_meant(rule)).map(|rule| &*rule.text).collect()
         }
         let allow = |allow| match allow {
             &Allow::Everything => None,
-            Allow::Only(rules) => Some(texts(rules)),
+            Allow::Only(rules) => Some(texts(rules, &is_meant)),
         };
         Lists {
             publish_allow: allow(&self.publish_allow),
-            publish_deny: texts(&self.publish_deny),
+            publish_deny: texts(&self.publish_deny, &is_meant),
             subscribe_allow: allow(&self.subscribe_allow),
-            subscribe_deny: texts(&self.subscribe_deny),
+            subscribe_deny: texts(&self.subscribe_deny, &is_meant),
             responses: self.responses,
         }
     }

@@ -31,6 +31,8 @@ pub enum Origin {
     Answer,
     /// Nobody may take the callout service's place in its account.
     Callout,
+    /// A server of another cluster tells what binds those who are connected there. Whose word it is.
+    Told(Arc<str>),
 }
 
 impl fmt::Display for Origin {
@@ -47,6 +49,7 @@ impl fmt::Display for Origin {
             }
             Self::Answer => f.write_str("answer of the auth callout service"),
             Self::Callout => f.write_str("auth callout"),
+            Self::Told(by) => f.write_str(by),
         }
     }
 }
@@ -165,6 +168,11 @@ impl RuleSet {
 
     pub(crate) fn empty() -> Self {
         Self { rules: Vec::new(), list: Sublist::with_seed(0) }
+    }
+
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.rules.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

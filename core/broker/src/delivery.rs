@@ -14,6 +14,7 @@ use crate::link::Link;
 use crate::links::crossed::Tally;
 use crate::links::crossing::Arrived;
 use crate::links::remote::RemotePeer;
+use crate::links::telling_rights::TellingRights;
 use crate::plan::{Plan, PlanTarget};
 use crate::stage::{Laid, Stages};
 use crate::subscription::{ClientTarget, Subscription, Target, Turn};
@@ -54,6 +55,8 @@ pub(crate) struct Delivery<'a> {
     pub(crate) picked: &'a mut Vec<(usize, Box<[u8]>)>,
     /// Room for a head that is put together for one message.
     pub(crate) head: &'a mut Vec<u8>,
+    /// What other clusters are told of who publishes.
+    pub(crate) telling: &'a mut TellingRights,
     /// What crosses to other servers.
     pub(crate) tally: &'a mut Tally,
     pub(crate) hub: &'a Hub,

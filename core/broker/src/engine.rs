@@ -19,6 +19,7 @@ use crate::ledger::{ConnectionFacts, last_words};
 use crate::link::{Link, LinkKind};
 use crate::links::crossed::Tally;
 use crate::links::settings::WriteRule;
+use crate::links::telling_rights::TellingRights;
 use crate::mailbox::Note;
 use crate::observer::Event;
 use crate::plan::Plans;
@@ -51,6 +52,8 @@ pub(crate) struct Engine {
     pub(crate) picked: Vec<(usize, Box<[u8]>)>,
     /// Room for a head that is put together for one message.
     pub(crate) head: Vec<u8>,
+    /// What other clusters are told of who publishes.
+    pub(crate) telling: TellingRights,
     /// What crossed to and from other servers.
     pub(crate) tally: Tally,
     /// The server as a publisher.
@@ -98,6 +101,7 @@ impl Engine {
             spent: Vec::new(),
             picked: Vec::new(),
             head: Vec::new(),
+            telling: TellingRights::default(),
             hub,
         }
     }

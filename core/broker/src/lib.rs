@@ -82,6 +82,7 @@ pub use links::settings::{
 pub use login::{LoginDesk, LoginJob, LoginOutcome};
 pub use mailbox::{Action, ConnectionKey, Mailbox, Note};
 pub use observer::{ConnectionLabel, Event, NobodyWatches, Observer};
+pub use orders::acts;
 pub use settings::{
     About, ClientSettings, DEFAULT_MAX_CONTROL_LINE_BYTES, DEFAULT_MAX_PAYLOAD_BYTES, DEFAULT_MAX_PENDING_BYTES,
 };

@@ -12,6 +12,7 @@ mod early;
 mod gateway;
 mod gateway_traffic;
 pub(crate) mod gateways;
+mod heard_rights;
 mod judging;
 mod leaf;
 mod leaf_news;
@@ -24,6 +25,7 @@ pub(crate) mod replies;
 mod route;
 mod route_traffic;
 pub(crate) mod settings;
+pub(crate) mod telling_rights;
 pub(crate) mod wants;
 
 use std::mem;

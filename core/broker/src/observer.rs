@@ -72,6 +72,8 @@ pub enum Event<'a> {
     TraceWithin(&'a str),
     /// Worth a line for whoever looks for trouble.
     Debug(&'a str),
+    /// Works, and not as somebody might think.
+    Warning(&'a str),
     /// Worth a line for everybody.
     Error(&'a str),
 }

@@ -345,6 +345,7 @@ impl Engine {
             spent: &mut self.spent,
             picked: &mut self.picked,
             head: &mut self.head,
+            telling: &mut self.telling,
             tally: &mut self.tally,
             hub: &self.hub,
         };

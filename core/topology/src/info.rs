@@ -113,6 +113,10 @@ pub struct Info {
     pub gateway_nrp: bool,
     #[serde(skip_serializing_if = "is_default")]
     pub gateway_iom: bool,
+    /// Of this make alone: it tells what binds those who publish, and judges by what it is told, from this level on. It
+    /// says so on gateways.
+    #[serde(skip_serializing_if = "is_default")]
+    pub bulwark_rights: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leafnode_urls: Option<Vec<String>>,
     #[serde(skip_serializing_if = "String::is_empty")]

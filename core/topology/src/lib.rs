@@ -11,6 +11,7 @@
 //! * [`may_forward`], [`may_advertise`]: the hop rules, one total function each.
 //! * [`Slots`] and [`pool_index`]: which connection carries an account. [`NewRoute`]: gossip.
 //! * [`LeafInterest`]: what has been told, and what is to be told next. [`Optimism`]: what old gateways are sent unasked.
+//! * [`ToldRights`]: what binds whoever published, told to another cluster.
 //! * [`ReplyMapper`]: replies that cross gateways. [`judge_domains`]: JetStream across leaf connections.
 //!
 //! ```
@@ -38,6 +39,7 @@ mod leaf_interest;
 mod pool;
 mod reply;
 mod retry;
+mod rights;
 mod route;
 
 pub use compression::{Compression, Levels};
@@ -60,4 +62,5 @@ pub use retry::{
     Attempts, LEAF_LOOP_DELAY, LEAF_SAME_CLUSTER_DELAY, LEAF_VERSION_DELAY, RETRY_DELAY, RETRY_DELAY_MAX, Retry,
     jittered,
 };
+pub use rights::{MAX_TOLD_ENTRIES, RIGHTS_LEVEL, ToldLists, ToldRights};
 pub use route::{Registration, RouteEffect, RouteHandshake, RouteNews, RouteRules, RouteStart, route_news};

@@ -38,6 +38,9 @@ pub enum Op<'a> {
         /// The message.
         message: Message<'a>,
     },
+    /// `RIGHTS`: what binds whoever published the message that follows, as JSON. Servers of this make say it to each other, once
+    /// both have said that they do.
+    Rights(&'a [u8]),
     /// `PING`.
     Ping,
     /// `PONG`.
@@ -47,6 +50,9 @@ pub enum Op<'a> {
     /// `-ERR`, with its text as it came.
     Err(&'a [u8]),
 }
+
+/// Bytes that a server may say about what binds one publisher.
+pub const MAX_RIGHTS_BYTES: usize = 16 * 1024;
 
 const DIALECT: &str = "Gateway";
 
@@ -58,6 +64,7 @@ enum Word {
     Unsubscribe,
     AccountInterest,
     AccountDisinterest,
+    Rights,
     Connect,
     Info,
     Ping,
@@ -73,6 +80,7 @@ const VERBS: &[Verb<Word>] = &[
     verb(b"RS-", Shape::Arguments, Word::Unsubscribe),
     verb(b"A+", Shape::Arguments, Word::AccountInterest),
     verb(b"A-", Shape::Arguments, Word::AccountDisinterest),
+    verb(b"RIGHTS", Shape::Arguments, Word::Rights),
     verb(b"PING", Shape::Alone, Word::Ping),
     verb(b"PONG", Shape::Alone, Word::Pong),
     verb(b"INFO", Shape::Json, Word::Info),
@@ -101,6 +109,7 @@ pub fn parse<'a>(buf: &'a [u8], limits: &Limits) -> Result<Parsed<Op<'a>>, Proto
             let mut arguments = Arguments::new(line, "processGatewaySubjectUnsub parse error")?;
             Op::Unsubscribe { account: arguments.word()?, disinterest: arguments.disinterest()? }
         }
+        Word::Rights => return rights(buf, line, end),
         Word::AccountInterest => Op::AccountInterest(account(line)?),
         Word::AccountDisinterest => Op::AccountDisinterest(account(line)?),
         Word::Connect => Op::Connect(line),
@@ -133,6 +142,25 @@ fn message<'a>(
     let message = arguments.message(has_headers, start, limits)?;
     let body = message.body.clone();
     with_body(Op::Message { account, message }, buf, &body, DIALECT)
+}
+
+fn rights<'a>(buf: &'a [u8], line: &[u8], start: usize) -> Result<Parsed<Op<'a>>, ProtocolError> {
+    let mut arguments = Arguments::new(line, "rights Parse Error")?;
+    let size = arguments.size()?;
+    if size > MAX_RIGHTS_BYTES {
+        return Err(arguments.wrong());
+    }
+    arguments.end()?;
+    let body = start..start + size;
+    with_body(Op::Rights(buf.get(body.clone()).unwrap_or_default()), buf, &body, DIALECT)
+}
+
+/// `RIGHTS size`, and what is said behind it. It stands directly before the head of its message.
+pub fn rights_lines(out: &mut Vec<u8>, json: &[u8]) {
+    out.extend_from_slice(b"RIGHTS ");
+    encode::finish_sizes(out, &[json.len()]);
+    out.extend_from_slice(json);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The line before a message: `HMSG` with headers, else `RMSG`. `size` counts headers and payload.
@@ -193,6 +221,10 @@ pub fn encode(out: &mut Vec<u8>, op: &Op<'_>, buf: &[u8]) -> Result<(), Unencoda
         Op::Unsubscribe { account, disinterest } => unsubscribe_line(out, account, disinterest),
         Op::AccountInterest(account) => account_line(out, account, true),
         Op::AccountDisinterest(account) => account_line(out, account, false),
+        Op::Rights(json) => {
+            rights_lines(out, json);
+            Ok(())
+        }
         Op::Message { account, message } => {
             let body = server::again(message, buf, |address, &[header_len, size]| {
                 message_head(out, account, address, header_len, size)

@@ -184,6 +184,10 @@ impl<'a> Arguments<'a> {
         if has_one { self.word().map(Some) } else { Ok(None) }
     }
 
+    pub(crate) fn size(&mut self) -> Result<usize, ProtocolError> {
+        self.next().and_then(size).ok_or_else(|| self.wrong())
+    }
+
     fn size_back(&mut self) -> Result<usize, ProtocolError> {
         self.next_back().and_then(size).ok_or_else(|| self.wrong())
     }

@@ -150,6 +150,7 @@ pub(crate) fn settings(shape: Shape, node: usize, server_id: &str) -> LinkSettin
         gateway_url: url,
         gateway_nrp: true,
         gateway_iom: true,
+        bulwark_rights: topology::RIGHTS_LEVEL,
         ..info(node, server_id, cluster, 7222)
     };
     let gateways = GatewaySettings {
@@ -163,6 +164,7 @@ pub(crate) fn settings(shape: Shape, node: usize, server_id: &str) -> LinkSettin
         auth_timeout: PATIENCE,
         ping: PING,
         mapper: ReplyMapper::new(cluster, server_id),
+        require_rights: false,
     };
     let leafs = LeafListening {
         rules: LeafRules {

@@ -105,15 +105,6 @@ fn users_are_unique_over_all_accounts_whatever_comes_first() {
 }
 
 #[test]
-fn streams_beside_gateways_are_warned_of_unless_nobody_is_kept_from_reading() {
-    let gateway = "gateway { name: A, listen: '127.0.0.1:-1' }";
-    let warned = settings(&format!("jetstream: enabled\n{gateway}")).advice();
-    assert!(matches!(warned.as_slice(), [one] if one.contains("subscribe_permissions")), "{warned:?}");
-    assert!(settings(gateway).advice().is_empty() && settings("jetstream: enabled").advice().is_empty());
-    assert!(settings(&format!("jetstream {{ subscribe_permissions: off }}\n{gateway}")).advice().is_empty());
-}
-
-#[test]
 fn a_bcrypt_hash_is_no_plain_password() {
     let hash = "$2a$11$ooo/IU.xkXlDVQWfJ1Lmm.4qAQZbdvbyzEWmK8kXuQs6N1X9gq3Ce";
     let text = format!("authorization {{ user: a, password: {hash} }}");

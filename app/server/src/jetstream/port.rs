@@ -304,6 +304,10 @@ impl Ear {
             let reader = sender.orderer(self.rule.get())?;
             return Some(Arc::new(Bound { reader, hub: self.hub.clone() }));
         }
+        // What is looked at here is also what another cluster tells rights for.
+        if self.door == Door::Streams && !broker::acts(headers) {
+            return None;
+        }
         let is_reading = self.door != Door::Streams || speaks_of(headers, &READS_BY);
         let reader = if speaks_of(headers, &[REMOVES_BY]) && !sender.publishes_freely() {
             sender.remover(self.rule.get())

@@ -9,7 +9,7 @@ use config::{Gateway, MAX_GATEWAY_PING_INTERVAL, Settings};
 use net::{PeerCheck, Security};
 use session::{Greeting, PingRules};
 use tls::HandshakeFirst;
-use topology::{GatewayRules, Info, ReplyMapper};
+use topology::{GatewayRules, Info, RIGHTS_LEVEL, ReplyMapper};
 
 use crate::links::{advertised_one, info, login_time};
 use crate::serve::security_of;
@@ -39,12 +39,14 @@ pub fn settings(
         gateway_url: address,
         gateway_nrp: true,
         gateway_iom: true,
+        bulwark_rights: RIGHTS_LEVEL,
         ..info(settings, greeting, host, port)
     };
     let limits = &settings.limits;
     let interval = limits.ping_interval.min(MAX_GATEWAY_PING_INTERVAL);
     let max_out = u32::try_from(limits.ping_max).unwrap_or(u32::MAX);
     GatewaySettings {
+        require_rights: block.require_rights,
         mapper: ReplyMapper::new(&block.name, &greeting.server_id),
         rules: GatewayRules {
             server_names: vec![info.server_name.clone()],

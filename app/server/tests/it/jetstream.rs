@@ -1,5 +1,6 @@
 //! Streams, as clients and operators meet them.
 
+mod abroad;
 mod crash;
 mod elsewhere;
 mod house;
@@ -9,4 +10,6 @@ mod orders;
 mod reading;
 mod sealing;
 mod streams;
+mod told;
 mod tools;
+mod wire;

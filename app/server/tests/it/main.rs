@@ -13,6 +13,7 @@ mod fleet;
 mod foreign;
 mod gateway;
 mod gateway_old;
+mod gateway_streams;
 mod house;
 mod https;
 mod intrusion;

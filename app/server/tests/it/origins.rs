@@ -130,6 +130,7 @@ fn words_of_every_origin() -> Vec<&'static str> {
         Origin::Scope { .. } => "(scope \"clerks\" of signing key A",
         Origin::Answer => "(answer of the auth callout service)",
         Origin::Callout => "(auth callout)",
+        Origin::Told(_) => unreachable!("whoever is asked about here is bound by no other server's word"),
     };
     all.iter().map(words).collect()
 }

@@ -19,6 +19,8 @@ use wire::server::Queues;
 use crate::account_state::AccountState;
 use crate::delivery::{Crossing, Delivery, Flight, Witness};
 use crate::links::remote::{RemotePeer, RemoteTarget};
+use crate::links::telling_rights::is_told;
+use crate::orders::Weight;
 use crate::plan::{Entered, Plan, PlanGroup, PlanTarget};
 use crate::stage::Laid;
 use crate::subscription::Target;
@@ -82,6 +84,8 @@ pub(crate) struct PlanRemote {
     pub(crate) peer: Arc<RemotePeer>,
     /// It gets every message, not just those for which a queue group of its is chosen.
     plain: bool,
+    /// What a message may have it do.
+    pub(crate) weight: Weight,
     /// `RMSG account subject `, `LMSG subject `.
     bare: Range<u32>,
     /// `HMSG account subject `, `HMSG subject `.
@@ -155,7 +159,8 @@ impl Plan {
             (self.remote_head(verb, &[name], subject), self.remote_head(b"HMSG", &[name], subject));
         let origin = Some(whence.cluster.as_bytes());
         let with_origin = behalf.then(|| self.remote_head(b"LMSG", &[origin, name], subject));
-        self.remotes.push(PlanRemote { peer, plain, bare, with_headers, with_origin });
+        let weight = Weight::of(subject);
+        self.remotes.push(PlanRemote { peer, plain, weight, bare, with_headers, with_origin });
         Some(self.remotes.len() - 1)
     }
 
@@ -294,7 +299,8 @@ impl Delivery<'_> {
                 }
             }
             self.tally.went(flight.account, remote.peer.link.kind, flight.whole.counted);
-            if chosen || leaves || is_renamed || flight.marked.is_some() || remote.with_origin.is_some() {
+            let is_composed = chosen || leaves || is_renamed || flight.marked.is_some() || remote.with_origin.is_some();
+            if is_composed || is_told(remote, flight) {
                 self.send_composed(plan, at, remote, flight, leaves);
             } else {
                 self.send_ready(plan, remote, flight);
@@ -355,6 +361,9 @@ impl Delivery<'_> {
         };
         let mut head = std::mem::take(self.head);
         head.clear();
+        if is_told(remote, flight) {
+            self.telling.write(&mut head, flight.rights);
+        }
         head.extend_from_slice(plan.piece(prefix));
         let queues = || self.picked.iter().filter(|(picked, _)| *picked == at).map(|(_, name)| &**name);
         if queues().next().is_some() {

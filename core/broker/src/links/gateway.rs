@@ -9,8 +9,8 @@ use auth::{Attempt, ConnectionKind, Credentials, LinkRights};
 use moment::Instant;
 use session::ConnectOptions;
 use topology::{
-    GatewayEffect, GatewayHandshake, GatewayNews, GatewayRules, Info, Optimism, Peer as Place, ServerConnect,
-    gateway_news, gossip_info,
+    GatewayEffect, GatewayHandshake, GatewayNews, GatewayRules, Info, Optimism, Peer as Place, RIGHTS_LEVEL,
+    ServerConnect, gateway_news, gossip_info,
 };
 use wire::CloseReason;
 use wire::gateway::Op;
@@ -22,6 +22,7 @@ use crate::link::Link;
 use crate::links::Said;
 use crate::links::alive::Alive;
 use crate::links::book::{FarReader, write_info};
+use crate::links::heard_rights::HeardRights;
 use crate::links::registry::KnownLink;
 use crate::links::remote::{RemotePeer, TRACE_LEVEL};
 use crate::links::settings::{ClusterNews, GatewaySettings, GatewaySolicit, LinkEnd};
@@ -73,6 +74,8 @@ pub(crate) struct Inbound {
     pub(crate) accounts: WantsByAccount,
     /// What the far end calls itself.
     pub(crate) server: Box<str>,
+    /// What it tells of the rights of those who publish there.
+    pub(crate) heard: HeardRights,
     /// Accounts that do not exist here and of which it has been told, if it sends what nobody asked for.
     pub(crate) refused: Option<HashSet<Box<[u8]>>>,
 }
@@ -273,6 +276,7 @@ impl Engine {
             old_replies: !info.gateway_nrp,
             name: info.server_name.as_str().into(),
             traces: info.proto >= TRACE_LEVEL,
+            takes_rights: info.bulwark_rights.min(settings.rules.info.bulwark_rights) >= RIGHTS_LEVEL,
             account: None,
             answers: None,
         });
@@ -317,10 +321,16 @@ impl Engine {
         let rights = Arc::new(LinkRights::everything());
         let (accounts, server) = (WantsByAccount::default(), info.server_name.as_str().into());
         let refused = (!info.gateway_iom).then(HashSet::new);
-        gateway.stage = Stage::Inbound(Box::new(Inbound { alive, rights, accounts, server, refused }));
+        let heard = HeardRights::new(&info.server_name, info.bulwark_rights, settings.require_rights);
+        let is_open = heard.leaves_open();
+        gateway.stage = Stage::Inbound(Box::new(Inbound { alive, rights, accounts, server, heard, refused }));
         let own = &settings.rules.info.gateway;
         let text = format!("Inbound gateway connection from {:?} ({}) registered", info.gateway, info.server_id);
         self.hub.observer.event(&connection.link, &ConnectionLabel::default(), &Event::LinkReady(&text));
+        if is_open && self.hub.settings().greeting.jetstream {
+            let text = unjudged(&info);
+            self.hub.observer.event(&connection.link, &ConnectionLabel::default(), &Event::Warning(&text));
+        }
         let server_id = self.hub.settings().greeting.server_id.clone();
         for (name, urls) in self.hub.links.clusters() {
             if name != info.gateway && !urls.is_empty() {
@@ -436,6 +446,15 @@ impl Engine {
             self.hub.links.ended(solicit.id, LinkEnd { was_ready, delay: None, duplicate_of: None });
         }
     }
+}
+
+/// What whoever runs the server has to know of a far end that tells no rights.
+fn unjudged(info: &Info) -> String {
+    format!(
+        "Server {:?} of cluster {:?} does not tell what its users are denied: streams of this server are read and changed from \
+         there with no regard to it (require_rights of the gateway block refuses that)",
+        info.server_name, info.gateway
+    )
 }
 
 /// Everything a server showed.

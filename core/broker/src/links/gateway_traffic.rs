@@ -11,9 +11,12 @@ use wire::server::{Disinterest, Interest, Message, Parsed};
 
 use crate::connection::{Connection, Phase};
 use crate::engine::Engine;
+use crate::internal::Rights;
 use crate::link::Link;
 use crate::links::gateway::{Gateway, Inbound, Outbound, Stage};
+use crate::links::heard_rights::FarPublisher;
 use crate::links::lines::Dialect;
+use crate::links::replies::Answer;
 use crate::links::wants::{INTEREST_MAX, Incoming};
 use crate::links::{Said, ServerLink};
 use crate::publish::Source;
@@ -98,7 +101,9 @@ impl Engine {
             Op::Info(json) => return self.gateway_told(connection, &outbound.peer.cluster, json),
             Op::Err(text) => return self.gateway_error(connection, text),
             Op::Ok => {}
-            Op::Connect(_) | Op::Message { .. } => return self.refuse_link(connection, &LinkError::OutOfTurn),
+            Op::Connect(_) | Op::Rights(_) | Op::Message { .. } => {
+                return self.refuse_link(connection, &LinkError::OutOfTurn);
+            }
         }
         Said::Done
     }
@@ -128,6 +133,10 @@ impl Engine {
             Op::Subscribe { .. } | Op::Unsubscribe { .. } | Op::AccountInterest(_) | Op::AccountDisinterest(_) => {
                 return self.refuse_link(connection, &LinkError::WrongDirection);
             }
+            Op::Rights(json) if !inbound.heard.heard(json) => {
+                return self.refuse_link(connection, &LinkError::OutOfTurn);
+            }
+            Op::Rights(_) => {}
             // A second login changes nothing, and who the far end is was said.
             Op::Info(_) | Op::Connect(_) | Op::Ok | Op::Message { .. } => {}
         }
@@ -145,7 +154,7 @@ impl Engine {
     ) {
         inbound.alive.count(message.body.len());
         let hub = self.hub.clone();
-        let Inbound { accounts, rights, server, refused, .. } = inbound;
+        let Inbound { accounts, rights, server, heard, refused, .. } = inbound;
         let Some(wants) = accounts.of(account, &hub) else {
             if let Some(refused) = refused
                 && refused.len() < REFUSED_MAX
@@ -153,14 +162,19 @@ impl Engine {
             {
                 self.say(link, &[b"A- ", account, b"\r\n"].concat());
             }
+            heard.forget();
             return;
         };
+        let publisher = heard.publisher(&wants.state);
+        let publisher = publisher.as_deref();
         self.tally.came(&wants.state, link.kind, message.body.len());
-        if self.take_returned(link, wants, Place::Gateway, message, source) {
+        let rights_of_answer = publisher.map_or(Rights::Passing, FarPublisher::rights);
+        let answer = Answer { link, wants, place: Place::Gateway, message, source, rights: rights_of_answer };
+        if self.take_returned(&answer) {
             return;
         }
         let settings = wants.state.settings();
-        let incoming = Incoming::from_server(Place::Gateway, link, b"", &settings.name, server);
+        let incoming = Incoming::from_server(Place::Gateway, link, b"", &settings.name, server).by(publisher);
         // Everything may be taken in; bytes that are no subject reach nobody.
         let _ = self.link_message(link, wants, rights, &incoming, message, source);
     }

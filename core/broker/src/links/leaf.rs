@@ -476,6 +476,7 @@ impl Engine {
             old_replies: false,
             name: registration.server.as_str().into(),
             traces: registration.protocol >= TRACE_LEVEL,
+            takes_rights: false,
             account: Some(account.settings().name.as_str().into()),
             answers: answers.then(|| rights.clone()),
         });

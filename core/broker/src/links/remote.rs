@@ -28,6 +28,8 @@ pub struct RemotePeer {
     pub name: Box<str>,
     /// It tells what became of messages that are followed.
     pub traces: bool,
+    /// It judges by what it is told of the rights of those who publish here.
+    pub takes_rights: bool,
     /// The one account of a leaf connection.
     pub account: Option<Box<str>>,
     /// It may answer where it is asked (`allow_responses`); this is what it may publish to anyway.

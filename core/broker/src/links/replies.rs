@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use moment::Instant;
 use parking_lot::Mutex;
 use subject::{Filter, MappedReply, Sublist};
-use topology::{Peer as Place, ReplyRoute};
+use topology::{Peer as Place, ReplyRoute, split_shown};
 use wire::client::Publish;
 use wire::server::Message;
 
@@ -25,6 +25,7 @@ use crate::link::Link;
 use crate::links::crossing::Whence;
 use crate::links::gateways::GatewayClock;
 use crate::links::wants::Wants;
+use crate::orders::is_order;
 use crate::plan::{Entered, Plan, Route as PlanRoute};
 use crate::publish::{Sending, Source};
 use crate::sharing::doors::Journey;
@@ -159,29 +160,35 @@ impl Link {
     }
 }
 
+/// A message that came over a link and may be an answer on its way back.
+#[derive(Clone, Copy)]
+pub(crate) struct Answer<'a> {
+    pub(crate) link: &'a Arc<Link>,
+    pub(crate) wants: &'a Wants,
+    pub(crate) place: Place,
+    pub(crate) message: &'a Message<'a>,
+    pub(crate) source: Source<'a>,
+    /// By what rights it was published.
+    pub(crate) rights: Rights<'a>,
+}
+
 impl Engine {
-    /// Takes an answer that is on its way back to the cluster that asked, if the message is one.
-    pub(crate) fn take_returned(
-        &mut self,
-        link: &Arc<Link>,
-        wants: &Wants,
-        place: Place,
-        message: &Message<'_>,
-        source: Source<'_>,
-    ) -> bool {
+    /// Takes the message if it is an answer that is on its way back to the cluster that asked.
+    pub(crate) fn take_returned(&mut self, answer: &Answer<'_>) -> bool {
+        let Answer { wants, place, message, .. } = *answer;
         let Some(mapped) = MappedReply::parse(message.subject) else { return false };
         let links = self.hub.links.settings.load();
         let Some(gateways) = &links.gateways else { return false };
         match gateways.mapper.route(&mapped, place == Place::Gateway) {
             ReplyRoute::Drop => {}
-            ReplyRoute::Here(reply) => self.bring_home(link, wants, place, message, source, reply),
+            ReplyRoute::Here(reply) => self.bring_home(answer, reply),
             ReplyRoute::Server { hash, reply } => {
                 let account = wants.state.settings().name.clone();
                 match self.hub.links.route_to(hash, account.as_str()) {
-                    None => self.bring_home(link, wants, place, message, source, reply),
+                    None => self.bring_home(answer, reply),
                     Some(peer) => {
                         let plan = Plan::straight(&wants.state, peer, message.subject).into();
-                        self.send_returned(link, &wants.state, message, source, message.subject, &plan);
+                        self.send_returned(answer, message.subject, &plan);
                     }
                 }
             }
@@ -189,45 +196,28 @@ impl Engine {
         true
     }
 
-    /// An answer has arrived where it was asked for.
-    fn bring_home(
-        &mut self,
-        link: &Arc<Link>,
-        wants: &Wants,
-        place: Place,
-        message: &Message<'_>,
-        source: Source<'_>,
-        reply: &[u8],
-    ) {
+    /// An answer has arrived where it was asked for. Where it goes the requester has said: it is no order.
+    fn bring_home(&mut self, answer: &Answer<'_>, reply: &[u8]) {
+        let Answer { link, wants, place, .. } = *answer;
         let whence = Whence { place, slot: link.slot, cluster: "", entered: Entered::Returned };
         let rights = self.own.rights();
         let plan =
             self.plans.get(wants.returned, &wants.state, whence, reply, |reply| crate::publish::judge(&rights, reply));
-        self.send_returned(link, &wants.state, message, source, reply, &plan);
+        if !is_order(plan.routed(reply)) {
+            self.send_returned(answer, reply, &plan);
+        }
     }
 
-    fn send_returned(
-        &mut self,
-        link: &Arc<Link>,
-        account: &Arc<AccountState>,
-        message: &Message<'_>,
-        source: Source<'_>,
-        subject: &[u8],
-        plan: &std::rc::Rc<Plan>,
-    ) {
-        let publish =
-            Publish { subject, reply: message.reply, header_len: message.header_len, body: message.body.clone() };
-        let sending = Sending {
-            link,
-            account,
-            no_echo: true,
-            shown: None,
-            arrived: None,
-            publish: &publish,
-            source,
-            rights: Rights::Granted,
+    fn send_returned(&mut self, answer: &Answer<'_>, subject: &[u8], plan: &std::rc::Rc<Plan>) {
+        let Answer { link, message, source, rights, .. } = *answer;
+        let account = &answer.wants.state;
+        let (reply, shown) = match message.reply.and_then(split_shown) {
+            None => (message.reply, None),
+            Some((reply, shown)) => (Some(reply), Some(shown)),
         };
-        if plan.is_special() {
+        let publish = Publish { subject, reply, header_len: message.header_len, body: message.body.clone() };
+        let sending = Sending { link, account, no_echo: true, shown, arrived: None, publish: &publish, source, rights };
+        if plan.is_special() || shown.is_some() {
             let settings = account.settings();
             self.send_far(&sending, plan, &Journey::of(Requester::Server(&settings.name)), None);
         } else {

@@ -304,6 +304,7 @@ impl Engine {
             old_replies: false,
             name: info.server_name.as_str().into(),
             traces: info.proto >= TRACE_LEVEL,
+            takes_rights: false,
             account: None,
             answers: None,
         });

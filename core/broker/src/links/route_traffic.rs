@@ -11,8 +11,10 @@ use wire::server::{Message, Parsed};
 use crate::connection::{Connection, Phase};
 use crate::engine::Engine;
 use crate::hub::Hub;
+use crate::internal::Rights;
 use crate::link::Link;
 use crate::links::lines::Dialect;
+use crate::links::replies::Answer;
 use crate::links::route::{Route, RouteActive, Stage};
 use crate::links::wants::{INTEREST_MAX, Incoming, Wants};
 use crate::links::{Said, ServerLink};
@@ -104,7 +106,8 @@ impl Engine {
         let (hub, rights, peer) = (self.hub.clone(), active.rights.clone(), active.peer.clone());
         let Some(wants) = active.wants_of(&hub, scope.account) else { return };
         self.tally.came(&wants.state, link.kind, message.body.len());
-        if self.take_returned(link, wants, Place::Route, message, source) {
+        let answer = Answer { link, wants, place: Place::Route, message, source, rights: Rights::Passing };
+        if self.take_returned(&answer) {
             return;
         }
         let settings = wants.state.settings();

@@ -127,6 +127,8 @@ pub struct GatewaySettings {
     pub ping: PingRules,
     /// How replies are marked that leave the cluster.
     pub mapper: ReplyMapper,
+    /// Whoever publishes at a server that does not tell what binds it may have no stream read or do anything.
+    pub require_rights: bool,
 }
 
 /// A connection to another cluster that this server makes.

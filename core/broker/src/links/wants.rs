@@ -18,6 +18,7 @@ use crate::internal::Rights;
 use crate::link::Link;
 use crate::links::crossing::{Arrived, Whence};
 use crate::links::early::Early;
+use crate::links::heard_rights::FarPublisher;
 use crate::links::remote::{RemotePeer, RemoteTarget};
 use crate::plan::{Entered, Plan, Route as PlanRoute};
 use crate::publish::{Sending, Source, asks_for_trace};
@@ -74,6 +75,11 @@ impl<'a> Incoming<'a> {
     ) -> Self {
         let whence = Whence { place, slot: link.slot, cluster: "", entered: Entered::Moved };
         Self { whence, origin, requester: Requester::Server(name), rights: Rights::Granted, server }
+    }
+
+    /// The same, by the rights of whoever published there, if they were told.
+    pub(crate) fn by(self, publisher: Option<&'a FarPublisher>) -> Self {
+        Self { rights: publisher.map_or(self.rights, FarPublisher::rights), ..self }
     }
 }
 

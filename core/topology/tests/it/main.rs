@@ -13,4 +13,5 @@ mod names;
 mod pool;
 mod reply;
 mod retry;
+mod rights;
 mod route;

@@ -77,6 +77,7 @@ fn on_gateway(line: &str) -> String {
         gateway::Op::Message { account, message: m } => format!("{}: {}", text(account), message(m, buf)),
         gateway::Op::AccountInterest(account) => format!("A+ {}", text(account)),
         gateway::Op::AccountDisinterest(account) => format!("A- {}", text(account)),
+        gateway::Op::Rights(json) => format!("rights {}", text(json)),
         other => format!("{other:?}"),
     })
 }
@@ -195,6 +196,15 @@ fn gateway_lines_say_what_they_say() {
         ),
         ("RMSG A bar + _GR_.x.y.z q1 2\r\nhi\r\n", r#"A: bar reply=_GR_.x.y.z queues=["q1"] headers=0 payload=hi"#),
         ("HMSG A foo 12 14\r\nNATS/1.0\r\n\r\nhi\r\n", "A: foo queues=[] headers=12 payload=hi"),
+        ("RIGHTS 2\r\n{}\r\n", "rights {}"),
+        ("rights 4\r\n\r\n\r\n\r\n", "rights \r\n\r\n"),
+        ("RIGHTS 2\r\n{}", "more"),
+        ("RIGHTS 2\r\n{}x", UNKNOWN),
+        ("RIGHTS\r\n", UNKNOWN),
+        ("RIGHTS 2 2\r\n{}\r\n", r#"silent: rights Parse Error: "2 2""#),
+        ("RIGHTS x\r\n", r#"silent: rights Parse Error: "x""#),
+        ("RIGHTS 16384\r\n", "more"),
+        ("RIGHTS 16385\r\n", r#"silent: rights Parse Error: "16385""#),
         ("A+ \r\n", r#"silent: processAccountSub Parse Error: """#),
         ("A+ a b\r\n", r#"silent: processAccountSub Parse Error: "a b""#),
         ("LS+ foo\r\n", UNKNOWN),
@@ -203,6 +213,12 @@ fn gateway_lines_say_what_they_say() {
     ] {
         assert_eq!(on_gateway(line), what, "{line:?}");
     }
+}
+
+#[test]
+fn rights_are_told_on_gateways_alone() {
+    let line = "RIGHTS 2\r\n{}\r\n";
+    assert_eq!((on_leaf(line).as_str(), on_route(line, POOLED).as_str()), (UNKNOWN, UNKNOWN));
 }
 
 #[test]
@@ -298,6 +314,7 @@ fn some_lines() -> impl Strategy<Value = Vec<u8>> {
         Just("LMSG LF A foo | q 12 14\r\nNATS/1.0\r\n\r\nhi\r\n"),
         Just("HMSG A foo 12 14\r\nNATS/1.0\r\n\r\nhi\r\n"),
         Just("A+ A\r\n"),
+        Just("RIGHTS 2\r\n{}\r\n"),
         Just("PING\r\n"),
         Just("INFO {}\r\n"),
         Just("-ERR 'x'\r\n"),
@@ -380,6 +397,7 @@ proptest! {
             gateway::Op::Unsubscribe { account, disinterest: gone },
             gateway::Op::AccountInterest(account),
             gateway::Op::AccountDisinterest(account),
+            gateway::Op::Rights(account),
         ] {
             let mut buf = Vec::new();
             gateway::encode(&mut buf, &op, b"").expect("clean words");

@@ -27,6 +27,11 @@ impl House {
         house
     }
 
+    /// Without streams.
+    pub(super) fn empty(config: &str) -> House {
+        House { folder: tempfile::tempdir().unwrap(), config: config.to_owned() }
+    }
+
     pub(super) fn configure(&mut self, block: &str, more: &str) {
         let store = self.store();
         self.config = format!("jetstream {{ store_dir: '{}'\n{block} }}\n{more}\n", store.display());
@@ -138,9 +143,23 @@ impl Server {
         }
     }
 
+    /// Waits for a line of the log, unless it has been there already.
+    pub(super) fn has_logged(&mut self, part: &str) {
+        if !self.said.iter().any(|line| line.contains(part)) {
+            self.logged(part);
+        }
+    }
+
     /// What the log has said up to the line that was waited for last.
     pub(super) fn said(&self) -> String {
         self.said.join("\n")
+    }
+
+    /// Where it takes other servers: `gateways`, `leafnode` or `route`.
+    pub(super) fn port_of(&self, kind: &str) -> SocketAddr {
+        let part = format!("Listening for {kind} connections on ");
+        let line = self.said.iter().find(|line| line.contains(&part)).expect("there is such a listener");
+        line.rsplit(' ').next().unwrap().parse().unwrap()
     }
 
     pub(super) fn peer(&self, login: &str) -> Peer {
