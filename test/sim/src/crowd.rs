@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use broker::LinkKind;
+
+use crate::ear::Heard;
+
 /// What a client listens to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Listening {
@@ -13,6 +17,8 @@ pub(crate) struct Listening {
 pub(crate) struct Client {
     pub(crate) node: usize,
     pub(crate) place: usize,
+    /// There is something it must not have.
+    pub(crate) is_bound: bool,
     pub(crate) listening: BTreeMap<u64, Listening>,
     next_sid: u64,
     heard: Vec<u8>,
@@ -27,8 +33,8 @@ pub(crate) struct Crowd {
     delivered: BTreeSet<(u64, u64, u64)>,
     /// Messages that reached a member of a queue group.
     worked: BTreeSet<(u64, &'static str)>,
-    /// The servers at which messages were published.
-    pub(crate) published: BTreeMap<u64, usize>,
+    /// The servers at which messages were published, and whether anything binds who did.
+    pub(crate) published: BTreeMap<u64, (usize, bool)>,
     /// The same, of the probe at hand.
     pub(crate) probed: Vec<(u64, u64, u64)>,
 }
@@ -49,9 +55,9 @@ pub(crate) fn matches(filter: &str, subject: &str) -> bool {
 
 impl Crowd {
     /// A client sits down.
-    pub(crate) fn come(&mut self, node: usize, place: usize) -> u64 {
+    pub(crate) fn come(&mut self, node: usize, place: usize, is_bound: bool) -> u64 {
         self.next += 1;
-        let client = Client { node, place, listening: BTreeMap::new(), next_sid: 0, heard: Vec::new() };
+        let client = Client { node, place, is_bound, listening: BTreeMap::new(), next_sid: 0, heard: Vec::new() };
         self.clients.insert(self.next, client);
         self.next
     }
@@ -130,6 +136,20 @@ impl Crowd {
             self.probed.push((message, number, sid));
         }
         Ok(())
+    }
+
+    /// Whether an order that was heard is bound as whoever sent it, and came from another cluster with something that binds it.
+    ///
+    /// # Errors
+    /// If it is not. What came by a route or from a leaf node bears no rights of single users.
+    pub(crate) fn judge_order(&self, heard: Heard, is_leaf: impl Fn(usize) -> bool) -> Result<bool, String> {
+        let Some((node, is_bound)) = self.published.get(&heard.message).copied() else { return Ok(false) };
+        let is_known = heard.kind == LinkKind::Client || heard.kind == LinkKind::Gateway && !is_leaf(node);
+        let expected = is_known && is_bound;
+        match heard.is_bound == expected {
+            true => Ok(expected && heard.kind == LinkKind::Gateway),
+            false => Err(format!("{heard:?} was sent at server {node} by somebody who is bound: {is_bound}")),
+        }
     }
 
     /// What is wrong with how a probe was delivered, if anything is.

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 
 use account::AccountIds;
 use auth::Directory;
-use auth::settings::Settings;
 use broker::{
     Arrival, ClientSettings, Connection, Hub, LoginDesk, LoginJob, Mailbox, NobodyWatches, Note, ReadOutcome, Secure,
     Step, Worker,
@@ -15,6 +14,7 @@ use testkit::Dice;
 use wire::CloseReason;
 
 use crate::desk::Desk;
+use crate::ear::{self, Ear};
 use crate::plan::{NEVER, Shape, settings};
 use crate::wire::{Pen, Written};
 
@@ -49,6 +49,7 @@ pub(crate) struct Node {
     pub(crate) server_id: String,
     pub(crate) hub: Arc<Hub>,
     pub(crate) desk: Arc<Desk>,
+    pub(crate) ear: Ear,
     worker: Worker,
     pub(crate) seats: Vec<Option<Seat>>,
 }
@@ -56,13 +57,13 @@ pub(crate) struct Node {
 impl Node {
     /// A server that has just started, for the `life`th time.
     pub(crate) fn new(shape: Shape, number: usize, life: u64, now: Instant, dice: &mut Dice) -> Self {
-        let directory = Directory::build(&Settings::default(), &mut AccountIds::default());
-        let directory = directory.unwrap_or_else(|errors| panic!("nothing is configured: {errors:?}"));
+        let directory = Directory::build(&ear::users(), &mut AccountIds::default());
+        let directory = directory.unwrap_or_else(|errors| panic!("there are two users: {errors:?}"));
         let server_id = format!("N{number}L{life}");
         let mut clients = ClientSettings { ping: NEVER, ..ClientSettings::default() };
         clients.greeting.server_id.clone_from(&server_id);
-        clients.handshake.auth_required = false;
-        clients.handshake.anonymous_allowed = true;
+        clients.handshake.auth_required = true;
+        clients.handshake.anonymous_allowed = false;
         let mailboxes: Arc<[Mailbox]> = Arc::new([Mailbox::new(Box::new(|| {}))]);
         let chance = Arc::new(Chance(Mutex::new(Dice(dice.next()))));
         let seed = dice.next();
@@ -71,7 +72,10 @@ impl Node {
         hub.set_links(settings(shape, number, &server_id));
         hub.set_link_desk(desk.clone());
         let worker = Worker::new(hub.clone(), 0, dice.next());
-        let mut node = Self { number, server_id, hub, desk, worker, seats: Vec::new() };
+        let ear = Ear::default();
+        let home = hub.account_named("$G").expect("the global account is there");
+        hub.listen(&home, ear::ORDER.parse().expect("it is a filter"), None, Arc::new(ear.clone()));
+        let mut node = Self { number, server_id, hub, desk, ear, worker, seats: Vec::new() };
         node.begin(now);
         shape.ways(number).into_iter().for_each(|way| node.desk.add(way));
         node

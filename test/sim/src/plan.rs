@@ -8,6 +8,7 @@ use broker::{
     Arrival, Domain, GatewaySettings, GatewaySolicit, Hub, LeafListening, LeafSolicit, LinkCredentials, LinkSettings,
     RemoteId, RouteSettings, RouteSolicit,
 };
+use secret::Secret;
 use session::PingRules;
 use topology::{
     Compression, GatewayRules, Gossip, Info, LeafConnect, LeafRemote, LeafRules, Levels, ReplyMapper, RouteKind,
@@ -15,6 +16,7 @@ use topology::{
 };
 
 use crate::desk::{POOL_SIZE, Way};
+use crate::ear::USERS;
 
 /// Pings come often, so that dead wires are found soon.
 pub(crate) const PING: PingRules = PingRules { interval: Duration::from_secs(2), max_out: 2 };
@@ -233,7 +235,11 @@ pub(crate) fn arrivals(
                 id,
                 remote,
                 account: hub.directory().account("$G").cloned().expect("the global account is there"),
-                credentials: LinkCredentials::default(),
+                credentials: LinkCredentials {
+                    user: Some(USERS[0].to_owned()),
+                    password: Some(Secret::new(USERS[0].to_owned())),
+                    ..LinkCredentials::default()
+                },
                 deny_imports: Vec::new(),
                 deny_exports: Vec::new(),
                 isolate: false,

@@ -9,6 +9,7 @@ use testkit::Dice;
 
 use crate::crowd::{Crowd, Listening};
 use crate::desk::Way;
+use crate::ear::{ORDER, USERS};
 use crate::node::Node;
 use crate::plan::{Shape, arrivals};
 use crate::wire::{Lane, Parcel, SeatAt, Wire, taken};
@@ -32,9 +33,6 @@ const RECOVERY: Duration = Duration::from_secs(60);
 /// How long a probe may take.
 const REACH: Duration = Duration::from_secs(3);
 
-/// Clients of each server.
-const CLIENTS: usize = 2;
-
 enum Event {
     Arrive(usize, usize),
     Look(usize, u64),
@@ -51,6 +49,8 @@ pub struct Story {
     pub shape: Shape,
     /// Messages that clients published.
     pub published: u64,
+    /// Orders that were heard in another cluster, and whose senders something binds.
+    pub bound_abroad: u64,
     /// What broke, in order.
     pub troubles: Vec<String>,
 }
@@ -74,6 +74,7 @@ pub(crate) struct World {
     /// Servers whose wires are slow, and until when.
     slow: Option<(usize, Instant)>,
     published: u64,
+    bound_abroad: u64,
     troubles: Vec<String>,
     ends: Instant,
 }
@@ -85,9 +86,9 @@ pub(crate) struct World {
 pub fn tell(seed: u64) -> Result<Story, String> {
     let mut world = World::new(seed);
     let told = world.run().map_err(|why| format!("{why}\n{}", world.links()));
-    let World { shape, published, troubles, now, .. } = world;
+    let World { shape, published, bound_abroad, troubles, now, .. } = world;
     match told {
-        Ok(()) => Ok(Story { shape, published, troubles }),
+        Ok(()) => Ok(Story { shape, published, bound_abroad, troubles }),
         Err(why) => {
             let at = Duration::from_nanos(now.as_nanos());
             Err(format!("seed {seed} ({shape:?}), at {at:?}: {why}\nafter {}", troubles.join("\n      ")))
@@ -117,6 +118,7 @@ impl World {
             parted: None,
             slow: None,
             published: 0,
+            bound_abroad: 0,
             troubles: Vec::new(),
             ends: Instant::START + TROUBLE,
         };
@@ -218,7 +220,12 @@ impl World {
                 written.push((place, bytes, is_closed));
             }
         }
-        let (dials, look) = (server.desk.dials(), server.next_look());
+        let (dials, look, orders) = (server.desk.dials(), server.next_look(), server.ear.taken());
+        for heard in orders {
+            let clusters = self.shape.clusters();
+            let is_bound_abroad = self.crowd.judge_order(heard, |node| clusters[node].is_empty())?;
+            self.bound_abroad += u64::from(is_bound_abroad);
+        }
         for (place, bytes, is_closed) in written {
             match self.seats.get(&(node, place)).copied() {
                 Some((wire, end)) => self.send(wire, end, bytes, is_closed),
@@ -336,10 +343,13 @@ impl World {
         self.looks[node] = None;
         let server = Node::new(self.shape, node, self.lives[node], self.now, &mut self.dice);
         self.nodes[node] = Some(server);
-        for _ in 0..CLIENTS {
+        for user in USERS {
             if let Some(place) = self.at(node, Node::take_client)? {
-                let number = self.crowd.come(node, place);
-                let hello = "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"echo\":true}\r\n";
+                let number = self.crowd.come(node, place, user == USERS[1]);
+                let login = format!("\"user\":\"{user}\",\"pass\":\"{user}\"");
+                let hello = format!(
+                    "CONNECT {{\"verbose\":false,\"pedantic\":false,\"headers\":true,\"echo\":true,{login}}}\r\n"
+                );
                 self.at(node, |server| server.hear(place, hello.as_bytes()))?;
                 for _ in 0..2 {
                     self.listen(number)?;
@@ -376,6 +386,7 @@ impl World {
                     None => Ok(()),
                 }
             }
+            2 => self.publish(number, ORDER).map(drop),
             _ => {
                 let Some(subject) = self.pick(&SUBJECTS) else { return Ok(()) };
                 self.publish(number, subject).map(drop)
@@ -388,7 +399,7 @@ impl World {
         let payload = self.published.to_string();
         let Some(client) = self.crowd.clients.get(&number) else { return Ok(self.published) };
         let (node, place) = (client.node, client.place);
-        self.crowd.published.insert(self.published, node);
+        self.crowd.published.insert(self.published, (node, client.is_bound));
         let said = format!("PUB {subject} {}\r\n{payload}\r\n", payload.len());
         self.at(node, |server| server.hear(place, said.as_bytes()))?;
         Ok(self.published)
