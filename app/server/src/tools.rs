@@ -2,6 +2,7 @@
 //!
 //! The first word chooses the tool; every other command line starts a server.
 
+mod abroad;
 mod audit;
 mod changes;
 mod config_diff;
@@ -33,8 +34,9 @@ Questions about a configuration:
                                      The same for a user JWT of an operator's server
     nats-server explain -c FILE --all-users --account NAME (--publish SUBJECT | --subscribe SUBJECT) [--json]
                                      Who may publish to, or read, a subject of an account, over imports, too
-    nats-server explain -c FILE --account NAME --read-stream STREAM [--subjects FILTER] [--json]
-                                     Who can read a stream (that keeps these subjects), and by which way
+    nats-server explain -c FILE --account NAME --read-stream STREAM [--subjects FILTER] [--kept-by FILE] [--json]
+                                     Who can read a stream (that keeps these subjects), and by which way; with --kept-by over a
+                                     gateway, from the server with that configuration
     nats-server config diff OLD NEW [--json]
                                      Which user gains or loses what
 

@@ -79,6 +79,7 @@ pub use links::settings::{
     Arrival, ClusterNews, Domain, GatewaySettings, GatewaySolicit, LeafListening, LeafSolicit, LinkCredentials,
     LinkDesk, LinkEnd, LinkSettings, LinkWrites, RemoteId, RouteSettings, RouteSolicit, Signer, WantedRoute, WriteRule,
 };
+pub use links::telling_rights::fits_rights;
 pub use login::{LoginDesk, LoginJob, LoginOutcome};
 pub use mailbox::{Action, ConnectionKey, Mailbox, Note};
 pub use observer::{ConnectionLabel, Event, NobodyWatches, Observer};

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use account::Account;
-use auth::{Directory, Outcome, Party, ReadRule, Wish, WrittenLimits};
+use auth::{Directory, Outcome, Party, Wish, WrittenLimits};
 use jwt::UserClaims;
 use subject::Subject;
 
+use super::abroad::{self, View};
 use super::streams::{self, Reader};
 use super::verdict::{print, print_parties, print_readers};
 use super::words::{Word, Words};
@@ -22,6 +23,7 @@ struct Question<'a> {
     account: Option<&'a str>,
     stream: Option<&'a str>,
     subjects: Option<&'a str>,
+    kept_by: Option<&'a str>,
     publish: Option<&'a str>,
     subscribe: Option<&'a str>,
     queue: Option<&'a str>,
@@ -35,8 +37,10 @@ pub fn run(words: Words<'_>) -> Result<bool, String> {
     let file = question.file.ok_or("explain needs a configuration: -c FILE")?;
     let (loaded, directory) = super::directory(file)?;
     if let Some(stream) = question.stream {
-        let readers = question.readers(&directory, loaded.settings.jetstream.reading, stream)?;
-        print_readers(&readers, stream, question.json);
+        let keeper = question.kept_by.map(super::settings).transpose()?;
+        let view = abroad::view(&loaded.settings, keeper.as_ref())?;
+        let readers = question.readers(&directory, &view, stream)?;
+        print_readers(&readers, stream, &view.notes, question.json);
         return Ok(!readers.is_empty());
     }
     let wanted = question.wanted()?;
@@ -65,6 +69,7 @@ impl<'a> Question<'a> {
                 "creds" | "jwt" => question.credentials = Some(words.value(name, given)?),
                 "account" => question.account = Some(words.value(name, given)?),
                 "read-stream" => question.stream = Some(words.value(name, given)?),
+                "kept-by" => question.kept_by = Some(words.value(name, given)?),
                 "subjects" => question.subjects = Some(words.value(name, given)?),
                 "u" | "user" => question.user = Some(words.value(name, given)?),
                 "publish" | "pub" => question.publish = Some(words.value(name, given)?),
@@ -83,11 +88,11 @@ impl<'a> Question<'a> {
         }
     }
 
-    fn readers(&self, directory: &Directory, rule: ReadRule, stream: &str) -> Result<Vec<Reader>, String> {
+    fn readers(&self, directory: &Directory, view: &View, stream: &str) -> Result<Vec<Reader>, String> {
         let account = self.account.ok_or("--read-stream needs the stream's account: --account NAME")?;
         let subjects = self.subjects.map(|text| text.parse().map_err(|_| format!("{text:?} is no subject filter")));
         let (home, subjects) = (known(directory, account)?, subjects.transpose()?);
-        Ok(streams::readers(directory, &streams::Asked { home, stream, subjects, rule }))
+        Ok(streams::readers(directory, &streams::Asked { home, stream, subjects, view }))
     }
 
     fn answers(&self, directory: &Directory, wish: Wish<'_>) -> Result<Vec<Answer>, String> {

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 
 use account::{Account, ServiceImport};
-use auth::{Directory, Permissions, Reach, ReadRule, Reading};
+use auth::{Directory, Permissions, Reach, Reading};
 use subject::Filter;
+
+use super::abroad::View;
 
 /// One way of reading: what it is, and the request it takes.
 struct WayOut {
@@ -62,7 +64,7 @@ pub struct Asked<'a> {
     pub stream: &'a str,
     /// What the stream keeps, where that was said.
     pub subjects: Option<Filter>,
-    pub rule: ReadRule,
+    pub view: &'a View,
 }
 
 /// What one user can do to read the stream.
@@ -80,7 +82,7 @@ pub fn readers(directory: &Directory, asked: &Asked<'_>) -> Vec<Reader> {
     let reader = |user: &str| {
         let (account, permissions) = directory.permissions_of(user)?;
         let ways: Vec<_> = if account.name == asked.home.name {
-            let reading = permissions.reading(asked.rule);
+            let reading = asked.view.reading(user, permissions);
             WAYS.iter().filter_map(|way| own(permissions, reading.as_ref(), way, asked)).collect()
         } else {
             let imports = account.sharing.services.iter().filter(|import| *import.exporter() == asked.home.name);

@@ -34,7 +34,7 @@ pub fn print_parties(parties: &[Party], as_json: bool) {
 }
 
 /// Prints who can read a stream, and how.
-pub fn print_readers(readers: &[Reader], stream: &str, as_json: bool) {
+pub fn print_readers(readers: &[Reader], stream: &str, notes: &[String], as_json: bool) {
     if as_json {
         let one = |reader: &Reader| {
             let ways: Vec<Value> = reader.ways.iter().map(way).collect();
@@ -58,6 +58,7 @@ pub fn print_readers(readers: &[Reader], stream: &str, as_json: bool) {
             println!("  {what}: publish to {request}{only}{because}");
         }
     }
+    notes.iter().for_each(|note| println!("{note}"));
 }
 
 fn way(Way { what, request, reach, because }: &Way) -> Value {

@@ -191,6 +191,17 @@ fn every_kind_of_origin_has_its_row() {
         let words = format!("-c {rule}.conf --account LEDGER --read-stream BOOK --subjects ledger.>");
         matrix.row(&format!("who can read a stream where {kind}"), &words);
     }
+    let gateway = |name: &str| format!("gateway {{ name: {name}, listen: \"127.0.0.1:-1\" }}");
+    matrix.file("far.conf", &format!("server_name: far\n{STREAMS}\n{}", gateway("far")));
+    let keeper =
+        format!("server_name: near\njetstream {{ store_dir: js, subscribe_permissions: all }}\n{}", gateway("near"));
+    matrix.file("keeper.conf", &keeper);
+    let over = "--account LEDGER --read-stream BOOK --subjects ledger.>";
+    matrix.row(
+        "over a gateway: the server with the stream says which bind",
+        &format!("-c far.conf {over} --kept-by keeper.conf"),
+    );
+    matrix.row("the same as its own server sees it, which keeps no streams", &format!("-c far.conf {over}"));
     matrix.row("the same without a word about what it keeps", "-c deny.conf --account LEDGER --read-stream BOOK");
     let operator = |words: &str| format!("-c operator.conf {words}");
     for (kind, words) in [

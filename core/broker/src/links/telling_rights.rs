@@ -74,6 +74,12 @@ fn told(lists: Lists<'_>) -> [ToldLists<&str>; 2] {
     [publish, ToldLists { allow: subscribe_allow, deny: subscribe_deny }]
 }
 
+/// Whether the lists of a client are short enough to be told to another cluster. There whoever has longer ones may read nothing.
+/// `who` is what it is called in logs.
+pub fn fits_rights(who: &str, permissions: &Permissions) -> bool {
+    ToldRights::parse(&told_of(who, permissions)).is_ok_and(|told| told.lists.is_some())
+}
+
 impl Last {
     fn new(whose: Whose, label: &ConnectionLabel) -> Self {
         let who = label.member.clone();
