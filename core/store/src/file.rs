@@ -471,10 +471,8 @@ impl FileStream {
 
     fn begin_tail(&mut self) -> Result<(), StoreError> {
         self.drop_summary();
-        if std::mem::take(&mut self.unsynced_removals) {
-            // A file the manifest no longer lists must not come back after a crash: it would look put back.
-            self.context.disk.sync_dir(&self.dir).map_err(StoreError::disk("syncing directory", &self.dir))?;
-        }
+        // A file the manifest no longer lists must not come back after a crash: it would look put back.
+        self.sync_removals()?;
         let generation = self.take_generation();
         let mut tail = Tail::begin(&self.context, self.id, generation);
         tail.record(&Record::Manifest(self.manifest()));
@@ -492,6 +490,13 @@ impl FileStream {
             self.write_batch()?;
             let outcome = self.unsynced.ticket(&self.context, &self.dir).map_or(Ok(()), |ticket| ticket.run());
             self.synced(outcome)?;
+        }
+        Ok(())
+    }
+
+    fn sync_removals(&mut self) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.unsynced_removals) {
+            self.context.disk.sync_dir(&self.dir).map_err(StoreError::disk("syncing directory", &self.dir))?;
         }
         Ok(())
     }

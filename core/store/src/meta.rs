@@ -306,12 +306,14 @@ impl MetaLog {
         }
     }
 
-    /// Begins a new block, sealed by the present cipher and key, and makes it durable.
+    /// Begins a new block, sealed by the present cipher and key, and makes it durable. The blocks before are gone then, also
+    /// after a crash.
     pub fn reseal(&mut self) -> Result<(), StoreError> {
         self.commit()?;
         self.older.extend(self.tail.take().map(|tail| tail.generation));
         self.ready_tail()?;
         self.commit()?;
+        self.context.disk.sync_dir(&self.dir).map_err(StoreError::disk("syncing directory", &self.dir))?;
         self.needs_reseal = false;
         Ok(())
     }

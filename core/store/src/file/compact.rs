@@ -195,7 +195,11 @@ impl FileStream {
                 file.rewrap(file.header.rewrapped(wrapped)).map_err(StoreError::disk("writing", &path))?;
                 Ok(true)
             }
-            _ => self.rewrite(at, 1).map(|()| true),
+            _ => {
+                self.rewrite(at, 1)?;
+                // The block before must not come back after a crash: its key may not be there any more.
+                self.sync_removals().map(|()| true)
+            }
         }
     }
 }

@@ -84,6 +84,25 @@ fn changing_the_cipher_rewrites_the_blocks() {
 }
 
 #[test]
+fn what_a_change_of_keys_replaced_does_not_come_back_with_a_power_cut() {
+    for seed in 0..40 {
+        let disk = CrashDisk::new(seed);
+        fill(&mut create(&disk, Cipher::Aes), 150);
+        let both = key(Cipher::ChaChaPoly, "new", Some("the server key"));
+        let (mut root, mut stream) = open_with(&disk, &both).expect("opens");
+        let mut meta = MetaLog::open(root.context(), "meta").expect("opens").log;
+        meta.put(b"n", b"1").expect("works");
+        meta.reseal().expect("works");
+        reseal_all(&mut root, &mut stream);
+        let after = disk.crash_with(seed);
+        let (root, mut stream) =
+            open_with(&after, &key(Cipher::ChaChaPoly, "new", None)).expect("the new key is enough");
+        assert_eq!(live(&mut stream).len(), 150);
+        assert!(MetaLog::open(root.context(), "meta").is_ok(), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_change_of_keys_that_stops_anywhere_leaves_both_keys_usable() {
     for (stop, old_sealing) in (0..12).flat_map(|stop| [(stop, sealing(Cipher::Aes)), (stop, Sealing::default())]) {
         let disk = CrashDisk::new(stop);
