@@ -1,6 +1,7 @@
 //! What can go wrong, and what was found wrong.
 
-use crate::seal::{KeyId, StreamId};
+use crate::account_keys::KeyNo;
+use crate::seal::{KeyId, SealError, StreamId};
 use std::fmt;
 use std::io;
 use std::ops::RangeInclusive;
@@ -26,8 +27,15 @@ pub enum StoreError {
         /// The file that told.
         path: String,
     },
-    /// Encryption is configured without a key.
+    /// Encryption, or keys of accounts, are configured without a key.
     NoKey,
+    /// The data is sealed by the key of an account, which is not there.
+    NoAccountKey {
+        /// Its number.
+        needed: KeyNo,
+        /// The file that told; empty where something was to be written.
+        path: String,
+    },
     /// The file was written by a newer release. Nothing was touched.
     NewerFormat {
         /// Version of its format.
@@ -80,6 +88,12 @@ impl fmt::Display for StoreError {
                 write!(f, "{path} is sealed by key {needed:?}, which is neither the key nor the previous key given")
             }
             StoreError::NoKey => f.write_str("a cipher is set but no key is given"),
+            StoreError::NoAccountKey { needed, path } if path.is_empty() => {
+                write!(f, "key {needed} of an account is not there")
+            }
+            StoreError::NoAccountKey { needed, path } => {
+                write!(f, "{path} is sealed by key {needed} of an account, which is not there")
+            }
             StoreError::NewerFormat { version, path } => {
                 write!(f, "{path} has format version {version}, written by a newer release")
             }
@@ -95,6 +109,16 @@ impl std::error::Error for StoreError {
         match self {
             StoreError::Disk { source, .. } => Some(source),
             _ => None,
+        }
+    }
+}
+
+/// Why nothing can be sealed.
+impl From<SealError> for StoreError {
+    fn from(error: SealError) -> StoreError {
+        match error {
+            SealError::NoAccountKey(needed) => StoreError::NoAccountKey { needed, path: String::new() },
+            SealError::NoKey | SealError::UnknownKey(_) | SealError::Altered => StoreError::NoKey,
         }
     }
 }
@@ -139,6 +163,14 @@ pub enum Damage {
     Unknown,
     /// It was lost or damaged, and was made again from what the blocks say.
     MadeAgain,
+    /// The key of an account is wrapped by a server key that was not given; left alone.
+    WrongKey,
+    /// The file is no key of this number, account and store; left alone.
+    NotTheKey,
+    /// Neither copy of the key of an account is whole; left alone.
+    KeyDamaged,
+    /// The key of an account was destroyed and its file is back; it is destroyed again.
+    PutBack,
 }
 
 impl Damage {
@@ -161,6 +193,10 @@ impl fmt::Display for Finding {
             Damage::Stale => "an earlier version that was put back, kept aside",
             Damage::Unknown => "not a file of the store, left alone",
             Damage::MadeAgain => "lost or damaged, made again from the blocks",
+            Damage::WrongKey => "wrapped by another server key than those given, left alone",
+            Damage::NotTheKey => "not the key of its account, left alone",
+            Damage::KeyDamaged => "damaged, left alone",
+            Damage::PutBack => "the key was destroyed and put back, destroyed again",
         };
         write!(f, "stream {}, {}: {what}", self.stream.0, self.file)?;
         if let Some((from, to)) = self.bytes {

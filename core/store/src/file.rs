@@ -20,6 +20,7 @@ pub use recovery::Opened;
 
 use block::Block;
 
+use crate::account_keys::KeyNo;
 use crate::aside;
 use crate::deleted::{MAX_SPAN, ranges_of};
 use crate::disk::join;
@@ -27,7 +28,7 @@ use crate::error::{Finding, StoreError};
 use crate::index::Entry;
 use crate::record::{self, Draft, Manifest, Record, message_size};
 use crate::remembered::Remembered;
-use crate::seal::{Cipher, KeyId, StreamId, Vault};
+use crate::seal::{Cipher, KeyId, StreamId, Vault, Wrapped};
 use crate::tail::{Context, SyncTicket, Tail, Unsynced, block_name};
 use moment::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,6 +121,8 @@ pub struct BlockInfo {
     pub cipher: Cipher,
     /// Mark of the key; zeros without encryption.
     pub key: KeyId,
+    /// The key of the account that it takes beside.
+    pub account: Option<KeyNo>,
 }
 
 /// A stream in files.
@@ -252,8 +255,8 @@ impl FileStream {
             let block = &self.blocks[at];
             let Some(file) = &block.file else { continue };
             let Block { generation, first, last, bytes, len, .. } = *block;
-            let (cipher, key) = (file.header.wrapped.cipher, file.header.wrapped.key);
-            told.push(BlockInfo { generation, first, last, messages: block.messages(), bytes, len, cipher, key });
+            let (messages, Wrapped { cipher, key, account, .. }) = (block.messages(), file.header.wrapped);
+            told.push(BlockInfo { generation, first, last, messages, bytes, len, cipher, key, account });
         }
         Ok(told)
     }
@@ -474,7 +477,7 @@ impl FileStream {
         // A file the manifest no longer lists must not come back after a crash: it would look put back.
         self.sync_removals()?;
         let generation = self.take_generation();
-        let mut tail = Tail::begin(&self.context, self.id, generation);
+        let mut tail = Tail::begin(&self.context, self.id, generation)?;
         tail.record(&Record::Manifest(self.manifest()));
         // The manifest says what these would have said.
         self.pending_deletes.clear();
@@ -534,13 +537,15 @@ impl FileStream {
         Ok(())
     }
 
-    /// Follows a change of keys: everything staged is committed, and what comes after is sealed by them.
-    pub fn adopt(&mut self, vault: Arc<Vault>) -> Result<(), StoreError> {
+    /// Follows a change of keys: everything staged is committed, and what comes after is sealed by them, beside the key of
+    /// its account if that has one.
+    pub fn adopt(&mut self, vault: Arc<Vault>, account: Option<KeyNo>) -> Result<(), StoreError> {
         self.end_tail()?;
         self.commit()?;
         self.end_tail()?;
         self.drop_summary();
         self.context.vault = vault;
+        self.context.account = account;
         Ok(())
     }
 

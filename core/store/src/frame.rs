@@ -125,7 +125,7 @@ fn open_at(seal: &BlockSeal, file: &[u8], at: usize, plain: &mut Vec<u8>) -> Opt
 mod tests {
     use super::*;
     use crate::disk::Entropy;
-    use crate::seal::{Cipher, Sealing, StoreId, StreamId, Vault};
+    use crate::seal::{Cipher, Place, Sealing, StoreId, StreamId, Vault};
     use secret::Secret;
 
     struct Fixed;
@@ -136,8 +136,10 @@ mod tests {
     }
 
     fn seal(cipher: Cipher) -> BlockSeal {
-        let sealing = Sealing { cipher, key: Some(Secret::from("k")), previous_key: None };
-        Vault::new(StoreId([1; 16]), &sealing).expect("complete").new_block(StreamId(1), 1, &Fixed).0
+        let sealing = Sealing { cipher, key: Some(Secret::from("k")), ..Sealing::default() };
+        let place = Place { store: StoreId([1; 16]), stream: StreamId(1), generation: 1 };
+        let vault = Vault::new(place.store, &sealing).expect("complete");
+        vault.new_block(place, None, &Fixed).expect("sealed").0
     }
 
     fn block(seal: &BlockSeal, bodies: &[&[u8]]) -> (Vec<u8>, Vec<usize>) {

@@ -1,11 +1,12 @@
 //! Any bytes where the store reads files: for the fuzzer.
 
+use crate::account_keys;
 use crate::disk::Entropy;
 use crate::frame::{self, Piece};
 use crate::header;
 use crate::index::Scanned;
 use crate::record::{self, Message, Record};
-use crate::seal::{Sealing, StoreId, StreamId, Vault};
+use crate::seal::{Place, Sealing, StoreId, StreamId, Vault};
 
 /// A generation's key, the same each time.
 struct Fixed;
@@ -16,12 +17,14 @@ impl Entropy for Fixed {
     }
 }
 
-/// Any bytes as one record that opened, and as the head of a file. What is understood is written the same.
+/// Any bytes as one record that opened, as the head of a file, and as what is kept of the key of an account. What is
+/// understood is written the same.
 ///
 /// # Panics
 /// If it is not.
 pub fn fuzz_record(bytes: &[u8]) {
     let _ = header::read(bytes);
+    account_keys::any(bytes);
     if let Some(message) = Message::from_record(bytes.to_vec(), 0, bytes.len()) {
         let _ = message.unpacked();
     }
@@ -42,7 +45,8 @@ pub fn fuzz_record(bytes: &[u8]) {
 /// If they are not.
 pub fn fuzz_block(bytes: &[u8]) {
     let vault = Vault::new(StoreId([1; 16]), &Sealing::default()).expect("nothing is encrypted");
-    let (seal, _) = vault.new_block(StreamId(1), 1, &Fixed);
+    let place = Place { store: vault.store(), stream: StreamId(1), generation: 1 };
+    let (seal, _) = vault.new_block(place, None, &Fixed).expect("nothing is encrypted");
     let mut scanned = Scanned::default();
     frame::scan(&seal, bytes, 0, |piece| scanned.take(piece));
     assert!(scanned.end <= bytes.len() as u64);

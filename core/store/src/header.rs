@@ -1,16 +1,21 @@
 //! The head of a block file: what it is, where it belongs, and its wrapped key.
 //!
 //! ```text
-//! 0        slot A, 128 bytes used     4096     slot B, 128 bytes used     8192   records
+//! 0        slot A, 140 bytes used     4096     slot B, 140 bytes used     8192   records
 //!
 //! slot:  0 magic[8] | 8 version u16 | 10 cipher u8 | 11 zero | 12 serial u32 | 16 store[16] | 32 stream u64
 //!       40 generation u64 | 48 key id[8] | 56 wrapped key[60] | 116 checksum u64 (xxh3 of bytes 0..116)
+//!      124 number of the account's key u64 | 132 checksum u64 (xxh3 of bytes 0..132); both zero where there is none
 //! ```
+//!
+//! The first checksum stays where it was, so that a release that does not know keys of accounts finds a newer version there and
+//! not a damaged head.
 //!
 //! A new block has the same slot twice, so that one bad sector does not cost the block. When the server key changes the
 //! block key is wrapped again with the next serial, first into one slot, then into the other, with a sync between, so a
 //! torn write leaves the old one. The slot with the highest serial and a good checksum counts.
 
+use crate::account_keys::KeyNo;
 use crate::bytes::Reader;
 use crate::seal::{Cipher, Form, KeyId, Place, StoreId, StreamId, WRAPPED_LEN, Wrapped};
 use xxhash_rust::xxh3::xxh3_64;
@@ -21,12 +26,18 @@ const SLOT_B: usize = 4096;
 /// Where the slots lie.
 pub(crate) const SLOTS: [u64; 2] = [0, SLOT_B as u64];
 /// Bytes of a slot.
-pub(crate) const SLOT_LEN: usize = 124;
+pub(crate) const SLOT_LEN: usize = 140;
 const SUMMED: usize = 116;
+/// Where the part for an account's key begins, and where its checksum stands.
+const ACCOUNT_AT: usize = 124;
+const ACCOUNT_SUMMED: usize = 132;
 const MAGIC: &[u8; 8] = b"BLWKBLK1";
 /// Version of the file format. Raised when an older release could not read what we write. Since 2 a full block ends with
-/// its table of contents; since 3 messages and checksums are shorter. Files of older versions are read as they are.
-pub const FORMAT_VERSION: u16 = 3;
+/// its table of contents; since 3 messages and checksums are shorter; 4 are files that take the key of an account, and only
+/// those. Files of older versions are read as they are.
+pub const FORMAT_VERSION: u16 = 4;
+/// The version of files that take no key of an account.
+pub(crate) const WITHOUT_ACCOUNTS: u16 = 3;
 /// The first version of the brief form.
 const BRIEF_FROM: u16 = 3;
 
@@ -77,7 +88,8 @@ pub(crate) enum Why {
 impl Header {
     /// The head of a new file.
     pub(crate) fn new(place: Place, wrapped: Wrapped) -> Header {
-        Header { version: FORMAT_VERSION, place, wrapped, serial: 0 }
+        let version = if wrapped.account.is_some() { FORMAT_VERSION } else { WITHOUT_ACCOUNTS };
+        Header { version, place, wrapped, serial: 0 }
     }
 
     /// How its records are written.
@@ -96,8 +108,11 @@ impl Header {
         out[40..48].copy_from_slice(&self.place.generation.to_le_bytes());
         out[48..56].copy_from_slice(&self.wrapped.key.0);
         out[56..SUMMED].copy_from_slice(&self.wrapped.bytes);
-        let sum = xxh3_64(&out[..SUMMED]);
-        out[SUMMED..].copy_from_slice(&sum.to_le_bytes());
+        put_sum(&mut out, SUMMED);
+        if self.version > WITHOUT_ACCOUNTS {
+            out[ACCOUNT_AT..ACCOUNT_SUMMED].copy_from_slice(&KeyNo::written(self.wrapped.account).to_le_bytes());
+            put_sum(&mut out, ACCOUNT_SUMMED);
+        }
         out
     }
 
@@ -108,10 +123,29 @@ impl Header {
         out
     }
 
+    /// Whether its block key can be wrapped anew, beside this key of an account: the oldest forms know none.
+    pub(crate) fn may_take(&self, account: Option<KeyNo>) -> bool {
+        account.is_none() || self.version >= BRIEF_FROM
+    }
+
     /// The header with the block key wrapped anew.
     pub(crate) fn rewrapped(&self, wrapped: Wrapped) -> Header {
-        Header { wrapped, serial: self.serial.saturating_add(1), ..*self }
+        let version = match wrapped.account {
+            Some(_) => FORMAT_VERSION,
+            None => self.version.min(WITHOUT_ACCOUNTS),
+        };
+        Header { version, wrapped, serial: self.serial.saturating_add(1), ..*self }
     }
+}
+
+fn put_sum(slot: &mut [u8; SLOT_LEN], at: usize) {
+    let sum = xxh3_64(&slot[..at]);
+    slot[at..at + 8].copy_from_slice(&sum.to_le_bytes());
+}
+
+fn has_sum(slot: &[u8], at: usize) -> bool {
+    let sum = slot.get(at..at + 8);
+    slot.get(..at).zip(sum).is_some_and(|(summed, sum)| xxh3_64(summed).to_le_bytes() == *sum)
 }
 
 /// Reads the head of a file from its first [`DATA_START`] bytes, or as many as there are.
@@ -151,11 +185,10 @@ fn decode(slot: &[u8]) -> Slot {
     if slot.iter().all(|&byte| byte == 0) {
         return Slot::Unwritten;
     }
-    let (summed, sum) = slot.split_at(SUMMED);
-    if xxh3_64(summed).to_le_bytes() != *sum {
+    if !has_sum(slot, SUMMED) {
         return Slot::Bad;
     }
-    fields(summed).unwrap_or(Slot::Bad)
+    fields(slot).unwrap_or(Slot::Bad)
 }
 
 fn fields(slot: &[u8]) -> Option<Slot> {
@@ -173,7 +206,17 @@ fn fields(slot: &[u8]) -> Option<Slot> {
     let place = Place { store: StoreId(reader.bytes16()?), stream: StreamId(reader.u64()?), generation: reader.u64()? };
     let key = KeyId(reader.u64()?.to_le_bytes());
     let bytes: [u8; WRAPPED_LEN] = reader.take(WRAPPED_LEN)?.try_into().ok()?;
-    Some(Slot::Good(Header { version, place, wrapped: Wrapped { cipher, key, bytes }, serial }))
+    let account = account(version, slot)?;
+    Some(Slot::Good(Header { version, place, wrapped: Wrapped { cipher, key, account, bytes }, serial }))
+}
+
+/// The key of an account that a slot names; `None` if what stands there is not as it was written.
+fn account(version: u16, slot: &[u8]) -> Option<Option<KeyNo>> {
+    let rest = slot.get(ACCOUNT_AT..)?;
+    if version <= WITHOUT_ACCOUNTS {
+        return rest.iter().all(|&byte| byte == 0).then_some(None);
+    }
+    has_sum(slot, ACCOUNT_SUMMED).then_some(KeyNo::read(Reader(rest).u64()?))
 }
 
 #[cfg(test)]
@@ -181,17 +224,21 @@ mod tests {
     use super::*;
 
     fn header(serial: u32) -> Header {
-        Header {
-            version: FORMAT_VERSION,
-            place: Place { store: StoreId([1; 16]), stream: StreamId(2), generation: 3 },
-            wrapped: Wrapped { cipher: Cipher::Aes, key: KeyId([4; 8]), bytes: [5; WRAPPED_LEN] },
-            serial,
-        }
+        let place = Place { store: StoreId([1; 16]), stream: StreamId(2), generation: 3 };
+        let wrapped = Wrapped { cipher: Cipher::Aes, key: KeyId([4; 8]), account: None, bytes: [5; WRAPPED_LEN] };
+        Header { serial, ..Header::new(place, wrapped) }
+    }
+
+    fn of_account(serial: u32) -> Header {
+        let wrapped = Wrapped { account: Some(KeyNo(77)), ..header(0).wrapped };
+        Header { serial, ..Header::new(header(0).place, wrapped) }
     }
 
     #[test]
     fn a_head_reads_back() {
         assert_eq!(read(&header(0).first()), Head::Good(header(0), None));
+        assert_eq!(read(&of_account(0).first()), Head::Good(of_account(0), None));
+        assert_eq!((header(0).version, of_account(0).version), (3, 4));
     }
 
     #[test]
@@ -211,16 +258,19 @@ mod tests {
     #[test]
     fn one_flipped_bit_is_survived_and_named_and_two_in_both_slots_are_damage() {
         let good = header(0).first();
-        for at in 0..SLOT_LEN {
-            let mut file = good.clone();
-            file[at] ^= 0x10;
-            assert_eq!(read(&file), Head::Good(header(0), Some(Stray { at: 0, why: Why::Damaged })), "byte {at}");
-            file[SLOT_B + at] ^= 0x10;
-            assert_eq!(read(&file), Head::Damaged { unwritten: false }, "byte {at}");
+        for header in [header(0), of_account(0)] {
+            for at in 0..SLOT_LEN {
+                let mut file = header.first();
+                file[at] ^= 0x10;
+                assert_eq!(read(&file), Head::Good(header, Some(Stray { at: 0, why: Why::Damaged })), "byte {at}");
+                file[SLOT_B + at] ^= 0x10;
+                assert_eq!(read(&file), Head::Damaged { unwritten: false }, "byte {at}");
+            }
         }
         assert_eq!(read(&[]), Head::Damaged { unwritten: true });
         assert_eq!(read(&vec![0; DATA_START as usize]), Head::Damaged { unwritten: true });
         assert_eq!(read(&good[..SLOT_LEN - 1]), Head::Damaged { unwritten: true });
+        assert_eq!(read(&of_account(0).first()[..SLOT_LEN - 1]), Head::Damaged { unwritten: true });
     }
 
     #[test]
@@ -235,10 +285,24 @@ mod tests {
     fn a_newer_format_is_named() {
         let mut file = header(0).first();
         file.truncate(SLOT_B);
-        file[8] = 4;
+        file[8] = 5;
         let sum = xxh3_64(&file[..SUMMED]);
-        file[SUMMED..SLOT_LEN].copy_from_slice(&sum.to_le_bytes());
-        assert_eq!(read(&file), Head::Newer(4));
+        file[SUMMED..ACCOUNT_AT].copy_from_slice(&sum.to_le_bytes());
+        assert_eq!(read(&file), Head::Newer(5));
+    }
+
+    #[test]
+    fn a_release_without_keys_of_accounts_finds_a_newer_version_with_a_sound_checksum() {
+        let slot = of_account(0).encode();
+        assert_eq!(slot[8..10], 4_u16.to_le_bytes());
+        assert_eq!(slot[SUMMED..ACCOUNT_AT], xxh3_64(&slot[..SUMMED]).to_le_bytes());
+    }
+
+    #[test]
+    fn without_a_key_of_an_account_a_head_is_what_it_was() {
+        assert!(header(0).encode()[ACCOUNT_AT..].iter().all(|&byte| byte == 0));
+        let back = of_account(0).rewrapped(header(0).wrapped);
+        assert_eq!((back, back.version), (Header { serial: 1, ..header(0) }, 3));
     }
 
     #[test]
@@ -248,6 +312,7 @@ mod tests {
             assert_eq!((read(&old.first()), old.form()), (Head::Good(old, None), form));
             let rewrapped = old.rewrapped(Wrapped { key: KeyId([9; 8]), ..old.wrapped });
             assert_eq!((rewrapped.version, rewrapped.serial), (version, 1));
+            assert_eq!(old.may_take(Some(KeyNo(1))), form == Form::Brief);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Where the messages of one block lie, and reading them.
 
+use crate::account_keys::entry::{Says, Sealed};
 use crate::contents::{End, Listing};
 use crate::disk::{DiskFile, read_all};
 use crate::frame::{self, FRAME_HEAD, MAX_SEALED, Piece, Stretch};
@@ -324,6 +325,7 @@ pub(crate) enum Step {
         key: Vec<u8>,
     },
     Complete,
+    Sealed(Says, Sealed),
     /// Nothing opens there. Not `certain`: the last write, cut off, would look the same.
     Damaged {
         from: u64,
@@ -389,6 +391,9 @@ impl Scanned {
             Record::Put { key, value } => Step::Put { key: key.to_vec(), value: value.to_vec() },
             Record::Remove { key } => Step::Remove { key: key.to_vec() },
             Record::Complete => Step::Complete,
+            Record::Sealed { says, account, mark, bytes } => {
+                Step::Sealed(says, Sealed { account, mark, bytes: bytes.to_vec() })
+            }
             // It says what was said before.
             Record::Contents(_) => return self.table_begins(offset),
             Record::ContentsEnd(contents) => return self.table_begins(contents.start),

@@ -26,6 +26,7 @@
 //! # Ok::<(), StoreError>(())
 //! ```
 
+mod account_keys;
 mod aside;
 mod bytes;
 mod chunks;
@@ -38,6 +39,7 @@ mod frame;
 mod fuzz;
 mod header;
 mod index;
+mod master;
 mod memory;
 mod meta;
 mod opening;
@@ -50,6 +52,8 @@ mod subjects;
 mod summary;
 mod tail;
 
+pub use account_keys::KeyNo;
+pub use account_keys::keyring::{Destroyed, Keyring};
 pub use disk::{Disk, DiskFile, Entropy};
 pub use error::{Damage, Finding, StoreError};
 pub use file::{

@@ -4,8 +4,16 @@
 //! `Complete` record, and once it is durable the blocks before it go. The newest block with its `Complete` is where
 //! reading begins; what the blocks behind it say is added: they were never durable as a whole.
 //!
+//! What is said of an account that has a key of its own takes that key, too: see `account_keys/entry.rs`. Where the key is not
+//! there the entry is kept as it is.
+//!
 //! A block whose head does not open is kept aside, and so are damaged stretches of a block before it goes.
 
+mod live;
+
+use self::live::Live;
+use crate::account_keys::KeyNo;
+use crate::account_keys::entry::{self, Says, Sealed, Sealer};
 use crate::aside::{self, ASIDE};
 use crate::disk::{join, read_all};
 use crate::error::{Damage, Finding, StoreError};
@@ -27,9 +35,10 @@ const BLOCK_BYTES: u64 = 4 * 1024 * 1024;
 pub struct MetaLog {
     context: Context,
     dir: String,
-    live: BTreeMap<Vec<u8>, Vec<u8>>,
-    live_bytes: u64,
+    live: Live,
     tail: Option<Tail>,
+    /// Seals what takes the key of an account, in the tail.
+    sealer: Sealer,
     unsynced: Unsynced,
     /// Older blocks; they go once the tail is durable.
     older: Vec<u64>,
@@ -57,10 +66,10 @@ impl MetaLog {
         context.disk.create_dir(dir).map_err(StoreError::disk("making directory", dir))?;
         context.disk.sync_dir("").map_err(StoreError::disk("syncing directory", ""))?;
         let mut log = MetaLog {
+            sealer: Sealer::new(&*context.entropy),
             context,
             dir: dir.to_owned(),
-            live: BTreeMap::new(),
-            live_bytes: 0,
+            live: Live::default(),
             tail: None,
             unsynced: Unsynced::default(),
             older: Vec::new(),
@@ -73,7 +82,7 @@ impl MetaLog {
         let files = log.read_blocks(&mut findings)?;
         let is_blank = files.is_empty();
         let scans = log.settle(files, &mut findings)?;
-        log.replay(&scans, &mut findings);
+        log.replay(scans, &mut findings);
         Ok(MetaOpened { log, is_blank, findings })
     }
 
@@ -97,8 +106,7 @@ impl MetaLog {
         let place = self.context.place(StreamId::METADATA, generation);
         match BlockFile::open(file.clone(), &self.context.vault, place) {
             Ok(block) => {
-                let (wrapped, vault) = (block.header.wrapped, &self.context.vault);
-                self.needs_reseal |= wrapped.cipher != vault.cipher() || wrapped.key != vault.key_id();
+                self.needs_reseal |= !self.context.is_present(&block.header.wrapped);
                 let scanned = block.scan().map_err(StoreError::disk("reading", &path))?;
                 Ok(File::Good(Box::new(block), scanned))
             }
@@ -164,89 +172,143 @@ impl MetaLog {
         Ok(())
     }
 
-    fn replay(&mut self, scans: &BTreeMap<u64, Scanned>, findings: &mut Vec<Finding>) {
+    fn replay(&mut self, mut scans: BTreeMap<u64, Scanned>, findings: &mut Vec<Finding>) {
         let base =
             scans.iter().rev().find(|(_, scanned)| is_complete(scanned)).map_or(0, |(&generation, _)| generation);
-        for (&generation, scanned) in scans.range(base..) {
+        for (generation, scanned) in scans.split_off(&base) {
             self.replay_block(generation, scanned, findings);
         }
     }
 
-    fn replay_block(&mut self, generation: u64, scanned: &Scanned, findings: &mut Vec<Finding>) {
+    fn replay_block(&mut self, generation: u64, scanned: Scanned, findings: &mut Vec<Finding>) {
         let mut is_torn = false;
-        for step in &scanned.steps {
+        for step in scanned.steps {
             match step {
-                Step::Put { key, value } => self.remember(key, value),
-                Step::Remove { key } if !is_torn => self.forget(key),
+                Step::Put { key, value } => self.live.remember(&key, &value, None),
+                Step::Remove { key } if !is_torn => self.live.forget(&key),
+                Step::Sealed(says, sealed) if says == Says::Put || !is_torn => {
+                    let damage = self.replay_sealed(says, sealed);
+                    findings.extend(damage.map(|what| finding(block_name(generation), what, None)));
+                }
                 Step::Damaged { from, to, certain, .. } => {
                     is_torn |= !certain;
-                    let what = if *certain { Damage::Altered } else { Damage::TornTail };
-                    findings.push(finding(block_name(generation), what, Some((*from, *to))));
+                    let what = if certain { Damage::Altered } else { Damage::TornTail };
+                    findings.push(finding(block_name(generation), what, Some((from, to))));
                 }
                 _ => {}
             }
         }
     }
 
-    fn remember(&mut self, key: &[u8], value: &[u8]) {
-        self.forget(key);
-        self.live_bytes += (key.len() + value.len()) as u64;
-        self.live.insert(key.to_vec(), value.to_vec());
-    }
-
-    fn forget(&mut self, key: &[u8]) {
-        if let Some(value) = self.live.remove(key) {
-            self.live_bytes -= (key.len() + value.len()) as u64;
+    /// What the key of an account opens. `Some`: the key is there, and it does not open.
+    fn replay_sealed(&mut self, says: Says, sealed: Sealed) -> Option<Damage> {
+        match (entry::open(&self.context.vault, says, &sealed), says) {
+            (Ok((key, value)), Says::Put) => self.live.remember(&key, &value, Some(sealed.account)),
+            (Ok((key, _)), Says::Remove) => self.live.forget(&key),
+            (Err(SealError::NoAccountKey(_)), Says::Remove) => self.live.drop_closed((sealed.account, sealed.mark)),
+            (Err(SealError::NoAccountKey(_)), Says::Put) => self.live.keep(sealed),
+            (Err(_), Says::Remove) => return Some(Damage::Altered),
+            (Err(_), Says::Put) => {
+                self.live.keep(sealed);
+                return Some(Damage::Altered);
+            }
         }
+        None
     }
 
     /// The value of a key, staged changes included.
     pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
-        self.live.get(key).map(Vec::as_slice)
+        self.live.get(key).map(|value| value.bytes.as_slice())
     }
 
     /// Keys that begin with `prefix`, in order, with their values.
     pub fn range<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        let from = self.live.range(prefix.to_vec()..);
-        from.take_while(move |(key, _)| key.starts_with(prefix)).map(|(key, value)| (key.as_slice(), value.as_slice()))
+        self.live.range(prefix).map(|(key, value)| (key, value.bytes.as_slice()))
     }
 
     /// Stages a value for a key.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        let tail = self.ready_tail()?;
-        tail.record(&Record::Put { key, value });
-        self.remember(key, value);
+        self.put_for(None, key, value)
+    }
+
+    /// Stages a value for a key that, if an account's key is named, takes that to be read again.
+    pub fn put_for(&mut self, account: Option<KeyNo>, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        if let Some(needed) = account.filter(|&no| self.context.vault.accounts().get(no).is_none()) {
+            return Err(StoreError::NoAccountKey { needed, path: String::new() });
+        }
+        if self.live.get(key).is_some_and(|before| before.account != account) {
+            // The value before stands in no block that the new one stands in: should that be unreadable one day, it must not
+            // come back.
+            self.live.remember(key, value, account);
+            return self.reseal();
+        }
+        self.ready_tail()?;
+        self.record(account, Says::Put, (key, value))?;
+        self.live.remember(key, value, account);
         Ok(())
     }
 
     /// Stages the removal of a key.
     pub fn remove(&mut self, key: &[u8]) -> Result<(), StoreError> {
-        if self.live.contains_key(key) {
-            self.ready_tail()?.record(&Record::Remove { key });
-            self.forget(key);
-        }
+        let Some(account) = self.live.get(key).map(|value| value.account) else { return Ok(()) };
+        self.ready_tail()?;
+        self.record(account, Says::Remove, (key, b""))?;
+        self.live.forget(key);
         Ok(())
     }
 
-    fn ready_tail(&mut self) -> Result<&mut Tail, StoreError> {
+    /// Writes an entry into the tail that is ready.
+    fn record(&mut self, account: Option<KeyNo>, says: Says, (key, value): (&[u8], &[u8])) -> Result<(), StoreError> {
+        let Some(tail) = &mut self.tail else { return Err(StoreError::Poisoned) };
+        let Some(account) = account else {
+            tail.record(&match says {
+                Says::Put => Record::Put { key, value },
+                Says::Remove => Record::Remove { key },
+            });
+            return Ok(());
+        };
+        let Sealed { account, mark, bytes } = self.sealer.seal(&self.context.vault, account, says, (key, value))?;
+        tail.record(&Record::Sealed { says, account, mark, bytes: &bytes });
+        Ok(())
+    }
+
+    fn ready_tail(&mut self) -> Result<(), StoreError> {
         if self.poisoned {
             return Err(StoreError::Poisoned);
         }
-        let full = BLOCK_BYTES.max(2 * self.live_bytes);
+        let full = BLOCK_BYTES.max(2 * self.live.bytes());
         if let Some(tail) = self.tail.take_if(|tail| tail.staged_bytes() == 0 && tail.end() > full) {
             self.older.push(tail.generation);
         }
         if self.tail.is_none() {
-            let generation = self.next_generation;
-            self.next_generation += 1;
-            let mut tail = Tail::begin(&self.context, StreamId::METADATA, generation);
-            self.live.iter().for_each(|(key, value)| {
-                tail.record(&Record::Put { key, value });
+            self.begin_tail()?;
+        }
+        Ok(())
+    }
+
+    /// Begins a block with everything that is live.
+    fn begin_tail(&mut self) -> Result<(), StoreError> {
+        let generation = self.next_generation;
+        let takes_account_keys = self.context.vault.draws_account_keys() || self.live.has_sealed();
+        self.tail = Some(Tail::begin_metadata(&self.context, generation, takes_account_keys)?);
+        self.next_generation += 1;
+        self.sealer = Sealer::new(&*self.context.entropy);
+        let live = std::mem::take(&mut self.live);
+        let mut entries = live.open();
+        let written = entries.try_for_each(|(key, value)| self.record(value.account, Says::Put, (key, &value.bytes)));
+        drop(entries);
+        if let Some(tail) = &mut self.tail {
+            live.closed().for_each(|(account, &mark, bytes)| {
+                tail.record(&Record::Sealed { says: Says::Put, account, mark, bytes });
             });
             tail.record(&Record::Complete);
-            self.tail = Some(tail);
         }
-        self.tail.as_mut().ok_or(StoreError::Poisoned)
+        self.live = live;
+        if written.is_err() {
+            // Nothing of it was written: what lies there stays.
+            self.tail = None;
+        }
+        written
     }
 
     /// Whether there is something to commit.
@@ -316,6 +378,45 @@ impl MetaLog {
         self.context.disk.sync_dir(&self.dir).map_err(StoreError::disk("syncing directory", &self.dir))?;
         self.needs_reseal = false;
         Ok(())
+    }
+
+    /// The values of all keys that begin so take this key of an account from now on, or none, as soon as
+    /// [`MetaLog::reseal`] was called. Whether there are some that did not.
+    pub fn seal_beginning(&mut self, beginning: &[u8], account: Option<KeyNo>) -> bool {
+        self.live.seal_beginning(beginning, account)
+    }
+
+    /// Forgets everything that this key of an account seals. It is gone from the disk with the block that [`MetaLog::reseal`]
+    /// begins.
+    pub(crate) fn forget_account(&mut self, account: KeyNo) {
+        self.live.forget_account(account);
+    }
+
+    /// Forgets everything under keys that begin so, as [`MetaLog::forget_account`] does.
+    pub(crate) fn forget_beginning(&mut self, beginning: &[u8]) {
+        let keys: Vec<Vec<u8>> = self.live.range(beginning).map(|(key, _)| key.to_vec()).collect();
+        keys.iter().for_each(|key| self.live.forget(key));
+    }
+
+    /// Whether anything in it takes this key of an account.
+    pub(crate) fn is_sealed_by(&self, account: KeyNo) -> bool {
+        let closed = self.closed_accounts().any(|no| no == account);
+        closed || self.live.open().any(|(_, value)| value.account == Some(account))
+    }
+
+    /// Whether anything in it takes keys of accounts.
+    pub(crate) fn takes_account_keys(&self) -> bool {
+        self.live.has_sealed()
+    }
+
+    /// The key that each entry needs that does not open.
+    pub(crate) fn closed_accounts(&self) -> impl Iterator<Item = KeyNo> {
+        self.live.closed().map(|(account, ..)| account)
+    }
+
+    /// Which key of an account the value of a key takes, if one.
+    pub fn sealed_for(&self, key: &[u8]) -> Option<KeyNo> {
+        self.live.get(key).and_then(|value| value.account)
     }
 
     /// The newest generation that was begun.

@@ -1,5 +1,7 @@
 //! Opening a store directory: its identity first, then what is known of its streams.
 
+use crate::account_keys::keyring::{Destroyed, Keyring};
+use crate::account_keys::survey::{Settled, Survey};
 use crate::disk::{Disk, Entropy};
 use crate::error::{Damage, Finding, StoreError};
 use crate::meta::MetaLog;
@@ -13,6 +15,10 @@ pub struct StoreOpened {
     pub root: Root,
     /// Names, configurations and states.
     pub meta: MetaLog,
+    /// Keys of accounts.
+    pub keyring: Keyring,
+    /// Keys that were to be destroyed when the process before ended, and are.
+    pub destroyed: Vec<Destroyed>,
     /// Whether it was made just now.
     pub is_new: bool,
     /// What was the matter, of identity and metadata. Empty after a clean shutdown.
@@ -28,8 +34,9 @@ pub fn open_store(
     entropy: Arc<dyn Entropy>,
     sealing: &Sealing,
 ) -> Result<StoreOpened, StoreError> {
-    let opened = Root::open(disk, entropy, sealing)?;
-    let meta = MetaLog::open(opened.root.context(), META_DIR)?;
+    let mut opened = Root::open(disk, entropy, sealing)?;
+    let survey = Survey::of(&opened.root.context())?;
+    let mut meta = MetaLog::open(opened.root.context(), META_DIR)?;
     let mut findings = Vec::new();
     let mut find = |file: &str, what| {
         findings.push(Finding { stream: StreamId::METADATA, file: file.to_owned(), what, bytes: None, lost: None });
@@ -40,6 +47,8 @@ pub fn open_store(
     if meta.is_blank && opened.root.holds_messages()? {
         find(META_DIR, Damage::Missing);
     }
-    findings.extend(meta.findings);
-    Ok(StoreOpened { root: opened.root, meta: meta.log, is_new: opened.is_new, findings })
+    findings.append(&mut meta.findings);
+    let Settled { keyring, finished } = survey.settle(&mut opened.root, &mut meta.log, &mut findings)?;
+    let (root, meta, is_new) = (opened.root, meta.log, opened.is_new);
+    Ok(StoreOpened { root, meta, keyring, destroyed: finished, is_new, findings })
 }

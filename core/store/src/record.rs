@@ -2,6 +2,8 @@
 //!
 //! Facts travel in the same blocks as messages, so one write and one sync make both durable.
 
+use crate::account_keys::KeyNo;
+use crate::account_keys::entry::{Mark, Says};
 use crate::bytes::{Reader, put_varint};
 use crate::contents::{END_LEN, End};
 use crate::seal::Form;
@@ -171,6 +173,8 @@ const KIND_BRIEF: u8 = 9;
 const KIND_PUT: u8 = 16;
 const KIND_REMOVE: u8 = 17;
 const KIND_COMPLETE: u8 = 18;
+const KIND_SEALED_PUT: u8 = 19;
+const KIND_SEALED_REMOVE: u8 = 20;
 
 /// Bytes of the plain record that ends a table of contents.
 pub(crate) const CONTENTS_END_LEN: usize = 2 + END_LEN;
@@ -355,6 +359,13 @@ pub(crate) enum Record<'a> {
     },
     /// Metadata: everything that was live when the block was begun stands before this record.
     Complete,
+    /// Metadata: a value, or a removal, that the key of an account opens.
+    Sealed {
+        says: Says,
+        account: KeyNo,
+        mark: Mark,
+        bytes: &'a [u8],
+    },
 }
 
 /// A decoded record and whether it is the first after a sync.
@@ -388,6 +399,8 @@ fn decode_kind<'a>((kind, flags): (u8, u8), reader: &mut Reader<'a>) -> Option<R
         }
         KIND_REMOVE => Record::Remove { key: reader.0 },
         KIND_COMPLETE => Record::Complete,
+        KIND_SEALED_PUT => sealed(Says::Put, reader)?,
+        KIND_SEALED_REMOVE => sealed(Says::Remove, reader)?,
         _ => return None,
     })
 }
@@ -439,7 +452,21 @@ pub(crate) fn put(out: &mut Vec<u8>, flags: u8, record: &Record<'_>) {
             KIND_REMOVE
         }
         Record::Complete => KIND_COMPLETE,
+        Record::Sealed { says, account, mark, bytes } => {
+            out.extend_from_slice(&account.0.to_le_bytes());
+            out.extend_from_slice(mark);
+            out.extend_from_slice(bytes);
+            match says {
+                Says::Put => KIND_SEALED_PUT,
+                Says::Remove => KIND_SEALED_REMOVE,
+            }
+        }
     };
+}
+
+fn sealed<'a>(says: Says, reader: &mut Reader<'a>) -> Option<Record<'a>> {
+    let account = KeyNo::read(reader.u64()?)?;
+    Some(Record::Sealed { says, account, mark: reader.bytes16()?, bytes: reader.0 })
 }
 
 fn numbers(reader: &mut Reader<'_>) -> Option<Vec<u64>> {
@@ -540,6 +567,9 @@ mod tests {
         round_trip(Record::Put { key: b"k", value: b"value" });
         round_trip(Record::Remove { key: b"k" });
         round_trip(Record::Complete);
+        for says in [Says::Put, Says::Remove] {
+            round_trip(Record::Sealed { says, account: KeyNo(9), mark: [3; 16], bytes: b"sealed" });
+        }
         round_trip(Record::Manifest(Manifest {
             first_seq: 1,
             last_seq: 99,

@@ -3,15 +3,17 @@
 //! ```text
 //! store       identity and key marks, twice      meta/       metadata log
 //! streams/    one directory for each stream, named by its number
+//! keys/       one file for each key of an account, named by its number
 //! ```
 //!
 //! No name, subject or configuration stands in a file or directory name.
 
+use crate::account_keys;
 use crate::bytes::Reader;
 use crate::disk::{Disk, Entropy, join};
 use crate::error::StoreError;
-use crate::header::{self, DATA_START, FORMAT_VERSION, Head};
-use crate::seal::{KeyId, SealError, Sealing, StoreId, StreamId, Vault};
+use crate::header::{self, DATA_START, FORMAT_VERSION, Head, WITHOUT_ACCOUNTS};
+use crate::seal::{KeyId, Sealing, StoreId, StreamId, Vault};
 use crate::tail::{Context, generation_of};
 use std::io;
 use std::sync::Arc;
@@ -37,7 +39,7 @@ pub fn stream_dir(id: StreamId) -> String {
 /// An open store directory.
 pub struct Root {
     context: Context,
-    keys: Vec<KeyId>,
+    identity: Identity,
 }
 
 /// A store directory that was opened.
@@ -51,10 +53,12 @@ pub struct RootOpened {
 }
 
 /// What the identity file says.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Identity {
     store: StoreId,
     keys: Vec<KeyId>,
+    /// Told by the version: releases that know no keys of accounts must not open the store.
+    has_account_keys: bool,
 }
 
 enum Read {
@@ -72,13 +76,18 @@ impl Root {
             Read::Newer(version) => return Err(StoreError::NewerFormat { version, path: FILE.to_owned() }),
             Read::Damaged | Read::Missing => match identity_from_blocks(&*disk)? {
                 Some(identity) => (identity, true, false),
-                None => (Identity { store: draw_store(&*entropy), keys: Vec::new() }, false, true),
+                None => (Identity::of(draw_store(&*entropy)), false, true),
             },
         };
-        let vault = Vault::new(found.store, sealing).map_err(|_: SealError| StoreError::NoKey)?;
+        let vault = Vault::new(found.store, sealing)?;
         let keys = needed_keys(&*disk, found.keys, &vault)?;
-        let mut root = Root { context: Context { disk, vault: Arc::new(vault), entropy }, keys };
-        root.note_key(was_repaired || is_new)?;
+        let identity = Identity { keys, ..found };
+        let mut root = Root { context: Context { disk, vault: Arc::new(vault), entropy, account: None }, identity };
+        let wanted = root.identity.beside(&root.context.vault);
+        if was_repaired || is_new {
+            root.write(&wanted)?;
+        }
+        root.note(wanted)?;
         Ok(RootOpened { root, is_new, was_repaired })
     }
 
@@ -90,53 +99,63 @@ impl Root {
     /// Without a key that is needed, or when the disk refuses, nothing changes: the keys before stay in use, and they go on
     /// opening everything.
     pub fn rekey(&mut self, sealing: &Sealing) -> Result<(), StoreError> {
-        let vault = Vault::new(self.store(), sealing).map_err(|_: SealError| StoreError::NoKey)?;
-        if let Some(&needed) = self.keys.iter().find(|&&key| !vault.knows(key)) {
+        let vault = self.context.vault.changed(sealing)?;
+        if let Some(&needed) = self.identity.keys.iter().find(|&&key| !vault.knows(key)) {
             return Err(StoreError::WrongKey { needed, path: FILE.to_owned() });
         }
         // The identity file is durable before the new key seals anything.
-        let keys = with(&self.keys, vault.key_id());
-        if keys != self.keys {
-            self.write(&keys)?;
-        }
-        self.keys = keys;
+        self.note(self.identity.beside(&vault))?;
         self.context.vault = Arc::new(vault);
         Ok(())
     }
 
     /// Marks of the keys that seal parts of the store.
     pub fn keys(&self) -> &[KeyId] {
-        &self.keys
+        &self.identity.keys
     }
 
-    /// Before the present key seals anything, the identity file says that it does.
-    fn note_key(&mut self, write: bool) -> Result<(), StoreError> {
-        let keys = with(&self.keys, self.context.vault.key_id());
-        if write || keys != self.keys {
-            self.write(&keys)?;
-        }
-        self.keys = keys;
-        Ok(())
+    /// Version of the format that whoever opens the store has to know.
+    pub fn version(&self) -> u16 {
+        self.identity.version()
     }
 
     /// Everything is sealed by the present key: the others are not needed any more.
     pub fn only_present_key(&mut self) -> Result<(), StoreError> {
         let keys = with(&[], self.context.vault.key_id());
-        if self.keys != keys {
-            self.write(&keys)?;
-        }
-        self.keys = keys;
-        Ok(())
+        self.note(Identity { keys, ..self.identity.clone() })
+    }
+
+    /// Nothing takes the key of an account any more: releases that know none may open the store.
+    pub(crate) fn without_account_keys(&mut self) -> Result<(), StoreError> {
+        self.note(Identity { has_account_keys: false, ..self.identity.clone() })
+    }
+
+    /// Parts of it take keys of accounts, or may: releases that know none must not open it.
+    pub(crate) fn may_have_account_keys(&mut self) -> Result<(), StoreError> {
+        self.note(Identity { has_account_keys: true, ..self.identity.clone() })
+    }
+
+    /// Whether parts of it take keys of accounts, or may.
+    pub(crate) fn has_account_keys(&self) -> bool {
+        self.identity.has_account_keys
     }
 
     /// Whether parts of the store are still sealed by another key than the present one.
     pub fn has_other_keys(&self) -> bool {
-        self.keys.iter().any(|&key| key != self.context.vault.key_id())
+        self.identity.keys.iter().any(|&key| key != self.context.vault.key_id())
     }
 
-    fn write(&self, keys: &[KeyId]) -> Result<(), StoreError> {
+    /// From now on this is what the identity file says. It says it before anything is sealed so.
+    fn note(&mut self, wanted: Identity) -> Result<(), StoreError> {
+        if wanted != self.identity {
+            self.write(&wanted)?;
+        }
+        self.identity = wanted;
+        Ok(())
+    }
+
+    fn write(&self, identity: &Identity) -> Result<(), StoreError> {
         let disk = &self.context.disk;
-        let bytes = Identity { store: self.context.vault.store(), keys: keys.to_vec() }.encode();
         disk.create_dir("").map_err(StoreError::disk("making directory", ""))?;
         match disk.remove(NEW_FILE) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -145,7 +164,9 @@ impl Root {
             _ => {}
         }
         let file = disk.create(NEW_FILE).map_err(StoreError::disk("making", NEW_FILE))?;
-        file.write_at(0, &bytes).and_then(|()| file.sync()).map_err(StoreError::disk("writing", NEW_FILE))?;
+        file.write_at(0, &identity.encode())
+            .and_then(|()| file.sync())
+            .map_err(StoreError::disk("writing", NEW_FILE))?;
         disk.rename(NEW_FILE, FILE).map_err(StoreError::disk("renaming", NEW_FILE))?;
         disk.create_dir(STREAMS_DIR).map_err(StoreError::disk("making directory", STREAMS_DIR))?;
         disk.sync_dir("").map_err(StoreError::disk("syncing directory", ""))
@@ -260,20 +281,23 @@ fn read_identity(disk: &dyn Disk) -> Result<Read, StoreError> {
     Ok(decoded.find(|copy| matches!(copy, Read::Good(_) | Read::Newer(_))).unwrap_or(Read::Damaged))
 }
 
-/// The identity file is gone; every block knows which store it is from, and which key seals it.
+/// The identity file is gone; every block knows which store it is from, and which key seals it, and so does every file of an
+/// account's key.
 fn identity_from_blocks(disk: &dyn Disk) -> Result<Option<Identity>, StoreError> {
     let mut found: Option<Identity> = None;
     let streams = disk.list(STREAMS_DIR).unwrap_or_default().into_iter().map(|name| join(STREAMS_DIR, &name));
     for dir in std::iter::once(META_DIR.to_owned()).chain(streams) {
         for name in disk.list(&dir).unwrap_or_default() {
             let Some(header) = block_header(disk, &join(&dir, &name))? else { continue };
-            let store = header.place.store;
-            let identity = found.get_or_insert_with(|| Identity { store, keys: Vec::new() });
-            let key = header.wrapped.key;
-            if key != KeyId::default() && !identity.keys.contains(&key) {
-                identity.keys.push(key);
-            }
+            let identity = found.get_or_insert_with(|| Identity::of(header.place.store));
+            identity.keys = with(&identity.keys, header.wrapped.key);
+            identity.has_account_keys |= header.version > WITHOUT_ACCOUNTS;
         }
+    }
+    for (store, key) in account_keys::file::server_keys(disk)? {
+        let identity = found.get_or_insert_with(|| Identity::of(store));
+        identity.keys = with(&identity.keys, key);
+        identity.has_account_keys = true;
     }
     Ok(found)
 }
@@ -292,9 +316,23 @@ fn block_header(disk: &dyn Disk, path: &str) -> Result<Option<header::Header>, S
 }
 
 impl Identity {
+    fn of(store: StoreId) -> Identity {
+        Identity { store, keys: Vec::new(), has_account_keys: false }
+    }
+
+    /// With what a vault seals by.
+    fn beside(&self, vault: &Vault) -> Identity {
+        let has_account_keys = self.has_account_keys || vault.draws_account_keys();
+        Identity { store: self.store, keys: with(&self.keys, vault.key_id()), has_account_keys }
+    }
+
+    fn version(&self) -> u16 {
+        if self.has_account_keys { FORMAT_VERSION } else { WITHOUT_ACCOUNTS }
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut copy = MAGIC.to_vec();
-        copy.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        copy.extend_from_slice(&self.version().to_le_bytes());
         copy.extend_from_slice(&self.store.0);
         copy.push(self.keys.len() as u8);
         self.keys.iter().for_each(|key| copy.extend_from_slice(&key.0));
@@ -323,7 +361,7 @@ impl Identity {
         let fits = reader.u64()? == xxh3_64(&copy[..summed]);
         match fits {
             true if !header::is_known(version) => Some(Read::Newer(version)),
-            true => Some(Read::Good(Identity { store, keys })),
+            true => Some(Read::Good(Identity { store, keys, has_account_keys: version > WITHOUT_ACCOUNTS })),
             false => None,
         }
     }

@@ -7,23 +7,27 @@
 //!          associated data = store, stream, generation, offset, length      AEAD seals each record
 //! ```
 //!
+//! Where an account has a key of its own, the stream key is derived from it and the server key together.
+//!
 //! A block key is drawn anew for every generation of a block and a generation is only ever appended to by the process
 //! that drew it, at growing offsets. So no nonce is used twice under a key. The identity cipher goes the same way, with
 //! a checksum over the same associated data in the place of the tag, of 64 bits, and of 128 in blocks of the first
 //! [`Form`]: it finds accidents, not adversaries.
 
+use crate::account_keys::{AccountKey, AccountKeys, KeyNo};
 use crate::disk::Entropy;
+use crate::master::Master;
 use aead::{Key, NONCE_LEN};
-use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use secret::{Secret, Zeroizing};
 use std::fmt;
+use std::sync::Arc;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128_with_seed};
 
 /// Bytes that a cipher adds to a record, and a checksum in the first form.
 pub(crate) const TAG_LEN: usize = aead::TAG_LEN;
 /// Bytes that a checksum adds.
 pub(crate) const SUM_LEN: usize = 8;
-const KEY_LEN: usize = 32;
+pub(crate) const KEY_LEN: usize = 32;
 /// A wrapped block key: its nonce, the sealed key and the tag.
 pub(crate) const WRAPPED_LEN: usize = NONCE_LEN + KEY_LEN + TAG_LEN;
 
@@ -55,7 +59,7 @@ impl Cipher {
         Cipher::ALL.into_iter().find(|cipher| cipher.code() == code)
     }
 
-    fn key(self, bytes: &[u8; KEY_LEN]) -> Option<Key> {
+    pub(crate) fn key(self, bytes: &[u8; KEY_LEN]) -> Option<Key> {
         match self {
             Cipher::None => None,
             Cipher::ChaChaPoly => Key::new(aead::Cipher::Chacha20Poly1305, bytes),
@@ -112,40 +116,6 @@ pub(crate) enum Form {
     Brief,
 }
 
-struct Bytes<const N: usize>;
-
-impl<const N: usize> KeyType for Bytes<N> {
-    fn len(&self) -> usize {
-        N
-    }
-}
-
-/// One server key, made ready for one store.
-struct Master {
-    prk: Prk,
-    id: KeyId,
-}
-
-impl Master {
-    fn new(store: StoreId, key: &Secret<String>) -> Master {
-        let prk = Salt::new(HKDF_SHA256, &store.0).extract(key.expose().as_bytes());
-        let id = KeyId(*expand::<8>(&prk, &[b"bulwark store: key id"]));
-        Master { prk, id }
-    }
-
-    fn stream_key(&self, stream: StreamId, cipher: Cipher) -> Option<Key> {
-        let key =
-            expand::<KEY_LEN>(&self.prk, &[b"bulwark store: stream key", &stream.0.to_le_bytes(), &[cipher.code()]]);
-        cipher.key(&key)
-    }
-}
-
-fn expand<const N: usize>(prk: &Prk, info: &[&[u8]]) -> Zeroizing<[u8; N]> {
-    let mut out = Zeroizing::new([0; N]);
-    prk.expand(info, Bytes::<N>).and_then(|okm| okm.fill(&mut *out)).expect("length is far below the bound of HKDF");
-    out
-}
-
 /// What the operator configured: the cipher of new blocks, the key, and the key before it.
 #[derive(Clone, Debug, Default)]
 pub struct Sealing {
@@ -155,6 +125,8 @@ pub struct Sealing {
     pub key: Option<Secret<String>>,
     /// The key before the last rotation: opens old blocks, seals nothing.
     pub previous_key: Option<Secret<String>>,
+    /// Whether each account has a key of its own, needed beside the server key.
+    pub account_keys: bool,
 }
 
 /// Keys of one store.
@@ -163,6 +135,9 @@ pub struct Vault {
     cipher: Cipher,
     current: Option<Master>,
     previous: Option<Master>,
+    /// Whether accounts that have no key get one.
+    draws_account_keys: bool,
+    accounts: Arc<AccountKeys>,
 }
 
 /// Why a block key does not open.
@@ -172,8 +147,10 @@ pub enum SealError {
     UnknownKey(KeyId),
     /// The block key does not open under the right server key: header altered, or the block belongs to another stream.
     Altered,
-    /// A cipher was asked for without a key.
+    /// A cipher, or keys of accounts, were asked for without a key.
     NoKey,
+    /// The key of the account is not there.
+    NoAccountKey(KeyNo),
 }
 
 impl fmt::Display for SealError {
@@ -186,6 +163,7 @@ impl fmt::Display for SealError {
                 f.write_str("the block key does not open: the header was altered or comes from another stream")
             }
             SealError::NoKey => f.write_str("a cipher is set but no key is given"),
+            SealError::NoAccountKey(no) => write!(f, "sealed by key {no} of an account, which is not there"),
         }
     }
 }
@@ -215,18 +193,46 @@ impl Place {
 pub(crate) struct Wrapped {
     pub cipher: Cipher,
     pub key: KeyId,
+    /// The key of the account that it takes beside.
+    pub account: Option<KeyNo>,
     pub bytes: [u8; WRAPPED_LEN],
 }
 
 impl Vault {
     /// Keys for a store of this identity.
     pub fn new(store: StoreId, sealing: &Sealing) -> Result<Vault, SealError> {
+        Vault::with_accounts(store, sealing, Arc::default())
+    }
+
+    /// Other keys for the same store: those of accounts stay.
+    pub(crate) fn changed(&self, sealing: &Sealing) -> Result<Vault, SealError> {
+        Vault::with_accounts(self.store, sealing, self.accounts.clone())
+    }
+
+    fn with_accounts(store: StoreId, sealing: &Sealing, accounts: Arc<AccountKeys>) -> Result<Vault, SealError> {
         let master = |key: &Option<Secret<String>>| key.as_ref().map(|key| Master::new(store, key));
         let (current, previous) = (master(&sealing.key), master(&sealing.previous_key));
-        if sealing.cipher != Cipher::None && current.is_none() {
+        let (cipher, draws_account_keys) = (sealing.cipher, sealing.account_keys);
+        let is_sealing = cipher != Cipher::None;
+        if is_sealing && current.is_none() || draws_account_keys && !is_sealing {
             return Err(SealError::NoKey);
         }
-        Ok(Vault { store, cipher: sealing.cipher, current, previous })
+        Ok(Vault { store, cipher, current, previous, draws_account_keys, accounts })
+    }
+
+    /// Whether accounts that have no key of their own get one.
+    pub fn draws_account_keys(&self) -> bool {
+        self.draws_account_keys
+    }
+
+    /// The keys of accounts that are there.
+    pub(crate) fn accounts(&self) -> &AccountKeys {
+        &self.accounts
+    }
+
+    /// The key of an account, if one is needed.
+    fn account(&self, no: Option<KeyNo>) -> Result<Option<Arc<AccountKey>>, SealError> {
+        no.map(|no| self.accounts.get(no).ok_or(SealError::NoAccountKey(no))).transpose()
     }
 
     /// The store these keys belong to.
@@ -242,7 +248,7 @@ impl Vault {
     /// The mark of the key that seals new blocks; zeros without encryption.
     pub fn key_id(&self) -> KeyId {
         match (&self.current, self.cipher) {
-            (Some(master), cipher) if cipher != Cipher::None => master.id,
+            (Some(master), cipher) if cipher != Cipher::None => master.id(),
             _ => KeyId::default(),
         }
     }
@@ -252,40 +258,55 @@ impl Vault {
         id == KeyId::default() || self.master(id).is_some()
     }
 
-    fn master(&self, id: KeyId) -> Option<&Master> {
-        [&self.current, &self.previous].into_iter().flatten().find(|master| master.id == id)
+    pub(crate) fn master(&self, id: KeyId) -> Option<&Master> {
+        [&self.current, &self.previous].into_iter().flatten().find(|master| master.id() == id)
     }
 
-    /// Draws a key for a new generation of a block.
-    pub(crate) fn new_block(&self, stream: StreamId, generation: u64, entropy: &dyn Entropy) -> (BlockSeal, Wrapped) {
-        let place = Place { store: self.store, stream, generation };
+    /// The server key that seals from now on.
+    pub(crate) fn current(&self) -> Option<&Master> {
+        self.current.as_ref()
+    }
+
+    /// Draws a key for a new generation of a block, of an account that has a key of its own or of none.
+    pub(crate) fn new_block(
+        &self,
+        place: Place,
+        account: Option<KeyNo>,
+        entropy: &dyn Entropy,
+    ) -> Result<(BlockSeal, Wrapped), SealError> {
         let mut key = Zeroizing::new([0; KEY_LEN]);
         if self.cipher != Cipher::None {
             entropy.fill(&mut *key);
         }
         let seal = BlockSeal::new(self.cipher, Form::Brief, place, key);
-        let wrapped = self.wrap(&seal, entropy).expect("a vault with a cipher holds its key");
-        (seal, wrapped)
+        let wrapped = self.wrap(&seal, account, entropy)?;
+        Ok((seal, wrapped))
     }
 
-    /// Wraps a block key under the current server key. The cipher of the block stays as it is.
-    pub(crate) fn wrap(&self, seal: &BlockSeal, entropy: &dyn Entropy) -> Result<Wrapped, SealError> {
+    /// Wraps a block key under the current server key, and that of an account. The cipher of the block stays as it is.
+    pub(crate) fn wrap(
+        &self,
+        seal: &BlockSeal,
+        account: Option<KeyNo>,
+        entropy: &dyn Entropy,
+    ) -> Result<Wrapped, SealError> {
         let mut bytes = [0; WRAPPED_LEN];
-        let cipher = seal.cipher;
+        let (cipher, place) = (seal.cipher, seal.place);
         if cipher == Cipher::None {
-            return Ok(Wrapped { cipher, key: KeyId::default(), bytes });
+            return Ok(Wrapped { cipher, key: KeyId::default(), account: None, bytes });
         }
         let master = self.current.as_ref().ok_or(SealError::NoKey)?;
-        let wrapping = master.stream_key(seal.place.stream, cipher).ok_or(SealError::NoKey)?;
+        let beside = self.account(account)?;
+        let wrapping = master.stream_key(place, cipher, beside.as_deref()).ok_or(SealError::NoKey)?;
         let mut nonce = [0; NONCE_LEN];
         entropy.fill(&mut nonce);
         let (before, rest) = bytes.split_at_mut(NONCE_LEN);
         let (key, tag) = rest.split_at_mut(KEY_LEN);
         before.copy_from_slice(&nonce);
         key.copy_from_slice(&*seal.key);
-        let made = wrapping.seal(nonce, &seal.place.bytes(), key);
+        let made = wrapping.seal(nonce, &place.bytes(), key);
         tag.copy_from_slice(&made.expect("32 bytes are within the bounds of the cipher"));
-        Ok(Wrapped { cipher, key: master.id, bytes })
+        Ok(Wrapped { cipher, key: master.id(), account, bytes })
     }
 
     /// Opens the key of a block.
@@ -294,7 +315,8 @@ impl Vault {
             return Ok(BlockSeal::new(Cipher::None, form, place, Zeroizing::new([0; KEY_LEN])));
         }
         let master = self.master(wrapped.key).ok_or(SealError::UnknownKey(wrapped.key))?;
-        let wrapping = master.stream_key(place.stream, wrapped.cipher).ok_or(SealError::NoKey)?;
+        let beside = self.account(wrapped.account)?;
+        let wrapping = master.stream_key(place, wrapped.cipher, beside.as_deref()).ok_or(SealError::NoKey)?;
         let (nonce, rest) = wrapped.bytes.split_first_chunk().ok_or(SealError::Altered)?;
         let (sealed, tag) = rest.split_first_chunk::<KEY_LEN>().ok_or(SealError::Altered)?;
         let tag = tag.first_chunk().ok_or(SealError::Altered)?;
@@ -466,7 +488,7 @@ mod tests {
     }
 
     fn sealing(cipher: Cipher, key: &str, previous: Option<&str>) -> Sealing {
-        Sealing { cipher, key: Some(Secret::from(key)), previous_key: previous.map(Secret::from) }
+        Sealing { cipher, key: Some(key.into()), previous_key: previous.map(Into::into), account_keys: false }
     }
 
     fn vault(sealing: &Sealing) -> Vault {
@@ -481,7 +503,7 @@ mod tests {
     fn a_record_opens_only_where_it_was_sealed() {
         for cipher in Cipher::ALL {
             let vault = vault(&sealing(cipher, "k", None));
-            let (seal, wrapped) = vault.new_block(StreamId(1), 5, &Count);
+            let (seal, wrapped) = vault.new_block(place(1, 5), None, &Count).expect("sealed");
             let mut sealed = b"record".to_vec();
             seal.seal(100, &mut sealed, 0);
             assert_eq!(sealed.len(), 6 + seal.tag_len());
@@ -501,7 +523,7 @@ mod tests {
     fn a_block_key_opens_only_in_its_stream_and_generation() {
         for cipher in [Cipher::ChaChaPoly, Cipher::Aes] {
             let vault = vault(&sealing(cipher, "k", None));
-            let (_, wrapped) = vault.new_block(StreamId(1), 5, &Count);
+            let (_, wrapped) = vault.new_block(place(1, 5), None, &Count).expect("sealed");
             assert_eq!(vault.open_block(place(2, 5), &wrapped, Form::Brief).err(), Some(SealError::Altered));
             assert_eq!(vault.open_block(place(1, 6), &wrapped, Form::Brief).err(), Some(SealError::Altered));
         }
@@ -510,13 +532,13 @@ mod tests {
     #[test]
     fn the_previous_key_opens_and_the_new_key_wraps_again() {
         let old = vault(&sealing(Cipher::Aes, "old", None));
-        let (seal, wrapped) = old.new_block(StreamId(1), 1, &Count);
+        let (seal, wrapped) = old.new_block(place(1, 1), None, &Count).expect("sealed");
         let mut sealed = b"kept".to_vec();
         seal.seal(8192, &mut sealed, 0);
 
         let rotating = vault(&sealing(Cipher::Aes, "new", Some("old")));
         let opened = rotating.open_block(place(1, 1), &wrapped, Form::Brief).expect("previous key opens");
-        let rewrapped = rotating.wrap(&opened, &Count).expect("key is there");
+        let rewrapped = rotating.wrap(&opened, None, &Count).expect("key is there");
         assert_ne!(rewrapped.key, wrapped.key);
 
         let after = vault(&sealing(Cipher::Aes, "new", None));
@@ -554,7 +576,7 @@ mod tests {
         let sealed: Vec<Vec<u8>> = [1, 2]
             .map(|generation| {
                 let mut bytes = vec![b'a'; 256];
-                vault.new_block(StreamId(1), generation, &entropy).0.seal(0, &mut bytes, 0);
+                vault.new_block(place(1, generation), None, &entropy).expect("sealed").0.seal(0, &mut bytes, 0);
                 bytes
             })
             .into();

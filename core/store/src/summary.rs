@@ -15,7 +15,7 @@ use crate::disk::{join, read_all};
 use crate::error::StoreError;
 use crate::file::State;
 use crate::frame::{self, FRAME_HEAD, Piece};
-use crate::header::{DATA_START, Header};
+use crate::header::DATA_START;
 use crate::index::{BlockError, BlockFile};
 use crate::record::{BlockFacts, block_facts, put_block_facts};
 use crate::remembered::{Packed, pack};
@@ -93,8 +93,7 @@ pub(crate) fn write(
 ) -> Result<(), StoreError> {
     let path = join(dir, &summary_name(generation));
     let file = context.disk.create(&path).map_err(StoreError::disk("making", &path))?;
-    let (seal, wrapped) = context.vault.new_block(stream, generation, &*context.entropy);
-    let header = Header::new(context.place(stream, generation), wrapped);
+    let (seal, header) = context.new_block(stream, generation)?;
     let (mut out, mut written) = (header.first(), 0);
     let mut put = |record: &[u8], is_last: bool| {
         let offset = written + out.len() as u64;
@@ -144,8 +143,7 @@ pub(crate) fn read(context: &Context, dir: &str, (stream, generation): (StreamId
     let len = block.file.len().map_err(failed)?;
     reading.subjects.reserve(usize::try_from(len.saturating_sub(DATA_START).min(RESERVED_BYTES)).unwrap_or(0));
     let is_read = reading.records(&block).map_err(failed)?.is_some();
-    let (wrapped, vault) = (block.header.wrapped, &context.vault);
-    let is_sealed_as_it_should = wrapped.cipher == vault.cipher() && wrapped.key == vault.key_id();
+    let is_sealed_as_it_should = context.is_present(&block.header.wrapped);
     match reading {
         Reading { summary: Some(summary), subjects, end: Some(end) } if is_read && end == subjects.len() as u64 => {
             Ok(Found::Good(Box::new(Read { summary, subjects, is_sealed_as_it_should })))

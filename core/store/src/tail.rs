@@ -4,13 +4,14 @@
 //! moment its key is drawn until it is full, an erase needs it closed, or a write fails. It is never reopened: what was
 //! written by an earlier process is a closed block, and the next record begins a new generation under a new key.
 
+use crate::account_keys::KeyNo;
 use crate::disk::{Disk, DiskFile, Entropy, join};
 use crate::error::StoreError;
 use crate::frame;
-use crate::header::Header;
+use crate::header::{FORMAT_VERSION, Header};
 use crate::index::{BlockFile, Laid};
 use crate::record::{self, AFTER_SYNC, Draft, PACKED, Record};
-use crate::seal::{BlockSeal, Place, SUM_LEN, StreamId, Vault};
+use crate::seal::{BlockSeal, Cipher, Place, SUM_LEN, StreamId, Vault, Wrapped};
 use std::io;
 use std::sync::Arc;
 
@@ -23,9 +24,31 @@ pub struct Context {
     pub vault: Arc<Vault>,
     /// Where keys and nonces are drawn.
     pub entropy: Arc<dyn Entropy>,
+    /// The key of the account whose stream it is, if it has one: what is written takes it beside the server key.
+    pub account: Option<KeyNo>,
 }
 
 impl Context {
+    /// The same for a stream of an account.
+    #[must_use]
+    pub fn of_account(&self, account: Option<KeyNo>) -> Context {
+        Context { account, ..self.clone() }
+    }
+
+    /// Whether a block is sealed by the cipher and the keys that seal from now on.
+    pub(crate) fn is_present(&self, wrapped: &Wrapped) -> bool {
+        let vault = &self.vault;
+        let account = self.account.filter(|_| wrapped.cipher != Cipher::None);
+        (wrapped.cipher, wrapped.key, wrapped.account) == (vault.cipher(), vault.key_id(), account)
+    }
+
+    /// Draws a key for a block, and makes its head.
+    pub(crate) fn new_block(&self, stream: StreamId, generation: u64) -> Result<(BlockSeal, Header), StoreError> {
+        let place = self.place(stream, generation);
+        let (seal, wrapped) = self.vault.new_block(place, self.account, &*self.entropy)?;
+        Ok((seal, Header::new(place, wrapped)))
+    }
+
     pub(crate) fn place(&self, stream: StreamId, generation: u64) -> Place {
         Place { store: self.vault.store(), stream, generation }
     }
@@ -56,10 +79,22 @@ pub(crate) struct Tail {
 
 impl Tail {
     /// Draws a key. No file is made before the first write.
-    pub(crate) fn begin(context: &Context, stream: StreamId, generation: u64) -> Tail {
-        let (seal, wrapped) = context.vault.new_block(stream, generation, &*context.entropy);
-        let header = Header::new(context.place(stream, generation), wrapped);
-        Tail { generation, seal, header, file: None, batch: header.first(), written: 0, after_sync: true }
+    pub(crate) fn begin(context: &Context, stream: StreamId, generation: u64) -> Result<Tail, StoreError> {
+        let (seal, header) = context.new_block(stream, generation)?;
+        Ok(Tail { generation, seal, header, file: None, batch: header.first(), written: 0, after_sync: true })
+    }
+
+    /// One of the metadata. Where it may hold entries that take keys of accounts, releases that know none do not read it.
+    pub(crate) fn begin_metadata(
+        context: &Context,
+        generation: u64,
+        takes_account_keys: bool,
+    ) -> Result<Tail, StoreError> {
+        let (seal, mut header) = context.new_block(StreamId::METADATA, generation)?;
+        if takes_account_keys {
+            header.version = FORMAT_VERSION;
+        }
+        Ok(Tail { generation, seal, header, file: None, batch: header.first(), written: 0, after_sync: true })
     }
 
     /// Where the next record will lie.

@@ -67,7 +67,7 @@ fn measure(dir: &Path, case: &Case) {
     let dir = dir.join(format!("rates-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&dir);
     let disk = Arc::new(disk::RealDisk::open(&dir).expect("a free directory"));
-    let sealing = Sealing { cipher: case.cipher, key: Some("a key".into()), previous_key: None };
+    let sealing = Sealing { cipher: case.cipher, key: Some("a key".into()), ..Sealing::default() };
     let files = FileSettings { sync: case.sync, ..FileSettings::default() };
     let settings = DeskSettings { sealing, files, ..DeskSettings::default() };
     let (port, clock) = (Arc::new(Counter::default()), RealClock::default());

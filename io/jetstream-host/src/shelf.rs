@@ -125,7 +125,7 @@ impl Shelf {
     /// Follows a change of keys.
     pub(crate) fn adopt(&mut self, vault: &Arc<Vault>) -> Result<(), StoreError> {
         match &mut self.kept {
-            Kept::File(file) => file.adopt(vault.clone()),
+            Kept::File(file) => file.adopt(vault.clone(), None),
             Kept::Memory(_) => Ok(()),
         }
     }

@@ -70,7 +70,7 @@ pub(crate) fn sealing(settings: &JetStream) -> Sealing {
         Cipher::Aes => store::Cipher::Aes,
         Cipher::ChaChaPoly => store::Cipher::ChaChaPoly,
     };
-    Sealing { cipher, key: settings.key.clone(), previous_key: settings.previous_key.clone() }
+    Sealing { cipher, key: settings.key.clone(), previous_key: settings.previous_key.clone(), account_keys: false }
 }
 
 /// What the host is told.

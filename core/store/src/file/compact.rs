@@ -11,8 +11,8 @@ use crate::disk::join;
 use crate::error::StoreError;
 use crate::index::{BlockFile, Entry};
 use crate::record::{Draft, Message, Record};
-use crate::seal::{Cipher, KeyId};
-use crate::tail::{Tail, Unsynced, block_name};
+use crate::seal::Cipher;
+use crate::tail::{Context, Tail, Unsynced, block_name};
 use moment::Timestamp;
 
 /// Bytes staged before a rewrite writes them out.
@@ -101,7 +101,7 @@ impl FileStream {
     /// A copy of these blocks, with what is live in them, and its table.
     fn write_copy(&mut self, at: usize, count: usize, old: &[u64]) -> Result<Block, StoreError> {
         let generation = self.take_generation();
-        let mut tail = Tail::begin(&self.context, self.id, generation);
+        let mut tail = Tail::begin(&self.context, self.id, generation)?;
         tail.record(&Record::Compacted { old: old.to_vec() });
         let first = self.blocks[at].first;
         let mut new = Block::new(generation, first);
@@ -167,41 +167,42 @@ impl FileStream {
     }
 
     fn is_sealed_as_it_should(&self, file: &BlockFile) -> bool {
-        let (wrapped, vault) = (file.header.wrapped, &self.context.vault);
-        file.stray.is_none() && wrapped.cipher == vault.cipher() && wrapped.key == vault.key_id()
+        file.stray.is_none() && self.context.is_present(&file.header.wrapped)
     }
 
-    /// Seals one block by the present cipher and key: where only the key changed, its block key is wrapped again; where
+    /// Seals one block by the present cipher and keys: where only keys changed, its block key is wrapped again; where
     /// the cipher changed, it is rewritten. Whether there was one to do.
     pub fn reseal(&mut self, generation: u64) -> Result<bool, StoreError> {
         let Some(at) = self.blocks.iter().position(|block| block.generation == generation) else { return Ok(false) };
         self.open_block(at)?;
         let path = join(&self.dir, &block_name(generation));
-        let (cipher, key) = (self.context.vault.cipher(), self.context.vault.key_id());
         let is_done = self.blocks[at].file.as_ref().is_none_or(|file| self.is_sealed_as_it_should(file));
         if is_done {
             return Ok(false);
         }
         // It bears the old key, too.
         self.drop_summary();
+        let context = &self.context;
         let Some(file) = &mut self.blocks[at].file else { return Ok(false) };
-        match file.header.wrapped {
-            wrapped if wrapped.cipher == cipher && wrapped.key == key => {
-                file.mend().map_err(StoreError::disk("writing", &path)).map(|()| true)
-            }
-            wrapped if wrapped.cipher == cipher && cipher != Cipher::None && key != KeyId::default() => {
-                let wrapped =
-                    self.context.vault.wrap(&file.seal, &*self.context.entropy).map_err(|_| StoreError::NoKey)?;
-                file.rewrap(file.header.rewrapped(wrapped)).map_err(StoreError::disk("writing", &path))?;
-                Ok(true)
-            }
-            _ => {
-                self.rewrite(at, 1)?;
-                // The block before must not come back after a crash: its key may not be there any more.
-                self.sync_removals().map(|()| true)
-            }
+        let wrapped = &file.header.wrapped;
+        if context.is_present(wrapped) {
+            file.mend().map_err(StoreError::disk("writing", &path))?;
+        } else if may_be_wrapped_again(context, file) {
+            let wrapped = context.vault.wrap(&file.seal, context.account, &*context.entropy)?;
+            file.rewrap(file.header.rewrapped(wrapped)).map_err(StoreError::disk("writing", &path))?;
+        } else {
+            self.rewrite(at, 1)?;
+            // The block before must not come back after a crash: its key may not be there any more.
+            self.sync_removals()?;
         }
+        Ok(true)
     }
+}
+
+/// Whether only the keys around a block's own key are other ones.
+fn may_be_wrapped_again(context: &Context, file: &BlockFile) -> bool {
+    let (cipher, header) = (context.vault.cipher(), &file.header);
+    header.wrapped.cipher == cipher && cipher != Cipher::None && header.may_take(context.account)
 }
 
 fn copy_message(tail: &mut Tail, first: u64, subject: u32, message: &Message) -> Entry {

@@ -533,6 +533,7 @@ pub(crate) fn unusable(error: BlockError, path: &str) -> StoreError {
         BlockError::Newer(version) => StoreError::NewerFormat { version, path },
         BlockError::Seal(SealError::UnknownKey(needed)) => StoreError::WrongKey { needed, path },
         BlockError::Seal(SealError::NoKey) => StoreError::NoKey,
+        BlockError::Seal(SealError::NoAccountKey(needed)) => StoreError::NoAccountKey { needed, path },
         BlockError::Seal(SealError::Altered) => StoreError::Unusable { path, why: "the head of the file was altered" },
         BlockError::NoHead { .. } => StoreError::Unusable { path, why: "the head of the file is damaged" },
         BlockError::Foreign => StoreError::Unusable { path, why: "the file belongs to another stream" },

@@ -1,5 +1,9 @@
 //! The store on a disk that forgets, tears and lies.
 
+mod account_crash;
+mod account_keys;
+mod account_tamper;
+mod account_versions;
 mod crash;
 mod house;
 mod meta;

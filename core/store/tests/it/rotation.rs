@@ -5,7 +5,7 @@ use bulwark_store::*;
 use testkit::CrashDisk;
 
 fn key(cipher: Cipher, key: &str, previous: Option<&str>) -> Sealing {
-    Sealing { cipher, key: Some(key.into()), previous_key: previous.map(Into::into) }
+    Sealing { cipher, key: Some(key.into()), previous_key: previous.map(Into::into), account_keys: false }
 }
 
 fn open_with(disk: &CrashDisk, sealing: &Sealing) -> Result<(Root, FileStream), StoreError> {

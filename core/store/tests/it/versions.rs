@@ -9,7 +9,7 @@ use testkit::CrashDisk;
 
 /// `tests/data/version-2-CIPHER`: forty messages in two blocks, every third with headers, their payloads compressed; the
 /// seventh and the twentieth are removed.
-fn version_2(cipher: Cipher) -> CrashDisk {
+pub(crate) fn version_2(cipher: Cipher) -> CrashDisk {
     let (disk, root) = (CrashDisk::new(3), format!("{}/tests/data/version-2-{cipher}", env!("CARGO_MANIFEST_DIR")));
     plant(&disk, Path::new(&root), "");
     disk
@@ -33,7 +33,7 @@ fn has_headers(seq: u64) -> bool {
     seq.is_multiple_of(3)
 }
 
-fn check(stream: &mut FileStream) {
+pub(crate) fn check(stream: &mut FileStream) {
     for seq in (1..=40).filter(|seq| ![7, 20].contains(seq)) {
         let message = stream.load(seq).expect("reads").expect("is there");
         let payload = format!("payload {seq} {}", "abc".repeat(seq as usize));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use store::*;
 
 fn sealing() -> Sealing {
-    Sealing { cipher: Cipher::Aes, key: Some("k".into()), previous_key: None }
+    Sealing { cipher: Cipher::Aes, key: Some("k".into()), ..Sealing::default() }
 }
 
 fn root(disk: RealDisk) -> Root {

@@ -10,7 +10,8 @@ use tokio::io::AsyncReadExt;
 type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 fn front(dir: &std::path::Path) -> Front {
-    let sealing = store::Sealing { cipher: store::Cipher::ChaChaPoly, key: Some("the key".into()), previous_key: None };
+    let sealing =
+        store::Sealing { cipher: store::Cipher::ChaChaPoly, key: Some("the key".into()), ..store::Sealing::default() };
     Front::start(dir, DeskSettings { sealing, ..DeskSettings::default() }, crate::house::account("$G"))
 }
 

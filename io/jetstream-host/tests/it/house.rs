@@ -140,7 +140,8 @@ pub(crate) fn account(name: &str) -> AccountSettings {
 }
 
 fn sealed() -> DeskSettings {
-    let sealing = store::Sealing { cipher: store::Cipher::Aes, key: Some("the key".into()), previous_key: None };
+    let sealing =
+        store::Sealing { cipher: store::Cipher::Aes, key: Some("the key".into()), ..store::Sealing::default() };
     DeskSettings { sealing, ..DeskSettings::default() }
 }
 

@@ -10,7 +10,7 @@ use testkit::{CrashDisk, Dice};
 const PLANTED: [&[u8]; 4] = [b"planted-payload", b"planted-subject", b"PLANTED", b"planted-consumer"];
 
 fn sealing(cipher: Cipher, key: Option<&str>, previous: Option<&str>) -> Sealing {
-    Sealing { cipher, key: key.map(Into::into), previous_key: previous.map(Into::into) }
+    Sealing { cipher, key: key.map(Into::into), previous_key: previous.map(Into::into), account_keys: false }
 }
 
 fn settings(sealing: Sealing) -> DeskSettings {
