@@ -144,8 +144,8 @@ pub trait Shelves {
 
     /// A number that no stream ever had.
     fn new_id(&mut self) -> Result<u64, LogError>;
-    /// Makes the log of a new stream. `id` was never used before.
-    fn create(&mut self, id: u64, config: &api::StreamConfig) -> Result<Self::Log, LogError>;
+    /// Makes the log of a new stream of an account. `id` was never used before.
+    fn create(&mut self, account: &str, id: u64, config: &api::StreamConfig) -> Result<Self::Log, LogError>;
     /// A stream's configuration changed.
     fn reconfigure(&mut self, id: u64, log: &mut Self::Log, config: &api::StreamConfig) -> Result<(), LogError>;
     /// The stream is gone; its log goes once that is durable.

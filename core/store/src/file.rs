@@ -242,6 +242,11 @@ impl FileStream {
         self.id
     }
 
+    /// The key of its account that what is written takes beside the server key.
+    pub fn account_key(&self) -> Option<KeyNo> {
+        self.context.account
+    }
+
     /// Whether an earlier failure keeps this stream from acknowledging anything.
     pub fn is_poisoned(&self) -> bool {
         self.poisoned

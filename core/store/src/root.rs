@@ -136,7 +136,7 @@ impl Root {
     }
 
     /// Whether parts of it take keys of accounts, or may.
-    pub(crate) fn has_account_keys(&self) -> bool {
+    pub fn has_account_keys(&self) -> bool {
         self.identity.has_account_keys
     }
 

@@ -177,21 +177,37 @@ impl Desk {
     fn report_unknown(&self, known: &HashSet<u64>) -> Result<(), StoreError> {
         for StreamId(id) in self.root.stream_ids()? {
             if !known.contains(&id) {
-                let text = format!("stream directory {id:016x} is not in the metadata; it is left alone");
+                let why = self.why_closed(StreamId(id))?.map_or(String::new(), |why| format!(" and {why}"));
+                let text = format!("stream directory {id:016x} is not in the metadata{why}; it is left alone");
                 self.port.report(Report::Finding(text));
             }
         }
         Ok(())
     }
 
-    fn add_tenant(&mut self, settings: Settings, streams: Vec<KeptStream>, now: Now) -> Result<(), StoreError> {
+    pub(crate) fn add_tenant(
+        &mut self,
+        settings: Settings,
+        streams: Vec<KeptStream>,
+        now: Now,
+    ) -> Result<(), StoreError> {
         let account: Arc<str> = settings.account.as_str().into();
+        if self.is_shut_out(&account)? {
+            self.accounts.insert(account, settings);
+            return Ok(());
+        }
         let mut seed = [0; 8];
         self.entropy.fill(&mut seed);
         let mut tenant = Tenant::new(settings.clone(), u64::from_le_bytes(seed));
         let mut out = Outbox::default();
         for kept in streams {
-            let (log, findings) = self.shelving.open(kept.id, &kept.config)?;
+            let opened = self.shelving.open(&account, kept.id, &kept.config);
+            if let Err(error @ StoreError::NoAccountKey { .. }) = &opened {
+                self.port.report(Report::Finding(format!("stream {account} > {}: {error}", kept.config.name)));
+                self.unrecovered.insert((account.to_string(), kept.config.name));
+                continue;
+            }
+            let (log, findings) = opened?;
             for finding in findings {
                 self.port.report(Report::Finding(finding.to_string()));
             }
@@ -279,6 +295,7 @@ impl Desk {
         self.sync_now_and_then(now);
         self.remove_discarded(&outcome);
         self.keep_up(now);
+        self.tell_drawn();
         self.settle();
         self.report_room();
     }
@@ -657,30 +674,42 @@ impl Desk {
     /// Removes everything that an account stores, and makes that durable. How many streams there were.
     pub(crate) fn purge_account(&mut self, account: &str, now: Now) -> Result<usize, String> {
         let mut out = Outbox::default();
-        let removed = match self.tenants.get_mut(account) {
-            Some(tenant) => {
+        let removed = match self.tenants.remove(account) {
+            Some(mut tenant) => {
                 tenant.wake();
-                let interest = InAccount { port: &*self.port, account };
-                let (shelves, out) = (&mut self.shelving, &mut out);
-                tenant.remove_all(&mut jetstream::Surroundings {
-                    shelves,
-                    now,
-                    interest: &interest,
-                    out,
-                    asker: None,
-                    follower: None,
-                })
+                let removed = self.with_surroundings(account, &mut out, now, |around| tenant.remove_all(around));
+                self.tenants.insert(account.into(), tenant);
+                removed
             }
             None => self.shelving.forget_account(account),
         };
-        let outcome = self.commit(now);
-        self.perform(account, &mut out, &outcome);
-        self.remove_discarded(&outcome);
+        let failed = self.carry_out(account, &mut out, now);
         self.unrecovered.retain(|(of, _)| of != account);
-        match outcome.why {
-            Some(Why { text, .. }) => Err(text),
+        match failed {
+            Some(text) => Err(text),
             None => removed.map_err(|error| error.0),
         }
+    }
+
+    /// Makes what was done for an account between two rounds durable, and then does what it wants done. What went wrong.
+    pub(crate) fn carry_out(&mut self, account: &str, out: &mut Outbox, now: Now) -> Option<String> {
+        let outcome = self.commit(now);
+        self.perform(account, out, &outcome);
+        self.remove_discarded(&outcome);
+        outcome.why.map(|Why { text, .. }| text)
+    }
+
+    /// Lets something be done for an account that nobody asked for.
+    pub(crate) fn with_surroundings<T>(
+        &mut self,
+        account: &str,
+        out: &mut Outbox,
+        now: Now,
+        act: impl FnOnce(&mut jetstream::Surroundings<'_, Shelving>) -> T,
+    ) -> T {
+        let interest = InAccount { port: &*self.port, account };
+        let shelves = &mut self.shelving;
+        act(&mut jetstream::Surroundings { shelves, now, interest: &interest, out, asker: None, follower: None })
     }
 
     /// Whether the store failed, and nothing is acknowledged until it works again.

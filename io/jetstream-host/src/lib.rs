@@ -23,6 +23,7 @@
 //!
 //! [`Desk`] is that loop without the thread: scenes drive it by hand. [`Host`] runs it.
 
+mod account_keys;
 mod barrier;
 mod desk;
 mod host;
@@ -117,5 +118,29 @@ pub enum Report {
     Resealed {
         /// Blocks that were sealed anew.
         blocks: u64,
+    },
+    /// Everything of the accounts that are served takes keys of their own.
+    AccountsSealed {
+        /// Accounts that have one.
+        accounts: usize,
+        /// Blocks that were sealed anew.
+        blocks: u64,
+    },
+    /// An account has a key of its own from now on.
+    KeyDrawn {
+        /// Whose it is.
+        account: String,
+    },
+    /// What a process before began is done: the key of an account is destroyed, with everything that it sealed.
+    KeyDestroyed {
+        /// Whose it was.
+        account: String,
+        /// Streams that went with it.
+        streams: u64,
+    },
+    /// Nothing takes the key that an account had of its own any more, and it is gone.
+    KeyRetired {
+        /// Whose it was.
+        account: String,
     },
 }

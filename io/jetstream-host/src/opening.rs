@@ -4,7 +4,7 @@ use crate::desk::DeskSettings;
 use crate::shelf::Shelving;
 use crate::{Port, Report};
 use std::sync::Arc;
-use store::{Disk, Entropy, Root, StoreError, open_store};
+use store::{Destroyed, Disk, Entropy, Root, StoreError, open_store};
 
 /// The store directory and the shelves in it, and whether the store was made just now.
 pub(crate) fn open_shelves(
@@ -16,6 +16,10 @@ pub(crate) fn open_shelves(
     let opened = open_store(disk.clone(), entropy.clone(), &settings.sealing)?;
     opened.findings.iter().for_each(|finding| port.report(Report::Finding(finding.to_string())));
     let newest = opened.root.stream_ids()?.last().map_or(0, |id| id.0);
-    let shelving = Shelving::new(opened.root.context(), opened.meta, settings.files, settings.bounds, newest);
+    for Destroyed { account, streams, .. } in opened.destroyed {
+        port.report(Report::KeyDestroyed { account, streams });
+    }
+    let kept = (opened.meta, opened.keyring);
+    let shelving = Shelving::new(opened.root.context(), kept, settings.files, settings.bounds, newest);
     Ok((opened.root, shelving, opened.is_new))
 }

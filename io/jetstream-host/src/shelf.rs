@@ -7,8 +7,8 @@ use moment::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{
-    Context, FileSettings, FileStream, Finding, MemoryStream, MessageView, MetaLog, Next, StoreError, StreamId,
-    SubjectTotals, SyncMode, SyncTicket, Vault, memory_size, message_size, stream_dir,
+    Context, FileSettings, FileStream, Finding, KeyNo, Keyring, MemoryStream, MessageView, MetaLog, Next, StoreError,
+    StreamId, SubjectTotals, SyncMode, SyncTicket, Vault, memory_size, message_size, stream_dir,
 };
 use subject::Filter;
 
@@ -123,10 +123,18 @@ impl Shelf {
     }
 
     /// Follows a change of keys.
-    pub(crate) fn adopt(&mut self, vault: &Arc<Vault>) -> Result<(), StoreError> {
+    pub(crate) fn adopt(&mut self, vault: &Arc<Vault>, account: Option<KeyNo>) -> Result<(), StoreError> {
         match &mut self.kept {
-            Kept::File(file) => file.adopt(vault.clone(), None),
+            Kept::File(file) => file.adopt(vault.clone(), account),
             Kept::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Whether what is written takes this key of an account.
+    pub(crate) fn takes(&self, account: Option<KeyNo>) -> bool {
+        match &self.kept {
+            Kept::File(file) => file.account_key() == account,
+            Kept::Memory(_) => true,
         }
     }
 
@@ -379,6 +387,12 @@ impl Log for Shelf {
 pub struct Shelving {
     pub(crate) context: Context,
     pub(crate) meta: MetaLog,
+    /// The keys of accounts.
+    pub(crate) keyring: Keyring,
+    /// Accounts that got one since that was told last.
+    pub(crate) drawn: Vec<String>,
+    /// Entries that are to be sealed otherwise than they lie in the newest block.
+    pub(crate) is_meta_due: bool,
     pub(crate) files: FileSettings,
     /// Streams whose files go once the metadata says that they are gone.
     pub(crate) discarded: Vec<u64>,
@@ -401,12 +415,21 @@ const MAX_HELD_BYTES: usize = 256 * 1024 * 1024;
 impl Shelving {
     /// `newest` is the highest number of a stream that has a directory: whatever the metadata lost, no stream is laid where
     /// another one lies.
-    pub(crate) fn new(context: Context, meta: MetaLog, files: FileSettings, bounds: Bounds, newest: u64) -> Shelving {
+    pub(crate) fn new(
+        context: Context,
+        (meta, keyring): (MetaLog, Keyring),
+        files: FileSettings,
+        bounds: Bounds,
+        newest: u64,
+    ) -> Shelving {
         let kept = meta.get(NEXT_ID).and_then(|bytes| bytes.try_into().ok()).map_or(1, u64::from_le_bytes);
         let (ledger, next_id) = (Arc::new(Ledger::new(bounds)), kept.max(newest.saturating_add(1)));
         Shelving {
             context,
             meta,
+            keyring,
+            drawn: Vec::new(),
+            is_meta_due: false,
             files,
             discarded: Vec::new(),
             next_id,
@@ -422,15 +445,21 @@ impl Shelving {
         self.unpacked = 0;
     }
 
-    /// Opens the log of a stream that was kept.
-    pub(crate) fn open(&mut self, id: u64, config: &StreamConfig) -> Result<(Shelf, Vec<Finding>), StoreError> {
+    /// Opens the log of a stream of an account that was kept.
+    pub(crate) fn open(
+        &mut self,
+        account: &str,
+        id: u64,
+        config: &StreamConfig,
+    ) -> Result<(Shelf, Vec<Finding>), StoreError> {
         self.reserve(id, config);
         let first = config.first_seq.max(1);
         if config.storage == StorageKind::Memory {
             return Ok((self.memory(first), Vec::new()));
         }
         let (id, dir) = (StreamId(id), stream_dir(StreamId(id)));
-        let opened = FileStream::open(self.context.clone(), &dir, id, self.files_of(config), first)?;
+        let context = self.context.of_account(self.key_in_use(account));
+        let opened = FileStream::open(context, &dir, id, self.files_of(config), first)?;
         Ok((self.shelf(Kept::File(Box::new(opened.stream))), opened.findings))
     }
 
@@ -506,15 +535,16 @@ impl Shelves for Shelving {
         Ok(id)
     }
 
-    fn create(&mut self, id: u64, config: &StreamConfig) -> Result<Shelf, LogError> {
+    fn create(&mut self, account: &str, id: u64, config: &StreamConfig) -> Result<Shelf, LogError> {
         self.reserve(id, config);
         let first = config.first_seq.max(1);
         if config.storage == StorageKind::Memory {
             return Ok(self.memory(first));
         }
         let (id, dir) = (StreamId(id), stream_dir(StreamId(id)));
-        let stream =
-            FileStream::create(self.context.clone(), &dir, id, self.files_of(config), first).map_err(refused)?;
+        let key = self.key_for(account).map_err(refused)?;
+        let context = self.context.of_account(key);
+        let stream = FileStream::create(context, &dir, id, self.files_of(config), first).map_err(refused)?;
         Ok(self.shelf(Kept::File(Box::new(stream))))
     }
 
@@ -545,7 +575,8 @@ impl Shelves for Shelving {
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), LogError> {
-        self.meta.put(key, value).map_err(refused)
+        let account = KeptStream::account_of(key).map_or(Ok(None), |account| self.key_for(account));
+        account.and_then(|account| self.meta.put_for(account, key, value)).map_err(refused)
     }
 
     fn remove(&mut self, key: &[u8]) -> Result<(), LogError> {

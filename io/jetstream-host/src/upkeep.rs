@@ -9,10 +9,10 @@ use crate::desk::{Desk, Why};
 use crate::shelf::Shelf;
 use jetstream::{Now, Stream, Tenant};
 use moment::Instant;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Sealing, StoreError, StreamId};
+use store::{KeyNo, Sealing, StoreError, StreamId};
 
 /// After a block was sealed anew the next one waits this long.
 const SEAL_EVERY: Duration = Duration::from_millis(20);
@@ -39,11 +39,18 @@ pub(crate) struct Upkeep {
 /// Sealing anew, under way.
 #[derive(Default)]
 struct Resealing {
+    /// Accounts whose keys were not looked at yet.
+    accounts: VecDeque<Arc<str>>,
+    /// Keys of accounts that are to be wrapped anew.
+    keys: Vec<KeyNo>,
     unseen: VecDeque<Place>,
     blocks: VecDeque<(Place, u64)>,
     done: u64,
     all: u64,
     told: u64,
+    /// Streams that may take keys of accounts, and what those take that were looked at. `None` until the blocks are done.
+    unchecked: Option<VecDeque<StreamId>>,
+    used: BTreeSet<KeyNo>,
 }
 
 impl Upkeep {
@@ -70,8 +77,11 @@ impl Desk {
         let vault = self.root.context().vault;
         self.shelving.context.vault = vault.clone();
         let mut outcome = self.shelving.meta.adopt(vault.clone());
-        for stream in self.tenants.values_mut().flat_map(Tenant::streams_mut) {
-            outcome = outcome.and(stream.log.adopt(&vault));
+        for (account, tenant) in &mut self.tenants {
+            let key = self.shelving.key_in_use(account);
+            for stream in tenant.streams_mut() {
+                outcome = outcome.and(stream.log.adopt(&vault, key));
+            }
         }
         self.plan_resealing(now);
         outcome.inspect_err(|error| self.note_failure(Why::new(None, error), now))
@@ -79,8 +89,9 @@ impl Desk {
 
     /// Every stream is looked at for blocks that are not sealed as they should be.
     pub(crate) fn plan_resealing(&mut self, now: Now) {
-        let unseen = self.places();
-        self.upkeep.resealing = Some(Resealing { unseen, ..Resealing::default() });
+        let (accounts, unseen) = (self.tenants.keys().cloned().collect(), self.places());
+        let keys = self.shelving.keyring.to_rewrap(&self.shelving.context);
+        self.upkeep.resealing = Some(Resealing { accounts, keys, unseen, ..Resealing::default() });
         self.upkeep.at = now.tick;
     }
 
@@ -120,11 +131,15 @@ impl Desk {
 
     fn reseal_step(&mut self, mut resealing: Resealing, now: Now) -> Result<(), StoreError> {
         self.upkeep.at = now.tick + SEAL_EVERY;
+        if self.seal_keys(&mut resealing)? {
+            self.upkeep.resealing = Some(resealing);
+            return Ok(());
+        }
         for _ in 0..LOOKS {
             if !resealing.blocks.is_empty() {
                 break;
             }
-            let Some(place) = resealing.unseen.pop_front() else { return self.resealed(&resealing, now) };
+            let Some(place) = resealing.unseen.pop_front() else { return self.blocks_are_done(resealing, now) };
             if let Some(stream) = self.at(&place) {
                 let blocks = stream.log.blocks_to_reseal()?;
                 resealing.all += blocks.len() as u64;
@@ -142,6 +157,40 @@ impl Desk {
         Ok(())
     }
 
+    /// What lies before the blocks: which account has which key, and keys that are wrapped anew. Whether there was something to
+    /// do.
+    fn seal_keys(&mut self, resealing: &mut Resealing) -> Result<bool, StoreError> {
+        for _ in 0..LOOKS {
+            let Some(account) = resealing.accounts.pop_front() else { break };
+            if self.settle_account_key(&account)? {
+                return Ok(true);
+            }
+        }
+        if !resealing.accounts.is_empty() {
+            return Ok(true);
+        }
+        let Some(key) = resealing.keys.pop() else { return Ok(false) };
+        self.shelving.keyring.rewrap(&self.shelving.context, key)?;
+        Ok(true)
+    }
+
+    /// All blocks are as they should be: the metadata follows, and where accounts are to have no keys of their own it is looked
+    /// whether anything still takes one.
+    fn blocks_are_done(&mut self, mut resealing: Resealing, now: Now) -> Result<(), StoreError> {
+        self.shelving.reseal_entries()?;
+        if self.may_retire_account_keys() {
+            let all = if resealing.unchecked.is_none() { self.root.stream_ids()? } else { Vec::new() };
+            let unchecked = resealing.unchecked.get_or_insert_with(|| all.into());
+            if let Some(stream) = unchecked.pop_front() {
+                resealing.used.extend(self.root.account_keys_in(stream)?);
+                self.upkeep.resealing = Some(resealing);
+                return Ok(());
+            }
+            self.retire_account_keys(&resealing.used, now)?;
+        }
+        self.resealed(&resealing, now)
+    }
+
     fn tell(&self, resealing: &mut Resealing) {
         let percent = resealing.done * 100 / resealing.all.max(1);
         if percent >= resealing.told + TOLD_PERCENT {
@@ -150,12 +199,12 @@ impl Desk {
         }
     }
 
-    /// All blocks are as they should be: the metadata follows, and keys that nothing needs are forgotten.
+    /// Everything is as it should be: keys that nothing needs are forgotten.
     fn resealed(&mut self, resealing: &Resealing, now: Now) -> Result<(), StoreError> {
         self.upkeep.at = now.tick + TIDY_EVERY;
-        let is_meta_due = self.shelving.meta.needs_reseal();
-        if is_meta_due {
-            self.shelving.meta.reseal()?;
+        let (accounts, blocks) = (self.shelving.keyring.in_use().count(), resealing.done);
+        if blocks > 0 && self.shelving.context.vault.draws_account_keys() {
+            self.port.report(Report::AccountsSealed { accounts, blocks });
         }
         if !self.root.has_other_keys() {
             return Ok(());

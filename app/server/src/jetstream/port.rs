@@ -231,6 +231,18 @@ impl Port for BrokerPort {
             Report::Resealed { blocks } => log.notice(&format!(
                 "JetStream store: everything is sealed by the present key, {blocks} blocks anew; the previous key is not needed any more"
             )),
+            Report::AccountsSealed { accounts, blocks } => log.notice(&format!(
+                "JetStream store: what is stored takes the keys of its accounts, {accounts} of them, {blocks} blocks anew"
+            )),
+            Report::KeyDrawn { account } => {
+                log.notice(&format!("JetStream store: account {account} has a key of its own from now on"));
+            }
+            Report::KeyDestroyed { account, streams } => log.notice(&format!(
+                "JetStream store: the key of account {account} is destroyed, and what it sealed is removed, {streams} streams"
+            )),
+            Report::KeyRetired { account } => log.notice(&format!(
+                "JetStream store: nothing takes the key of account {account} any more, and it is gone"
+            )),
         }
     }
 }
@@ -247,8 +259,24 @@ fn record_of(report: &Report) -> Option<Record> {
             Outcome::Done,
             format!("all streams are sealed by the present key, {blocks} blocks anew"),
         ),
+        Report::AccountsSealed { accounts, blocks } => record(
+            Class::Key,
+            Outcome::Done,
+            format!("what is stored takes the keys of its accounts, {accounts} of them, {blocks} blocks anew"),
+        ),
+        Report::KeyDrawn { account } => of_key(account, "has a key of its own from now on".to_owned()),
+        Report::KeyDestroyed { account, streams } => {
+            of_key(account, format!("its key is destroyed, and what it sealed is removed, {streams} streams"))
+        }
+        Report::KeyRetired { account } => of_key(account, "nothing takes its key any more, and it is gone".to_owned()),
         Report::Restored { .. } | Report::OutOfRoom { .. } | Report::RequestsLost(_) | Report::Resealing { .. } => None,
     }
+}
+
+/// Something that became of the key of an account.
+fn of_key(account: &str, what: String) -> Option<Record> {
+    let (account, record) = (account.to_owned(), Record::new(Class::Key, Outcome::Done));
+    Some(Record { what: format!("account {account}: {what}"), account, ..record })
 }
 
 /// Somebody who may not read everything.
@@ -303,10 +331,6 @@ impl Ear {
         if self.door == Door::Requests && is_order(subject) {
             let reader = sender.orderer(self.rule.get())?;
             return Some(Arc::new(Bound { reader, hub: self.hub.clone() }));
-        }
-        // What is looked at here is also what another cluster tells rights for.
-        if self.door == Door::Streams && !broker::acts(headers) {
-            return None;
         }
         let is_reading = self.door != Door::Streams || speaks_of(headers, &READS_BY);
         let reader = if speaks_of(headers, &[REMOVES_BY]) && !sender.publishes_freely() {

@@ -165,7 +165,7 @@ impl<S: Shelves> Tenant<S> {
         }
         let room = self.room_for(&config);
         let number = around.shelves.new_id()?;
-        let log = around.shelves.create(number, &config)?;
+        let log = around.shelves.create(&self.settings.account, number, &config)?;
         around.shelves.hold(number)?;
         let name = config.name.clone();
         let stream = Stream::new(number, config, rules, around.now.wall, log, &self.settings);

@@ -1,6 +1,6 @@
 //! Streams and consumers as they are kept in the metadata.
 
-use super::{Settings, Tenant};
+use super::Tenant;
 use crate::consumer::Consumer;
 use crate::log::{LogError, Shelves};
 use crate::outbox::Now;
@@ -101,9 +101,21 @@ pub(crate) fn consumer_value(consumer: &Consumer) -> Vec<u8> {
 }
 
 impl KeptStream {
+    /// Everything that the metadata keeps of an account stands under keys that begin so.
+    pub fn beginnings(account: &str) -> [Vec<u8>; 3] {
+        [STREAM, CONSUMER, STATE].map(|kind| [key(kind, &[account]), vec![0]].concat())
+    }
+
+    /// The account that the metadata keeps something of under this key.
+    pub fn account_of(key: &[u8]) -> Option<&str> {
+        let (&kind, rest) = key.split_first()?;
+        let account = rest.strip_prefix(&[0])?.split(|&byte| byte == 0).next()?;
+        [STREAM, CONSUMER, STATE].contains(&kind).then_some(std::str::from_utf8(account).ok()?)
+    }
+
     /// Under which keys the metadata keeps anything of an account.
     pub fn keys_of<'a>(account: &str, entries: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Vec<Vec<u8>> {
-        let beginnings = [STREAM, CONSUMER, STATE].map(|kind| [key(kind, &[account]), vec![0]].concat());
+        let beginnings = KeptStream::beginnings(account);
         let is_of = |key: &&[u8]| beginnings.iter().any(|beginning| key.starts_with(beginning));
         entries.map(|(key, _)| key).filter(is_of).map(<[u8]>::to_vec).collect()
     }
@@ -201,13 +213,20 @@ impl<S: Shelves> Tenant<S> {
     }
 }
 
-impl Settings {
-    /// Everything kept for an account begins with one of these.
-    pub fn key_prefixes(account: &str) -> [Vec<u8>; 3] {
-        [STREAM, CONSUMER, STATE].map(|kind| {
-            let mut prefix = key(kind, &[account]);
-            prefix.push(0);
-            prefix
-        })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_tells_its_account_and_begins_as_those_of_its_account_do() {
+        let keys = [stream_key("ACME", "S"), consumer_key("ACME", "S", "C"), state_key("ACME", "S", "C")];
+        for key in &keys {
+            assert_eq!(KeptStream::account_of(key), Some("ACME"));
+            let begins = |account| KeptStream::beginnings(account).iter().any(|beginning| key.starts_with(beginning));
+            assert!(begins("ACME") && !begins("ACM") && !begins("ACME2"));
+        }
+        for other in [&b"n"[..], b"", b"g12345678", b"k\0ACME\0S", b"sACME"] {
+            assert_eq!(KeptStream::account_of(other), None, "{other:?}");
+        }
     }
 }

@@ -121,7 +121,7 @@ impl<S: Shelves> Tenant<S> {
 
     fn add_stream(&mut self, config: StreamConfig, rules: StreamRules, around: &mut Surroundings<'_, S>) -> Outcome {
         let id = around.shelves.new_id()?;
-        let log = around.shelves.create(id, &config)?;
+        let log = around.shelves.create(&self.settings.account, id, &config)?;
         let name = config.name.clone();
         let stream = Stream::new(id, config, rules, around.now.wall, log, &self.settings);
         let key = kept::stream_key(&self.settings.account, &name);

@@ -118,6 +118,7 @@ pub(crate) struct Room {
     pub port: Arc<TestPort>,
     pub account: Arc<str>,
     pub now: Now,
+    accounts: Vec<&'static str>,
     settings: DeskSettings,
     inboxes: u32,
 }
@@ -151,23 +152,36 @@ impl Room {
     }
 
     pub(crate) fn on(disk: CrashDisk, settings: DeskSettings) -> Room {
+        Room::of(&["A"], disk, settings)
+    }
+
+    /// With these accounts; the first is spoken for until another is.
+    pub(crate) fn of(accounts: &[&'static str], disk: CrashDisk, settings: DeskSettings) -> Room {
         let now = Now { wall: Timestamp::from_secs(1_795_000_000), tick: Instant::from_nanos(1) };
-        Room::try_on(disk, settings, now).expect("the store opens")
+        let front = Arc::new(disk.clone());
+        Room::try_over(accounts, (disk, front), settings, now).expect("the store opens")
+    }
+
+    /// Asks and publishes in this account from now on.
+    pub(crate) fn speak_for(&mut self, account: &str) -> &mut Room {
+        self.account = account.into();
+        self
     }
 
     /// On a disk that stands in front of the one that is looked at.
     pub(crate) fn over(disk: CrashDisk, front: Arc<dyn Disk>, files: FileSettings, sync_every: Duration) -> Room {
         let now = Now { wall: Timestamp::from_secs(1_795_000_000), tick: Instant::from_nanos(1) };
         let settings = DeskSettings { files, sync_every, ..sealed() };
-        Room::try_over((disk, front), settings, now).expect("the store opens")
+        Room::try_over(&["A"], (disk, front), settings, now).expect("the store opens")
     }
 
     pub(crate) fn try_on(disk: CrashDisk, settings: DeskSettings, now: Now) -> Result<Room, StoreError> {
         let front = Arc::new(disk.clone());
-        Room::try_over((disk, front), settings, now)
+        Room::try_over(&["A"], (disk, front), settings, now)
     }
 
     fn try_over(
+        accounts: &[&'static str],
         (disk, dyn_disk): (CrashDisk, Arc<dyn Disk>),
         settings: DeskSettings,
         now: Now,
@@ -176,13 +190,26 @@ impl Room {
         port.0.lock().expect("fresh").wanted.push(Filter::parse(b"_I.>").expect("a filter"));
         let entropy = Arc::new(SeededEntropy::new(disk.operations() + 5));
         let dyn_port = port.clone();
-        let opened = Desk::open(dyn_disk, entropy, settings.clone(), vec![account("A")], dyn_port, now)?;
-        Ok(Room { disk, desk: opened.desk, port, account: "A".into(), now, settings, inboxes: 0 })
+        let served = accounts.iter().map(|name| account(name)).collect();
+        let opened = Desk::open(dyn_disk, entropy, settings.clone(), served, dyn_port, now)?;
+        let (accounts, account) = (accounts.to_vec(), accounts[0].into());
+        Ok(Room { disk, desk: opened.desk, port, account, now, accounts, settings, inboxes: 0 })
     }
 
     /// The room on another disk: after a crash, or a restart.
     pub(crate) fn again(&self, disk: CrashDisk) -> Room {
-        Room::try_on(disk, self.settings.clone(), self.now).expect("the store opens")
+        self.again_with(disk, self.settings.clone()).expect("the store opens")
+    }
+
+    /// As [`Room::again`], with other settings.
+    pub(crate) fn again_with(&self, disk: CrashDisk, settings: DeskSettings) -> Result<Room, StoreError> {
+        let front = Arc::new(disk.clone());
+        Room::try_over(&self.accounts, (disk, front), settings, self.now)
+    }
+
+    /// What is not in order, since the last time.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        std::mem::take(&mut self.port.0.lock().expect("no scene panics in here").reports)
     }
 
     /// Somebody listens, and the host is told as the broker tells it.

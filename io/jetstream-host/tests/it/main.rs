@@ -1,5 +1,6 @@
 //! JetStream on a disk that forgets, driven by hand.
 
+mod account_keys;
 mod backups;
 mod clients;
 mod crash;

@@ -38,10 +38,6 @@ fn planted(disk: &CrashDisk) -> Vec<String> {
     disk.files().into_iter().filter(has).collect()
 }
 
-fn reports(room: &Room) -> Vec<Report> {
-    std::mem::take(&mut room.port.0.lock().expect("unharmed").reports)
-}
-
 fn messages(room: &mut Room) -> u64 {
     let info: serde_json::Value =
         serde_json::from_str(&room.ask("$JS.API.STREAM.INFO.PLANTED", "")).expect("an answer");
@@ -60,7 +56,7 @@ fn encryption_is_switched_on_for_data_that_is_there_while_messages_flow() {
         assert_eq!(messages(&mut room), 501 + n);
     }
     room.advance(Duration::from_secs(5));
-    let told = reports(&room);
+    let told = room.reports();
     assert!(told.iter().any(|report| matches!(report, Report::Resealing { done, all } if done < all)), "{told:?}");
     assert_eq!(room.desk.resealing(), None);
     assert_eq!(planted(&room.disk), Vec::<String>::new());
@@ -68,7 +64,7 @@ fn encryption_is_switched_on_for_data_that_is_there_while_messages_flow() {
     let disk = room.disk.clone();
     let mut again = Room::on(disk, settings(sealing(Cipher::Aes, Some("new"), None)));
     assert_eq!(messages(&mut again), 520);
-    assert_eq!(reports(&again), []);
+    assert_eq!(again.reports(), []);
 }
 
 #[test]
@@ -81,7 +77,7 @@ fn a_new_key_takes_over_and_the_old_one_opens_nothing() {
     room.publish("planted-subject.a", b"", b"nothing has changed");
     room.desk.rekey(sealing(Cipher::ChaChaPoly, Some("new"), Some("old")), now).expect("both are there");
     room.advance(Duration::from_secs(5));
-    let told = reports(&room);
+    let told = room.reports();
     assert!(told.iter().any(|report| matches!(report, Report::Resealed { blocks } if *blocks > 3)), "{told:?}");
     room.desk.close(room.now).expect("closes");
     let mut again = Room::on(room.disk.clone(), settings(sealing(Cipher::ChaChaPoly, Some("new"), None)));
@@ -130,7 +126,7 @@ fn the_space_of_messages_that_are_gone_comes_back() {
     assert!(tidy < full / 8, "{tidy} of {full} bytes are still there");
     let info: serde_json::Value = serde_json::from_str(&room.ask("$JS.API.STREAM.INFO.KV_b", "")).expect("an answer");
     assert_eq!((&info["state"]["messages"], &info["state"]["last_seq"]), (&31.into(), &3000.into()));
-    assert_eq!(reports(&room), []);
+    assert_eq!(room.reports(), []);
 }
 
 #[test]
@@ -179,7 +175,7 @@ fn a_stream_that_is_being_restored_keeps_the_old_key_until_it_is_sealed_anew() {
     let now = room.now;
     room.desk.rekey(sealing(Cipher::Aes, Some("new"), Some("old")), now).expect("both are there");
     room.advance(Duration::from_secs(4));
-    let told = reports(&room);
+    let told = room.reports();
     assert!(told.iter().any(|report| matches!(report, Report::Resealed { blocks } if *blocks > 0)), "{told:?}");
     pieces[8..].iter().for_each(|piece| assert_eq!(send(&mut room, piece), ""));
     assert!(send(&mut room, b"").contains("stream_create_response"));
@@ -202,7 +198,7 @@ fn a_stream_is_never_laid_where_another_lies_whatever_the_metadata_lost() {
     let before = streams(&disk);
     assert!(before.len() > 3);
     let mut again = Room::on(disk, settings(sealing(Cipher::Aes, Some("key"), None)));
-    let told = reports(&again);
+    let told = again.reports();
     assert!(
         told.iter().any(|report| matches!(report, Report::Finding(text) if text.contains("meta: missing"))),
         "{told:?}"
