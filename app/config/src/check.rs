@@ -69,7 +69,7 @@ fn fill_in(settings: &mut Settings, report: &mut Report<'_>) {
     if settings.leafnodes.as_ref().and_then(|leafs| leafs.tls.as_ref()).is_some_and(|tls| tls.verify_and_map) {
         settings.auth.certificate_kinds.push(auth::ConnectionKind::Leaf);
     }
-    settings.jetstream.finish();
+    settings.jetstream.finish(report);
     let system = settings.system_account().map(str::to_owned);
     let gateway = settings.gateway.as_ref().map(|gateway| gateway.name.clone()).filter(|name| !name.is_empty());
     match (&settings.cluster.name, gateway) {

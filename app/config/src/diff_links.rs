@@ -172,6 +172,7 @@ fn running(changes: &mut Changes, was: &JetStream, is: &JetStream) {
     changes.live_if(was.key != is.key, part, "JetStream key");
     changes.live_if(was.previous_key != is.previous_key, part, "JetStream prev_encryption_key");
     changes.live_if(was.cipher != is.cipher, part, "JetStream cipher");
+    changes.live_if(was.account_keys != is.account_keys, part, "JetStream account_keys");
     changes.fixed(part, "JetStreamUniqueTag", shown(&was.unique_tag), shown(&is.unique_tag));
     changes.fixed_hidden(part, "JetStreamTpm", &was.tpm, &is.tpm);
     changes.fixed(part, "JetStreamMaxCatchup", was.max_outstanding_catchup_bytes, is.max_outstanding_catchup_bytes);

@@ -52,6 +52,8 @@ pub struct JetStream {
     pub previous_key: Option<Secret<String>>,
     /// How files are sealed.
     pub cipher: Cipher,
+    /// Each account has a key of its own beside the server's.
+    pub account_keys: bool,
     /// API requests with unknown fields are refused.
     pub strict: bool,
     /// Which subscribe permissions bind what users read from streams.
@@ -155,6 +157,7 @@ impl Default for JetStream {
             key: None,
             previous_key: None,
             cipher: Cipher::default(),
+            account_keys: false,
             strict: true,
             reading: ReadRule::default(),
             // Durable unless the operator chooses otherwise.
@@ -196,6 +199,7 @@ pub(crate) const KEYS: &[&str] = &[
     "prev_ek",
     "prev_encryption_key",
     "cipher",
+    "account_keys",
     "strict",
     "subscribe_permissions",
     "sync_interval",
@@ -265,6 +269,7 @@ fn read_key(key: &str, node: &Node, jetstream: &mut JetStream, report: &mut Repo
         "key" | "ek" | "encryption_key" => report.set_secret(node, &mut jetstream.key),
         "prev_key" | "prev_ek" | "prev_encryption_key" => report.set_secret(node, &mut jetstream.previous_key),
         "cipher" => read_cipher(node, &mut jetstream.cipher, report),
+        "account_keys" => report.set_bool(node, &mut jetstream.account_keys),
         "extension_hint" => read_hint(node, jetstream, report),
         "limits" => read_limits(node, &mut jetstream.limits, report),
         "tpm" => {
@@ -506,7 +511,10 @@ pub(crate) fn read_default_domains(node: &Node, jetstream: &mut JetStream, repor
 }
 
 impl JetStream {
-    pub(crate) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self, report: &mut Report<'_>) {
+        if self.enabled && self.account_keys && self.key.is_none() {
+            report.plain("account_keys of jetstream needs a key of the server (key), which wraps those of accounts");
+        }
         if self.info_queue_limit == 0 {
             self.info_queue_limit = self.request_queue_limit;
         }

@@ -15,7 +15,7 @@ mod without;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::store::StoreError;
 use account::Account;
@@ -36,6 +36,9 @@ use self::admission::Admissions;
 use self::port::BrokerPort;
 use self::store::Place;
 use self::without::{Purging, Refusing};
+
+/// Whoever asks for a key to be destroyed waits so long: everything that it seals is removed with it.
+const DESTROY_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// JetStream of a server, on or off.
 pub struct JetStream {
@@ -128,8 +131,10 @@ impl JetStream {
     pub fn rekey(&self, settings: &Settings) -> Result<(), String> {
         let mut state = self.state();
         let Some(running) = state.as_mut().filter(|_| settings.jetstream.enabled) else { return Ok(()) };
-        let keys =
-            |jetstream: &config::JetStream| (jetstream.key.clone(), jetstream.previous_key.clone(), jetstream.cipher);
+        let keys = |jetstream: &config::JetStream| {
+            let config::JetStream { key, previous_key, cipher, account_keys, .. } = jetstream;
+            (key.clone(), previous_key.clone(), *cipher, *account_keys)
+        };
         if keys(&running.settings) == keys(&settings.jetstream) {
             return Ok(());
         }
@@ -143,12 +148,26 @@ impl JetStream {
                     jetstream.key.clone_from(&settings.jetstream.key);
                     jetstream.previous_key.clone_from(&settings.jetstream.previous_key);
                     jetstream.cipher = settings.jetstream.cipher;
+                    jetstream.account_keys = settings.jetstream.account_keys;
                 }
                 Ok(())
             }
             Some(Err(error)) => Err(format!("JetStream keeps its keys: {error}")),
             None => Err("JetStream does not answer, so its keys stay".to_owned()),
         }
+    }
+
+    /// Destroys the key that an account has of its own, with everything that it seals. How many streams went.
+    ///
+    /// # Errors
+    /// With the text for the user: that there is none, or what the store said.
+    pub fn destroy_key(&self, account: &str) -> Result<u64, String> {
+        // Nobody else is to wait for the answer, so it is not asked for under the lock.
+        let hand = self.hand().ok_or("JetStream is not enabled here")?;
+        let account = account.to_owned();
+        let destroyed = hand.put(move |desk, now| desk.destroy_key(&account, now)).answer_within(DESTROY_TIME_MAX);
+        destroyed
+            .unwrap_or_else(|| Err("JetStream does not answer; the log tells when the key is destroyed".to_owned()))
     }
 
     fn launch(&self, settings: &Settings, directory: &Directory) -> Result<Running, String> {
@@ -233,6 +252,9 @@ impl JetStream {
                 config::Cipher::ChaChaPoly => "ChaCha20-Poly1305",
             };
             log.notice(&format!("  Encryption:      {cipher}"));
+        }
+        if jetstream.account_keys {
+            log.notice("  Account Keys:    each account has a key of its own; without it nothing of the account opens");
         }
         log.notice(&format!("  API Level:       {}", api::API_LEVEL));
         log.notice(match jetstream.reading {

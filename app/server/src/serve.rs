@@ -496,6 +496,11 @@ impl Control for ByRequest {
         let server = self.0.upgrade().ok_or("the server is shutting down")?;
         server.reload()
     }
+
+    fn destroy_key(&self, account: &str) -> Result<u64, String> {
+        let server = self.0.upgrade().ok_or("the server is shutting down")?;
+        server.jetstream.destroy_key(account)
+    }
 }
 
 /// The encryption of a listener for other servers. `check` asks the issuers of their certificates, where the block says so.

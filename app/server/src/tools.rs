@@ -53,7 +53,9 @@ Questions about a store of streams, while no server runs (the configuration says
     nats-server store verify -c FILE [--dir FOLDER] [--since CHECKPOINT] [--checkpoint NEW] [--json]
                                      Does everything open; what is damaged, and exactly where; did it go back since
     nats-server store rotate-key -c FILE [--dir FOLDER] [--json]
-                                     Seal everything by the key and cipher of the configuration
+                                     Seal everything by the keys and the cipher of the configuration
+    nats-server store destroy-key -c FILE --account NAME [--dir FOLDER] [--force] [--json]
+                                     Destroy the key that an account has of its own, and with it all it stores
 
 Papers:
     nats-server man                  The manual page: nats-server man > nats-server.8
@@ -77,7 +79,8 @@ pub fn run(arguments: &[String]) -> Option<Result<ExitCode, String>> {
         ["store", "inspect", rest @ ..] => store::inspect(Words::new(rest)),
         ["store", "verify", rest @ ..] => store::verify(Words::new(rest)),
         ["store", "rotate-key", rest @ ..] => store::rotate_key(Words::new(rest)),
-        ["store", ..] => Err("store knows three things: store inspect, store verify, store rotate-key".to_owned()),
+        ["store", "destroy-key", rest @ ..] => store::destroy_key(Words::new(rest)),
+        ["store", ..] => Err("store knows inspect, verify, rotate-key and destroy-key".to_owned()),
         ["audit", ..] => Err("audit knows two things: audit verify FILE, audit show FILE".to_owned()),
         ["config", ..] => Err("config knows one thing: config diff OLD NEW".to_owned()),
         _ => return None,

@@ -23,7 +23,7 @@ pub enum Class {
     Account,
     /// An administrator asked the server for something.
     Admin,
-    /// A key was replaced.
+    /// A key was drawn, replaced or destroyed.
     Key,
     /// Something stored turned out to be damaged or forged.
     Store,

@@ -77,6 +77,7 @@ impl Desk {
         // What fails here fails the store; the key is gone, or goes when that is opened again.
         let _ = self.carry_out(account, &mut out, now);
         let streams = finished.map_err(|error| self.failed_to_destroy(&error, now))?;
+        self.port.report(Report::KeyDestroyed { account: account.to_owned(), streams });
         self.unrecovered.retain(|(of, _)| of != account);
         if let Some(settings) = self.accounts.get(account).cloned().filter(|_| self.failed.is_none()) {
             self.add_tenant(settings, Vec::new(), now).map_err(|error| self.failed_to_destroy(&error, now))?;
@@ -159,6 +160,10 @@ impl Desk {
         let (keyring, meta) = (&mut self.shelving.keyring, &mut self.shelving.meta);
         for account in keyring.retire((&mut self.root, meta), used, now.wall)? {
             self.port.report(Report::KeyRetired { account });
+        }
+        for (account, key) in self.shelving.keyring.in_use() {
+            let what = "files that are kept aside, or streams that nobody serves, take it";
+            self.port.report(Report::Finding(format!("key {key} of account {account} stays: {what}")));
         }
         Ok(())
     }

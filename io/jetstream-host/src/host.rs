@@ -137,7 +137,12 @@ pub struct Asked<T>(Receiver<T>);
 impl<T> Asked<T> {
     /// What the thread says; `None` if it says nothing for long.
     pub fn answer(self) -> Option<T> {
-        self.0.recv_timeout(ANSWER_WITHIN).ok()
+        self.answer_within(ANSWER_WITHIN)
+    }
+
+    /// As [`Asked::answer`], of something that may take this long.
+    pub fn answer_within(self, at_most: Duration) -> Option<T> {
+        self.0.recv_timeout(at_most).ok()
     }
 }
 

@@ -131,7 +131,7 @@ pub enum Report {
         /// Whose it is.
         account: String,
     },
-    /// What a process before began is done: the key of an account is destroyed, with everything that it sealed.
+    /// The key of an account is destroyed, with everything that it sealed: now, or when a start found that it was to be.
     KeyDestroyed {
         /// Whose it was.
         account: String,

@@ -166,6 +166,23 @@ fn an_account_is_shown_as_the_server_sees_it() {
 }
 
 #[test]
+fn the_key_of_an_account_is_destroyed_when_a_person_insists() {
+    let accounts = WITH_SYSTEM.replace("APP {", "APP { jetstream: enabled,");
+    let streams = "jetstream { store_dir: js, cipher: aes, key: k3y, account_keys: true }";
+    let scene = Scene::configured(&format!("{accounts}\n{streams}"));
+    app(&scene, &["stream", "add", "ORDERS", "--subjects", "orders.>", "--defaults"]).fine();
+    let asked = sys(&scene, &["server", "account", "destroy-key", "APP"]).failed(1);
+    assert!(asked.stderr.contains("cannot ask for confirmation without a terminal"), "{}", asked.stderr);
+    assert!(app(&scene, &["stream", "ls", "--names"]).fine().stdout.contains("ORDERS"));
+    let done = sys(&scene, &["server", "account", "destroy-key", "APP", "-f"]).fine();
+    assert_eq!(done.stdout, "one: the key of account APP is destroyed, 1 streams with it\n");
+    assert!(!app(&scene, &["stream", "ls", "--names"]).fine().stdout.contains("ORDERS"));
+    let again = sys(&scene, &["server", "account", "destroy-key", "APP", "-f", "--json"]).failed(1);
+    assert!(again.stdout.contains("account APP has no key of its own"), "{}", again.stdout);
+    assert!(again.stderr.contains("no server destroyed a key of account APP"), "{}", again.stderr);
+}
+
+#[test]
 fn passwords_are_hashed_or_made_up() {
     let scene = Scene::alone();
     let hash = scene.nats(&["server", "passwd", "--pass", "correct horse", "--cost", "4"]).fine().stdout;

@@ -30,9 +30,12 @@ fn examine(desk: &Desk, wish: &HealthzOptions) -> Vec<Trouble> {
         return Vec::new();
     }
     let names @ [account, stream, consumer] = [&wish.account, &wish.stream, &wish.consumer].map(String::as_str);
-    let lost = desk.unrecovered().filter(|(of, name)| is_asked(account, of) && is_asked(stream, name));
-    let lost = lost.map(|(of, name)| {
-        trouble(503, "STREAM", [of, name, ""], format!("JetStream stream '{of} > {name}' could not be recovered"))
+    let is_meant = |of: &str, name: &str| is_asked(account, of) && (name.is_empty() || is_asked(stream, name));
+    let lost = desk.unrecovered().filter(|(of, name)| is_meant(of, name));
+    let lost = lost.map(|(of, name)| match name {
+        // Without its key nobody knows which streams it has.
+        "" => trouble(503, "ACCOUNT", [of, "", ""], format!("JetStream of account '{of}' is out of service")),
+        _ => trouble(503, "STREAM", [of, name, ""], format!("JetStream stream '{of} > {name}' could not be recovered")),
     });
     let mut troubles: Vec<Trouble> = lost.collect();
     if account.is_empty() || !troubles.is_empty() {

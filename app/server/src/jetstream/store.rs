@@ -70,7 +70,8 @@ pub(crate) fn sealing(settings: &JetStream) -> Sealing {
         Cipher::Aes => store::Cipher::Aes,
         Cipher::ChaChaPoly => store::Cipher::ChaChaPoly,
     };
-    Sealing { cipher, key: settings.key.clone(), previous_key: settings.previous_key.clone(), account_keys: false }
+    let (key, previous_key) = (settings.key.clone(), settings.previous_key.clone());
+    Sealing { cipher, key, previous_key, account_keys: settings.account_keys }
 }
 
 /// What the host is told.

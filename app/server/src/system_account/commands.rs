@@ -1,9 +1,11 @@
-//! What a server is told to do: read its configuration again, close a connection, send a client elsewhere.
+//! What a server is told to do: read its configuration again, close a connection, send a client elsewhere, destroy the key of
+//! an account.
 
 use std::sync::mpsc;
 use std::time::Duration;
 
 use api::monitoring::Banlist;
+use api::system::answer::KeyDestroyed;
 use api::system::{Answer, Body, BodyFault, ServerCommand};
 use broker::{Hub, Note, Step};
 use moment::Timestamp;
@@ -21,6 +23,12 @@ pub trait Control: Send + Sync {
     /// # Errors
     /// With the text for whoever asked.
     fn reload(&self) -> Result<(), String>;
+
+    /// Destroys the key that an account has of its own, with everything that it seals. How many streams went.
+    ///
+    /// # Errors
+    /// With the text for whoever asked.
+    fn destroy_key(&self, account: &str) -> Result<u64, String>;
 }
 
 /// Carries a command out.
@@ -43,7 +51,19 @@ pub(super) fn obey(
         ServerCommand::Ban => listed(bans::ban(hub, body, now)?),
         ServerCommand::Unban => listed(bans::unban(hub, body, now)?),
         ServerCommand::Bans => listed(Ok(bans::list(hub, now))),
+        ServerCommand::DestroyKey => {
+            let account = Body::parse(body, "DestroyKeyReq")?.text("account")?;
+            destroy_key(control, &account)
+        }
     })
+}
+
+fn destroy_key(control: &dyn Control, account: &str) -> Result<Answer, String> {
+    if account.is_empty() {
+        return Err("\"account\" says whose key is destroyed".to_owned());
+    }
+    let streams = control.destroy_key(account)?;
+    Ok(Answer::document(&KeyDestroyed { account, streams }))
 }
 
 /// What was asked for, for the trail: the fields of the body that commands read, and no others.

@@ -125,9 +125,10 @@ impl Clerk {
         }
         match (done, command) {
             (Ok(done), _) => done.map(Outcome::Answer).map_err(Failure::Refused),
-            (Err(fault), ServerCommand::Ban | ServerCommand::Unban | ServerCommand::Bans) => {
-                Err(Failure::Unreadable(fault))
-            }
+            (
+                Err(fault),
+                ServerCommand::Ban | ServerCommand::Unban | ServerCommand::Bans | ServerCommand::DestroyKey,
+            ) => Err(Failure::Unreadable(fault)),
             // As the reference does: whoever cannot say what is to be done is told nothing.
             (Err(fault), _) => {
                 self.log.error(&format!("Error unmarshalling kick client request: {fault}"));

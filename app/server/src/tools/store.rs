@@ -3,9 +3,15 @@
 //! Where the store is and which keys open it stands in the configuration, so no key is ever a word of a command line.
 
 mod checkpoint;
+mod destroy;
+mod inspect;
 mod overlay;
+mod rotate;
 mod verify;
 
+pub use destroy::destroy_key;
+pub use inspect::inspect;
+pub use rotate::rotate_key;
 pub use verify::verify;
 
 use std::collections::BTreeMap;
@@ -13,32 +19,35 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::store::{
-    BlockInfo, Context, Damage, Disk, FileSettings, FileStream, Finding, MetaLog, Root, Sealing, StoreError, StreamId,
-    open_store, stream_dir,
+    Context, Damage, Destroyed, Disk, FileSettings, FileStream, Finding, KeyNo, Keyring, MetaLog, Root, Sealing,
+    StoreError, StreamId, open_store, stream_dir,
 };
 use api::StorageKind;
 use disk::{OsEntropy, RealDisk};
 use jetstream::KeptStream;
-use serde_json::{Value, json};
 
 use self::overlay::Overlay;
 use super::words::{Word, Words};
 use crate::jetstream::store::{Place, sealing};
 use crate::system;
 
-/// What all three are told.
+/// What all of them are told.
 struct Wanted {
     folder: PathBuf,
     sealing: Sealing,
     as_json: bool,
     since: Option<PathBuf>,
     checkpoint: Option<PathBuf>,
+    account: Option<String>,
+    is_sure: bool,
 }
 
 /// A store that is looked at or worked on.
 struct Opened {
     root: Root,
     meta: MetaLog,
+    /// Keys of accounts.
+    keyring: Keyring,
     /// Streams of the metadata by number.
     known: BTreeMap<u64, Known>,
     findings: Vec<String>,
@@ -57,6 +66,7 @@ struct Known {
 
 fn wanted(tool: &str, mut words: Words<'_>) -> Result<Wanted, String> {
     let (mut file, mut folder, mut as_json, mut since, mut checkpoint) = (None, None, false, None, None);
+    let (mut account, mut is_sure) = (None, false);
     while let Some(word) = words.next() {
         match word {
             Word::Option("json", None) => as_json = true,
@@ -66,6 +76,10 @@ fn wanted(tool: &str, mut words: Words<'_>) -> Result<Wanted, String> {
             Word::Option("checkpoint", given) if tool == "verify" => {
                 checkpoint = Some(words.value("checkpoint", given)?.into());
             }
+            Word::Option("account", given) if tool == "destroy-key" => {
+                account = Some(words.value("account", given)?.to_owned());
+            }
+            Word::Option("f" | "force", None) if tool == "destroy-key" => is_sure = true,
             Word::Option(name, _) => return Err(format!("store {tool} has no option --{name}")),
             Word::Plain(word) => return Err(format!("store {tool} does not know what to do with {word:?}")),
         }
@@ -76,7 +90,7 @@ fn wanted(tool: &str, mut words: Words<'_>) -> Result<Wanted, String> {
     if !folder.join("store").exists() && !folder.join("meta").exists() {
         return Err(format!("there is no store in {}", folder.display()));
     }
-    Ok(Wanted { folder, sealing: sealing(&jetstream), as_json, since, checkpoint })
+    Ok(Wanted { folder, sealing: sealing(&jetstream), as_json, since, checkpoint, account, is_sure })
 }
 
 fn shown(error: &StoreError) -> String {
@@ -91,9 +105,12 @@ impl Opened {
             let is_on_disk = kept.config.storage != StorageKind::Memory;
             (kept.id, Known { account, stream: kept.config.name, is_on_disk })
         });
-        let (root, meta, known) = (opened.root, opened.meta, known.collect());
-        let mut store = Opened { root, meta, known, findings: Vec::new(), is_whole: true, torn: 0 };
+        let (root, meta, keyring, known) = (opened.root, opened.meta, opened.keyring, known.collect());
+        let mut store = Opened { root, meta, keyring, known, findings: Vec::new(), is_whole: true, torn: 0 };
         store.note(&opened.findings);
+        store.findings.extend(opened.destroyed.iter().map(|Destroyed { account, streams, .. }| {
+            format!("the key of account {account} was to be destroyed, and is, with {streams} streams")
+        }));
         wrong.into_iter().for_each(|what| store.damaged(format!("metadata of {what} makes no sense")));
         Ok(store)
     }
@@ -129,17 +146,40 @@ impl Opened {
     }
 
     /// A stream, and what was found when it was opened, which is noted already.
-    fn open_stream(&mut self, id: StreamId) -> Result<(FileStream, Vec<Finding>), String> {
-        let opened = FileStream::open(self.context(), &stream_dir(id), id, FileSettings::default(), 1);
-        let opened = opened.map_err(|error| shown(&error))?;
+    fn open_stream(&mut self, id: StreamId) -> Result<(FileStream, Vec<Finding>), StoreError> {
+        let context = self.context().of_account(self.account_key(id)?);
+        let opened = FileStream::open(context, &stream_dir(id), id, FileSettings::default(), 1)?;
         self.note(&opened.findings);
         Ok((opened.stream, opened.findings))
+    }
+
+    /// The key of an account that what is written into a stream takes. One that nobody knows stays with the one it has.
+    fn account_key(&self, id: StreamId) -> Result<Option<KeyNo>, StoreError> {
+        if !self.context().vault.draws_account_keys() {
+            return Ok(None);
+        }
+        match self.known.get(&id.0) {
+            Some(known) => Ok(self.keyring.of(&known.account)),
+            None => Ok(self.root.account_keys_in(id)?.into_iter().next()),
+        }
     }
 
     fn name(&self, id: StreamId) -> String {
         match self.known.get(&id.0) {
             Some(Known { account, stream, .. }) => format!("{account} > {stream}"),
             None => "not in the metadata".to_owned(),
+        }
+    }
+
+    /// An error as people read it: whose key it is that is not there.
+    fn told(&self, error: &StoreError) -> String {
+        let StoreError::NoAccountKey { needed, .. } = error else { return shown(error) };
+        match self.keyring.account_of(*needed) {
+            Some(account) if self.keyring.lost(account) == Some(*needed) => {
+                format!("{error}: it is that of account {account}, and its file keys/{needed}.key is needed")
+            }
+            Some(account) => format!("{error}: it was that of account {account}, and was destroyed"),
+            None => shown(error),
         }
     }
 
@@ -161,121 +201,4 @@ fn progress(wanted: &Wanted, text: &str) {
 
 fn end_progress(wanted: &Wanted) {
     progress(wanted, "");
-}
-
-/// Shows what lies in the store. Whether there was nothing wrong.
-pub fn inspect(words: Words<'_>) -> Result<bool, String> {
-    let wanted = wanted("inspect", words)?;
-    let mut store = Opened::to_look_at(&wanted)?;
-    let mut streams = Vec::new();
-    for id in store.streams()? {
-        let (mut stream, _) = store.open_stream(id)?;
-        let blocks = stream.blocks().map_err(|error| shown(&error))?;
-        let aside = store.context().disk.list(&format!("{}/aside", stream_dir(id))).unwrap_or_default().len();
-        streams.push((id, stream.state(), blocks, aside));
-    }
-    let keys: Vec<String> = store.root.keys().iter().map(|key| format!("{key:?}")).collect();
-    if wanted.as_json {
-        let told: Vec<Value> = streams
-            .iter()
-            .map(|(id, state, blocks, aside)| {
-                let known = store.known.get(&id.0);
-                json!({
-                    "id": id.0, "account": known.map(|known| &known.account), "name": known.map(|known| &known.stream),
-                    "messages": state.messages, "bytes": state.bytes, "first_seq": state.first_seq,
-                    "last_seq": state.last_seq, "subjects": state.subjects, "lost": state.lost_messages,
-                    "blocks": blocks.iter().map(block).collect::<Vec<_>>(), "kept_aside": aside,
-                })
-            })
-            .collect();
-        let all = json!({
-            "store": format!("{:?}", store.root.store()), "format": ::store::FORMAT_VERSION, "keys": keys,
-            "streams": told, "findings": store.findings, "whole": store.is_whole,
-        });
-        println!("{all:#}");
-        return Ok(store.is_whole);
-    }
-    println!("Store {:?} in {}, format {}", store.root.store(), wanted.folder.display(), ::store::FORMAT_VERSION);
-    match keys.as_slice() {
-        [] => println!("Not encrypted"),
-        keys => println!("Sealed by key {}", keys.join(" and key ")),
-    }
-    for (id, state, blocks, aside) in &streams {
-        println!(
-            "{:016x}  {}: {} messages, {} bytes, {} to {}, {} subjects, {} blocks ({})",
-            id.0,
-            store.name(*id),
-            state.messages,
-            state.bytes,
-            state.first_seq,
-            state.last_seq,
-            state.subjects,
-            blocks.len(),
-            seals(blocks)
-        );
-        if *aside > 0 {
-            println!("                  {aside} files are kept aside");
-        }
-    }
-    store.print_findings();
-    Ok(store.is_whole)
-}
-
-fn block(block: &BlockInfo) -> Value {
-    json!({
-        "generation": block.generation, "first_seq": block.first, "last_seq": block.last, "messages": block.messages,
-        "message_bytes": block.bytes, "file_bytes": block.len, "cipher": block.cipher.to_string(),
-        "key": format!("{:?}", block.key),
-    })
-}
-
-/// By what blocks are sealed, and how many.
-fn seals(blocks: &[BlockInfo]) -> String {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for block in blocks {
-        let by = match block.cipher {
-            ::store::Cipher::None => "plain".to_owned(),
-            cipher => format!("{cipher} by {:?}", block.key),
-        };
-        *counts.entry(by).or_default() += 1;
-    }
-    let told: Vec<String> = counts.into_iter().map(|(by, count)| format!("{count} {by}")).collect();
-    told.join(", ")
-}
-
-/// Seals everything by the key and cipher of the configuration. Whether all of it is.
-pub fn rotate_key(words: Words<'_>) -> Result<bool, String> {
-    let wanted = wanted("rotate-key", words)?;
-    let mut store = Opened::of(lock(&wanted.folder)?, &wanted.sealing)?;
-    let ids = store.streams()?;
-    let mut sealed = 0_u64;
-    for (at, id) in ids.iter().enumerate() {
-        let (mut stream, _) = store.open_stream(*id)?;
-        let blocks = stream.blocks_to_reseal().map_err(|error| shown(&error))?;
-        for (done, block) in blocks.iter().enumerate() {
-            let name = store.name(*id);
-            let (at, of, all) = (at + 1, ids.len(), blocks.len());
-            progress(&wanted, &format!("stream {at} of {of}, {name}: block {} of {all}", done + 1));
-            stream.reseal(*block).map_err(|error| shown(&error))?;
-            sealed += 1;
-        }
-        store.note(&stream.take_findings());
-    }
-    end_progress(&wanted);
-    if store.meta.needs_reseal() {
-        store.meta.reseal().map_err(|error| shown(&error))?;
-    }
-    store.root.only_present_key().map_err(|error| shown(&error))?;
-    let key = store.root.keys().first().map(|key| format!("{key:?}"));
-    if wanted.as_json {
-        let all = json!({ "blocks": sealed, "streams": ids.len(), "key": key, "findings": store.findings });
-        println!("{all:#}");
-        return Ok(store.is_whole);
-    }
-    store.print_findings();
-    match key {
-        Some(key) => println!("{sealed} blocks of {} streams were sealed anew; key {key} opens the store", ids.len()),
-        None => println!("{sealed} blocks of {} streams were written anew; the store is not encrypted", ids.len()),
-    }
-    Ok(store.is_whole)
 }

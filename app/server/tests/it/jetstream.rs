@@ -1,6 +1,7 @@
 //! Streams, as clients and operators meet them.
 
 mod abroad;
+mod account_keys;
 mod crash;
 mod elsewhere;
 mod house;

@@ -93,6 +93,15 @@ pub struct Identity<'a> {
     pub id: &'a str,
 }
 
+/// The answer to a request to destroy the key of an account: it is done. Bulwark's own.
+#[derive(Serialize, Clone, Debug, PartialEq, Eq)]
+pub struct KeyDestroyed<'a> {
+    /// Whose it was.
+    pub account: &'a str,
+    /// Streams that went with it.
+    pub streams: u64,
+}
+
 /// The answer to a request for a profile: there is none to be had.
 #[derive(Serialize, Clone, Debug)]
 #[expect(missing_docs, reason = "the names of the document")]

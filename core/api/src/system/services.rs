@@ -116,11 +116,14 @@ pub enum ServerCommand {
     Unban,
     /// List who is kept out.
     Bans,
+    /// Destroy the key that an account has of its own, and with it what it stores. Bulwark's own.
+    DestroyKey,
 }
 
 impl ServerCommand {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Reload, Self::Kick, Self::LameDuck, Self::Ban, Self::Unban, Self::Bans];
+    pub const ALL: [Self; 7] =
+        [Self::Reload, Self::Kick, Self::LameDuck, Self::Ban, Self::Unban, Self::Bans, Self::DestroyKey];
 
     /// Where it is given.
     pub fn subject_of(self, server_id: &str) -> String {
@@ -131,7 +134,9 @@ impl ServerCommand {
     pub fn subject_of_all(self) -> Option<String> {
         match self {
             Self::Reload | Self::Kick | Self::LameDuck => None,
-            Self::Ban | Self::Unban | Self::Bans => Some(format!("$SYS.REQ.SERVER.PING.{}", self.token())),
+            Self::Ban | Self::Unban | Self::Bans | Self::DestroyKey => {
+                Some(format!("$SYS.REQ.SERVER.PING.{}", self.token()))
+            }
         }
     }
 
@@ -144,6 +149,7 @@ impl ServerCommand {
             Self::Ban => "BAN",
             Self::Unban => "UNBAN",
             Self::Bans => "BANS",
+            Self::DestroyKey => "DESTROYKEY",
         }
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Opened {
     pub server: KeyId,
     /// Where the copy stands that opened.
     at: u64,
-    /// The copy that does not say the same.
+    /// The other one, if it does not say the same.
     pub stray: Option<Stray>,
 }
 
@@ -211,14 +211,13 @@ pub(crate) fn rewrap(context: &Context, no: KeyNo, opened: &Opened) -> Result<()
 }
 
 /// Makes the copy that strays say what the other says.
-pub(crate) fn mend(disk: &dyn Disk, no: KeyNo, opened: &Opened) -> Result<(), StoreError> {
-    let Some(stray) = opened.stray else { return Ok(()) };
+pub(crate) fn mend(disk: &dyn Disk, no: KeyNo, stray: Stray) -> Result<(), StoreError> {
     let path = path(no);
     let file = disk.open(&path).map_err(StoreError::disk("opening", &path))?;
     let mut copy = vec![0; COPIES[1] as usize];
-    let mended = file
-        .read_at(opened.at, &mut copy)
-        .and_then(|read| file.write_at(stray.at, copy.get(..read).unwrap_or_default()));
+    let sound = if stray.at == COPIES[0] { COPIES[1] } else { COPIES[0] };
+    let mended =
+        file.read_at(sound, &mut copy).and_then(|read| file.write_at(stray.at, copy.get(..read).unwrap_or_default()));
     mended.and_then(|()| file.sync()).map_err(StoreError::disk("writing", &path))
 }
 

@@ -12,7 +12,7 @@
 //! copy of it is whole. It is never changed: what it seals may be opened again by a file that is put back.
 
 use super::KeyNo;
-use super::file::{self, Found, Opened};
+use super::file::{self, Found, Opened, Stray};
 use super::keyring::{Destroyed, Keyring, Wrap};
 use super::register::{self, Entry};
 use crate::error::{Damage, Finding, StoreError};
@@ -39,8 +39,8 @@ enum Lies {
 struct Good {
     account: String,
     wrap: Wrap,
-    /// One of its copies is damaged, and was made again.
-    was_half: bool,
+    /// The copy of it that does not say the same.
+    stray: Option<Stray>,
 }
 
 /// What is to be done about a key.
@@ -111,7 +111,7 @@ impl Survey {
 fn admit(context: &Context, no: KeyNo, opened: Opened) -> Good {
     let Opened { account, key, cipher, server, stray, .. } = opened;
     context.vault.accounts().insert(no, key);
-    Good { account, wrap: Wrap { cipher, server }, was_half: stray.is_some_and(|stray| !stray.is_older) }
+    Good { account, wrap: Wrap { cipher, server }, stray }
 }
 
 fn in_use(entry: &Entry) -> Option<&str> {
@@ -186,10 +186,9 @@ fn use_key(
     findings: &mut Vec<Finding>,
 ) -> Result<(), StoreError> {
     keyring.admit(&good.account, no, good.wrap);
-    if let Found::Good(opened) = file::read(context, no)? {
-        file::mend(&*context.disk, no, &opened)?;
-    }
-    if good.was_half {
+    let Some(stray) = good.stray else { return Ok(()) };
+    file::mend(&*context.disk, no, stray)?;
+    if !stray.is_older {
         findings.push(finding(file::path(no), Damage::HalfHead));
     }
     Ok(())

@@ -167,7 +167,8 @@ fn a_key_is_destroyed_while_others_are_served_and_the_account_begins_anew() {
     assert!(created.contains("did_create"), "{created}");
     assert!(room.ask("new", "hello").contains("\"seq\":1"));
     assert_eq!(key_files(&room.disk).iter().filter(|path| before.contains(path)).count(), 1, "the key is another one");
-    assert_eq!(room.reports(), [Report::KeyDrawn { account: "ACME".to_owned() }]);
+    let destroyed = Report::KeyDestroyed { account: "ACME".to_owned(), streams: 2 };
+    assert_eq!(room.reports(), [destroyed, Report::KeyDrawn { account: "ACME".to_owned() }]);
     room.desk.close(room.now).expect("closes");
     let mut again = room.again(room.disk.kill());
     assert_eq!(again.reports(), []);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::command::confirmed::confirmed;
 use crate::command::dig::Dig;
-use crate::command::gather::{Question, ask_servers, check};
+use crate::command::gather::{Question, active_servers, ask_servers, check};
 use crate::invocation::Invocation;
 use crate::show::{Columns, comma, outln, print_json};
 
@@ -24,6 +24,8 @@ enum Command {
     Info(Info),
     /// Remove all JetStream data of an account
     Purge(Purge),
+    /// Destroy the key that an account has of its own, and with it all it stores
+    DestroyKey(DestroyKey),
 }
 
 /// Show an account as a server sees it
@@ -49,11 +51,28 @@ struct Purge {
     json: bool,
 }
 
+/// Destroy the key that an account has of its own, and with it all it stores
+///
+/// What the key sealed is gone for good, on every server that has one for the account. Copies of the key's file, in
+/// backups, open copies of the data: destroy them as well.
+#[derive(Args, Debug)]
+struct DestroyKey {
+    /// Name or public key of the account
+    account: String,
+    /// Do not ask
+    #[arg(long, short = 'f')]
+    force: bool,
+    /// Show JSON
+    #[arg(long, short = 'j')]
+    json: bool,
+}
+
 impl Account {
     pub(crate) async fn run(&self, invocation: &Invocation) -> Result<()> {
         match &self.command {
             Command::Info(info) => info.run(invocation).await,
             Command::Purge(purge) => purge.run(invocation).await,
+            Command::DestroyKey(destroy) => destroy.run(invocation).await,
         }
     }
 }
@@ -150,4 +169,39 @@ impl Purge {
         outln!("Account {} purge initiated: {}", self.account, answers[0].flag("initiated"));
         Ok(())
     }
+}
+
+impl DestroyKey {
+    async fn run(&self, invocation: &Invocation) -> Result<()> {
+        let question = format!("Really destroy the key of account {} and everything it stores, for good", self.account);
+        if !confirmed(self.force, &question)? {
+            return Ok(());
+        }
+        let link = invocation.connect().await?;
+        let (subject, body) = ("$SYS.REQ.SERVER.PING.DESTROYKEY", json!({"account": self.account}));
+        let expect = active_servers(invocation, &link).await?;
+        let answers = ask_servers(invocation, &link, &Question { subject, body, expect }).await?;
+        if self.json {
+            print_json(&answers)?;
+        } else {
+            answers.iter().for_each(|answer| outln!("{}", told(answer)));
+        }
+        // A server that has no key for the account has nothing of it that one would open.
+        match answers.iter().any(|answer| answer.has("data")) {
+            true => Ok(()),
+            false => anyhow::bail!("no server destroyed a key of account {}", self.account),
+        }
+    }
+}
+
+fn told(answer: &Value) -> String {
+    let server = answer.text("server.name");
+    if answer.has("data") {
+        let streams = answer.whole("data.streams");
+        return format!(
+            "{server}: the key of account {} is destroyed, {streams} streams with it",
+            answer.text("data.account")
+        );
+    }
+    format!("{server}: {}", answer.text("error.description"))
 }

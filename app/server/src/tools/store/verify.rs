@@ -36,7 +36,8 @@ pub fn verify(words: Words<'_>) -> Result<bool, String> {
         progress(&wanted, &format!("stream {} of {}: {}", at + 1, ids.len(), store.name(id)));
         let mark = before.as_ref().and_then(|before| before.streams.iter().find(|mark| mark.id == id.0));
         if let Err(error) = look_into(&mut store, id, mark, wanted.checkpoint.is_some(), &mut seen) {
-            store.damaged(format!("stream {}: {error}", id.0));
+            let text = format!("stream {}: {}", id.0, store.told(&error));
+            store.damaged(text);
         }
     }
     end_progress(&wanted);
@@ -82,7 +83,7 @@ fn look_into(
     before: Option<&StreamMark>,
     is_marked: bool,
     seen: &mut Seen,
-) -> Result<(), String> {
+) -> Result<(), StoreError> {
     let (mut stream, mut findings) = store.open_stream(id)?;
     let unread = stream.examine();
     let noticed = stream.take_findings();
@@ -92,9 +93,9 @@ fn look_into(
     seen.messages += stream.state().messages;
     seen.bytes += stream.state().bytes;
     let compared = before.map(|mark| mark.differences(&mut stream, &findings)).transpose();
-    seen.differences.extend(compared.map_err(|error: StoreError| shown(&error))?.into_iter().flatten());
+    seen.differences.extend(compared?.into_iter().flatten());
     if is_marked {
-        seen.marks.push(StreamMark::of(&mut stream).map_err(|error| shown(&error))?);
+        seen.marks.push(StreamMark::of(&mut stream)?);
     }
     Ok(())
 }
@@ -108,6 +109,7 @@ fn tell(wanted: &Wanted, store: &Opened, ids: &[StreamId], seen: &Seen) -> bool 
             "store": format!("{:?}", store.root.store()), "streams": seen.streams, "messages": seen.messages,
             "bytes": seen.bytes, "findings": store.findings, "since_checkpoint": seen.differences,
             "without_files": without_files, "torn": store.torn, "whole": is_whole,
+            "account_keys": store.keyring.in_use().count(), "missing_keys": store.keyring.all_lost().count(),
         });
         println!("{all:#}");
         return is_whole;
@@ -127,6 +129,10 @@ fn tell(wanted: &Wanted, store: &Opened, ids: &[StreamId], seen: &Seen) -> bool 
         }
     };
     println!("{verdict}: {} streams in files, {} messages, {} bytes", seen.streams, seen.messages, seen.bytes);
+    let (keys, lost) = (store.keyring.in_use().count(), store.keyring.all_lost().count());
+    if keys + lost > 0 {
+        println!("{keys} accounts have keys of their own; {lost} need keys that are not there");
+    }
     is_whole
 }
 
