@@ -17,7 +17,7 @@ mod texts;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 23] = [
+pub const TARGETS: [Target; 24] = [
     ("wire_client", wire::fuzz_client),
     ("wire_headers", wire::fuzz_headers),
     ("wire_servers", wire::fuzz_servers),
@@ -41,6 +41,7 @@ pub const TARGETS: [Target; 23] = [
     ("jetstream_bodies", streams::bodies),
     ("net_proxy", secure::proxy),
     ("topology_handshake", links::handshake),
+    ("topology_rights", links::rights),
 ];
 
 /// Runs the target of that name.

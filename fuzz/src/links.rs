@@ -5,6 +5,7 @@ use std::time::Duration;
 use topology::{
     Compression, GatewayEffect, GatewayHandshake, GatewayRules, Gossip, Info, LeafConnect, LeafEffect, LeafHandshake,
     LeafRemote, LeafRules, Levels, RouteEffect, RouteHandshake, RouteKind, RouteRules, RouteStart, ServerConnect,
+    ToldLists, ToldRights,
 };
 use wire::client::Limits;
 use wire::server::Parsed;
@@ -54,6 +55,24 @@ pub fn handshake(bytes: &[u8]) {
         4 => leaf(lines, false),
         _ => leaf(lines, true),
     }
+}
+
+/// What another server tells of rights: what is read and told on means the same, or is too long.
+pub fn rights(bytes: &[u8]) {
+    let Ok(told) = ToldRights::parse(bytes) else { return };
+    let again =
+        ToldRights::encode(&told.who, told.is_leaf, told.lists.as_ref().map(|lists| lists.each_ref().map(lent)));
+    assert!(again.len() <= wire::gateway::MAX_RIGHTS_BYTES, "more is told than may be");
+    let again = ToldRights::parse(&again).expect("what is told can be read");
+    assert_eq!((&again.who, again.is_leaf), (&told.who, told.is_leaf));
+    assert!(again.lists.is_none() || again.lists == told.lists, "what is told means the same");
+}
+
+fn lent(lists: &ToldLists<String>) -> ToldLists<&str> {
+    fn texts(texts: &[String]) -> Vec<&str> {
+        texts.iter().map(String::as_str).collect()
+    }
+    ToldLists { allow: lists.allow.as_deref().map(texts), deny: texts(&lists.deny) }
 }
 
 fn route(mut bytes: &[u8], solicited: bool) {
