@@ -12,13 +12,16 @@
 //!
 //! An item is a byte of flags, and what differs from the item before: the gap to its sequence, the gap to its place, the
 //! length of its frame, and its subject, as a text when it is new and as its number in the table when it is not. So messages of
-//! one length and subject take a byte each.
+//! one length and subject take a byte each. A message that begins a sheet says so; one in a sheet that has a gap before it says how
+//! much of the sheet stands before it.
 
 use crate::bytes::{Reader, put_varint};
 use crate::deleted::MAX_SPAN;
-use crate::frame::{FRAME_HEAD, MAX_SEALED};
+use crate::frame::Bound;
 use crate::index::{Entry, Laid};
 use crate::record::Shape;
+use crate::seal::TAG_LEN;
+use crate::sheet::{SHEET, SHEET_HEAD};
 use crate::subjects::{SubjectNo, Subjects};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -38,6 +41,10 @@ const PLACE_GAP: u8 = 1 << 4;
 /// Since version 3: the message is written in the brief form, and its frame is as long as the one before.
 const IS_BRIEF: u8 = 1 << 5;
 const SAME_LEN: u8 = 1 << 6;
+/// Since version 5: the message is the first of its sheet.
+const NEW_SHEET: u8 = 1 << 7;
+/// What lies between two messages of which the second begins a sheet.
+const BETWEEN_SHEETS: u64 = (TAG_LEN + SHEET_HEAD) as u64;
 
 /// The last record of a block with a table. Always of the same length, so that it is found from the end of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +100,9 @@ pub(crate) fn table(entries: impl Iterator<Item = Entry>, subjects: &Subjects, b
     let (mut out, mut bytes_left) = (Vec::new(), block_bytes / SHARE);
     let (mut next_delta, mut next_place, mut subject_before, mut len_before) = (0, 0, None, 0);
     for entry in entries {
-        let (place, end) = entry.place();
+        let ((place, end), bound) = (entry.place(), entry.laid().bound);
+        let begins_sheet = bound == Bound::Sheet { within: 0 };
+        let place_gap = place - next_place - if begins_sheet { BETWEEN_SHEETS } else { 0 };
         let is_same = subject_before == Some(entry.subject);
         let known = if is_same { None } else { numbers.get(&entry.subject).copied() };
         let is_new = !is_same && known.is_none();
@@ -103,16 +112,22 @@ pub(crate) fn table(entries: impl Iterator<Item = Entry>, subjects: &Subjects, b
             (is_new, NEW_SUBJECT),
             (is_same, SAME_SUBJECT),
             (entry.delta != next_delta, SEQ_GAP),
-            (place != next_place, PLACE_GAP),
+            (place_gap != 0, PLACE_GAP),
             (entry.laid().shape.is_brief, IS_BRIEF),
             (len == len_before, SAME_LEN),
+            (begins_sheet, NEW_SHEET),
         ];
         out.push(flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum());
         if entry.delta != next_delta {
             put_varint(&mut out, u64::from(entry.delta - next_delta));
         }
-        if place != next_place {
-            put_varint(&mut out, place - next_place);
+        if place_gap != 0 {
+            put_varint(&mut out, place_gap);
+            if let Bound::Sheet { within } = bound
+                && !begins_sheet
+            {
+                put_varint(&mut out, within as u64);
+            }
         }
         if len != len_before {
             put_varint(&mut out, len);
@@ -150,14 +165,16 @@ pub(crate) struct Listing {
     next_place: u64,
     before: u32,
     len_before: u32,
-    /// Frames of the block end with a checksum.
-    has_sum: bool,
+    /// What stands in its sheet before the next, if it is in the same.
+    next_within: usize,
+    /// What holds the messages of the block.
+    bound: Bound,
 }
 
 impl Listing {
-    /// Nothing yet, of a block whose frames end with a checksum or a longer tag.
-    pub(crate) fn of(has_sum: bool) -> Listing {
-        Listing { has_sum, ..Listing::default() }
+    /// Nothing yet, of a block whose messages are held so.
+    pub(crate) fn of(bound: Bound) -> Listing {
+        Listing { bound, ..Listing::default() }
     }
 
     /// How many subjects there are.
@@ -185,11 +202,18 @@ impl Listing {
         let has = |flag: u8| flags & flag != 0;
         let mut gap = |is_there: bool| if is_there { reader.varint() } else { Some(0) };
         let delta = self.next_delta.checked_add(gap(has(SEQ_GAP))?)?;
-        let place = self.next_place.checked_add(gap(has(PLACE_GAP))?)?;
+        let place = self.next_place.checked_add(if has(NEW_SHEET) { BETWEEN_SHEETS } else { 0 })?;
+        let place = place.checked_add(gap(has(PLACE_GAP))?)?;
+        let bound = match (self.bound, has(NEW_SHEET)) {
+            (Bound::Sheet { .. }, true) => Bound::Sheet { within: 0 },
+            (Bound::Sheet { .. }, false) => Bound::Sheet { within: self.within(reader, has(PLACE_GAP))? },
+            (_, true) => return None,
+            (frame, false) => frame,
+        };
         let frame_len = if has(SAME_LEN) { self.len_before } else { u32::try_from(reader.varint()?).ok()? };
         let shape = Shape { has_headers: has(HAS_HEADERS), is_brief: has(IS_BRIEF) };
-        let laid = Laid { offset: place, len: frame_len as usize, shape, has_sum: self.has_sum };
-        if !(laid.overhead()..=FRAME_HEAD + MAX_SEALED).contains(&laid.len) || delta > MAX_SPAN {
+        let laid = Laid { offset: place, len: frame_len as usize, shape, bound };
+        if !laid.is_possible() || delta > MAX_SPAN {
             return None;
         }
         let subject = match (has(SAME_SUBJECT), has(NEW_SUBJECT)) {
@@ -202,7 +226,16 @@ impl Listing {
         self.next_place = place.checked_add(frame_len.into())?;
         u32::try_from(self.next_place).ok()?;
         (self.before, self.len_before) = (subject, frame_len);
+        if let Bound::Sheet { within } = bound {
+            self.next_within = within.saturating_add(laid.len);
+        }
         Some(Entry::new(delta, &laid, subject))
+    }
+
+    /// What stands before a message that is not the first of its sheet.
+    fn within(&self, reader: &mut Reader<'_>, is_told: bool) -> Option<usize> {
+        let within = if is_told { usize::try_from(reader.varint()?).ok()? } else { self.next_within };
+        (1..SHEET).contains(&within).then_some(within)
     }
 
     fn text(&mut self, reader: &mut Reader<'_>) -> Option<u32> {
@@ -225,7 +258,7 @@ mod tests {
         for (text, delta) in texts.iter().zip([0, 1, 2, 5, 6, 9]) {
             // One of them in the first form.
             let shape = Shape { has_headers: delta == 5, is_brief: delta != 2 };
-            let mut laid = Laid { offset: place, len: 0, shape, has_sum: true };
+            let mut laid = Laid { offset: place, len: 0, shape, bound: Bound::Sum };
             laid.len = laid.overhead() + text.len() + 100;
             let len = laid.len;
             made.push(Entry::new(delta, &laid, subjects.add(text, 1 + delta, 1)));
@@ -235,7 +268,7 @@ mod tests {
     }
 
     fn read(table: &Table) -> Option<(Vec<Entry>, Vec<Vec<u8>>)> {
-        let mut listing = Listing::of(true);
+        let mut listing = Listing::of(Bound::Sum);
         for record in &table.records {
             listing.take(record)?;
         }
@@ -263,7 +296,7 @@ mod tests {
         for delta in 0..20_000_u64 {
             let no = subjects.add(format!("subject.{delta}").as_bytes(), delta + 1, 1);
             let shape = Shape { has_headers: false, is_brief: true };
-            let laid = Laid { offset: 8192 + delta * 150, len: 150, shape, has_sum: true };
+            let laid = Laid { offset: 8192 + delta * 150, len: 150, shape, bound: Bound::Sum };
             made.push(Entry::new(delta, &laid, no));
         }
         let table = table(made.iter().copied(), &subjects, 20_000 * 150).expect("worth it");
@@ -272,11 +305,60 @@ mod tests {
         assert_eq!((found.len(), &texts[19_999][..]), (20_000, &b"subject.19999"[..]));
     }
 
+    /// Sheets of three messages each, as long as any.
+    fn in_sheets(count: u64, subjects: &mut Subjects) -> Vec<Entry> {
+        let (shape, len) = (Shape { has_headers: false, is_brief: true }, 168);
+        let sheet = BETWEEN_SHEETS + 3 * len;
+        let laid = |delta: u64| {
+            let within = (delta % 3 * len) as usize;
+            let offset = 8192 + delta / 3 * sheet + SHEET_HEAD as u64 + within as u64;
+            Laid { offset, len: len as usize, shape, bound: Bound::Sheet { within } }
+        };
+        (0..count).map(|delta| Entry::new(delta, &laid(delta), subjects.add(b"a.b", 1 + delta, 1))).collect()
+    }
+
+    #[test]
+    fn a_table_of_sheets_reads_back_whatever_is_removed_and_takes_no_more() {
+        for removed in 0_u32..1 << 9 {
+            let mut subjects = Subjects::new(1);
+            let all = in_sheets(9, &mut subjects).into_iter();
+            let left: Vec<Entry> = all.filter(|entry| removed >> entry.delta & 1 == 0).collect();
+            let Some(table) = table(left.iter().copied(), &subjects, 4096) else { continue };
+            let mut listing = Listing::of(Bound::Sheet { within: 0 });
+            table.records.iter().for_each(|record| listing.take(record).expect("reads"));
+            let places =
+                |entries: &[Entry]| entries.iter().map(|entry| (entry.delta, entry.laid())).collect::<Vec<_>>();
+            assert_eq!(places(&listing.entries), places(&left), "{removed:b}");
+        }
+        let mut subjects = Subjects::new(1);
+        let entries = in_sheets(999, &mut subjects);
+        let table = table(entries.into_iter(), &subjects, 168_000).expect("worth it");
+        assert!(table.records.iter().map(Vec::len).sum::<usize>() <= 999 + 10);
+    }
+
+    #[test]
+    fn a_message_in_a_sheet_that_can_not_be_there_is_refused() {
+        let take = |bytes: &[u8], bound| Listing::of(bound).take(bytes);
+        let sheet = Bound::Sheet { within: 0 };
+        let first = [NEW_SHEET | NEW_SUBJECT | PLACE_GAP | IS_BRIEF, 100, 60, 1, b'a'];
+        assert_eq!((take(&first, sheet), take(&first, Bound::Tag)), (Some(()), None));
+        // Nothing before it, more before it than a sheet has, or than the file has; and one that ends behind its sheet.
+        let inner = |within: &[u8], len: &[u8]| {
+            [&[NEW_SUBJECT | PLACE_GAP | IS_BRIEF, 0x80, 1][..], within, len, &[1, b'a']].concat()
+        };
+        assert_eq!(take(&inner(&[100], &[60]), sheet), Some(()));
+        for (within, len) in
+            [(&[0][..], &[60][..]), (&[0x80, 0x40], &[60]), (&[0xff, 1], &[60]), (&[100], &[0xff, 0x3f])]
+        {
+            assert_eq!(take(&inner(within, len), sheet), None, "{within:?} {len:?}");
+        }
+    }
+
     #[test]
     fn messages_of_one_length_and_subject_take_a_byte_each() {
         let mut subjects = Subjects::new(1);
         let shape = Shape { has_headers: false, is_brief: true };
-        let laid = |delta: u64| Laid { offset: 8192 + delta * 168, len: 168, shape, has_sum: true };
+        let laid = |delta: u64| Laid { offset: 8192 + delta * 168, len: 168, shape, bound: Bound::Sum };
         let entries: Vec<Entry> =
             (0..1_000).map(|delta| Entry::new(delta, &laid(delta), subjects.add(b"a.b", 1 + delta, 1))).collect();
         let table = table(entries.into_iter(), &subjects, 168_000).expect("worth it");

@@ -483,7 +483,7 @@ impl FileStream {
         self.sync_removals()?;
         let generation = self.take_generation();
         let mut tail = Tail::begin(&self.context, self.id, generation)?;
-        tail.record(&Record::Manifest(self.manifest()));
+        tail.record_alone(&Record::Manifest(self.manifest()));
         // The manifest says what these would have said.
         self.pending_deletes.clear();
         self.head_moved = false;

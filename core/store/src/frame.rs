@@ -6,8 +6,11 @@
 //!
 //! `check` is taken over the length, the offset and the generation. It is no protection (the tag is), it makes it cheap
 //! to find the next frame behind a damaged stretch: any offset whose check fits is tried, and the tag decides.
+//!
+//! Where records are sealed by the [`sheet`](crate::sheet), sheets stand one behind the other in the same way.
 
-use crate::seal::{BlockSeal, SUM_LEN};
+use crate::seal::{BlockSeal, Form, SUM_LEN, TAG_LEN};
+use crate::sheet::{self, RECORD_HEAD};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Bytes of a frame before the sealed record.
@@ -46,10 +49,38 @@ pub(crate) fn sealed_len(head: &[u8], offset: u64, generation: u64) -> Option<us
 /// One piece of a scanned block.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Piece<'a> {
-    /// A record that opened.
-    Record { offset: u64, end: u64, body: &'a [u8] },
+    /// A record that opened: where it lies, and the end of the frame or of the sheet it is in.
+    Record { offset: u64, len: usize, bound: Bound, end: u64, body: &'a [u8] },
     /// A stretch in which nothing opens.
     Damaged(Stretch),
+}
+
+/// What holds a record in its block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// A frame that ends with a checksum.
+    Sum,
+    /// A frame that ends with a tag of a cipher, or a checksum of the first form.
+    #[default]
+    Tag,
+    /// A sheet; so many bytes of it stand before the record.
+    Sheet { within: usize },
+}
+
+impl Bound {
+    /// Of the frames of a block.
+    pub(crate) fn of_frames(seal: &BlockSeal) -> Bound {
+        if seal.tag_len() == SUM_LEN { Bound::Sum } else { Bound::Tag }
+    }
+
+    /// What it adds to a record.
+    pub(crate) fn overhead(self) -> usize {
+        match self {
+            Bound::Sum => FRAME_HEAD + SUM_LEN,
+            Bound::Tag => FRAME_HEAD + TAG_LEN,
+            Bound::Sheet { .. } => RECORD_HEAD,
+        }
+    }
 }
 
 /// A stretch of a block in which nothing opens.
@@ -73,7 +104,7 @@ pub(crate) fn scan(seal: &BlockSeal, file: &[u8], from: u64, mut visit: impl FnM
     let mut at = from as usize;
     while at < file.len() {
         if let Some(end) = open_at(seal, file, at, &mut plain) {
-            visit(Piece::Record { offset: at as u64, end: end as u64, body: &plain });
+            records(seal, at as u64, end as u64, &plain).for_each(&mut visit);
             at = end;
             continue;
         }
@@ -82,28 +113,64 @@ pub(crate) fn scan(seal: &BlockSeal, file: &[u8], from: u64, mut visit: impl FnM
         }
         let next = (at + 1..file.len()).find(|&next| open_at(seal, file, next, &mut plain).is_some());
         let to = next.unwrap_or(file.len());
-        visit(Piece::Damaged(judge(file, at, to, seal.generation())));
+        visit(Piece::Damaged(judge(seal, file, at, to)));
         at = to;
     }
+}
+
+/// The records of what opened at `offset`: that of a frame, or those of a sheet.
+fn records<'a>(seal: &BlockSeal, offset: u64, end: u64, plain: &'a [u8]) -> impl Iterator<Item = Piece<'a>> {
+    let is_sheet = seal.form() == Form::Sheets;
+    let frame = (!is_sheet).then(|| Piece::Record {
+        offset,
+        len: (end - offset) as usize,
+        bound: Bound::of_frames(seal),
+        end,
+        body: plain,
+    });
+    let in_sheet = sheet::records(if is_sheet { plain } else { &[] }).map(move |(within, body)| Piece::Record {
+        offset: offset + (sheet::SHEET_HEAD + within) as u64,
+        len: RECORD_HEAD + body.len(),
+        bound: Bound::Sheet { within },
+        end,
+        body,
+    });
+    frame.into_iter().chain(in_sheet)
 }
 
 /// What can be told of a stretch in which nothing opens. A write that was cut off leaves a sector that was never written,
 /// which reads as zeros, or a file that ends before its last record does. Where all of it was written and still does
 /// not open, it was altered.
-fn judge(file: &[u8], from: usize, to: usize, generation: u64) -> Stretch {
-    let (mut at, mut records, mut is_cut) = (from, 0, false);
+fn judge(seal: &BlockSeal, file: &[u8], from: usize, to: usize) -> Stretch {
+    let head_len = if seal.form() == Form::Sheets { sheet::SHEET_HEAD } else { FRAME_HEAD };
+    let (mut at, mut records, mut is_cut) = (from, 0_u32, false);
     while at < to {
-        records += 1;
-        let Some(head) = file.get(at..at + FRAME_HEAD) else {
+        if file.len() - at < head_len {
+            records = records.saturating_add(1);
             is_cut = true;
             break;
-        };
-        let Some(len) = sealed_len(head, at as u64, generation) else { break };
-        at += FRAME_HEAD + len;
+        }
+        let (there, len) = claimed(seal, file, at, to);
+        records = records.saturating_add(there);
+        let Some(len) = len else { break };
+        at += len;
         is_cut = at > file.len();
     }
     let may_be_torn = is_cut || has_unwritten_sector(file, from, to);
     Stretch { from: from as u64, to: to as u64, records, may_be_torn }
+}
+
+/// How many records a head says there are, and how many bytes; no length, if it makes no sense.
+fn claimed(seal: &BlockSeal, file: &[u8], at: usize, to: usize) -> (u32, Option<usize>) {
+    let (offset, rest) = (at as u64, &file[at..]);
+    if seal.form() == Form::Sheets {
+        match sheet::claim(rest, offset, seal.generation()) {
+            Some(claim) => (claim.records.into(), Some(claim.len)),
+            None => (sheet::count_without_head(seal, offset, &file[at..to]), None),
+        }
+    } else {
+        (1, sealed_len(rest, offset, seal.generation()).map(|len| FRAME_HEAD + len))
+    }
 }
 
 /// Whether the part of a sector that lies in the stretch is all zeros.
@@ -114,6 +181,9 @@ fn has_unwritten_sector(file: &[u8], from: usize, to: usize) -> bool {
 }
 
 fn open_at(seal: &BlockSeal, file: &[u8], at: usize, plain: &mut Vec<u8>) -> Option<usize> {
+    if seal.form() == Form::Sheets {
+        return Some(at + sheet::open(seal, at as u64, file.get(at..)?, plain)?.len);
+    }
     let len = sealed_len(file.get(at..)?, at as u64, seal.generation())?;
     let start = at + FRAME_HEAD;
     let sealed = file.get(start..start + len)?;
@@ -139,7 +209,7 @@ mod tests {
         let sealing = Sealing { cipher, key: Some(Secret::from("k")), ..Sealing::default() };
         let place = Place { store: StoreId([1; 16]), stream: StreamId(1), generation: 1 };
         let vault = Vault::new(place.store, &sealing).expect("complete");
-        vault.new_block(place, None, &Fixed).expect("sealed").0
+        vault.new_block(place, Form::Brief, None, &Fixed).expect("sealed").0
     }
 
     fn block(seal: &BlockSeal, bodies: &[&[u8]]) -> (Vec<u8>, Vec<usize>) {

@@ -4,9 +4,10 @@ use crate::account_keys;
 use crate::disk::Entropy;
 use crate::frame::{self, Piece};
 use crate::header;
-use crate::index::Scanned;
+use crate::index::{Entry, Scanned};
 use crate::record::{self, Message, Record};
-use crate::seal::{Place, Sealing, StoreId, StreamId, Vault};
+use crate::seal::{Form, Place, Sealing, StoreId, StreamId, Vault};
+use crate::sheet;
 
 /// A generation's key, the same each time.
 struct Fixed;
@@ -38,18 +39,19 @@ pub fn fuzz_record(bytes: &[u8]) {
     assert_eq!(again.record, decoded.record);
 }
 
-/// Any bytes as a block, whole; and pieces of them as records of a sound block, which must be found again, one by one, even if
-/// a byte between them is wrong.
+/// Any bytes as a block, whole, in frames and in sheets, and as what a sheet holds; and pieces of them as records of a sound
+/// block, which must be found again, one by one, even if a byte between them is wrong.
 ///
 /// # Panics
 /// If they are not.
 pub fn fuzz_block(bytes: &[u8]) {
     let vault = Vault::new(StoreId([1; 16]), &Sealing::default()).expect("nothing is encrypted");
     let place = Place { store: vault.store(), stream: StreamId(1), generation: 1 };
-    let (seal, _) = vault.new_block(place, None, &Fixed).expect("nothing is encrypted");
+    let (seal, _) = vault.new_block(place, Form::Brief, None, &Fixed).expect("nothing is encrypted");
     let mut scanned = Scanned::default();
     frame::scan(&seal, bytes, 0, |piece| scanned.take(piece));
     assert!(scanned.end <= bytes.len() as u64);
+    fuzz_sheets(&vault, place, bytes);
 
     let (mut file, mut bodies, mut rest, mut starts) = (Vec::new(), Vec::new(), bytes, Vec::new());
     while let Some((&len, after)) = rest.split_first() {
@@ -68,6 +70,20 @@ pub fn fuzz_block(bytes: &[u8]) {
         file[start + frame::FRAME_HEAD] ^= 1;
         bodies.remove(starts.len() / 2);
         assert_eq!(found(&seal, &file), bodies);
+    }
+}
+
+/// What is in a sheet was sealed by whoever has the key; where nothing is encrypted, by anybody.
+fn fuzz_sheets(vault: &Vault, place: Place, bytes: &[u8]) {
+    let (seal, _) = vault.new_block(place, Form::Sheets, None, &Fixed).expect("nothing is encrypted");
+    frame::scan(&seal, bytes, 0, |_| ());
+    let Some((&records, inside)) = bytes.split_first() else { return };
+    let mut scanned = Scanned::default();
+    let forged = sheet::forged(&seal, records.into(), inside);
+    frame::scan(&seal, &forged, 0, |piece| scanned.take(piece));
+    for message in scanned.messages() {
+        let entry = Entry::new(0, &message.laid, 0);
+        assert_eq!(entry.laid(), message.laid);
     }
 }
 

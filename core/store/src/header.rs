@@ -5,7 +5,7 @@
 //!
 //! slot:  0 magic[8] | 8 version u16 | 10 cipher u8 | 11 zero | 12 serial u32 | 16 store[16] | 32 stream u64
 //!       40 generation u64 | 48 key id[8] | 56 wrapped key[60] | 116 checksum u64 (xxh3 of bytes 0..116)
-//!      124 number of the account's key u64 | 132 checksum u64 (xxh3 of bytes 0..132); both zero where there is none
+//!      124 number of the account's key u64 | 132 checksum u64 (xxh3 of bytes 0..132); both zero up to version 3
 //! ```
 //!
 //! The first checksum stays where it was, so that a release that does not know keys of accounts finds a newer version there and
@@ -33,13 +33,17 @@ const ACCOUNT_AT: usize = 124;
 const ACCOUNT_SUMMED: usize = 132;
 const MAGIC: &[u8; 8] = b"BLWKBLK1";
 /// Version of the file format. Raised when an older release could not read what we write. Since 2 a full block ends with
-/// its table of contents; since 3 messages and checksums are shorter; 4 are files that take the key of an account, and only
-/// those. Files of older versions are read as they are.
-pub const FORMAT_VERSION: u16 = 4;
-/// The version of files that take no key of an account.
+/// its table of contents; since 3 messages and checksums are shorter; 4 are files that take the key of an account, or may name such,
+/// and only those; since 5 encrypted messages are sealed by the sheet. What is not is written as version 3 or 4. Files of older
+/// versions are read as they are.
+pub const FORMAT_VERSION: u16 = 5;
+/// The version of files without sheets that take no key of an account.
 pub(crate) const WITHOUT_ACCOUNTS: u16 = 3;
-/// The first version of the brief form.
+/// The version of files without sheets that take one, or whose entries may.
+pub(crate) const WITH_ACCOUNTS: u16 = 4;
+/// The first versions of the forms.
 const BRIEF_FROM: u16 = 3;
+const SHEETS_FROM: u16 = 5;
 
 /// Whether this release can read a file of this version.
 pub(crate) fn is_known(version: u16) -> bool {
@@ -87,14 +91,27 @@ pub(crate) enum Why {
 
 impl Header {
     /// The head of a new file.
-    pub(crate) fn new(place: Place, wrapped: Wrapped) -> Header {
-        let version = if wrapped.account.is_some() { FORMAT_VERSION } else { WITHOUT_ACCOUNTS };
+    pub(crate) fn new(place: Place, wrapped: Wrapped, form: Form) -> Header {
+        let version = match (form, wrapped.account) {
+            (Form::Sheets, _) => SHEETS_FROM,
+            (_, Some(_)) => WITH_ACCOUNTS,
+            (_, None) => WITHOUT_ACCOUNTS,
+        };
         Header { version, place, wrapped, serial: 0 }
+    }
+
+    /// Whether it takes the key of an account, or may name such keys: releases that know none do not read it.
+    pub(crate) fn may_take_accounts(&self) -> bool {
+        self.version == WITH_ACCOUNTS || self.wrapped.account.is_some()
     }
 
     /// How its records are written.
     pub(crate) fn form(&self) -> Form {
-        if self.version < BRIEF_FROM { Form::First } else { Form::Brief }
+        match self.version {
+            SHEETS_FROM.. => Form::Sheets,
+            BRIEF_FROM.. => Form::Brief,
+            _ => Form::First,
+        }
     }
 
     pub(crate) fn encode(&self) -> [u8; SLOT_LEN] {
@@ -130,9 +147,10 @@ impl Header {
 
     /// The header with the block key wrapped anew.
     pub(crate) fn rewrapped(&self, wrapped: Wrapped) -> Header {
-        let version = match wrapped.account {
-            Some(_) => FORMAT_VERSION,
-            None => self.version.min(WITHOUT_ACCOUNTS),
+        let version = match (self.form(), wrapped.account) {
+            (Form::Sheets, _) => self.version,
+            (_, Some(_)) => WITH_ACCOUNTS,
+            (_, None) => self.version.min(WITHOUT_ACCOUNTS),
         };
         Header { version, wrapped, serial: self.serial.saturating_add(1), ..*self }
     }
@@ -226,12 +244,12 @@ mod tests {
     fn header(serial: u32) -> Header {
         let place = Place { store: StoreId([1; 16]), stream: StreamId(2), generation: 3 };
         let wrapped = Wrapped { cipher: Cipher::Aes, key: KeyId([4; 8]), account: None, bytes: [5; WRAPPED_LEN] };
-        Header { serial, ..Header::new(place, wrapped) }
+        Header { serial, ..Header::new(place, wrapped, Form::Brief) }
     }
 
     fn of_account(serial: u32) -> Header {
         let wrapped = Wrapped { account: Some(KeyNo(77)), ..header(0).wrapped };
-        Header { serial, ..Header::new(header(0).place, wrapped) }
+        Header { serial, ..Header::new(header(0).place, wrapped, Form::Brief) }
     }
 
     #[test]
@@ -285,10 +303,10 @@ mod tests {
     fn a_newer_format_is_named() {
         let mut file = header(0).first();
         file.truncate(SLOT_B);
-        file[8] = 5;
+        file[8] = 6;
         let sum = xxh3_64(&file[..SUMMED]);
         file[SUMMED..ACCOUNT_AT].copy_from_slice(&sum.to_le_bytes());
-        assert_eq!(read(&file), Head::Newer(5));
+        assert_eq!(read(&file), Head::Newer(6));
     }
 
     #[test]
@@ -306,13 +324,23 @@ mod tests {
     }
 
     #[test]
-    fn the_formats_before_are_read_and_stay_what_they_are_under_another_key() {
-        for (version, form) in [(1, Form::First), (2, Form::First), (3, Form::Brief)] {
+    fn all_formats_are_read_and_stay_what_they_are_under_another_key() {
+        for (version, form) in [(1, Form::First), (2, Form::First), (3, Form::Brief), (5, Form::Sheets)] {
             let old = Header { version, ..header(0) };
             assert_eq!((read(&old.first()), old.form()), (Head::Good(old, None), form));
             let rewrapped = old.rewrapped(Wrapped { key: KeyId([9; 8]), ..old.wrapped });
             assert_eq!((rewrapped.version, rewrapped.serial), (version, 1));
-            assert_eq!(old.may_take(Some(KeyNo(1))), form == Form::Brief);
+            assert_eq!(old.may_take(Some(KeyNo(1))), form != Form::First);
+        }
+    }
+
+    #[test]
+    fn sheets_stay_sheets_whether_they_take_the_key_of_an_account_or_not() {
+        let none = Header::new(header(0).place, header(0).wrapped, Form::Sheets);
+        let taken = none.rewrapped(of_account(0).wrapped);
+        for (head, may_take) in [(none, false), (taken, true), (taken.rewrapped(none.wrapped), false)] {
+            assert_eq!((read(&head.first()), head.form()), (Head::Good(head, None), Form::Sheets));
+            assert_eq!((head.version, head.may_take_accounts()), (5, may_take));
         }
     }
 }

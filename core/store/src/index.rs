@@ -3,14 +3,17 @@
 use crate::account_keys::entry::{Says, Sealed};
 use crate::contents::{End, Listing};
 use crate::disk::{DiskFile, read_all};
-use crate::frame::{self, FRAME_HEAD, MAX_SEALED, Piece, Stretch};
+use crate::frame::{self, Bound, FRAME_HEAD, MAX_SEALED, Piece, Stretch};
 use crate::header::{self, DATA_START, Head, Stray};
 use crate::record::{self, CONTENTS_END_LEN, Decoded, Manifest, Message, MessageView, Record, Shape, message_size};
-use crate::seal::{BlockSeal, NotHere, Place, SUM_LEN, SealError, TAG_LEN, Vault};
+use crate::seal::{BlockSeal, Form, NotHere, Place, SealError, Vault};
+use crate::sheet::{SHEET, SHEET_HEAD};
 use crate::subjects::SubjectNo;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+
+mod sheets;
 
 /// No block file is longer: a full block may end with one record of the largest kind.
 pub(crate) const MAX_BLOCK_FILE: u64 = 2 * MAX_SEALED as u64;
@@ -24,38 +27,78 @@ pub(crate) struct Entry {
     pub delta: u32,
     pub offset: u32,
     pub subject: SubjectNo,
-    /// Length of the frame; the highest bits say how the message is written.
+    /// Length of the frame, or of the record with its head in a sheet; the highest bits say how the message is written. Where
+    /// it is not the first of its sheet, what stands before it and its length are both shorter than a sheet, and share the rest.
     len: u32,
 }
 
 const HAS_HEADERS: u32 = 1 << 31;
 const IS_BRIEF: u32 = 1 << 30;
 const HAS_SUM: u32 = 1 << 29;
+const IN_SHEET: u32 = 1 << 28;
+const IS_INNER: u32 = 1 << 27;
+const FLAGS: u32 = HAS_HEADERS | IS_BRIEF | HAS_SUM | IN_SHEET | IS_INNER;
+/// Bits of a length or of a place within a sheet.
+const INNER_BITS: u32 = SHEET.trailing_zeros();
+const INNER: u32 = (1 << INNER_BITS) - 1;
+const _: () = assert!(SHEET.is_power_of_two() && 2 * INNER_BITS <= 27 && MAX_SEALED + FRAME_HEAD < 1 << 27);
 
-/// A frame with a message: where it lies, how long it is, and what of that is not the message.
+/// A message in its block: where it lies, how long it is with what holds it, and what of that is not the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Laid {
     pub offset: u64,
     pub len: usize,
     pub shape: Shape,
-    /// It ends with a checksum and not with a tag of a cipher, or one of the first form.
-    pub has_sum: bool,
+    pub bound: Bound,
 }
 
 impl Laid {
-    /// What the frame adds to the parts of the message.
+    /// What is added to the parts of the message.
     pub(crate) fn overhead(&self) -> usize {
-        FRAME_HEAD + self.shape.fixed() + if self.has_sum { SUM_LEN } else { TAG_LEN }
+        self.bound.overhead() + self.shape.fixed()
+    }
+
+    /// Whether there can be such a place.
+    pub(crate) fn is_possible(&self) -> bool {
+        let fits = match self.bound {
+            Bound::Sheet { within } => {
+                self.offset >= (within + SHEET_HEAD) as u64 && (within == 0 || within + self.len <= SHEET)
+            }
+            Bound::Sum | Bound::Tag => true,
+        };
+        fits && (self.overhead()..=FRAME_HEAD + MAX_SEALED).contains(&self.len)
     }
 }
 
 impl Entry {
     pub(crate) fn new(delta: u64, laid: &Laid, subject: SubjectNo) -> Entry {
-        let bits = [(laid.shape.has_headers, HAS_HEADERS), (laid.shape.is_brief, IS_BRIEF), (laid.has_sum, HAS_SUM)];
+        let bits = [(laid.shape.has_headers, HAS_HEADERS), (laid.shape.is_brief, IS_BRIEF)];
         let bits: u32 = bits.iter().filter(|(is_set, _)| *is_set).map(|(_, bit)| bit).sum();
-        let len = u32::try_from(laid.len).expect("frames are bounded") | bits;
+        let len = bits | Entry::bound_and_len(laid.bound, u32::try_from(laid.len).expect("frames are bounded"));
         let delta = u32::try_from(delta).expect("blocks span few sequences");
         Entry { delta, offset: u32::try_from(laid.offset).expect("blocks are bounded"), subject, len }
+    }
+
+    fn bound_and_len(bound: Bound, len: u32) -> u32 {
+        match bound {
+            Bound::Sum => HAS_SUM | len,
+            Bound::Tag => len,
+            Bound::Sheet { within: 0 } => IN_SHEET | len,
+            Bound::Sheet { within } => {
+                assert!(within + len as usize <= SHEET, "a sheet of several records is no longer");
+                IN_SHEET | IS_INNER | (within as u32) << INNER_BITS | len
+            }
+        }
+    }
+
+    fn bound(self) -> Bound {
+        let has = |flag: u32| self.len & flag != 0;
+        match (has(IN_SHEET), has(IS_INNER)) {
+            (true, true) => Bound::Sheet { within: (self.len >> INNER_BITS & INNER) as usize },
+            (true, false) => Bound::Sheet { within: 0 },
+            (false, _) if has(HAS_SUM) => Bound::Sum,
+            (false, _) => Bound::Tag,
+        }
     }
 
     /// The same under another number of its subject.
@@ -69,11 +112,11 @@ impl Entry {
 
     pub(crate) fn laid(self) -> Laid {
         let shape = Shape { has_headers: self.has_headers(), is_brief: self.len & IS_BRIEF != 0 };
-        Laid { offset: self.offset.into(), len: self.frame_len(), shape, has_sum: self.len & HAS_SUM != 0 }
+        Laid { offset: self.offset.into(), len: self.frame_len(), shape, bound: self.bound() }
     }
 
     fn frame_len(self) -> usize {
-        (self.len & !(HAS_HEADERS | IS_BRIEF | HAS_SUM)) as usize
+        (self.len & if self.len & IS_INNER != 0 { INNER } else { !FLAGS }) as usize
     }
 
     /// Where the frame begins and ends.
@@ -97,6 +140,9 @@ pub(crate) struct BlockFile {
     pub stray: Option<Stray>,
     /// Part of the file that was read last, for reading on.
     window: Window,
+    /// The sheet that was opened last: where it begins, and what it says.
+    sheet: Option<u64>,
+    opened: Vec<u8>,
 }
 
 /// Where a record lies that was looked at.
@@ -104,6 +150,8 @@ pub(crate) struct BlockFile {
 pub(crate) enum Lent {
     /// In what was read of its file.
     Read(Range<usize>),
+    /// In the sheet that was opened last.
+    InSheet(Range<usize>),
     /// Where it was opened to.
     Opened,
 }
@@ -133,7 +181,7 @@ pub(crate) enum BlockError {
 
 impl BlockFile {
     pub(crate) fn new(file: Arc<dyn DiskFile>, seal: BlockSeal, header: header::Header) -> BlockFile {
-        BlockFile { file, seal, header, stray: None, window: Window::default() }
+        BlockFile { file, seal, header, stray: None, window: Window::default(), sheet: None, opened: Vec::new() }
     }
 
     pub(crate) fn open(file: Arc<dyn DiskFile>, vault: &Vault, place: Place) -> Result<BlockFile, BlockError> {
@@ -153,6 +201,12 @@ impl BlockFile {
 
     /// Reads one message. `None` means that what lies there is not this message: damage.
     pub(crate) fn load(&mut self, seq: u64, entry: Entry) -> io::Result<Option<Message>> {
+        if let Bound::Sheet { within } = entry.bound() {
+            let Some(range) = self.open_in_sheet(entry, within)? else { return Ok(None) };
+            let record = self.opened.get(range).unwrap_or_default().to_vec();
+            let len = record.len();
+            return Ok(Message::from_record(record, 0, len).filter(|message| message.seq() == seq));
+        }
         self.read_to_window(entry.offset.into(), entry.frame_len())?;
         let frame = self.window.part(entry.offset.into(), entry.frame_len()).to_vec();
         Ok(self.opened(seq, entry, frame))
@@ -161,6 +215,11 @@ impl BlockFile {
     /// Reads one message and says where its record lies: in what was read of the file, or, where that is encrypted, in `plain`.
     /// `None` means that what lies there is not this message: damage.
     pub(crate) fn look_at(&mut self, seq: u64, entry: Entry, plain: &mut Vec<u8>) -> io::Result<Option<Lent>> {
+        if let Bound::Sheet { within } = entry.bound() {
+            let Some(range) = self.open_in_sheet(entry, within)? else { return Ok(None) };
+            let message = self.opened.get(range.clone()).and_then(MessageView::decode);
+            return Ok(message.filter(|message| message.seq == seq).map(|_| Lent::InSheet(range)));
+        }
         let offset = u64::from(entry.offset);
         self.read_to_window(offset, entry.frame_len())?;
         let frame = self.window.part(offset, entry.frame_len());
@@ -179,9 +238,13 @@ impl BlockFile {
         Ok(MessageView::decode(body).filter(|message| message.seq == seq).map(|_| lent))
     }
 
-    /// A record that lies in what was read last.
-    pub(crate) fn lent(&self, range: Range<usize>) -> &[u8] {
-        self.window.bytes.get(range).unwrap_or_default()
+    /// A record that was looked at just now, if this lends it.
+    pub(crate) fn lent(&self, lent: &Lent) -> Option<&[u8]> {
+        match lent {
+            Lent::Read(range) => self.window.bytes.get(range.clone()),
+            Lent::InSheet(range) => self.opened.get(range.clone()),
+            Lent::Opened => None,
+        }
     }
 
     fn opened(&self, seq: u64, entry: Entry, mut frame: Vec<u8>) -> Option<Message> {
@@ -229,16 +292,16 @@ impl BlockFile {
 
     /// What ends the table of contents; `None` without one.
     pub(crate) fn contents_end(&self) -> io::Result<Option<End>> {
+        if self.seal.form() == Form::Sheets {
+            return self.contents_end_in_sheet();
+        }
         let sealed_len = CONTENTS_END_LEN + self.seal.tag_len();
         let Some(at) = self.file.len()?.checked_sub((FRAME_HEAD + sealed_len) as u64) else { return Ok(None) };
         let mut frame = vec![0; FRAME_HEAD + sealed_len];
         self.file.read_at(at, &mut frame)?;
         let is_one = frame::sealed_len(&frame, at, self.seal.generation()) == Some(sealed_len);
         let opened = if is_one { self.seal.open(at, &mut frame[FRAME_HEAD..]).ok() } else { None };
-        Ok(match opened.and_then(record::decode) {
-            Some(Decoded { record: Record::ContentsEnd(end), .. }) => Some(end),
-            _ => None,
-        })
+        Ok(opened.and_then(contents_end))
     }
 
     /// Reads the messages of the block from its table of contents; `None` if that makes no sense. When each was stored it
@@ -253,7 +316,10 @@ impl BlockFile {
     }
 
     fn listed(&self, table: &mut [u8], end: End) -> Option<Listing> {
-        let mut listing = Listing::of(self.seal.tag_len() == SUM_LEN);
+        if self.seal.form() == Form::Sheets {
+            return self.listed_in_sheets(table, end);
+        }
+        let mut listing = Listing::of(Bound::of_frames(&self.seal));
         let (mut at, mut rest) = (end.start, table);
         while !rest.is_empty() {
             let len = frame::sealed_len(rest, at, self.seal.generation())?;
@@ -277,7 +343,20 @@ impl BlockFile {
     }
 }
 
+fn contents_end(record: &[u8]) -> Option<End> {
+    match record::decode(record)? {
+        Decoded { record: Record::ContentsEnd(end), .. } => Some(end),
+        _ => None,
+    }
+}
+
 impl Window {
+    /// What it holds from a place on.
+    fn from(&self, start: u64) -> &[u8] {
+        let at = start.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
+        at.and_then(|at| self.bytes.get(at..)).unwrap_or_default()
+    }
+
     fn covers(&self, from: u64, to: u64) -> bool {
         from >= self.start && to <= self.start + self.bytes.len() as u64
     }
@@ -354,26 +433,28 @@ impl Scanned {
             Piece::Damaged(Stretch { from, to, records, may_be_torn }) => {
                 self.steps.push(Step::Damaged { from, to, records, certain: !may_be_torn });
             }
-            Piece::Record { offset, end, body } => {
+            Piece::Record { offset, len, bound, end, body } => {
                 self.end = end;
                 match record::decode(body) {
-                    Some(decoded) => self.record(offset, end, body, decoded),
+                    Some(decoded) => self.record((offset, len, bound), body, decoded),
                     // It opened, so it is ours, and yet we do not understand it: a later minor format, or a bug. Never guess.
-                    None => self.steps.push(Step::Damaged { from: offset, to: end, records: 1, certain: true }),
+                    None => {
+                        let to = offset + len as u64;
+                        self.steps.push(Step::Damaged { from: offset, to, records: 1, certain: true });
+                    }
                 }
             }
         }
     }
 
-    fn record(&mut self, offset: u64, end: u64, body: &[u8], decoded: Decoded<'_>) {
+    fn record(&mut self, (offset, len, bound): (u64, usize, Bound), body: &[u8], decoded: Decoded<'_>) {
         if decoded.after_sync {
             self.everything_so_far_was_durable();
         }
         let step = match decoded.record {
             Record::Message(message) => {
-                let (start, len) = (self.subjects.len(), (end - offset) as usize);
-                let has_sum = len - FRAME_HEAD - body.len() == SUM_LEN;
-                let laid = Laid { offset, len, shape: Shape::found(body, &message), has_sum };
+                let start = self.subjects.len();
+                let laid = Laid { offset, len, shape: Shape::found(body, &message), bound };
                 self.subjects.extend_from_slice(message.subject);
                 Step::Message(Found {
                     seq: message.seq,

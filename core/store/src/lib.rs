@@ -48,6 +48,7 @@ mod record;
 mod remembered;
 mod root;
 mod seal;
+mod sheet;
 mod subjects;
 mod summary;
 mod tail;

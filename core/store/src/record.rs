@@ -183,6 +183,11 @@ pub(crate) const CONTENTS_END_LEN: usize = 2 + END_LEN;
 const MESSAGE_FIXED: usize = 2 + 8 + 8 + 2 + 2;
 /// Of a brief one: kind, flags, sequence, time, length of the subject. With headers their length follows.
 const BRIEF_FIXED: usize = 2 + SHORT_SEQ + 8 + 1;
+/// Bytes of a record of a message, or some more.
+pub(crate) fn most_bytes(draft: &Draft<'_>) -> usize {
+    MESSAGE_FIXED + draft.subject.len() + draft.headers.len() + draft.payload.len()
+}
+
 /// Bytes of a sequence that is not very large, and of the length of headers.
 const SHORT_SEQ: usize = 5;
 const HEADERS_LEN: usize = 2;
@@ -198,7 +203,7 @@ impl Shape {
     /// Of a message as it is written in a block of this form.
     fn of(form: Form, seq: u64, draft: &Draft<'_>) -> Shape {
         let fits = seq < 1 << (8 * SHORT_SEQ) && draft.subject.len() <= usize::from(u8::MAX);
-        Shape { has_headers: !draft.headers.is_empty(), is_brief: form == Form::Brief && fits }
+        Shape { has_headers: !draft.headers.is_empty(), is_brief: form != Form::First && fits }
     }
 
     /// Of a message record, whose subject, headers and payload were found.

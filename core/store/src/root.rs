@@ -12,7 +12,7 @@ use crate::account_keys;
 use crate::bytes::Reader;
 use crate::disk::{Disk, Entropy, join};
 use crate::error::StoreError;
-use crate::header::{self, DATA_START, FORMAT_VERSION, Head, WITHOUT_ACCOUNTS};
+use crate::header::{self, DATA_START, Head, WITH_ACCOUNTS, WITHOUT_ACCOUNTS};
 use crate::seal::{KeyId, Sealing, StoreId, StreamId, Vault};
 use crate::tail::{Context, generation_of};
 use std::io;
@@ -291,7 +291,7 @@ fn identity_from_blocks(disk: &dyn Disk) -> Result<Option<Identity>, StoreError>
             let Some(header) = block_header(disk, &join(&dir, &name))? else { continue };
             let identity = found.get_or_insert_with(|| Identity::of(header.place.store));
             identity.keys = with(&identity.keys, header.wrapped.key);
-            identity.has_account_keys |= header.version > WITHOUT_ACCOUNTS;
+            identity.has_account_keys |= header.may_take_accounts();
         }
     }
     for (store, key) in account_keys::file::server_keys(disk)? {
@@ -327,7 +327,7 @@ impl Identity {
     }
 
     fn version(&self) -> u16 {
-        if self.has_account_keys { FORMAT_VERSION } else { WITHOUT_ACCOUNTS }
+        if self.has_account_keys { WITH_ACCOUNTS } else { WITHOUT_ACCOUNTS }
     }
 
     fn encode(&self) -> Vec<u8> {

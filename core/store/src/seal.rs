@@ -3,8 +3,8 @@
 //! ```text
 //! server key (text) --HKDF-SHA256, salt = store id--> stream key --AEAD wraps--> block key (fresh random per generation)
 //!                                                                                   |
-//!                              nonce = offset of the record in its block            v
-//!          associated data = store, stream, generation, offset, length      AEAD seals each record
+//!                  nonce = offset of the record, or of the sheet, in its block      v
+//!          associated data = store, stream, generation, offset, length      AEAD seals each record or sheet
 //! ```
 //!
 //! Where an account has a key of its own, the stream key is derived from it and the server key together.
@@ -114,6 +114,15 @@ pub(crate) enum Form {
     First,
     /// Since version 3: shorter checksums, and short messages.
     Brief,
+    /// Since version 5, where messages are encrypted: records are sealed by the sheet.
+    Sheets,
+}
+
+impl Form {
+    /// Of the blocks of a stream that are written from now on.
+    pub(crate) fn of_blocks(cipher: Cipher) -> Form {
+        if cipher == Cipher::None { Form::Brief } else { Form::Sheets }
+    }
 }
 
 /// What the operator configured: the cipher of new blocks, the key, and the key before it.
@@ -267,10 +276,11 @@ impl Vault {
         self.current.as_ref()
     }
 
-    /// Draws a key for a new generation of a block, of an account that has a key of its own or of none.
+    /// Draws a key for a new generation of a block of this form, of an account that has a key of its own or of none.
     pub(crate) fn new_block(
         &self,
         place: Place,
+        form: Form,
         account: Option<KeyNo>,
         entropy: &dyn Entropy,
     ) -> Result<(BlockSeal, Wrapped), SealError> {
@@ -278,7 +288,7 @@ impl Vault {
         if self.cipher != Cipher::None {
             entropy.fill(&mut *key);
         }
-        let seal = BlockSeal::new(self.cipher, Form::Brief, place, key);
+        let seal = BlockSeal::new(self.cipher, form, place, key);
         let wrapped = self.wrap(&seal, account, entropy)?;
         Ok((seal, wrapped))
     }
@@ -354,7 +364,7 @@ impl BlockSeal {
         let means = match (cipher.key(&key), form) {
             (Some(key), _) => Means::Cipher(Box::new(key)),
             (None, Form::First) => Means::Wide,
-            (None, Form::Brief) => Means::Sum(xxh3_64(&place.bytes())),
+            (None, Form::Brief | Form::Sheets) => Means::Sum(xxh3_64(&place.bytes())),
         };
         BlockSeal { cipher, form, place, key, means }
     }
@@ -503,7 +513,7 @@ mod tests {
     fn a_record_opens_only_where_it_was_sealed() {
         for cipher in Cipher::ALL {
             let vault = vault(&sealing(cipher, "k", None));
-            let (seal, wrapped) = vault.new_block(place(1, 5), None, &Count).expect("sealed");
+            let (seal, wrapped) = vault.new_block(place(1, 5), Form::Brief, None, &Count).expect("sealed");
             let mut sealed = b"record".to_vec();
             seal.seal(100, &mut sealed, 0);
             assert_eq!(sealed.len(), 6 + seal.tag_len());
@@ -523,7 +533,7 @@ mod tests {
     fn a_block_key_opens_only_in_its_stream_and_generation() {
         for cipher in [Cipher::ChaChaPoly, Cipher::Aes] {
             let vault = vault(&sealing(cipher, "k", None));
-            let (_, wrapped) = vault.new_block(place(1, 5), None, &Count).expect("sealed");
+            let (_, wrapped) = vault.new_block(place(1, 5), Form::Brief, None, &Count).expect("sealed");
             assert_eq!(vault.open_block(place(2, 5), &wrapped, Form::Brief).err(), Some(SealError::Altered));
             assert_eq!(vault.open_block(place(1, 6), &wrapped, Form::Brief).err(), Some(SealError::Altered));
         }
@@ -532,7 +542,7 @@ mod tests {
     #[test]
     fn the_previous_key_opens_and_the_new_key_wraps_again() {
         let old = vault(&sealing(Cipher::Aes, "old", None));
-        let (seal, wrapped) = old.new_block(place(1, 1), None, &Count).expect("sealed");
+        let (seal, wrapped) = old.new_block(place(1, 1), Form::Brief, None, &Count).expect("sealed");
         let mut sealed = b"kept".to_vec();
         seal.seal(8192, &mut sealed, 0);
 
@@ -576,7 +586,8 @@ mod tests {
         let sealed: Vec<Vec<u8>> = [1, 2]
             .map(|generation| {
                 let mut bytes = vec![b'a'; 256];
-                vault.new_block(place(1, generation), None, &entropy).expect("sealed").0.seal(0, &mut bytes, 0);
+                let block = vault.new_block(place(1, generation), Form::Brief, None, &entropy).expect("sealed");
+                block.0.seal(0, &mut bytes, 0);
                 bytes
             })
             .into();

@@ -19,7 +19,7 @@ use crate::header::DATA_START;
 use crate::index::{BlockError, BlockFile};
 use crate::record::{BlockFacts, block_facts, put_block_facts};
 use crate::remembered::{Packed, pack};
-use crate::seal::{SealError, StreamId};
+use crate::seal::{Form, SealError, StreamId};
 use crate::subjects::Subjects;
 use crate::tail::Context;
 use moment::Timestamp;
@@ -93,7 +93,7 @@ pub(crate) fn write(
 ) -> Result<(), StoreError> {
     let path = join(dir, &summary_name(generation));
     let file = context.disk.create(&path).map_err(StoreError::disk("making", &path))?;
-    let (seal, header) = context.new_block(stream, generation)?;
+    let (seal, header) = context.new_block((stream, generation), Form::Brief)?;
     let (mut out, mut written) = (header.first(), 0);
     let mut put = |record: &[u8], is_last: bool| {
         let offset = written + out.len() as u64;

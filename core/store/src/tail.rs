@@ -1,6 +1,7 @@
 //! The one block that is being written.
 //!
-//! Records are staged into a batch; [`Tail::write`] puts the batch into the file with one write. A tail lives from the
+//! Records are staged into a batch; [`Tail::write`] puts the batch into the file with one write. Where they are sealed by the
+//! sheet, the last one of the batch is sealed then. A tail lives from the
 //! moment its key is drawn until it is full, an erase needs it closed, or a write fails. It is never reopened: what was
 //! written by an earlier process is a closed block, and the next record begins a new generation under a new key.
 
@@ -8,10 +9,12 @@ use crate::account_keys::KeyNo;
 use crate::disk::{Disk, DiskFile, Entropy, join};
 use crate::error::StoreError;
 use crate::frame;
-use crate::header::{FORMAT_VERSION, Header};
+use crate::frame::Bound;
+use crate::header::{Header, WITH_ACCOUNTS};
 use crate::index::{BlockFile, Laid};
 use crate::record::{self, AFTER_SYNC, Draft, PACKED, Record};
-use crate::seal::{BlockSeal, Cipher, Place, SUM_LEN, StreamId, Vault, Wrapped};
+use crate::seal::{BlockSeal, Cipher, Form, Place, StreamId, Vault, Wrapped};
+use crate::sheet;
 use std::io;
 use std::sync::Arc;
 
@@ -43,10 +46,14 @@ impl Context {
     }
 
     /// Draws a key for a block, and makes its head.
-    pub(crate) fn new_block(&self, stream: StreamId, generation: u64) -> Result<(BlockSeal, Header), StoreError> {
+    pub(crate) fn new_block(
+        &self,
+        (stream, generation): (StreamId, u64),
+        form: Form,
+    ) -> Result<(BlockSeal, Header), StoreError> {
         let place = self.place(stream, generation);
-        let (seal, wrapped) = self.vault.new_block(place, self.account, &*self.entropy)?;
-        Ok((seal, Header::new(place, wrapped)))
+        let (seal, wrapped) = self.vault.new_block(place, form, self.account, &*self.entropy)?;
+        Ok((seal, Header::new(place, wrapped, form)))
     }
 
     pub(crate) fn place(&self, stream: StreamId, generation: u64) -> Place {
@@ -72,6 +79,8 @@ pub(crate) struct Tail {
     file: Option<Arc<dyn DiskFile>>,
     /// Not yet written; `batch[0]` lies at `written` in the file.
     batch: Vec<u8>,
+    /// What the batch ends with, not yet sealed.
+    sheet: Option<sheet::Draft>,
     written: u64,
     /// Whether the next record is the first after a sync.
     after_sync: bool,
@@ -80,26 +89,34 @@ pub(crate) struct Tail {
 impl Tail {
     /// Draws a key. No file is made before the first write.
     pub(crate) fn begin(context: &Context, stream: StreamId, generation: u64) -> Result<Tail, StoreError> {
-        let (seal, header) = context.new_block(stream, generation)?;
-        Ok(Tail { generation, seal, header, file: None, batch: header.first(), written: 0, after_sync: true })
+        let form = Form::of_blocks(context.vault.cipher());
+        let (seal, header) = context.new_block((stream, generation), form)?;
+        Ok(Tail::new(seal, header))
     }
 
-    /// One of the metadata. Where it may hold entries that take keys of accounts, releases that know none do not read it.
+    /// One of the metadata. Where it may hold entries that take keys of accounts, releases that know none do not read it. Each
+    /// entry is sealed for itself: damage costs one name, and not all of a sheet.
     pub(crate) fn begin_metadata(
         context: &Context,
         generation: u64,
         takes_account_keys: bool,
     ) -> Result<Tail, StoreError> {
-        let (seal, mut header) = context.new_block(StreamId::METADATA, generation)?;
+        let (seal, mut header) = context.new_block((StreamId::METADATA, generation), Form::Brief)?;
         if takes_account_keys {
-            header.version = FORMAT_VERSION;
+            header.version = WITH_ACCOUNTS;
         }
-        Ok(Tail { generation, seal, header, file: None, batch: header.first(), written: 0, after_sync: true })
+        Ok(Tail::new(seal, header))
     }
 
-    /// Where the next record will lie.
+    fn new(seal: BlockSeal, header: Header) -> Tail {
+        let (generation, batch) = (seal.generation(), header.first());
+        Tail { generation, seal, header, file: None, batch, sheet: None, written: 0, after_sync: true }
+    }
+
+    /// Where what is staged will end.
     pub(crate) fn end(&self) -> u64 {
-        self.written + self.batch.len() as u64
+        let tag = if self.sheet.is_some() { self.seal.tag_len() } else { 0 };
+        self.written + (self.batch.len() + tag) as u64
     }
 
     pub(crate) fn staged_bytes(&self) -> usize {
@@ -110,23 +127,63 @@ impl Tail {
     pub(crate) fn message(&mut self, seq: u64, draft: &Draft<'_>, is_packed: bool) -> Laid {
         let flags = self.take_flags() | if is_packed { PACKED } else { 0 };
         let form = self.seal.form();
-        let (offset, shape) = self.append(|out| record::put_message(out, form, flags, seq, draft));
-        let (len, has_sum) = ((self.end() - offset) as usize, self.seal.tag_len() == SUM_LEN);
-        Laid { offset, len, shape, has_sum }
+        let most = record::most_bytes(draft);
+        let (placed, shape) = self.append(most, |out| record::put_message(out, form, flags, seq, draft));
+        let Placed { offset, len, bound } = placed;
+        Laid { offset, len, shape, bound }
     }
 
-    pub(crate) fn record(&mut self, record: &Record<'_>) -> u64 {
+    pub(crate) fn record(&mut self, record: &Record<'_>) {
         let flags = self.take_flags();
-        self.append(|out| record::put(out, flags, record)).0
+        if self.seal.form() == Form::Sheets {
+            // How long it is decides which sheet it is in.
+            let mut bytes = Vec::new();
+            record::put(&mut bytes, flags, record);
+            self.append_to_sheet(bytes.len(), |out| out.extend_from_slice(&bytes));
+        } else {
+            self.append_frame(|out| record::put(out, flags, record));
+        }
+    }
+
+    /// A record that shares its sheet with no other: it opens whatever becomes of those beside it, and is found by its length.
+    pub(crate) fn record_alone(&mut self, record: &Record<'_>) {
+        self.seal_sheet();
+        self.record(record);
+        self.seal_sheet();
     }
 
     fn take_flags(&mut self) -> u8 {
         if std::mem::take(&mut self.after_sync) { AFTER_SYNC } else { 0 }
     }
 
-    fn append<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> (u64, T) {
-        let offset = self.end();
-        (offset, frame::append(&self.seal, offset, &mut self.batch, write))
+    /// Appends a record of at most so many bytes.
+    fn append<T>(&mut self, most: usize, write: impl FnOnce(&mut Vec<u8>) -> T) -> (Placed, T) {
+        if self.seal.form() == Form::Sheets { self.append_to_sheet(most, write) } else { self.append_frame(write) }
+    }
+
+    fn append_frame<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> (Placed, T) {
+        let offset = self.written + self.batch.len() as u64;
+        let written = frame::append(&self.seal, offset, &mut self.batch, write);
+        let len = (self.written + self.batch.len() as u64 - offset) as usize;
+        (Placed { offset, len, bound: Bound::of_frames(&self.seal) }, written)
+    }
+
+    fn append_to_sheet<T>(&mut self, most: usize, write: impl FnOnce(&mut Vec<u8>) -> T) -> (Placed, T) {
+        if self.sheet.as_ref().is_some_and(|sheet| !sheet.has_room(&self.batch, most)) {
+            self.seal_sheet();
+        }
+        let sheet = self.sheet.get_or_insert_with(|| sheet::Draft::begin(&mut self.batch));
+        let at = self.batch.len();
+        let (within, written) = sheet.put(&mut self.batch, write);
+        let (offset, len) = (self.written + at as u64, self.batch.len() - at);
+        (Placed { offset, len, bound: Bound::Sheet { within } }, written)
+    }
+
+    /// Ends the sheet that is being filled, if there is one.
+    pub(crate) fn seal_sheet(&mut self) {
+        if let Some(sheet) = self.sheet.take() {
+            sheet.seal(&self.seal, self.written, &mut self.batch);
+        }
     }
 
     /// Writes the batch. After an error this tail must not be written to again: what reached the file is unknown, and
@@ -135,6 +192,7 @@ impl Tail {
         if self.batch.is_empty() {
             return Ok(Written::Nothing);
         }
+        self.seal_sheet();
         let fresh = self.file.is_none();
         let file = match &self.file {
             Some(file) => file.clone(),
@@ -162,6 +220,13 @@ impl Tail {
         let seal = context.vault.open_block(self.header.place, &self.header.wrapped, self.header.form()).ok()?;
         Some(BlockFile::new(self.file.clone()?, seal, self.header))
     }
+}
+
+/// Where a record was put, and what holds it there.
+struct Placed {
+    offset: u64,
+    len: usize,
+    bound: Bound,
 }
 
 /// Memory of the batch kept between batches.

@@ -4,7 +4,7 @@ use super::KeyNo;
 use crate::aside::ASIDE;
 use crate::disk::{Disk, join};
 use crate::error::StoreError;
-use crate::header::{self, DATA_START, Head, Header, SLOT_LEN, SLOTS, WITHOUT_ACCOUNTS};
+use crate::header::{self, DATA_START, Head, Header, SLOT_LEN, SLOTS};
 use crate::root::{META_DIR, Root, stream_dir};
 use crate::seal::StreamId;
 use std::collections::BTreeSet;
@@ -73,7 +73,7 @@ impl Root {
     pub(crate) fn metadata_aside_may_take_keys(&self) -> Result<bool, StoreError> {
         let mut may = false;
         each_head(&*self.context().disk, &join(META_DIR, ASIDE), |_, header| {
-            may |= header.version > WITHOUT_ACCOUNTS;
+            may |= header.may_take_accounts();
             Ok(())
         })?;
         Ok(may)

@@ -102,7 +102,7 @@ impl FileStream {
     fn write_copy(&mut self, at: usize, count: usize, old: &[u64]) -> Result<Block, StoreError> {
         let generation = self.take_generation();
         let mut tail = Tail::begin(&self.context, self.id, generation)?;
-        tail.record(&Record::Compacted { old: old.to_vec() });
+        tail.record_alone(&Record::Compacted { old: old.to_vec() });
         let first = self.blocks[at].first;
         let mut new = Block::new(generation, first);
         let (mut unsynced, mut last_time) = (Unsynced::default(), Timestamp::EPOCH);

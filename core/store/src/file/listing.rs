@@ -160,6 +160,7 @@ fn listed(file: &BlockFile, block: &Block, end: End) -> io::Result<Option<Listin
 
 /// Ends a block with its table, if that is worth it. Nothing else is appended after it.
 pub(super) fn put_contents(tail: &mut Tail, block: &mut Block, subjects: &Subjects, last_time: Timestamp) {
+    tail.seal_sheet();
     let (start, first) = (tail.end(), block.first);
     let live = block.entries.iter().flatten().filter(|entry| block.is_live(first + u64::from(entry.delta)));
     let Some(table) = contents::table(live.copied(), subjects, start) else { return };
@@ -167,7 +168,7 @@ pub(super) fn put_contents(tail: &mut Tail, block: &mut Block, subjects: &Subjec
         tail.record(&Record::Contents(items));
     });
     let end = End { start, first, messages: table.messages, headed: table.headed, last_time };
-    tail.record(&Record::ContentsEnd(end));
+    tail.record_alone(&Record::ContentsEnd(end));
     block.len = tail.end();
     block.end = Some(end);
 }

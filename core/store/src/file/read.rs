@@ -83,7 +83,7 @@ impl FileStream {
     fn lent(&self, (at, lent): (usize, Lent)) -> Option<MessageView<'_>> {
         MessageView::decode(match lent {
             Lent::Opened => &self.opened,
-            Lent::Read(range) => self.blocks.get(at)?.file.as_ref()?.lent(range),
+            Lent::Read(_) | Lent::InSheet(_) => self.blocks.get(at)?.file.as_ref()?.lent(&lent)?,
         })
     }
 
@@ -98,14 +98,11 @@ impl FileStream {
         let path = || join(&self.dir, &block_name(block.generation));
         let looked = file.look_at(seq, entry, &mut self.opened);
         let Some(lent) = looked.map_err(|source| StoreError::disk("reading", &path())(source))? else {
-            let (from, size) = (u64::from(entry.offset), entry.size());
-            self.lose(at, seq..seq + 1, Some((from, from + size)), Damage::Altered);
+            let suspect = file.suspect(entry);
+            self.lose(at, seq..seq + 1, Some(suspect), Damage::Altered);
             return Ok(None);
         };
-        let record = match &lent {
-            Lent::Opened => &self.opened,
-            Lent::Read(range) => file.lent(range.clone()),
-        };
+        let record = file.lent(&lent).unwrap_or(&self.opened);
         if !is_packed(record) {
             return Ok(Some((at, lent)));
         }
@@ -124,7 +121,8 @@ impl FileStream {
         let path = || join(&self.dir, &block_name(block.generation));
         let loaded = file.load(seq, entry).map_err(|source| StoreError::disk("reading", &path())(source))?;
         if loaded.is_none() {
-            self.lose(at, seq..seq + 1, Some(entry.place()), Damage::Altered);
+            let suspect = file.suspect(entry);
+            self.lose(at, seq..seq + 1, Some(suspect), Damage::Altered);
         }
         Ok(loaded)
     }

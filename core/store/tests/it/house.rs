@@ -54,10 +54,18 @@ pub(crate) fn stage(stream: &mut FileStream, subject: &str, payload: &[u8]) -> u
     stream.stage(&Draft { subject: subject.as_bytes(), headers: b"", payload, time }).expect("not poisoned")
 }
 
+/// Messages of one commit of [`fill`].
+pub(crate) const COMMITTED: u64 = 5;
+
+/// How many messages of [`fill`] share their fate: encrypted ones are sealed by the sheet, which ends with its write.
+pub(crate) fn sealed_together(cipher: Cipher) -> usize {
+    if cipher == Cipher::None { 1 } else { COMMITTED as usize }
+}
+
 pub(crate) fn fill(stream: &mut FileStream, count: u64) {
     for n in 0..count {
         stage(stream, &format!("s.{}", n % 7), format!("payload {n} {}", "x".repeat(100)).as_bytes());
-        if n % 5 == 4 {
+        if n % COMMITTED == COMMITTED - 1 {
             stream.commit().expect("the disk works");
         }
     }

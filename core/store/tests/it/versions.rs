@@ -7,10 +7,14 @@ use std::fs;
 use std::path::Path;
 use testkit::CrashDisk;
 
-/// `tests/data/version-2-CIPHER`: forty messages in two blocks, every third with headers, their payloads compressed; the
+/// What there is of earlier versions, each the last to write with this cipher as it did.
+const EARLIER: [(u8, Cipher); 4] = [(2, Cipher::None), (2, Cipher::Aes), (3, Cipher::Aes), (3, Cipher::ChaChaPoly)];
+
+/// `tests/data/version-VERSION-CIPHER`: forty messages in two blocks, every third with headers, their payloads compressed; the
 /// seventh and the twentieth are removed.
-pub(crate) fn version_2(cipher: Cipher) -> CrashDisk {
-    let (disk, root) = (CrashDisk::new(3), format!("{}/tests/data/version-2-{cipher}", env!("CARGO_MANIFEST_DIR")));
+pub(crate) fn stored(version: u8, cipher: Cipher) -> CrashDisk {
+    let disk = CrashDisk::new(3);
+    let root = format!("{}/tests/data/version-{version}-{cipher}", env!("CARGO_MANIFEST_DIR"));
     plant(&disk, Path::new(&root), "");
     disk
 }
@@ -51,9 +55,9 @@ pub(crate) fn check(stream: &mut FileStream) {
 }
 
 #[test]
-fn blocks_of_version_2_are_read_by_their_tables_and_as_a_whole() {
-    for cipher in [Cipher::None, Cipher::Aes] {
-        let disk = version_2(cipher);
+fn blocks_of_earlier_versions_are_read_by_their_tables_and_as_a_whole() {
+    for (version, cipher) in EARLIER {
+        let disk = stored(version, cipher);
         let mut stream = open_clean(&disk, cipher);
         let state = stream.state();
         assert_eq!((state.messages, state.first_seq, state.last_seq, state.subjects), (38, 1, 40, 7));
@@ -62,15 +66,15 @@ fn blocks_of_version_2_are_read_by_their_tables_and_as_a_whole() {
             (1..=40).filter_map(|seq| Some(stream.load(seq).expect("reads")?.subject().len() as u64)).sum();
         assert!(state.bytes > sizes, "{state:?}");
         for path in blocks(&disk) {
-            assert_eq!(disk.bytes(&path)[8], 2, "reading leaves a block what it is");
+            assert_eq!(disk.bytes(&path)[8], version, "reading leaves a block what it is");
         }
     }
 }
 
 #[test]
-fn blocks_of_both_versions_stand_beside_each_other_and_are_rewritten_as_new_ones() {
-    for cipher in [Cipher::None, Cipher::Aes] {
-        let disk = version_2(cipher);
+fn blocks_of_all_versions_stand_beside_each_other_and_are_rewritten_as_new_ones() {
+    for (version, cipher) in EARLIER {
+        let disk = stored(version, cipher);
         let bytes = {
             let mut stream = open_clean(&disk, cipher);
             fill(&mut stream, 200);
@@ -89,21 +93,34 @@ fn blocks_of_both_versions_stand_beside_each_other_and_are_rewritten_as_new_ones
 }
 
 #[test]
-fn a_block_of_version_2_under_another_key_is_still_one() {
-    let disk = version_2(Cipher::Aes);
-    let rotating =
-        Sealing { key: Some("another".into()), previous_key: Some("the server key".into()), ..sealing(Cipher::Aes) };
-    let root = open_root(&disk, &rotating, 5).expect("opens");
-    let mut stream = FileStream::open(root.context(), DIR, StreamId(1), small(), 1).expect("opens").stream;
-    for block in stream.blocks_to_reseal().expect("works") {
-        assert!(stream.reseal(block).expect("works"));
+fn a_block_of_an_earlier_version_under_another_key_is_still_one() {
+    for (version, cipher) in EARLIER.into_iter().filter(|(_, cipher)| *cipher != Cipher::None) {
+        let disk = stored(version, cipher);
+        let rotating =
+            Sealing { key: Some("another".into()), previous_key: Some("the server key".into()), ..sealing(cipher) };
+        let root = open_root(&disk, &rotating, 5).expect("opens");
+        let mut stream = FileStream::open(root.context(), DIR, StreamId(1), small(), 1).expect("opens").stream;
+        for block in stream.blocks_to_reseal().expect("works") {
+            assert!(stream.reseal(block).expect("works"));
+        }
+        check(&mut stream);
+        drop(stream);
+        assert!(blocks(&disk).iter().all(|path| disk.bytes(path)[8] == version));
+        let after = Sealing { key: Some("another".into()), ..sealing(cipher) };
+        let root = open_root(&disk.kill(), &after, 6).expect("opens");
+        let opened = FileStream::open(root.context(), DIR, StreamId(1), small(), 1).expect("opens");
+        assert_eq!(opened.findings, []);
+        let mut stream = opened.stream;
+        check(&mut stream);
     }
-    check(&mut stream);
-    drop(stream);
-    let after = Sealing { key: Some("another".into()), ..sealing(Cipher::Aes) };
-    let root = open_root(&disk.kill(), &after, 6).expect("opens");
-    let opened = FileStream::open(root.context(), DIR, StreamId(1), small(), 1).expect("opens");
-    assert_eq!(opened.findings, []);
-    let mut stream = opened.stream;
-    check(&mut stream);
+}
+
+#[test]
+fn only_what_is_encrypted_is_written_in_the_newest_version() {
+    for cipher in Cipher::ALL {
+        let disk = CrashDisk::new(1);
+        fill(&mut create(&disk, cipher), 50);
+        let version = if cipher == Cipher::None { 3 } else { 5 };
+        assert!(blocks(&disk).iter().all(|path| disk.bytes(path)[8] == version), "{cipher}");
+    }
 }
