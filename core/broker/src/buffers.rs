@@ -24,13 +24,14 @@ pub struct ReadBuffers {
     pooled: Vec<Buffer>,
     /// Buffers lent by connections for a message larger than a pooled buffer. Dropped at the next flush.
     lent: Vec<Vec<u8>>,
-    /// Lent buffers that came back, for the next message that needs one.
+    /// Lent buffers that came back, for the next message that needs one, and what they take.
     spare: Vec<Vec<u8>>,
+    spare_bytes: usize,
 }
 
-/// Spare buffers kept, and how large they may be.
-const SPARES_MAX: usize = 4;
-const SPARE_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of spare buffers kept: as many as are lent between two flushes, so that large messages of a stream are not given new
+/// memory each, which the allocator would take from the system and give back every time.
+const SPARE_BYTES_MAX: usize = 1024 * 1024;
 
 impl ReadBuffers {
     /// A buffer that nothing is borrowed from, or `None`: flush first.
@@ -58,7 +59,16 @@ impl ReadBuffers {
 
     /// An empty buffer to be filled and lent.
     pub(crate) fn blank(&mut self) -> Vec<u8> {
-        self.spare.pop().unwrap_or_default()
+        let blank = self.spare.pop().unwrap_or_default();
+        self.spare_bytes -= blank.capacity();
+        blank
+    }
+
+    /// Lets go of half of the spare buffers: called now and then, so that a burst does not stay in memory.
+    pub(crate) fn shrink(&mut self) {
+        self.spare.truncate(self.spare.len() / 2);
+        self.spare.shrink_to_fit();
+        self.spare_bytes = self.spare.iter().map(Vec::capacity).sum();
     }
 
     /// The bytes of a buffer, to read into.
@@ -88,10 +98,43 @@ impl ReadBuffers {
     pub(crate) fn unpin_all(&mut self) {
         self.pooled.iter_mut().for_each(|buffer| buffer.pinned = false);
         for mut buffer in self.lent.drain(..) {
-            if self.spare.len() < SPARES_MAX && buffer.capacity() <= SPARE_BYTES_MAX {
+            if self.spare_bytes + buffer.capacity() <= SPARE_BYTES_MAX {
                 buffer.clear();
+                self.spare_bytes += buffer.capacity();
                 self.spare.push(buffer);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lent_buffers_come_back_up_to_a_bound_and_are_let_go_of_in_the_end() {
+        let mut buffers = ReadBuffers::default();
+        for round in 0..3 {
+            let made: Vec<Vec<u8>> = (0..SPARE_BYTES_MAX / 2048 + 8).map(|_| buffers.blank()).collect();
+            let used = made.iter().filter(|blank| blank.capacity() > 0).count();
+            assert_eq!(used, if round == 0 { 0 } else { SPARE_BYTES_MAX / 2048 });
+            for mut blank in made {
+                blank.reserve_exact(2048);
+                blank.extend_from_slice(b"a message");
+                buffers.lend(blank);
+            }
+            buffers.unpin_all();
+            assert!(buffers.spare.iter().all(Vec::is_empty));
+            assert_eq!(buffers.spare_bytes, SPARE_BYTES_MAX);
+        }
+        for _ in 0..12 {
+            buffers.shrink();
+            assert_eq!(buffers.spare_bytes, buffers.spare.len() * 2048);
+        }
+        assert_eq!(buffers.spare_bytes, 0);
+        // One that is larger than all together is not kept.
+        buffers.lend(Vec::with_capacity(SPARE_BYTES_MAX + 1));
+        buffers.unpin_all();
+        assert_eq!((buffers.spare_bytes, buffers.blank().capacity()), (0, 0));
     }
 }

@@ -173,6 +173,7 @@ impl House {
     pub fn tick(&mut self) {
         self.engine.plans.sweep();
         self.engine.stages.pool.shrink();
+        self.buffers.shrink();
     }
 }
 
@@ -198,6 +199,7 @@ impl Engine {
         }
         let mut bytes = std::mem::take(&mut self.own.scratch);
         bytes.clear();
+        bytes.reserve(size + 2);
         for piece in [headers, payload, b"\r\n"] {
             bytes.extend_from_slice(piece);
         }

@@ -308,6 +308,7 @@ impl Worker {
     pub fn tick(&mut self) {
         self.engine.plans.sweep();
         self.engine.stages.pool.shrink();
+        self.buffers.shrink();
         if self.number == 0 {
             self.engine.give_up_requests();
         }
