@@ -191,6 +191,10 @@ impl Desk {
 
     fn reconfigure(&mut self, settings: Option<Settings>) {
         let Some(settings) = settings else { return self.close() };
+        // One file has one chain: what was counted and signed in it comes before it is opened again.
+        if self.trail.as_ref().is_some_and(|trail| trail.is_in(&settings.file)) {
+            self.close();
+        }
         match open(&settings, &self.log) {
             Ok(trail) => {
                 self.close();

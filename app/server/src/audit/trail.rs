@@ -1,6 +1,7 @@
 //! A trail that is being written: the chain, the file, the signing.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use ::audit::{Chain, ChainHead, Class, Outcome, Record};
@@ -44,6 +45,11 @@ impl Trail {
         let line = trail.chain.open(what, wall);
         trail.file.write(&line)?;
         Ok(trail)
+    }
+
+    /// Whether it is written into this file.
+    pub fn is_in(&self, file: &Path) -> bool {
+        self.file.path() == file
     }
 
     /// The account in which records are published.

@@ -12,7 +12,7 @@ use std::time::Instant;
 use account::Account;
 use api::ApiError;
 use api::advisories::Event;
-use api::errors::STREAM_TOO_MANY_REQUESTS;
+use api::errors::{STREAM_ROLLUP_FAILED, STREAM_TOO_MANY_REQUESTS};
 use audit::{Class, Outcome, Record};
 use auth::{Denial, ReadRule, Reading};
 use broker::{
@@ -316,6 +316,17 @@ const READS_BY: [&[u8]; 2] = [b"Nats-Schedule-Source", b"Nats-Expected-Last-"];
 /// By this header it has messages of others removed.
 const REMOVES_BY: &[u8] = b"Nats-Rollup";
 
+/// An acknowledgement that begins like this asks for the next message.
+const NEXT: &[u8] = b"+NXT";
+
+/// By headers that begin like this a message has a stream remove or publish others. What the server says on somebody's word, an answer
+/// or a delivery with headers as they were stored, does neither.
+const ACTS_BY: [&[u8]; 2] = [REMOVES_BY, b"Nats-Schedule"];
+
+fn has_stream_act(headers: &[u8]) -> bool {
+    !headers.is_empty() && speaks_of(headers, &ACTS_BY)
+}
+
 /// Whether any of the headers may begin like one of these.
 fn speaks_of(headers: &[u8], beginnings: &[&[u8]]) -> bool {
     let begins = |line: &[u8], with: &[u8]| line.get(..with.len()).is_some_and(|line| line.eq_ignore_ascii_case(with));
@@ -391,7 +402,9 @@ impl InternalSubscriber for Ear {
 
 impl Ear {
     fn hear(&self, message: &Message<'_>, sender: &Sender<'_>, follower: Followed<'_>) {
-        if self.door == Door::Requests && !sender.may_order() {
+        // What the server says on somebody's word, an answer or a delivery, orders nothing and reads nothing.
+        let is_order = self.door == Door::Requests || self.door == Door::Answers && message.payload.starts_with(NEXT);
+        if is_order && !sender.may_order() {
             return;
         }
         let Message { subject, reply, headers, payload, shown } = *message;
@@ -410,6 +423,9 @@ impl Ear {
         {
             sender.refused(&self.hub, &denial);
             return self.refuse(reply, sender, &error);
+        }
+        if self.door == Door::Streams && !sender.may_order() && has_stream_act(headers) {
+            return self.refuse(reply, sender, &STREAM_ROLLUP_FAILED.with("rollup not permitted"));
         }
         let incoming = Incoming { subject, reply, headers, payload };
         let asker = self.asker(subject, headers, sender);

@@ -133,10 +133,9 @@ impl ServerCommand {
     /// Where it is given to all servers, if it may be.
     pub fn subject_of_all(self) -> Option<String> {
         match self {
-            Self::Reload | Self::Kick | Self::LameDuck => None,
-            Self::Ban | Self::Unban | Self::Bans | Self::DestroyKey => {
-                Some(format!("$SYS.REQ.SERVER.PING.{}", self.token()))
-            }
+            // What cannot be undone is never given by way of what monitors may ask (`$SYS.REQ.SERVER.PING.*`).
+            Self::Reload | Self::Kick | Self::LameDuck | Self::DestroyKey => None,
+            Self::Ban | Self::Unban | Self::Bans => Some(format!("$SYS.REQ.SERVER.PING.{}", self.token())),
         }
     }
 

@@ -177,6 +177,10 @@ impl Engine {
     pub(crate) fn take_returned(&mut self, answer: &Answer<'_>) -> bool {
         let Answer { wants, place, message, .. } = *answer;
         let Some(mapped) = MappedReply::parse(message.subject) else { return false };
+        // A mark behind a mark is nobody's: each hop would take one off, and none would know whose word it is.
+        if MappedReply::parse(mapped.reply).is_some() {
+            return true;
+        }
         let links = self.hub.links.settings.load();
         let Some(gateways) = &links.gateways else { return false };
         match gateways.mapper.route(&mapped, place == Place::Gateway) {

@@ -61,6 +61,11 @@ pub(super) enum Scheduling {
     Ends(Vec<u8>),
 }
 
+/// Whether a subject names itself alone.
+fn is_literal(subject: &[u8]) -> bool {
+    subject.split(|byte| *byte == b'.').all(|token| token != b"*" && token != b">")
+}
+
 /// A message that may be stored.
 #[derive(Debug)]
 pub(crate) struct Checked<'a> {
@@ -150,7 +155,8 @@ impl<L: Log> Stream<L> {
         };
         let headers = self.rewritten(headers.clone(), &wishes, &checked);
         checked.headers = headers;
-        if matches!(checked.scheduling, Some(Scheduling::Is(_))) {
+        // It takes the place of the schedule before it, and of nothing else: wildcards in its subject are not read as such.
+        if matches!(checked.scheduling, Some(Scheduling::Is(_))) && is_literal(&checked.subject) {
             checked.rollup = Some(Rollup::Subject);
         }
         if let Some(increment) = increment.filter(|_| self.config.allow_msg_counter) {

@@ -8,7 +8,7 @@ use crate::header::{self, DATA_START, Head, Header, SLOT_LEN, SLOTS};
 use crate::root::{META_DIR, Root, stream_dir};
 use crate::seal::StreamId;
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, ErrorKind};
 
 /// Names in a directory; none if there is no such directory.
 fn names(disk: &dyn Disk, dir: &str) -> Result<Vec<String>, StoreError> {
@@ -20,8 +20,12 @@ fn names(disk: &dyn Disk, dir: &str) -> Result<Vec<String>, StoreError> {
 
 /// The head of a file, if it has a good one.
 fn head(disk: &dyn Disk, path: &str) -> Result<Option<Header>, StoreError> {
-    // A directory, or a file that is gone by now, has none.
-    let Ok(file) = disk.open(path) else { return Ok(None) };
+    let file = match disk.open(path) {
+        Ok(file) => file,
+        // A directory, or a file that is gone by now, has none. What cannot be opened for another reason may well take a key.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => return Ok(None),
+        Err(error) => return Err(StoreError::disk("opening", path)(error)),
+    };
     let mut bytes = vec![0; DATA_START as usize];
     let read = file.read_at(0, &mut bytes).map_err(StoreError::disk("reading", path))?;
     Ok(match header::read(&bytes[..read]) {

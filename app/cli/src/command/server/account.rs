@@ -178,9 +178,14 @@ impl DestroyKey {
             return Ok(());
         }
         let link = invocation.connect().await?;
-        let (subject, body) = ("$SYS.REQ.SERVER.PING.DESTROYKEY", json!({"account": self.account}));
         let expect = active_servers(invocation, &link).await?;
-        let answers = ask_servers(invocation, &link, &Question { subject, body, expect }).await?;
+        let question = Question { subject: "$SYS.REQ.SERVER.PING", body: serde_json::Value::Null, expect };
+        let mut answers = Vec::new();
+        for server in ask_servers(invocation, &link, &question).await? {
+            let subject = format!("$SYS.REQ.SERVER.{}.DESTROYKEY", server.text("server.id"));
+            let question = Question { subject: &subject, body: json!({"account": self.account}), expect: 1 };
+            answers.extend(ask_servers(invocation, &link, &question).await?);
+        }
         if self.json {
             print_json(&answers)?;
         } else {
