@@ -108,6 +108,27 @@ fn the_trail_goes_on_after_a_restart_and_in_an_account() {
 }
 
 #[test]
+fn a_reload_of_the_trail_goes_on_with_its_chain() {
+    let mut server = start(TempDir::new().unwrap());
+    let file = server.path("audit.jsonl");
+    let folder = file.parent().unwrap().to_owned();
+    for window in ["61s", "62s"] {
+        // What is counted is not written yet.
+        (0..3).for_each(|_| drop(server.login(&user("clerk", "a-wrong-password"))));
+        server.reload(&config(&folder).replace("window: 60s", &format!("window: {window}")));
+    }
+    server.admitted(&user("clerk", "marker-password")).publish("billing", None, b"x");
+    server.stop();
+    let whole = said(&tool(&["verify", "--key", &key().1], &file));
+    assert!(whole.starts_with("The trail is whole"), "{whole}");
+    let shown = said(&tool(&["show", "--user", "clerk"], &file));
+    let times = |line: &str| line.strip_suffix(" times")?.rsplit(' ').next()?.parse::<u32>().ok();
+    let refused = shown.lines().filter(|line| line.contains("wrong password")).map(|line| times(line).unwrap_or(1));
+    assert_eq!(refused.sum::<u32>(), 6, "{shown}");
+    assert!(shown.contains("Publish Violation"), "{shown}");
+}
+
+#[test]
 fn a_trail_that_cannot_be_written_stops_the_start_with_its_name() {
     let folder = TempDir::new().unwrap();
     let config = "audit { file: \"/nowhere/at/all/audit.jsonl\" }";

@@ -2,7 +2,9 @@
 
 use crate::house::*;
 use bulwark_store::*;
-use testkit::CrashDisk;
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Mutex};
+use testkit::{CrashDisk, SeededEntropy};
 
 fn files(disk: &CrashDisk) -> Vec<(String, Vec<u8>)> {
     disk.files().into_iter().map(|path| (path.clone(), disk.bytes(&path))).collect()
@@ -180,4 +182,60 @@ fn a_name_that_is_too_long_is_refused_and_leaves_nothing() {
     assert!(matches!(tenants.add(&long, 1), Err(StoreError::TooLong { .. })));
     assert!(tenants.add(&long[1..], 1).is_ok());
     assert_eq!(tenants.disk.files().iter().filter(|path| path.starts_with("keys/")).count(), 1);
+}
+
+/// A disk on which one file cannot be opened, for this reason.
+struct Shut(CrashDisk, Mutex<Option<(String, ErrorKind)>>);
+
+impl Disk for Shut {
+    fn create_dir(&self, path: &str) -> io::Result<()> {
+        self.0.create_dir(path)
+    }
+    fn list(&self, path: &str) -> io::Result<Vec<String>> {
+        self.0.list(path)
+    }
+    fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.0.create(path)
+    }
+    fn open(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
+        match &*self.1.lock().expect("unharmed") {
+            Some((shut, why)) if shut == path => Err((*why).into()),
+            _ => self.0.open(path),
+        }
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove(&self, path: &str) -> io::Result<()> {
+        self.0.remove(path)
+    }
+    fn remove_dir(&self, path: &str) -> io::Result<()> {
+        self.0.remove_dir(path)
+    }
+    fn sync_dir(&self, path: &str) -> io::Result<()> {
+        self.0.sync_dir(path)
+    }
+}
+
+/// Too many open files, a mode that somebody changed: that says nothing about what is in the file.
+#[test]
+fn a_file_that_cannot_be_opened_counts_as_one_that_takes_a_key() {
+    let tenants = Tenants::furnished(&CrashDisk::new(1), Cipher::Aes);
+    let shut = Arc::new(Shut(tenants.disk.kill(), Mutex::default()));
+    let entropy = Arc::new(SeededEntropy::new(9));
+    let root = open_store(shut.clone(), entropy, &with_account_keys(Cipher::Aes)).expect("opens").root;
+    let of_one = || root.account_keys_in(StreamId(1));
+    let taken = of_one().expect("reads");
+    assert_eq!(taken.len(), 1);
+    for block in blocks(&shut.0) {
+        for why in [ErrorKind::PermissionDenied, ErrorKind::ResourceBusy, ErrorKind::Other] {
+            *shut.1.lock().expect("unharmed") = Some((block.clone(), why));
+            assert!(matches!(of_one(), Err(StoreError::Disk { .. })), "{block}: {why}");
+        }
+        // What is gone by now takes nothing, nor does a directory.
+        for why in [ErrorKind::NotFound, ErrorKind::IsADirectory] {
+            *shut.1.lock().expect("unharmed") = Some((block.clone(), why));
+            assert!(of_one().is_ok(), "{block}: {why}");
+        }
+    }
 }

@@ -302,3 +302,19 @@ impl Driver for Reference {
         i64::try_from(since.as_secs()).expect("soon enough")
     }
 }
+
+#[test]
+fn a_schedule_takes_the_place_of_itself_alone() {
+    let mut room = Room::new();
+    let config = r#"{"name":"S","subjects":["s.>"],"allow_msg_schedules":true}"#;
+    assert!(room.ask("$JS.API.STREAM.CREATE.S", config).contains("did_create"));
+    room.publish("s.a", b"", b"kept");
+    room.publish("s.b.c", b"", b"kept");
+    let schedule = b"NATS/1.0\r\nNats-Schedule: @at 2035-01-01T00:00:00Z\r\nNats-Schedule-Target: s.target\r\n\r\n";
+    // Bytes of a subject are what they are: nobody is asked whether the publisher may remove what wildcards would match.
+    for (subject, messages) in [("s.plan", 3), ("s.plan", 3), ("s.*", 4), ("s.*.c", 5), ("s.>", 6)] {
+        room.publish(subject, schedule, b"x");
+        let info = room.ask("$JS.API.STREAM.INFO.S", "");
+        assert!(info.contains(&format!("\"messages\":{messages},")), "{subject}: {info}");
+    }
+}

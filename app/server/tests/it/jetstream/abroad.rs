@@ -238,6 +238,13 @@ fn a_leaf_node_is_bound_by_the_lists_of_its_user_at_its_hub() {
     assert!(line.contains("\"A/user:leaf\"") && line.contains("told by server \"TWO\""), "{line}");
 }
 
+/// A reply with the mark by which an answer finds back to the server of a cluster.
+pub(super) fn mark(cluster: &str, server: &str, reply: &str) -> String {
+    let [cluster, server] = [cluster, server].map(topology::GatewayHash::of);
+    let text = |hash: topology::GatewayHash| String::from_utf8(hash.as_bytes().to_vec()).unwrap();
+    format!("_GR_.{}.{}.{reply}", text(cluster), text(server))
+}
+
 #[test]
 fn an_answer_is_no_way_around_it() {
     let pair = Pair::furnished("", "", "");
@@ -248,11 +255,7 @@ fn an_answer_is_no_way_around_it() {
     boss.send("SUB home 9\r\nPING\r\n");
     assert_eq!(boss.line().unwrap(), "PONG");
     let server = boss.info["server_id"].as_str().unwrap().to_owned();
-    let mark = |reply: &str| {
-        let [cluster, server] = ["C1", &server].map(topology::GatewayHash::of);
-        let text = |hash: topology::GatewayHash| String::from_utf8(hash.as_bytes().to_vec()).unwrap();
-        format!("_GR_.{}.{}.{reply}", text(cluster), text(server))
-    };
+    let mark = |reply: &str| mark("C1", &server, reply);
     // A leaf node may send answers on their way back. Where one arrives is no place where orders are taken.
     let mut leaf = leaf(pair.two.port_of("leafnode"));
     let mut say = |subject: &str, reply: &str, body: &str| {
@@ -309,7 +312,7 @@ fn who_receives_a_message_is_not_told_what_binds_its_publisher() {
 }
 
 /// A server of cluster `OLD` comes in, by hand. `more` stands in its INFO.
-fn gateway(at: SocketAddr, more: &str) -> Wire {
+pub(super) fn gateway(at: SocketAddr, more: &str) -> Wire {
     let mut gateway = Wire::to(at);
     gateway.line_that("INFO ");
     gateway.say("CONNECT {\"echo\":false,\"verbose\":false,\"name\":\"NOLD\",\"gateway\":\"OLD\"}\r\n");

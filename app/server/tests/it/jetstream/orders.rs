@@ -2,11 +2,15 @@
 
 use super::house::{House, Peer, Server};
 
+/// A stream of the low user's own, which may take the place of others and read by itself.
+const MINE: &str = r#"{"name":"MINE","subjects":["mine.>"],"allow_direct":true,"allow_rollup_hdrs":true}"#;
+
 const ACCOUNTS: &str = r#"accounts {
     A { jetstream: enabled, users: [
         { user: boss, password: boss }
         { user: low, password: low, permissions: {
-            publish: ["mine.>", "$JS.API.DIRECT.GET.MINE", "$SYS.REQ.USER.INFO", "svc"], subscribe: ["_I.>"] } } ]
+            publish: ["mine.>", "$JS.API.DIRECT.GET.MINE", "$SYS.REQ.USER.INFO", "svc"],
+            subscribe: ["_I.>", "$JS.ACK.MINE.>"] } } ]
         imports: [{ service: { account: B, subject: "svc" } }] }
     B { jetstream: enabled, users: [{ user: other, password: other }], exports: [{ service: "svc" }] }
 }"#;
@@ -65,4 +69,75 @@ fn an_answer_from_another_account_is_no_order() {
     other.send(&format!("PUB {} 0\r\n\r\nPING\r\n", asked.reply));
     assert_eq!(other.line().unwrap(), "PONG");
     stands(&mut low, &mut boss, "an answer");
+}
+
+/// Has the server answer `reply` with the last message of a subject.
+fn say_last(low: &mut Peer, subject: &str, reply: &str) {
+    let get = format!(r#"{{"last_by_subj":"{subject}"}}"#);
+    low.send(&format!("PUB $JS.API.DIRECT.GET.MINE {reply} {}\r\n{get}\r\n", get.len()));
+}
+
+/// Everything that was said before, and what that led to, has been done.
+fn settle(low: &mut Peer) {
+    for _ in 0..3 {
+        let heard = low.ask("$JS.API.DIRECT.GET.MINE", r#"{"last_by_subj":"mine.none"}"#);
+        assert!(heard.headers.starts_with("NATS/1.0 404"), "something else came: {heard:?}");
+    }
+}
+
+#[test]
+fn what_is_said_on_somebodys_word_asks_for_no_next_message() {
+    let house = House::new("strict: false", ACCOUNTS);
+    let server = house.start();
+    let (mut boss, mut low) = (login(&server, "boss"), login(&server, "low"));
+    boss.call("STREAM.CREATE.MINE", MINE);
+    boss.call("STREAM.CREATE.X", r#"{"name":"X","subjects":["x"],"retention":"workqueue"}"#);
+    boss.call("CONSUMER.CREATE.X.c", r#"{"stream_name":"X","config":{"durable_name":"c","ack_policy":"explicit"}}"#);
+    boss.store("x", "first");
+    boss.store("x", "second");
+    let first = boss.pull("X", "c");
+    low.store("mine.next", "+NXT");
+    // A delivery has a reply that may be listened to: it would be done with what somebody else has, and read the next one.
+    low.send("SUB $JS.ACK.MINE.> 7\r\n");
+    let deliver = &first.reply;
+    let config = format!(r#"{{"durable_name":"d","ack_policy":"none","deliver_subject":"{deliver}"}}"#);
+    boss.call("CONSUMER.CREATE.MINE.d", &format!(r#"{{"stream_name":"MINE","config":{config}}}"#));
+    settle(&mut low);
+    assert_eq!(boss.call("CONSUMER.INFO.X.c", "")["num_pending"], 1, "nobody was given the next one");
+    assert_eq!(boss.call("STREAM.INFO.X", "")["state"]["messages"], 2);
+    assert!(boss.ask(&first.reply, "+NXT").body == "second", "whoever may asks himself");
+}
+
+#[test]
+fn what_is_said_on_somebodys_word_removes_and_schedules_nothing() {
+    let house = House::new("strict: false", ACCOUNTS);
+    let server = house.start();
+    let (mut boss, mut low, mut other) = (login(&server, "boss"), login(&server, "low"), login(&server, "other"));
+    boss.call("STREAM.CREATE.MINE", MINE);
+    let taking = r#""allow_rollup_hdrs":true,"allow_msg_schedules":true"#;
+    boss.call("STREAM.CREATE.K", &format!(r#"{{"name":"K","subjects":["k.>"],{taking}}}"#));
+    assert_eq!((boss.store("k.a", "kept"), boss.store("k.b", "kept")), (1, 2));
+    assert!(low.ask_with("mine.all", "Nats-Rollup: all", "").body.contains("\"seq\":1"), "it may with its own");
+    say_last(&mut low, "mine.all", "k.c");
+    settle(&mut low);
+    assert_eq!(boss.call("STREAM.INFO.K", "")["state"]["last_seq"], 2, "by an answer of a stream");
+
+    other.send("SUB svc 9\r\nPING\r\n");
+    assert_eq!(other.line().unwrap(), "PONG");
+    let schedule = "Nats-Schedule: @at 2035-01-01T00:00:00Z\r\nNats-Schedule-Target: k.a";
+    for header in ["Nats-Rollup: all", "nats-rollup: sub", schedule, "Nats-Schedule-Next: purge\r\nNats-Scheduler: k.a"]
+    {
+        low.send("PUB svc k.c 0\r\n\r\n");
+        let asked = other.heard().unwrap();
+        let block = format!("NATS/1.0\r\n{header}\r\n\r\n");
+        other.send(&format!("HPUB {} {1} {1}\r\n{block}\r\nPING\r\n", asked.reply, block.len()));
+        assert_eq!(other.line().unwrap(), "PONG");
+        settle(&mut low);
+        assert_eq!(
+            boss.call("STREAM.INFO.K", "")["state"]["last_seq"],
+            2,
+            "by an answer from another account: {header}"
+        );
+    }
+    assert!(boss.ask_with("k.c", schedule, "").body.contains("\"seq\":3"), "whoever may does it himself");
 }

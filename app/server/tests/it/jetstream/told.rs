@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use super::abroad::{gateway, mark};
 use super::house::{House, Peer, Server};
 use super::wire::Wire;
 
@@ -103,5 +104,34 @@ fn servers_that_do_not_say_that_they_judge_are_told_nothing() {
     let mut scene = Scene::new("");
     for (subject, header) in [("$JS.API.DIRECT.GET.S", ""), ("orders.new", "Nats-Rollup: all")] {
         assert_eq!(scene.told("clerk", subject, header, "x"), [""; 0], "{subject} {header}");
+    }
+}
+
+/// A mark names the way back of an answer, and what stands behind it is where the answer goes: not another way.
+#[test]
+fn an_answer_bears_one_mark() {
+    let mut scene = Scene::new(",\"bulwark_rights\":1");
+    let mut boss = scene.peer("boss");
+    let here = boss.info["server_id"].as_str().unwrap().to_owned();
+    boss.send("SUB home 9\r\nPING\r\n");
+    assert_eq!(boss.line().unwrap(), "PONG");
+    let mut other = gateway(scene.server.port_of("gateways"), "");
+    let on = mark("OLD", "NOLD", "$JS.ACK.S.c.1.1.1.1.0");
+    for (subject, body) in [
+        (mark("NEW", &here, &on), "+NXT"),
+        (mark("NEW", &here, &mark("NEW", &here, "home")), "twice"),
+        (mark("NEW", &here, "home"), "once"),
+    ] {
+        other.say(&format!("RMSG A {subject} {}\r\n{body}\r\n", body.len()));
+    }
+    other.settle();
+    assert_eq!(boss.heard().unwrap().body, "once");
+    boss.send("PUB end 0\r\n\r\n");
+    loop {
+        let (line, body) = scene.old.message();
+        match line.split(' ').nth(2) {
+            Some("end") => break,
+            _ => assert_ne!(body, "+NXT", "it went on by the second mark: {line}"),
+        }
     }
 }
