@@ -6,8 +6,8 @@
 //! files under `~/.config/nats`, and what `nats auth` signs under `~/.local/share/nats/nsc`.
 //!
 //! The parts: `global` (flags that every command takes), `context` (files, precedence, credentials), `link` (connecting
-//! and explaining why that failed), `vault` (tokens and keys of operators), `show` (tables, columns, numbers), `parse` (durations, sizes, words), `template`, and
-//! `command`, one file per command.
+//! and explaining why that failed), `vault` (tokens and keys of operators), `show` (tables, columns, numbers), `parse`
+//! (durations, sizes, words), `template`, `expression` (conditions people write), and `command`, one file per command.
 //!
 //! ```
 //! let nats = bulwark_cli::command();
@@ -16,6 +16,7 @@
 
 mod command;
 mod context;
+mod expression;
 mod failure;
 mod global;
 mod invocation;

@@ -297,6 +297,14 @@ fn consumers_are_found() {
     }
     let inverted = scene.nats(&["consumer", "find", "ORDERS", "--push", "--invert"]).fine().stdout;
     assert_eq!(inverted, "NEW\n");
+    for (expression, names) in [
+        ("config.deliver_subject == \"t\"", "PUSH\n"),
+        ("state.num_pending > 0 and Info.Config.Durable == \"NEW\"", "NEW\n"),
+        ("info.num_waiting > 7", ""),
+    ] {
+        let found = scene.nats(&["consumer", "find", "ORDERS", "--expression", expression]).fine();
+        assert_eq!(found.stdout, names, "{expression}");
+    }
 }
 
 #[test]

@@ -273,6 +273,24 @@ fn streams_are_found() {
 }
 
 #[test]
+fn streams_are_found_by_an_expression() {
+    let scene = shop();
+    scene.nats(&["stream", "add", "EMPTY", "--subjects", "e", "--defaults"]).fine();
+    let find = |expression: &str| scene.nats(&["stream", "find", "-n", "--expression", expression]);
+    assert_eq!(find("state.messages < 5").fine().stdout, "EMPTY\n");
+    assert_eq!(find("\"orders.>\" in config.subjects and Info.State.Msgs == 5").fine().stdout, "ORDERS\n");
+    let inverted = ["stream", "find", "-n", "--invert", "--expression", "config.name matches '^ORD'"];
+    assert_eq!(scene.nats(&inverted).fine().stdout, "EMPTY\n");
+    let unknown = find("state.msgs < 5").failed(1).stderr;
+    assert!(unknown.contains("there is no \"msgs\" in state\n\n  state.msgs < 5\n        ^ here\n"), "{unknown}");
+    assert!(unknown.contains("hint: there are: messages, bytes, first_seq"), "{unknown}");
+    let broken = find("state.messages <").failed(1).stderr;
+    assert!(broken.contains("the expression ends too early\n\n  state.messages <\n"), "{broken}");
+    let balanced = scene.nats(&["stream", "cluster", "balance", "--expression", "false"]).fine();
+    assert_eq!(balanced.stdout, "Balanced 0 streams.\n");
+}
+
+#[test]
 fn gaps_are_found() {
     let scene = shop();
     assert_eq!(scene.nats(&["stream", "gaps", "ORDERS"]).fine().stdout, "No deleted messages in ORDERS\n");

@@ -140,6 +140,24 @@ fn reports_are_tables_over_all_servers() {
 }
 
 #[test]
+fn connections_are_filtered_by_an_expression() {
+    let scene = Scene::configured(WITH_SYSTEM);
+    let mut sub = scene.start(&["sub", "a", "--user", "app", "--password", "secret", "--connection-name", "watcher"]);
+    sub.wait_for("Subscribing on");
+    let filtered = |expression: &str| {
+        let json = sys(&scene, &["server", "report", "connections", "-j", "--filter", expression]).fine().stdout;
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        let names = json.as_array().expect("connections").iter().map(|row| row["name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(filtered("lower(conns.name) matches 'watch' and Conn.IP == '127.0.0.1'"), ["watcher"]);
+    assert_eq!(filtered("conn.account == 'APP' and server.name == 'one'"), ["watcher"]);
+    assert!(filtered("Conn.Subs contains 'nothing' or conn.subscriptions > 100").is_empty());
+    let both = ["server", "report", "connections", "--filter", "true", "--closed-reason", "x"];
+    assert!(sys(&scene, &both).failed(1).stderr.contains("cannot be used with"));
+}
+
+#[test]
 fn the_configuration_is_read_again() {
     let scene = Scene::configured(WITH_SYSTEM);
     let id = sys(&scene, &["server", "list", "1", "--json"]).fine().stdout;

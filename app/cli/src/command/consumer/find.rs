@@ -9,11 +9,13 @@ use serde_json::Value;
 use crate::command::consumer::Desk;
 use crate::command::dig::Dig;
 use crate::command::stream::info::since_then;
+use crate::expression::{self, Expression, of_consumer};
 use crate::parse::duration;
 use crate::show::outln;
 
 /// Find consumers
 #[derive(Args, Debug)]
+#[command(after_help = expression::HELP)]
 pub(crate) struct Find {
     /// The stream
     stream: Option<String>,
@@ -60,6 +62,9 @@ pub(crate) struct Selectors {
     /// That need at least this level of the API
     #[arg(long, value_name = "LEVEL")]
     api_level: Option<u64>,
+    /// Of which this expression is true
+    #[arg(long, value_name = "EXPRESSION")]
+    expression: Option<Expression>,
     /// Those that do not fit
     #[arg(long)]
     invert: bool,
@@ -67,9 +72,19 @@ pub(crate) struct Selectors {
 
 impl Selectors {
     pub(super) async fn select(&self, desk: &Desk<'_>, stream: &str) -> Result<Vec<Value>> {
-        let mut consumers = desk.consumers(stream).await?;
-        consumers.retain(|info| self.fits(info) != self.invert);
-        Ok(consumers)
+        let consumers = desk.consumers(stream).await?;
+        let mut found = Vec::new();
+        for info in consumers {
+            if (self.fits(&info) && self.is_described(&info)?) != self.invert {
+                found.push(info);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether the expression, if there is one, is true of the consumer.
+    fn is_described(&self, info: &Value) -> Result<bool> {
+        self.expression.as_ref().map_or(Ok(true), |expression| expression.holds(&of_consumer(info)))
     }
 
     fn fits(&self, info: &Value) -> bool {

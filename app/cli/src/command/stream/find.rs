@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 use crate::command::api::{Api, is_internal};
 use crate::command::dig::Dig;
 use crate::command::stream::info::since_then;
+use crate::expression::{self, Expression, of_stream};
 use crate::parse::duration;
 use crate::show::{Table, cells, ibytes, outln};
 
 /// Find streams
 #[derive(Args, Debug)]
+#[command(after_help = expression::HELP)]
 pub(crate) struct Find {
     #[command(flatten)]
     selectors: Selectors,
@@ -63,6 +65,9 @@ pub(crate) struct Selectors {
     /// That need at least this level of the API
     #[arg(long, value_name = "LEVEL")]
     api_level: Option<u64>,
+    /// Of which this expression is true
+    #[arg(long, value_name = "EXPRESSION")]
+    expression: Option<Expression>,
     /// Those that do not fit
     #[arg(long)]
     invert: bool,
@@ -99,10 +104,18 @@ impl Selectors {
             && self
                 .api_level
                 .is_none_or(|limit| level.and_then(|level| level.parse::<u64>().ok()).unwrap_or(0) >= limit);
-        match self.idle {
-            Some(limit) if fits => self.is_idle(api, stream, limit).await,
-            _ => Ok(fits),
+        if !fits || !self.is_described(stream)? {
+            return Ok(false);
         }
+        match self.idle {
+            Some(limit) => self.is_idle(api, stream, limit).await,
+            None => Ok(true),
+        }
+    }
+
+    /// Whether the expression, if there is one, is true of the stream.
+    fn is_described(&self, stream: &Value) -> Result<bool> {
+        self.expression.as_ref().map_or(Ok(true), |expression| expression.holds(&of_stream(stream)))
     }
 
     /// No message came and none was delivered for this long.

@@ -8,6 +8,7 @@ use crate::command::dig::Dig;
 use crate::command::gather::{Question, ask_servers};
 use crate::command::server::report::Desk;
 use crate::command::server::request::State;
+use crate::expression::{self, Expression, of_connection};
 use crate::invocation::Invocation;
 use crate::link::Link;
 use crate::show::{Figure, Table, cells, comma, ibytes, out, print_json};
@@ -17,6 +18,7 @@ const PAGE: u64 = 1024;
 
 /// Show connections
 #[derive(Args, Debug)]
+#[command(after_help = expression::HELP)]
 pub(crate) struct Connections {
     /// Wait for so many servers
     limit: Option<usize>,
@@ -25,6 +27,9 @@ pub(crate) struct Connections {
     account: Option<String>,
     #[command(flatten)]
     pub(crate) choice: Choice,
+    /// Only connections of which this expression is true
+    #[arg(long, value_name = "EXPRESSION", conflicts_with = "closed_reason")]
+    filter: Option<Expression>,
     /// Show JSON
     #[arg(long, short = 'j')]
     json: bool,
@@ -74,12 +79,24 @@ impl Connections {
     pub(crate) async fn run(&self, desk: &Desk<'_>) -> Result<()> {
         let body = self.choice.body(self.account.as_deref());
         let connections = gather(desk, &body, self.limit).await?;
-        let connections = self.choice.pick(connections);
+        let connections = self.described(self.choice.pick(connections))?;
         if self.json {
             return print_json(&connections.iter().map(Connection::json).collect::<Vec<_>>());
         }
         self.choice.show(connections, desk.is_reversed);
         Ok(())
+    }
+
+    /// The connections of which the expression, if there is one, is true.
+    fn described(&self, connections: Vec<Connection>) -> Result<Vec<Connection>> {
+        let Some(filter) = &self.filter else { return Ok(connections) };
+        let mut found = Vec::new();
+        for connection in connections {
+            if filter.holds(&of_connection(&connection.facts, &connection.server))? {
+                found.push(connection);
+            }
+        }
+        Ok(found)
     }
 }
 
