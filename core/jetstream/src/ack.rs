@@ -43,31 +43,62 @@ impl<'a> AckSubject<'a> {
             consumer_seq: tokens.next()?.parse().ok()?,
         })
     }
+}
 
-    /// Appends the reply subject of a delivered message, which came to the stream at `time` and has `pending` more behind it.
-    pub fn write(&self, time: Timestamp, pending: u64, out: &mut Vec<u8>) {
-        let AckSubject { stream, consumer, deliveries, stream_seq, consumer_seq } = *self;
+/// Five numbers of at most twenty characters, each with a dot before it.
+const NUMBERS_BYTES_MAX: usize = 5 * 21;
+
+/// The numbers at the end of the reply subject of a delivered message, as text: made once, before it is known whether the
+/// message may go, as its size decides that.
+pub(crate) struct Numbers {
+    bytes: [u8; NUMBERS_BYTES_MAX],
+    len: usize,
+}
+
+/// What they tell.
+#[derive(Clone, Copy)]
+pub(crate) struct Counted {
+    /// How often the message was delivered.
+    pub deliveries: u64,
+    /// Its sequence in the stream.
+    pub stream_seq: u64,
+    /// The number of this delivery.
+    pub consumer_seq: u64,
+    /// When it came to the stream.
+    pub time: Timestamp,
+    /// How many more are behind it.
+    pub pending: u64,
+}
+
+impl Numbers {
+    pub(crate) fn of(counted: &Counted) -> Self {
+        let Counted { deliveries, stream_seq, consumer_seq, time, pending } = *counted;
+        let mut numbers = Self { bytes: [0; NUMBERS_BYTES_MAX], len: 0 };
+        let mut digits = itoa::Buffer::new();
+        [deliveries, stream_seq, consumer_seq].into_iter().for_each(|number| numbers.put(digits.format(number)));
+        numbers.put(digits.format(time.as_nanos()));
+        numbers.put(digits.format(pending));
+        numbers
+    }
+
+    fn put(&mut self, number: &str) {
+        let digits = self.len + 1..self.len + 1 + number.len();
+        self.bytes[self.len] = b'.';
+        self.len = digits.end;
+        self.bytes[digits].copy_from_slice(number.as_bytes());
+    }
+
+    /// How long the reply subject of this consumer is, bytes.
+    pub(crate) fn reply_len(&self, stream: &str, consumer: &str) -> usize {
+        PREFIX.len() + stream.len() + 1 + consumer.len() + self.len
+    }
+
+    /// Appends it.
+    pub(crate) fn write_reply(&self, stream: &str, consumer: &str, out: &mut Vec<u8>) {
         for part in [PREFIX, stream, ".", consumer] {
             out.extend_from_slice(part.as_bytes());
         }
-        let mut digits = itoa::Buffer::new();
-        let mut put = |number: &str| {
-            out.push(b'.');
-            out.extend_from_slice(number.as_bytes());
-        };
-        [deliveries, stream_seq, consumer_seq].into_iter().for_each(|number| put(digits.format(number)));
-        put(digits.format(time.as_nanos()));
-        put(digits.format(pending));
-    }
-
-    /// How long the subject is that [`write`](Self::write) writes, bytes.
-    pub(crate) fn len(&self, time: Timestamp, pending: u64) -> usize {
-        let AckSubject { stream, consumer, deliveries, stream_seq, consumer_seq } = *self;
-        let mut digits = itoa::Buffer::new();
-        let numbers = [deliveries, stream_seq, consumer_seq, pending].map(|number| digits.format(number).len());
-        let written = numbers.into_iter().sum::<usize>() + digits.format(time.as_nanos()).len();
-        // A dot before the name of the consumer and before each number.
-        PREFIX.len() + stream.len() + consumer.len() + written + 6
+        out.extend_from_slice(&self.bytes[..self.len]);
     }
 }
 
@@ -125,12 +156,18 @@ fn delay(text: &[u8]) -> Duration {
 mod tests {
     use super::*;
 
+    fn reply_of(counted: Counted) -> String {
+        let (mut subject, numbers) = (Vec::new(), Numbers::of(&counted));
+        numbers.write_reply("S", "c", &mut subject);
+        assert_eq!(numbers.reply_len("S", "c"), subject.len());
+        String::from_utf8(subject).expect("text")
+    }
+
     #[test]
     fn subjects_come_back_in_both_forms() {
         let delivery = AckSubject { stream: "S", consumer: "c", deliveries: 2, stream_seq: 3, consumer_seq: 4 };
-        let mut subject = Vec::new();
-        delivery.write(Timestamp::from_nanos(5), 6, &mut subject);
-        let subject = String::from_utf8(subject).expect("text");
+        let time = Timestamp::from_nanos(5);
+        let subject = reply_of(Counted { deliveries: 2, stream_seq: 3, consumer_seq: 4, time, pending: 6 });
         assert_eq!(subject, "$JS.ACK.S.c.2.3.4.5.6");
         assert_eq!(AckSubject::parse(&subject), Some(delivery));
         assert_eq!(AckSubject::parse("$JS.ACK._.hash.S.c.2.3.4.5.6"), Some(delivery));
@@ -138,6 +175,14 @@ mod tests {
         for bad in ["$JS.ACK.S.c", "$JS.ACK.S.c.x.3.4.5.6", "$JS.ACK.S.c.2.3.4.5.6.7", "other"] {
             assert_eq!(AckSubject::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn the_largest_numbers_have_room() {
+        let most = u64::MAX;
+        let time = Timestamp::from_nanos(i64::MIN);
+        let subject = reply_of(Counted { deliveries: most, stream_seq: most, consumer_seq: most, time, pending: most });
+        assert_eq!(subject, format!("$JS.ACK.S.c.{most}.{most}.{most}.{}.{most}", i64::MIN));
     }
 
     #[test]

@@ -133,6 +133,8 @@ pub struct FileStream {
     settings: FileSettings,
     /// Ascending by sequence. While there is a tail its block is the last.
     blocks: Vec<Block>,
+    /// Place of the block in which the last search began: a guess, checked before it is used.
+    looked_in: usize,
     tail: Option<Tail>,
     subjects: Remembered,
     /// See [`Remembered::new`].
@@ -195,6 +197,7 @@ impl FileStream {
             id,
             settings,
             blocks: Vec::new(),
+            looked_in: 0,
             tail: None,
             subjects: Remembered::new(seed),
             seed,
@@ -462,8 +465,17 @@ impl FileStream {
     }
 
     fn block_of(&self, seq: u64) -> Option<usize> {
-        let at = self.blocks.partition_point(|block| block.last < seq);
+        let at = self.block_from(seq);
         self.blocks.get(at).filter(|block| block.holds(seq)).map(|_| at)
+    }
+
+    /// Place of the first block that does not end before a sequence. Who reads in order mostly finds it where the last
+    /// message was.
+    fn block_from(&self, seq: u64) -> usize {
+        match self.blocks.get(self.looked_in) {
+            Some(block) if block.holds(seq) => self.looked_in,
+            _ => self.blocks.partition_point(|block| block.last < seq),
+        }
     }
 
     /// Makes sure there is a tail that can take a record.

@@ -2,7 +2,7 @@
 
 use super::Consumer;
 use super::groups::Offer;
-use crate::ack::AckSubject;
+use crate::ack::{Counted, Numbers};
 use crate::log::{Found, Log, LogError, View};
 use crate::outbox::{Awaited, Effect, Interest, Now, Outbox, status};
 use crate::stream::append_headers;
@@ -30,14 +30,6 @@ pub(crate) struct Pumped {
 /// The next message, and how often it will have been delivered then.
 struct Candidate<'a> {
     message: View<'a>,
-    deliveries: u64,
-}
-
-/// The numbers of a delivery.
-#[derive(Clone, Copy)]
-struct Counted {
-    stream_seq: u64,
-    consumer_seq: u64,
     deliveries: u64,
 }
 
@@ -230,8 +222,9 @@ impl Consumer {
             None => (message.headers, message.payload),
         };
         let consumer_seq = self.delivered.consumer.saturating_add(1);
-        let counted = Counted { stream_seq: message.seq, consumer_seq, deliveries };
-        let reply_len = self.delivery(stream, counted).len(message.time, left_behind);
+        let (stream_seq, time, pending) = (message.seq, message.time, left_behind);
+        let numbers = Numbers::of(&Counted { deliveries, stream_seq, consumer_seq, time, pending });
+        let reply_len = numbers.reply_len(stream, self.name.as_str());
         let size = (message.subject.len() + reply_len + headers.len() + payload.len()) as u64;
         let offer = Offer { subject: message.subject, size, pending: left };
         if self.is_pull() && !self.choose(&offer, now, interest, chance, out) {
@@ -242,19 +235,12 @@ impl Consumer {
         }
         self.advance(&message, deliveries, now);
         self.left = Some(left_behind);
-        let delivery = self.delivery(stream, counted);
-        let reply = |bytes: &mut Vec<u8>| delivery.write(message.time, left_behind, bytes);
+        let reply = |bytes: &mut Vec<u8>| numbers.write_reply(stream, self.name.as_str(), bytes);
         let pinned = self.with_pin(headers);
         let headers = pinned.as_deref().unwrap_or(headers);
         out.deliver(self.receiver(), reply, (message.subject, headers, payload));
         self.sent(size, now);
         Some(message.seq)
-    }
-
-    /// What the reply of a delivered message says.
-    fn delivery<'a>(&'a self, stream: &'a str, counted: Counted) -> AckSubject<'a> {
-        let Counted { stream_seq, consumer_seq, deliveries } = counted;
-        AckSubject { stream, consumer: self.name.as_str(), deliveries, stream_seq, consumer_seq }
     }
 
     /// Replays as it came: whether it is too early for this message.

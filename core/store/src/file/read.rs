@@ -141,7 +141,8 @@ impl FileStream {
     ) -> Result<Result<T, u64>, StoreError> {
         let mut seq = from.max(self.state.first_seq);
         while seq <= self.readable {
-            let at = self.blocks.partition_point(|block| block.last < seq);
+            let at = self.block_from(seq);
+            self.looked_in = at;
             let Some(block) = self.blocks.get(at) else { break };
             seq = seq.max(block.first);
             if seq > self.readable {
