@@ -14,7 +14,7 @@ use crate::revocation::Revocations;
 use crate::sharing::validate_info;
 use crate::signing::SigningKeys;
 use crate::subjects;
-use crate::token::{Parts, Unsigned};
+use crate::token::{self, Unsigned};
 use crate::write::Object;
 use crate::{DecodeError, EncodeError, Problem};
 
@@ -134,14 +134,7 @@ impl AccountClaims {
 
     /// Reads a token and checks its signature, not whether anybody trusts the signer.
     pub fn decode(token: &str) -> Result<Self, DecodeError> {
-        let parts = Parts::of(token)?;
-        let top = parts.top()?;
-        if top.kind != Kind::Account {
-            return Err(DecodeError::NotKind(Kind::Account));
-        }
-        let claims = Self::read(&top)?;
-        parts.verify(Kind::Account, top.version, &claims.common.issuer)?;
-        Ok(claims)
+        token::decode(token, Kind::Account, Self::read, |claims| &claims.common.issuer)
     }
 
     pub(crate) fn read(top: &Top<'_>) -> Result<Self, DecodeError> {

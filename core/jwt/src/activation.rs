@@ -7,7 +7,7 @@ use crate::issue::Issues;
 use crate::read;
 use crate::sharing::Sharing;
 use crate::subjects;
-use crate::token::{Parts, Unsigned};
+use crate::token::{self, Unsigned};
 use crate::write::Object;
 use crate::{DecodeError, EncodeError};
 
@@ -39,14 +39,7 @@ impl ActivationClaims {
 
     /// Reads a token and checks its signature, not whether the signer may export anything.
     pub fn decode(token: &str) -> Result<Self, DecodeError> {
-        let parts = Parts::of(token)?;
-        let top = parts.top()?;
-        if top.kind != Kind::Activation {
-            return Err(DecodeError::NotKind(Kind::Activation));
-        }
-        let claims = Self::read(&top)?;
-        parts.verify(Kind::Activation, top.version, &claims.common.issuer)?;
-        Ok(claims)
+        token::decode(token, Kind::Activation, Self::read, |claims| &claims.common.issuer)
     }
 
     pub(crate) fn read(top: &Top<'_>) -> Result<Self, DecodeError> {

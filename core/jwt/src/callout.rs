@@ -7,7 +7,7 @@ use crate::bounds::{MAX_TEXTS, MAX_TOKEN_BYTES};
 use crate::common::{Common, Kind, Top, UnixSeconds, optional_key};
 use crate::issue::Issues;
 use crate::read::{self, Fields};
-use crate::token::{Parts, Unsigned};
+use crate::token::{self, Unsigned};
 use crate::write::Object;
 use crate::{DecodeError, EncodeError};
 
@@ -153,14 +153,7 @@ impl AuthorizationRequest {
 
     /// Reads a token and checks that a server signed it.
     pub fn decode(token: &str) -> Result<Self, DecodeError> {
-        let parts = Parts::of(token)?;
-        let top = parts.top()?;
-        if top.kind != Kind::AuthorizationRequest {
-            return Err(DecodeError::NotKind(Kind::AuthorizationRequest));
-        }
-        let claims = Self::read(&top)?;
-        parts.verify(Kind::AuthorizationRequest, top.version, &claims.common.issuer)?;
-        Ok(claims)
+        token::decode(token, Kind::AuthorizationRequest, Self::read, |claims| &claims.common.issuer)
     }
 
     pub(crate) fn read(top: &Top<'_>) -> Result<Self, DecodeError> {
@@ -348,14 +341,7 @@ impl AuthorizationResponse {
 
     /// Reads a token and checks its signature, not whether the signer may answer.
     pub fn decode(token: &str) -> Result<Self, DecodeError> {
-        let parts = Parts::of(token)?;
-        let top = parts.top()?;
-        if top.kind != Kind::AuthorizationResponse {
-            return Err(DecodeError::NotKind(Kind::AuthorizationResponse));
-        }
-        let claims = Self::read(&top)?;
-        parts.verify(Kind::AuthorizationResponse, top.version, &claims.common.issuer)?;
-        Ok(claims)
+        token::decode(token, Kind::AuthorizationResponse, Self::read, |claims| &claims.common.issuer)
     }
 
     pub(crate) fn read(top: &Top<'_>) -> Result<Self, DecodeError> {

@@ -5,7 +5,7 @@ use crate::bounds::{MAX_SIGNING_KEYS, MAX_TEXTS};
 use crate::common::{Common, Kind, Top, UnixSeconds, optional_key};
 use crate::issue::Issues;
 use crate::read;
-use crate::token::{Parts, Unsigned};
+use crate::token::{self, Unsigned};
 use crate::url;
 use crate::write::Object;
 use crate::{DecodeError, EncodeError, Problem};
@@ -57,14 +57,7 @@ impl OperatorClaims {
 
     /// Reads a token and checks its signature, not whether anybody trusts the signer.
     pub fn decode(token: &str) -> Result<Self, DecodeError> {
-        let parts = Parts::of(token)?;
-        let top = parts.top()?;
-        if top.kind != Kind::Operator {
-            return Err(DecodeError::NotKind(Kind::Operator));
-        }
-        let claims = Self::read(&top)?;
-        parts.verify(Kind::Operator, top.version, &claims.common.issuer)?;
-        Ok(claims)
+        token::decode(token, Kind::Operator, Self::read, |claims| &claims.common.issuer)
     }
 
     pub(crate) fn read(top: &Top<'_>) -> Result<Self, DecodeError> {

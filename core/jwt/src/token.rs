@@ -58,6 +58,23 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Reads claims of one kind, and checks that who issued them may do so and signed them.
+pub(crate) fn decode<C>(
+    token: &str,
+    kind: Kind,
+    read: impl Fn(&Top<'_>) -> Result<C, DecodeError>,
+    issuer: impl Fn(&C) -> &PublicKey,
+) -> Result<C, DecodeError> {
+    let parts = Parts::of(token)?;
+    let top = parts.top()?;
+    if top.kind != kind {
+        return Err(DecodeError::NotKind(kind));
+    }
+    let claims = read(&top)?;
+    parts.verify(kind, top.version, issuer(&claims))?;
+    Ok(claims)
+}
+
 fn base64url(part: &'static str, text: &str) -> Result<Vec<u8>, DecodeError> {
     BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|error| DecodeError::Base64 { part, at: error.position })
 }

@@ -8,7 +8,7 @@ use crate::limits::NatsLimits;
 use crate::network::Network;
 use crate::permission::Permissions;
 use crate::read::{self, Fields};
-use crate::token::{Parts, Unsigned};
+use crate::token::{self, Unsigned};
 use crate::window::{TimeOfDay, Window};
 use crate::write::Object;
 use crate::{DecodeError, EncodeError};
@@ -184,14 +184,7 @@ impl UserClaims {
 
     /// Reads a token and checks its signature, not whether the signer may make users.
     pub fn decode(token: &str) -> Result<Self, DecodeError> {
-        let parts = Parts::of(token)?;
-        let top = parts.top()?;
-        if top.kind != Kind::User {
-            return Err(DecodeError::NotKind(Kind::User));
-        }
-        let claims = Self::read(&top)?;
-        parts.verify(Kind::User, top.version, &claims.common.issuer)?;
-        Ok(claims)
+        token::decode(token, Kind::User, Self::read, |claims| &claims.common.issuer)
     }
 
     pub(crate) fn read(top: &Top<'_>) -> Result<Self, DecodeError> {
