@@ -5,6 +5,7 @@
 
 mod algebra;
 mod callout;
+mod frames;
 mod links;
 /// The file of the room, without the event loops around it: a target should not build the whole server.
 #[path = "../../io/net/src/proxy.rs"]
@@ -17,7 +18,7 @@ mod texts;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 24] = [
+pub const TARGETS: [Target; 27] = [
     ("wire_client", wire::fuzz_client),
     ("wire_headers", wire::fuzz_headers),
     ("wire_servers", wire::fuzz_servers),
@@ -42,6 +43,9 @@ pub const TARGETS: [Target; 24] = [
     ("net_proxy", secure::proxy),
     ("topology_handshake", links::handshake),
     ("topology_rights", links::rights),
+    ("websocket_hear", frames::hear),
+    ("websocket_frames", frames::open),
+    ("websocket_answer", frames::answer),
 ];
 
 /// Runs the target of that name.

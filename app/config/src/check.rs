@@ -67,7 +67,11 @@ fn fill_in(settings: &mut Settings, report: &mut Report<'_>) {
         settings.auth.certificate_kinds.push(auth::ConnectionKind::WebSocket);
     }
     if settings.leafnodes.as_ref().and_then(|leafs| leafs.tls.as_ref()).is_some_and(|tls| tls.verify_and_map) {
-        settings.auth.certificate_kinds.push(auth::ConnectionKind::Leaf);
+        settings.auth.certificate_kinds.extend([auth::ConnectionKind::Leaf, auth::ConnectionKind::LeafWebSocket]);
+    }
+    if let Some(websocket) = settings.websocket.as_ref().filter(|block| block.listen.port.is_some()) {
+        let doors = [websocket.own_login(), websocket.leaf_login(&settings.auth.authorization)];
+        settings.auth.doors.extend(doors.into_iter().flatten());
     }
     settings.jetstream.finish(report);
     let system = settings.system_account().map(str::to_owned);

@@ -340,11 +340,7 @@ fn check(node: &Node, remote: &LeafRemote, report: &mut Report<'_>) {
     if remote.credentials.is_some() && remote.seed.is_some() {
         report.error(&node.place, "Remote leafnode can not have both creds and nkey defined");
     }
-    let is_websocket = |url: &Url| matches!(url.scheme.as_str(), "ws" | "wss");
-    let websockets = remote.urls.iter().filter(|url| is_websocket(url)).count();
-    if websockets > 0 || remote.websocket_compression || remote.websocket_no_masking {
-        report.needs(Feature::LeafWebSocket, &node.place);
-    }
+    let websockets = remote.urls.iter().filter(|url| url.is_websocket()).count();
     if remote.jetstream_migrate.is_some() {
         report.needs(Feature::LeafMigrate, &node.place);
     }

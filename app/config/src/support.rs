@@ -11,7 +11,6 @@ pub enum Feature {
     Cluster,
     Gateway,
     Leafnodes,
-    LeafWebSocket,
     LeafProxyTls,
     LeafMigrate,
     JetStream,
@@ -37,13 +36,11 @@ pub enum Feature {
 
 /// What is not supported yet. Taking a line out lifts the error.
 const NOT_YET: &[Feature] = &[
-    Feature::LeafWebSocket,
     Feature::LeafProxyTls,
     Feature::LeafMigrate,
     Feature::ClusteredJetStream,
     Feature::DefaultDomains,
     Feature::Tpm,
-    Feature::WebSocket,
     Feature::Mqtt,
     Feature::Resolver,
 ];
@@ -73,7 +70,6 @@ impl Feature {
             Self::Cluster => "cluster",
             Self::Gateway => "gateway",
             Self::Leafnodes => "leafnodes",
-            Self::LeafWebSocket => "leafnodes: remotes over WebSocket",
             Self::LeafProxyTls => "leafnodes: a proxy that speaks TLS (https)",
             Self::LeafMigrate => "leafnodes: jetstream_cluster_migrate",
             Self::JetStream => "jetstream",

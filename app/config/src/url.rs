@@ -50,6 +50,11 @@ impl Url {
         Some(Self { scheme: scheme.to_ascii_lowercase(), user, password, host, port, path: path.to_owned() })
     }
 
+    /// Whether what is said there travels in frames of WebSocket.
+    pub fn is_websocket(&self) -> bool {
+        matches!(self.scheme.as_str(), "ws" | "wss")
+    }
+
     /// `host:port`, with brackets where the host needs them.
     pub fn address(&self, default_port: u16) -> String {
         let port = self.port.map_or(default_port, NonZeroU16::get);

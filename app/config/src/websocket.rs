@@ -204,6 +204,31 @@ fn check_header(name: &str, value: &str) -> Result<(), String> {
 }
 
 impl WebSocket {
+    /// The login of this listener, where it has one that is not that of the server.
+    pub(crate) fn own_login(&self) -> Option<auth::settings::DoorLogin> {
+        let SingleLogin { user, password, token, .. } = self.login.clone();
+        let login = auth::settings::DoorLogin {
+            kind: auth::ConnectionKind::WebSocket,
+            user,
+            password,
+            token,
+            no_auth_user: self.no_auth_user.clone(),
+        };
+        let is_own = login.user.is_some() || login.token.is_some() || login.no_auth_user.is_some();
+        is_own.then_some(login)
+    }
+
+    /// Leaf nodes that come by it may have its `no_auth_user`; beside it they log in as everywhere.
+    pub(crate) fn leaf_login(&self, all: &auth::settings::AuthorizationSettings) -> Option<auth::settings::DoorLogin> {
+        Some(auth::settings::DoorLogin {
+            kind: auth::ConnectionKind::LeafWebSocket,
+            user: all.user.clone(),
+            password: all.password.clone(),
+            token: all.token.clone(),
+            no_auth_user: Some(self.no_auth_user.clone()?),
+        })
+    }
+
     fn check(&self, place: &Place, report: &mut Report<'_>) {
         if self.tls.is_none() && !self.no_tls {
             report.error_with(place, "websocket requires TLS configuration", "add a tls block or no_tls: true");

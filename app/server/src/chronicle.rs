@@ -79,6 +79,11 @@ impl Observer for Chronicle {
             }
             Event::Warning(text) => log.warn(text),
             Event::ProtocolError(text) | Event::Error(text) | Event::CertificateRefused(text) => log.error(text),
+            Event::UpgradeRefused(text) => {
+                log.error_once(&format!("{}{text}", link.address.ip()), || {
+                    format!("websocket handshake error: {text}")
+                });
+            }
             Event::Closed { .. } => closed(log, link, event),
             Event::TraceIn(text) => log.trace("<<-", text),
             Event::TraceWithin(text) => log.trace("<->", text),

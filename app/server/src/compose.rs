@@ -8,6 +8,7 @@ use config::Settings;
 use session::{Greeting, HandshakeRules, PingRules};
 
 use crate::log::{FileLimits, Format, LogSettings};
+use crate::websocket;
 
 /// What the log needs.
 pub fn log_settings(settings: &Settings) -> LogSettings {
@@ -34,7 +35,7 @@ pub fn client_settings(
     settings: &Settings,
     directory: &Directory,
     greeting: &Greeting,
-    at: SocketAddr,
+    (at, websocket_at): (SocketAddr, Option<SocketAddr>),
 ) -> ClientSettings {
     let limits = &settings.limits;
     let headers = !settings.clients.no_header_support;
@@ -52,14 +53,17 @@ pub fn client_settings(
         max_payload: limits.max_payload_bytes.map_or(-1, |bytes| bytes as i64),
         ..greeting.clone()
     };
+    let handshake = HandshakeRules {
+        auth_required: directory.requires_auth(),
+        anonymous_allowed: directory.admits_silent_peers(),
+        headers,
+        auth_timeout: settings.auth.authorization.timeout.filter(|_| directory.requires_auth()),
+    };
+    let websocket = websocket_at.and_then(|at| websocket::settings(settings, directory, handshake, at));
     ClientSettings {
         greeting,
-        handshake: HandshakeRules {
-            auth_required: directory.requires_auth(),
-            anonymous_allowed: directory.admits_silent_peers(),
-            headers,
-            auth_timeout: settings.auth.authorization.timeout.filter(|_| directory.requires_auth()),
-        },
+        handshake,
+        websocket: websocket.map(Box::new),
         nonce: directory.needs_nonce(),
         ping: PingRules { interval: limits.ping_interval, max_out: u32::try_from(limits.ping_max).unwrap_or(u32::MAX) },
         max_control_line_bytes: limits.max_control_line_bytes,

@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use api::monitoring::{
-    ClusterVarz, DenyVarz, GatewayVarz, LeafVarz, LinkTls, LinksVarz, RemoteGatewayVarz, RemoteLeafVarz,
+    ClusterVarz, DenyVarz, GatewayVarz, LeafVarz, LinkTls, LinksVarz, RemoteGatewayVarz, RemoteLeafVarz, WebSocketVarz,
 };
 use auth::settings::RuleText;
-use config::{Gateway, Leafnodes, Settings, Url};
+use config::{Gateway, Leafnodes, Settings, Url, WebSocket};
 
 use crate::links::login_time;
 
 /// How long a handshake may take where there is no TLS, as the reference has it.
 const TLS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long an upgrade may take where nothing is said.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The blocks as they are configured. Ports and certificates are known to whoever listens.
 pub(crate) fn links(settings: &Settings) -> LinksVarz {
@@ -19,6 +22,7 @@ pub(crate) fn links(settings: &Settings) -> LinksVarz {
         cluster: cluster(settings),
         gateway: settings.gateway.as_ref().map(gateway).unwrap_or_default(),
         leaf: settings.leafnodes.as_ref().map(leafnodes).unwrap_or_default(),
+        websocket: settings.websocket.as_ref().map(websocket).unwrap_or_default(),
     }
 }
 
@@ -38,6 +42,29 @@ fn cluster(settings: &Settings) -> ClusterVarz {
         write_deadline: nanos(block.write_deadline),
         write_timeout: block.write_timeout.chosen(),
         ..ClusterVarz::default()
+    }
+}
+
+fn websocket(block: &WebSocket) -> WebSocketVarz {
+    if block.listen.port.is_none() {
+        return WebSocketVarz::default();
+    }
+    let pins = block.tls.iter().flat_map(|tls| tls.pinned_certs.iter());
+    WebSocketVarz {
+        host: block.listen.host.clone(),
+        advertise: block.advertise.as_ref().map(ToString::to_string).unwrap_or_default(),
+        no_auth_user: block.no_auth_user.clone().unwrap_or_default(),
+        jwt_cookie: block.jwt_cookie.clone().unwrap_or_default(),
+        handshake_timeout: nanos(Some(block.handshake_timeout).filter(|time| *time != HANDSHAKE_TIMEOUT)),
+        auth_timeout: block.login.timeout.map(|time| time.as_secs_f64()),
+        no_tls: block.no_tls,
+        tls_map: block.tls.as_ref().is_some_and(|tls| tls.verify_and_map),
+        tls_pinned_certs: pins.map(ToString::to_string).collect(),
+        same_origin: block.same_origin,
+        allowed_origins: block.allowed_origins.clone(),
+        compression: block.compression,
+        tls_ocsp_peer_verify: block.tls.as_ref().is_some_and(|tls| tls.ocsp_peer.is_some()),
+        ..WebSocketVarz::default()
     }
 }
 

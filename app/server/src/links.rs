@@ -20,9 +20,10 @@ use net::{CameBy, DialerThreads, DoorKind, Listener, PeerCheck, Peers, Running, 
 use session::Greeting;
 use topology::{Compression, Info, Levels};
 
-use crate::gate::ServerGate;
+use crate::gate::{ConnectionGate, ServerGate};
 use crate::log::Log;
 use crate::serve::security_of;
+use crate::websocket::{self, WebSocketDoor};
 
 use papers::{Papers, PreparedPapers};
 use remotes::{PreparedRemotes, Remotes};
@@ -34,6 +35,7 @@ const SERVER_PROTO: i64 = 3;
 pub(crate) const CLUSTER: &str = "cluster";
 pub(crate) const GATEWAY: &str = "gateway";
 pub(crate) const LEAFNODES: &str = "leafnodes";
+pub(crate) const WEBSOCKET: &str = "websocket";
 
 /// Everything about links.
 pub struct Links {
@@ -46,6 +48,8 @@ pub struct Links {
     leafs: Option<Place>,
     routes: Option<Place>,
     gateways: Option<Place>,
+    /// Where clients come in over WebSocket: its certificates are looked after like those of links.
+    websocket: Option<WebSocketDoor>,
     /// The cluster's name where none is configured.
     made_up_name: String,
     state: Mutex<State>,
@@ -82,7 +86,7 @@ impl Links {
         greeting: &Greeting,
         check: Arc<dyn PeerCheck>,
         peers: Arc<Peers>,
-        log: &Arc<Log>,
+        (clients, log): (&Arc<ConnectionGate>, &Arc<Log>),
     ) -> Result<(Self, Vec<Listener>), String> {
         let made_up_name = routes::made_up_name();
         let greeting = Greeting { cluster: cluster_name(settings, &made_up_name), ..greeting.clone() };
@@ -109,8 +113,10 @@ impl Links {
             let security = gateways::security(block, &check)?;
             gateways = Some(listen("gateway", DoorKind::Gateway, &block.listen.host, port, security, &mut listeners)?);
         }
+        let websocket = WebSocketDoor::open(settings, &check, clients, &mut listeners)?;
         let links = Self {
             log: log.clone(),
+            websocket,
             remotes: Arc::new(Remotes::new(log.clone(), greeting.clone(), check.clone())),
             greeting,
             papers,
@@ -169,7 +175,7 @@ impl Links {
                     place.address,
                     name,
                     directory,
-                    (self.gateway_url(settings), self.leafnode_urls(settings)),
+                    (self.gateway_url(settings), self.leafnode_urls(settings), self.websocket_urls(settings)),
                 )?))
             }
             None => None,
@@ -208,6 +214,9 @@ impl Links {
         }
         if let (Some(block), Some(place)) = (&settings.gateway, &self.gateways) {
             securities.push((place.security.clone(), gateways::security(block, &self.check)?));
+        }
+        if let Some(door) = &self.websocket {
+            securities.push((door.security.clone(), websocket::security(settings, &self.check)?));
         }
         Ok(securities)
     }
@@ -268,13 +277,15 @@ impl Links {
         let now = crate::ocsp::now();
         self.papers.judge(hub, |by, chain| match by {
             CameBy::Listener(kind) => {
-                let place = match kind {
+                let of_place = |place: &Option<Place>| place.as_ref().map(|place| place.security.clone());
+                let security = match kind {
                     DoorKind::Client => None,
-                    DoorKind::Leaf => self.leafs.as_ref(),
-                    DoorKind::Route => self.routes.as_ref(),
-                    DoorKind::Gateway => self.gateways.as_ref(),
+                    DoorKind::WebSocket => self.websocket.as_ref().map(|door| door.security.clone()),
+                    DoorKind::Leaf => of_place(&self.leafs),
+                    DoorKind::Route => of_place(&self.routes),
+                    DoorKind::Gateway => of_place(&self.gateways),
                 };
-                let security = place?.security.read().clone()?;
+                let security = security?.read().clone()?;
                 Some(security.tls.recheck(chain, now))
             }
             CameBy::Remote(remote, host) => Some(self.remotes.tls_to(*remote)?.recheck(chain, host, now)),
@@ -288,6 +299,9 @@ impl Links {
 
     /// Lines for the log about what listens.
     pub fn announce(&self, settings: &Settings) {
+        if let Some(door) = &self.websocket {
+            door.announce(settings, &self.log);
+        }
         if let (Some(block), Some(place)) = (&settings.leafnodes, &self.leafs) {
             let address = format!("{}:{}", block.listen.host, place.address.port());
             self.log.notice(&format!("Listening for leafnode connections on {address}"));
@@ -318,7 +332,29 @@ impl Links {
     pub fn listeners(&self) -> Vec<(&'static str, u16, SharedSecurity)> {
         let all = [(CLUSTER, &self.routes), (GATEWAY, &self.gateways), (LEAFNODES, &self.leafs)];
         let there = all.into_iter().filter_map(|(name, place)| Some((name, place.as_ref()?)));
-        there.map(|(name, place)| (name, place.address.port(), place.security.clone())).collect()
+        let links = there.map(|(name, place)| (name, place.address.port(), place.security.clone()));
+        let door = self.websocket.as_ref().map(|door| (WEBSOCKET, door.address.port(), door.security.clone()));
+        links.chain(door).collect()
+    }
+
+    /// Where clients come in over WebSocket, if they do.
+    pub fn websocket(&self) -> Option<SocketAddr> {
+        self.websocket.as_ref().map(|door| door.address)
+    }
+
+    /// The same for the ports file.
+    pub fn websocket_ports(&self) -> Vec<(&'static str, SocketAddr)> {
+        self.websocket.iter().map(|door| (door.scheme(), door.address)).collect()
+    }
+
+    /// Where clients are told to come over WebSocket.
+    fn websocket_urls(&self, settings: &Settings) -> Vec<String> {
+        let (Some(block), Some(door)) = (&settings.websocket, &self.websocket) else { return Vec::new() };
+        let (host, port) = (&block.listen.host, door.address.port());
+        if block.advertise.is_none() && is_everywhere(host) {
+            return net::own_addresses().iter().map(|own| address(&own.to_string(), port)).collect();
+        }
+        vec![advertised(block.advertise.as_ref(), host, port).1]
     }
 
     /// Where leaf nodes are told to come, if any come here.

@@ -30,6 +30,7 @@ mod tools;
 mod tracing;
 mod trust;
 mod usage;
+mod websocket;
 
 use std::process::ExitCode;
 use std::sync::Arc;

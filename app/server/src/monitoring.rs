@@ -21,7 +21,7 @@ use crate::certificates::{CLIENTS, Certificates};
 use crate::claims_facts;
 use crate::jetstream::JetStream;
 use crate::link_facts;
-use crate::links::{CLUSTER, GATEWAY, Links};
+use crate::links::{CLUSTER, GATEWAY, Links, WEBSOCKET};
 use crate::log::Log;
 use crate::system_account::ban_details;
 use crate::tracing::Tracing;
@@ -62,6 +62,7 @@ impl Facts {
             match *name {
                 CLUSTER => (links.cluster.cluster_port, links.cluster.tls_cert_not_after) = (Some(*port), ends),
                 GATEWAY => (links.gateway.port, links.gateway.tls_cert_not_after) = (Some(*port), ends),
+                WEBSOCKET => (links.websocket.port, links.websocket.tls_cert_not_after) = (Some(*port), ends),
                 _ => (links.leaf.port, links.leaf.tls_cert_not_after) = (Some(*port), ends),
             }
         }
@@ -293,6 +294,7 @@ fn asks_issuers(settings: &config::Settings) -> bool {
     let leaf_remotes = leafnodes.into_iter().flat_map(|block| &block.remotes).map(|remote| remote.tls.as_ref());
     let gateway_remotes = gateway.into_iter().flat_map(|block| &block.remotes).map(|remote| remote.tls.as_ref());
     let listeners = [
+        settings.websocket.as_ref().and_then(|block| block.tls.as_ref()),
         settings.tls.as_ref(),
         settings.cluster.tls.as_ref(),
         gateway.and_then(|block| block.tls.as_ref()),

@@ -28,6 +28,8 @@ pub struct Ports {
     pub cluster: Vec<(&'static str, SocketAddr)>,
     /// Leaf node listeners.
     pub leafnodes: Vec<(&'static str, SocketAddr)>,
+    /// WebSocket listeners.
+    pub websocket: Vec<(&'static str, SocketAddr)>,
 }
 
 /// The ports file; removed when this is dropped.
@@ -64,6 +66,7 @@ impl Ports {
             ("monitoring", &self.monitoring),
             ("cluster", &self.cluster),
             ("leafnodes", &self.leafnodes),
+            ("websocket", &self.websocket),
         ] {
             let urls: Vec<String> = listeners.iter().flat_map(|(scheme, at)| urls(scheme, *at)).collect();
             if !urls.is_empty() {

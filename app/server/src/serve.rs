@@ -100,7 +100,7 @@ impl Server {
         let gate = Arc::new(ConnectionGate::default());
         let listener = listen(settings, gate.clone(), certificates.security())?;
         let (links, mut listeners) =
-            Links::bind(settings, &greeting, certificates.peer_check(), workers.peers(), &log)?;
+            Links::bind(settings, &greeting, certificates.peer_check(), workers.peers(), (&gate, &log))?;
         greeting.cluster = links.cluster_name().map(str::to_owned);
         let address = listener.address().map_err(|error| error.to_string())?;
         let callouts = Arc::new(Callouts::new(&keys, &greeting, settings));
@@ -112,7 +112,7 @@ impl Server {
             Arc::new(SystemRandom),
         );
         let pool = Arc::new(pool.map_err(|error| format!("cannot start the login threads: {error}"))?);
-        let clients = compose::client_settings(settings, &directory, &greeting, address);
+        let clients = compose::client_settings(settings, &directory, &greeting, (address, links.websocket()));
         let news = (!settings.no_system_account).then(News::new);
         if let Some(news) = &news {
             certificates.tell(news.desk());
@@ -215,7 +215,8 @@ impl Server {
         let scheme = if self.certificates.security().read().is_some() { "tls" } else { "nats" };
         let monitoring = self.monitoring.ports();
         let (leafnodes, cluster) = (self.links.leaf_ports(), self.links.route_ports());
-        let ports = Ports { nats: vec![(scheme, self.address)], monitoring, leafnodes, cluster };
+        let websocket = self.links.websocket_ports();
+        let ports = Ports { nats: vec![(scheme, self.address)], monitoring, leafnodes, cluster, websocket };
         PortsFile::write(folder, &ports)
             .map_err(|error| format!("Could not write the ports file into {}: {error}", folder.display()))
     }
@@ -277,7 +278,8 @@ impl Server {
         let cluster = self.hub.settings().greeting.cluster.clone();
         let mut greeting = Greeting { cluster, ..self.greeting.clone() };
         jetstream::introduce(&mut greeting, settings);
-        let clients = compose::client_settings(settings, accounts.directory(), &greeting, self.address);
+        let clients =
+            compose::client_settings(settings, accounts.directory(), &greeting, (self.address, self.links.websocket()));
         let most = settings.limits.max_connections;
         // Before the review of all connections, which asks who may come in.
         self.links.reload(&state.settings, settings, links, &self.hub);
@@ -371,9 +373,10 @@ impl Server {
         if self.hub.client_counts().0 == 0 {
             return;
         }
-        self.hub.announce(|greeting| {
-            greeting.ldm = true;
-            greeting.connect_urls.clear();
+        self.hub.announce(|settings| {
+            settings.greeting.ldm = true;
+            settings.greeting.connect_urls.clear();
+            settings.websocket.iter_mut().for_each(|websocket| websocket.connect_urls.clear());
         });
         if self.all_left_within(times.grace_period) {
             return;

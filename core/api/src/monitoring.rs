@@ -30,7 +30,7 @@ pub use subsz::{SublistStats, Subsz};
 pub use trustz::{BanDetail, Banlist, CertificateDetail, RefusalDetail, Trustz};
 pub use varz::{DiskWaits, LinkTroubles, OcspCacheVarz, ProxiesVarz, Varz};
 pub use varz_links::{
-    ClusterVarz, DenyVarz, GatewayVarz, LeafVarz, LinkTls, LinksVarz, RemoteGatewayVarz, RemoteLeafVarz,
+    ClusterVarz, DenyVarz, GatewayVarz, LeafVarz, LinkTls, LinksVarz, RemoteGatewayVarz, RemoteLeafVarz, WebSocketVarz,
 };
 
 /// A document as it travels: indented by two blanks, without a line end.

@@ -17,12 +17,11 @@ pub fn authenticate_again(
     attempt: &Attempt,
     admitted: &Admission,
 ) -> Option<Verdict> {
-    let is_plain = |directory: &Directory| {
-        directory.operators.is_none() && directory.callout.is_none() && directory.single.is_none()
-    };
+    let is_plain =
+        |directory: &Directory| directory.operators.is_none() && directory.callout.is_none() && !directory.has_single();
     let said = &attempt.credentials;
     let is_simple = is_plain(directory) && is_plain(older) && said.proxy_signature.is_none() && !said.names_account;
-    if !is_simple || !directory.requires_auth() {
+    if !is_simple || !directory.requires_auth_of(attempt.kind) {
         return None;
     }
     let found = match (&admitted.by, &admitted.user) {
@@ -36,7 +35,7 @@ pub fn authenticate_again(
 /// The key is the user's name: it is the one that was proven.
 fn by_nkey(directory: &Directory, attempt: &Attempt, nkey: &str) -> Option<Result<Admission, Refusal>> {
     let user = directory.nkeys.get(nkey)?;
-    if directory.is_anonymous(nkey) || attempt.credentials.nkey.as_deref() != Some(nkey) {
+    if directory.is_anonymous(nkey, attempt.kind) || attempt.credentials.nkey.as_deref() != Some(nkey) {
         return None;
     }
     let label = UserLabel::Nkey(nkey.to_owned());

@@ -80,7 +80,7 @@ fn toll_of_strangers(directory: &Directory, attempt: &Attempt) {
 
 /// What the configuration says, unless a callout service has the last word.
 fn by_config(directory: &Directory, attempt: &Attempt, proxy: Option<&PublicKey>) -> Result<Admission, Stop> {
-    let found = match directory.requires_auth() {
+    let found = match directory.requires_auth_of(attempt.kind) {
         true => required(directory, attempt, proxy.is_some()),
         false => Ok(nobody_is_asked(directory, attempt)),
     };
@@ -117,19 +117,19 @@ fn required(directory: &Directory, attempt: &Attempt, proxied: bool) -> Result<A
         if let Some(nkey) = &said.nkey {
             return by_nkey(directory, attempt, nkey, proxied);
         }
-        if let Some(Anonymous::Named(name)) = directory.anonymous.as_ref().filter(|_| said.names_nobody())
+        if let Some(Anonymous::Named(name)) = directory.anonymous(attempt.kind).filter(|_| said.names_nobody())
             && directory.nkeys.contains(name)
         {
             return by_nkey(directory, attempt, name, proxied);
         }
     }
-    if let Some(single) = &directory.single {
+    if let Some(single) = directory.single(attempt.kind) {
         return by_single(directory, single, attempt, proxied);
     }
     if directory.maps_certificates(attempt.kind) && !directory.users.is_empty() {
         return by_certificate(directory, attempt, proxied);
     }
-    match (&directory.anonymous, &said.user) {
+    match (directory.anonymous(attempt.kind), &said.user) {
         (Some(Anonymous::Named(name)), _) if said.names_nobody() => by_anonymous(directory, attempt, name, proxied),
         (Some(Anonymous::Global), _) if said.names_nobody() => Ok(into_global(directory)),
         (_, Some(name)) => by_password(directory, attempt, name, proxied),
@@ -141,7 +141,7 @@ fn by_nkey(directory: &Directory, attempt: &Attempt, nkey: &str, proxied: bool) 
     let label = UserLabel::Nkey(nkey.to_owned());
     let user = directory.nkeys.get(nkey).ok_or_else(|| Refusal::UnknownNkey(nkey.to_owned()))?;
     may_connect(&user.common, &label, attempt, proxied)?;
-    if directory.is_anonymous(nkey) {
+    if directory.is_anonymous(nkey, attempt.kind) {
         return Ok(admit(&user.common, label, Proof::Anonymous));
     }
     check_signature(&user.key, &label, attempt)?;

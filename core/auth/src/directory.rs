@@ -36,8 +36,10 @@ pub struct Directory {
     accounts: Arc<Accounts>,
     pub(crate) users: Arc<Table<User>>,
     pub(crate) nkeys: Arc<Table<NkeyUser>>,
-    pub(crate) single: Option<Single>,
-    pub(crate) anonymous: Option<Anonymous>,
+    single: Option<Single>,
+    anonymous: Option<Anonymous>,
+    /// Listeners with logins of their own.
+    doors: Vec<Door>,
     required: bool,
     pub(crate) proxies: Vec<PublicKey>,
     pub(crate) proxy_required: bool,
@@ -111,6 +113,13 @@ pub(crate) enum Anonymous {
     Global,
 }
 
+/// The login of one listener, instead of that of the server.
+pub(crate) struct Door {
+    kind: ConnectionKind,
+    single: Option<Single>,
+    anonymous: Option<Anonymous>,
+}
+
 /// How much deciding takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cost {
@@ -138,10 +147,37 @@ impl Directory {
         self.required
     }
 
+    /// The same of those who connect like this.
+    pub fn requires_auth_of(&self, kind: ConnectionKind) -> bool {
+        self.required || self.door(kind).is_some()
+    }
+
+    fn door(&self, kind: ConnectionKind) -> Option<&Door> {
+        self.doors.iter().find(|door| door.kind == kind)
+    }
+
+    pub(crate) fn single(&self, kind: ConnectionKind) -> Option<&Single> {
+        self.door(kind).map_or(self.single.as_ref(), |door| door.single.as_ref())
+    }
+
+    pub(crate) fn anonymous(&self, kind: ConnectionKind) -> Option<&Anonymous> {
+        self.door(kind).map_or(self.anonymous.as_ref(), |door| door.anonymous.as_ref())
+    }
+
+    /// There is one user, or one token, for some of those who come.
+    pub(crate) fn has_single(&self) -> bool {
+        self.single.is_some() || self.doors.iter().any(|door| door.single.is_some())
+    }
+
     /// What INFO says: a peer that may come without credentials is not told that it needs them. It is told so where only
     /// the system account has users, as the reference does.
     pub fn announces_auth_required(&self) -> bool {
         self.required && !matches!(self.anonymous, Some(Anonymous::Named(_)))
+    }
+
+    /// The same to those who connect like this. Where a listener has a login of its own, everybody is told so.
+    pub fn announces_auth_required_of(&self, kind: ConnectionKind) -> bool {
+        self.door(kind).is_some() || self.announces_auth_required()
     }
 
     /// Whether INFO must hold a nonce.
@@ -152,8 +188,13 @@ impl Directory {
     /// Whether a peer that begins with something other than CONNECT may be admitted at all. How, is for
     /// [`crate::authenticate`] to say, with [`Attempt::silent`].
     pub fn admits_silent_peers(&self) -> bool {
+        self.admits_silent_peers_of(ConnectionKind::Standard)
+    }
+
+    /// The same of those who connect like this.
+    pub fn admits_silent_peers_of(&self, kind: ConnectionKind) -> bool {
         let sentinel = self.operators.as_ref().is_some_and(|operators| operators.sentinel.is_some());
-        !self.required || self.anonymous.is_some() || sentinel
+        !self.requires_auth_of(kind) || self.anonymous(kind).is_some() || sentinel
     }
 
     /// How much deciding this attempt takes.
@@ -161,7 +202,7 @@ impl Directory {
         let said = &attempt.credentials;
         let signed = said.signature.is_some() && self.needs_nonce() || said.proxy_signature.is_some();
         let shown = said.password.is_some() || said.token.is_some() || said.user.is_some();
-        match self.required {
+        match self.requires_auth_of(attempt.kind) {
             true if shown && self.toll.is_due() => Cost::Hash,
             _ if self.operators.is_some() => Cost::Signatures,
             true if signed => Cost::Signatures,
@@ -220,10 +261,14 @@ impl Directory {
         wanted.filter(|name| !known(name)).map(String::as_str).collect()
     }
 
+    fn singles(&self) -> impl Iterator<Item = &Single> {
+        self.single.iter().chain(self.doors.iter().filter_map(|door| door.single.as_ref()))
+    }
+
     /// Whether passwords are plain text for which the operator should be warned.
     pub fn has_plain_passwords(&self) -> bool {
         let users = self.users.iter().filter(|user| user.has_password() || !self.known_by_certificate(user));
-        let mut all = users.map(User::password).chain(self.single.iter().map(Single::stored));
+        let mut all = users.map(User::password).chain(self.singles().map(Single::stored));
         all.any(|stored| !stored.is_hash())
     }
 
@@ -238,8 +283,8 @@ impl Directory {
         self.certificate_kinds.iter().any(|kind| user.common.kinds.holds(*kind))
     }
 
-    pub(crate) fn is_anonymous(&self, name: &str) -> bool {
-        matches!(&self.anonymous, Some(Anonymous::Named(anonymous)) if anonymous == name)
+    pub(crate) fn is_anonymous(&self, name: &str, kind: ConnectionKind) -> bool {
+        matches!(self.anonymous(kind), Some(Anonymous::Named(anonymous)) if anonymous == name)
     }
 }
 

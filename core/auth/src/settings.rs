@@ -331,6 +331,24 @@ pub struct Settings {
     pub trusted_proxies: Vec<String>,
     /// Servers are known by their certificates, and by nothing else.
     pub known_peers: Option<KnownPeers>,
+    /// Logins of listeners that have their own.
+    pub doors: Vec<DoorLogin>,
+}
+
+/// A listener with a login of its own (`websocket`). It takes the place of the one user or token of the server, and of
+/// `no_auth_user`; listed users may come in everywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoorLogin {
+    /// Who comes in there.
+    pub kind: ConnectionKind,
+    /// The single user.
+    pub user: Option<String>,
+    /// Its password, plain or bcrypt.
+    pub password: Option<Secret<String>>,
+    /// The single token, plain or bcrypt.
+    pub token: Option<Secret<String>>,
+    /// The user as which a peer without credentials is admitted.
+    pub no_auth_user: Option<String>,
 }
 
 /// Which certificates a listener for other servers takes (`verify_and_map`, `verify_cert_and_check_known_urls`).

@@ -13,6 +13,7 @@ use crate::account_state::AccountState;
 use crate::layer::Opener;
 use crate::link::Link;
 use crate::links::ServerLink;
+use crate::login::Presented;
 use crate::mailbox::ConnectionKey;
 use crate::meter::Meter;
 use crate::observer::ConnectionLabel;
@@ -145,6 +146,8 @@ pub struct Connection {
     pub(crate) opener: Option<Box<dyn Opener>>,
     /// Names in the certificate that the peer proved to own.
     pub(crate) certificate: Option<Vec<CertificateName>>,
+    /// What it showed before the protocol began.
+    pub(crate) presented: Option<Box<Presented>>,
     /// What the byte layer agreed on with the peer.
     pub(crate) tls: Option<Box<ClientTls>>,
     /// The handshake of the byte layer came before the greeting.
@@ -181,6 +184,11 @@ impl Connection {
             Phase::Server(server) => server.is_waiting(),
             Phase::Opening(_) | Phase::Active(_) | Phase::Over => false,
         }
+    }
+
+    /// Whether a layer has more to open: the connection is read although nothing came.
+    pub fn has_more(&self) -> bool {
+        self.opener.as_ref().is_some_and(|opener| opener.has_more())
     }
 
     /// When to ask [`Worker::deadline`](crate::Worker::deadline).

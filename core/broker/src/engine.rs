@@ -16,7 +16,7 @@ use crate::connection::{Active, Connection, Phase, Step};
 use crate::house::Own;
 use crate::hub::Hub;
 use crate::ledger::{ConnectionFacts, last_words};
-use crate::link::{Link, LinkKind};
+use crate::link::{Carrier, Link, LinkKind};
 use crate::links::crossed::Tally;
 use crate::links::settings::WriteRule;
 use crate::links::telling_rights::TellingRights;
@@ -291,6 +291,7 @@ impl Engine {
     /// The connection is no stranger any more.
     pub(crate) fn known(&self, connection: &mut Connection) {
         if mem::take(&mut connection.is_stranger) {
+            connection.opener.iter_mut().for_each(|opener| opener.is_known());
             self.hub.stranger_gone(connection.link.address.ip(), mem::take(&mut connection.lent));
         }
     }
@@ -316,7 +317,7 @@ impl Engine {
             Phase::Refused(_, until) if *until <= self.now => self.answer_refused(connection),
             Phase::Refused(..) => Step::Continue,
             Phase::Active(active) | Phase::Rejoining(active, _) => {
-                let due = active.session.due(self.now, settings.ping);
+                let due = active.session.due(self.now, settings.ping_of(connection.link.carrier));
                 due.map_or(Step::Continue, |due| self.session_due(connection, due))
             }
             Phase::Server(_) => self.link_deadline(connection),
@@ -362,6 +363,9 @@ impl Engine {
         let settings = self.hub.settings();
         let facts = self.facts_of(connection);
         let mut closed = last_words(connection, facts, self.now);
+        if connection.link.carrier == Carrier::WebSocket {
+            connection.link.say_sealed(&mut self.stages.pool, |sealer, wire| sealer.close(reason, wire));
+        }
         let reason = connection.link.close(reason);
         closed.reason = reason;
         let label = connection.label();

@@ -46,7 +46,7 @@ impl Engine {
 
     /// What the server says of itself to this peer.
     pub(crate) fn greeting_for(&self, link: &Link) -> Greeting {
-        let mut greeting = self.hub.settings().greeting.clone();
+        let mut greeting = self.hub.settings().greeting_of(link.carrier);
         greeting.client_id = link.key.id;
         greeting.client_ip = link.address.ip().to_canonical().to_string();
         greeting
@@ -87,12 +87,13 @@ impl Engine {
     }
 
     /// Has a login judged: at once if that is cheap, on another thread if not.
-    fn log_in(&mut self, connection: &mut Connection, options: Box<ConnectOptions>, by_connect: bool) -> Taken {
+    fn log_in(&mut self, connection: &mut Connection, mut options: Box<ConnectOptions>, by_connect: bool) -> Taken {
         let Phase::Opening(mut handshake) = mem::replace(&mut connection.phase, Phase::Over) else {
             return Taken::Done;
         };
         handshake.is_judged(self.now);
         if by_connect {
+            connection.presented.iter().for_each(|presented| presented.fill(&mut options));
             connection.link.stats.assume_rtt(self.now.since(connection.link.started));
         }
         connection.client_label = client_label(&options);
@@ -133,7 +134,7 @@ impl Engine {
             }
         }
         let key = connection.link.key;
-        let patience = patience(settings.handshake.auth_timeout);
+        let patience = patience(settings.handshake_of(connection.link.carrier).auth_timeout);
         let job = LoginJob { key, directory, attempt, client, vouched, patience, epoch };
         match self.hub.logins.submit(job) {
             Ok(()) => None,
@@ -268,7 +269,8 @@ impl Engine {
         let expires = self.expiry(&admission);
         let chance = self.chance.next();
         let headers = handshake.offers_headers();
-        let mut session = Session::open(&options, headers, settings.ping, expires, self.now, chance);
+        let mut session =
+            Session::open(&options, headers, settings.ping_of(connection.link.carrier), expires, self.now, chance);
         if by_connect {
             session.assume_rtt(Duration::from_nanos(connection.link.stats.numbers().rtt));
         }
@@ -376,7 +378,7 @@ impl Engine {
     /// A CONNECT on a connection that is logged in.
     pub(crate) fn reconnect(&mut self, connection: &mut Connection, json: &[u8]) -> Taken {
         let settings = self.hub.settings();
-        let mut handshake = Handshake::new(settings.handshake, self.now);
+        let mut handshake = Handshake::new(settings.handshake_of(connection.link.carrier), self.now);
         let Phase::Active(active) = &connection.phase else { return Taken::Done };
         let options = match handshake.on_connect_again(json, &active.options) {
             Opening::Login(options) => options,

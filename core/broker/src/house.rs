@@ -23,7 +23,7 @@ use crate::buffers::ReadBuffers;
 use crate::engine::Engine;
 use crate::hub::Hub;
 use crate::internal::{InternalSubscriber, Rights};
-use crate::link::{Link, LinkKind, LinkParts, QueueLimits, Transport};
+use crate::link::{Carrier, Link, LinkKind, LinkParts, QueueLimits, Transport};
 use crate::links::crossing::Whence;
 use crate::mailbox::{ConnectionKey, Note};
 use crate::orders::is_order;
@@ -121,6 +121,7 @@ impl Own {
         let parts = LinkParts {
             key,
             kind: LinkKind::House,
+            carrier: Carrier::Stream,
             address,
             transport: Box::new(Nowhere),
             limits,

@@ -10,7 +10,6 @@ use auth::{Ban, Banned, Bans, Directory, Permissions, Refusal, TooManyBans, Verd
 use hashbrown::{HashMap, HashSet};
 use moment::Timestamp;
 use parking_lot::{Mutex, RwLock};
-use session::Greeting;
 use subject::Filter;
 use wire::CloseReason;
 
@@ -264,9 +263,9 @@ impl Hub {
     }
 
     /// Changes what the server says of itself and lets every worker tell the clients that understand it.
-    pub fn announce(&self, change: impl FnOnce(&mut Greeting)) {
+    pub fn announce(&self, change: impl FnOnce(&mut ClientSettings)) {
         let mut settings = ClientSettings::clone(&self.settings.load());
-        change(&mut settings.greeting);
+        change(&mut settings);
         self.settings.store(Arc::new(settings));
         self.mailboxes.iter().for_each(|mailbox| mailbox.post(Note::Announce));
     }
@@ -578,8 +577,15 @@ impl Hub {
         let settings = self.links.settings.load();
         let Some(routes) = settings.routes.as_ref().filter(|routes| !routes.no_advertise) else { return };
         let urls: Vec<String> = routes.connect_urls.iter().cloned().chain(self.links.connect_urls()).collect();
-        if self.settings().greeting.connect_urls != urls {
-            self.announce(|greeting| greeting.connect_urls = urls);
+        let ws_urls: Vec<String> = routes.ws_connect_urls.iter().cloned().chain(self.links.ws_connect_urls()).collect();
+        let known = self.settings();
+        let is_known = known.greeting.connect_urls == urls
+            && known.websocket.as_ref().is_none_or(|websocket| websocket.connect_urls == ws_urls);
+        if !is_known {
+            self.announce(|settings| {
+                settings.greeting.connect_urls = urls;
+                settings.websocket.iter_mut().for_each(|websocket| websocket.connect_urls.clone_from(&ws_urls));
+            });
         }
     }
 
@@ -587,7 +593,12 @@ impl Hub {
     pub fn tell_cluster_lame_duck(&self) {
         let settings = self.links.settings.load();
         let Some(routes) = &settings.routes else { return };
-        let info = topology::Info { ldm: true, connect_urls: Vec::new(), ..routes.rules.info.clone() };
+        let info = topology::Info {
+            ldm: true,
+            connect_urls: Vec::new(),
+            ws_connect_urls: Vec::new(),
+            ..routes.rules.info.clone()
+        };
         for route in self.links.one_route_each("") {
             let link = &route.peer.link;
             link.say_first(|out| {
@@ -637,6 +648,12 @@ impl Hub {
 
     pub(crate) fn client_left(&self) {
         self.clients.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Who was counted in as a client is another server.
+    pub(crate) fn was_no_client(&self) {
+        self.client_left();
+        self.total_clients.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(crate) fn next_connection_id(&self) -> u64 {

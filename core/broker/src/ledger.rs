@@ -17,7 +17,7 @@ use wire::CloseReason;
 
 use crate::account_state::AccountState;
 use crate::connection::{Active, Connection, Phase};
-use crate::link::{Link, LinkKind, LinkStats};
+use crate::link::{Carrier, Link, LinkKind, LinkStats};
 use crate::subscription::{Subscription, Target};
 
 /// What stands for a token where a name is wanted.
@@ -168,6 +168,8 @@ pub struct ClosedConnection {
     pub id: u64,
     /// What it was.
     pub kind: LinkKind,
+    /// What carried its protocol.
+    pub carrier: Carrier,
     /// Where it came from.
     pub address: SocketAddr,
     /// When it was accepted.
@@ -381,6 +383,7 @@ pub(crate) fn last_words(connection: &Connection, facts: Arc<ConnectionFacts>, a
     ClosedConnection {
         id: link.key.id,
         kind: link.kind,
+        carrier: link.carrier,
         address: link.address,
         started: link.started,
         stopped: at,
@@ -448,6 +451,7 @@ mod tests {
         ClosedConnection {
             id,
             kind: LinkKind::Client,
+            carrier: Carrier::Stream,
             address: "127.0.0.1:1".parse().unwrap(),
             started: Instant::START,
             stopped: Instant::START,

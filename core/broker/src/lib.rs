@@ -71,7 +71,7 @@ pub use ledger::{
     CLOSED_CONNECTIONS_MAX, CLOSED_SUBSCRIPTIONS_MAX, ClosedConnection, ConnectionFacts, Ledger, Numbers, PerKind,
     SubscriptionFacts, Troubles,
 };
-pub use link::{Link, LinkKind, LinkStats, QueueLimits, Transport};
+pub use link::{Carrier, Link, LinkKind, LinkStats, QueueLimits, Transport};
 pub use links::crossed::{Amount, ByLink, Crossed};
 pub use links::registry::KnownLink;
 pub use links::remote::{RemotePeer, RemoteTarget};
@@ -80,12 +80,13 @@ pub use links::settings::{
     LinkDesk, LinkEnd, LinkSettings, LinkWrites, RemoteId, RouteSettings, RouteSolicit, Signer, WantedRoute, WriteRule,
 };
 pub use links::telling_rights::fits_rights;
-pub use login::{LoginDesk, LoginJob, LoginOutcome};
+pub use login::{LoginDesk, LoginJob, LoginOutcome, Presented};
 pub use mailbox::{Action, ConnectionKey, Mailbox, Note};
 pub use observer::{ConnectionLabel, Event, NobodyWatches, Observer};
 pub use orders::acts;
 pub use settings::{
     About, ClientSettings, DEFAULT_MAX_CONTROL_LINE_BYTES, DEFAULT_MAX_PAYLOAD_BYTES, DEFAULT_MAX_PENDING_BYTES,
+    WebSocketSettings,
 };
 pub use sharing::latency_far::FarReport;
 pub use subscription::{ClientTarget, Peer, Subscription, Target};

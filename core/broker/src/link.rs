@@ -38,6 +38,26 @@ pub enum LinkKind {
     House,
 }
 
+/// What carries the protocol to the far end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Carrier {
+    /// A stream of bytes, perhaps encrypted.
+    #[default]
+    Stream,
+    /// Frames of WebSocket in one.
+    WebSocket,
+}
+
+impl Carrier {
+    /// What a client is called that comes by it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Stream => "nats",
+            Self::WebSocket => "websocket",
+        }
+    }
+}
+
 /// Counters of one link. Added to once per batch, read by monitoring.
 #[derive(Default, Debug)]
 #[repr(align(64))]
@@ -90,6 +110,8 @@ pub struct Link {
     pub key: ConnectionKey,
     /// What is at the far end.
     pub kind: LinkKind,
+    /// What carries the protocol.
+    pub carrier: Carrier,
     /// The far end's address, as the listener or a trusted proxy told it.
     pub address: SocketAddr,
     /// When the connection was accepted.
@@ -116,6 +138,7 @@ impl Link {
         Arc::new(Self {
             key: parts.key,
             kind: parts.kind,
+            carrier: parts.carrier,
             address: parts.address,
             started: parts.now,
             stats: LinkStats::default(),
@@ -160,6 +183,7 @@ pub(crate) struct LinkParts {
     /// Who reads it, where, and its id.
     pub(crate) key: ConnectionKey,
     pub(crate) kind: LinkKind,
+    pub(crate) carrier: Carrier,
     pub(crate) address: SocketAddr,
     pub(crate) transport: Box<dyn Transport>,
     pub(crate) limits: QueueLimits,

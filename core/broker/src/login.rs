@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::{Attempt, ClientFacts, ClientTls, ConnectionKind, Credentials, Directory, Verdict, Vouched};
+use secret::Secret;
 use session::ConnectOptions;
 
-use crate::link::{Link, LinkKind};
+use crate::link::{Carrier, Link, LinkKind};
 use crate::mailbox::ConnectionKey;
 
 /// A login to be judged elsewhere.
@@ -51,11 +52,44 @@ pub trait LoginDesk: Send + Sync {
     fn submit(&self, job: LoginJob) -> Result<(), LoginJob>;
 }
 
+/// Credentials that a peer showed before the protocol began, in cookies. What a login says itself counts more.
+#[derive(Debug, Default)]
+pub struct Presented {
+    /// A user's claims.
+    pub jwt: Option<Secret<String>>,
+    /// A name.
+    pub user: Option<Secret<String>>,
+    /// A password.
+    pub password: Option<Secret<String>>,
+    /// A token.
+    pub token: Option<Secret<String>>,
+}
+
+impl Presented {
+    /// Fills in what a login leaves out.
+    pub(crate) fn fill(&self, options: &mut ConnectOptions) {
+        let fill = |empty: &mut Option<Secret<String>>, shown: &Option<Secret<String>>| {
+            if empty.as_ref().is_none_or(|said| said.expose().is_empty()) {
+                empty.clone_from(shown);
+            }
+        };
+        fill(&mut options.jwt, &self.jwt);
+        fill(&mut options.pass, &self.password);
+        fill(&mut options.auth_token, &self.token);
+        if options.user.as_ref().is_none_or(String::is_empty) {
+            options.user = self.user.as_ref().map(|user| user.expose().clone());
+        }
+    }
+}
+
 /// Everything a peer showed, as the room that judges it wants it.
 pub(crate) fn attempt(link: &Link, nonce: Option<&str>, options: &ConnectOptions) -> Attempt {
     let text = |secret: &Option<secret::Secret<String>>| secret.as_ref().map(|secret| secret.expose().clone());
     Attempt {
-        kind: ConnectionKind::Standard,
+        kind: match link.carrier {
+            Carrier::Stream => ConnectionKind::Standard,
+            Carrier::WebSocket => ConnectionKind::WebSocket,
+        },
         credentials: Credentials {
             user: options.user.clone(),
             password: options.pass.clone(),
@@ -90,7 +124,7 @@ pub(crate) fn facts(link: &Link, tls: Option<&ClientTls>, options: &ConnectOptio
         version: options.version.clone(),
         protocol: options.protocol,
         kind: if link.kind == LinkKind::Leaf { "Leafnode" } else { "Client" },
-        connection_type: "nats",
+        connection_type: link.carrier.word(),
         mqtt_id: String::new(),
         tls: tls.cloned(),
     }

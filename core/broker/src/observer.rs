@@ -76,6 +76,8 @@ pub enum Event<'a> {
     Warning(&'a str),
     /// Worth a line for everybody.
     Error(&'a str),
+    /// A request that asked for a connection, and why it does not become one. Anybody can send any.
+    UpgradeRefused(&'a str),
 }
 
 /// Hears what happens. Called on workers: it must neither block nor take long.

@@ -215,6 +215,11 @@ impl Link {
         self.queue.lock().sealer = Some(sealer);
     }
 
+    /// The writing half of the layer that stands, for another link to the same peer.
+    pub(crate) fn take_sealer(&self) -> Option<Box<dyn Sealer>> {
+        self.queue.lock().sealer.take()
+    }
+
     /// From now on everything passes this layer before it reaches the one that stands already.
     pub(crate) fn wrap_sealer(&self, wrap: impl FnOnce(Option<Box<dyn Sealer>>) -> Box<dyn Sealer>) {
         let mut queue = self.queue.lock();
@@ -493,6 +498,7 @@ mod tests {
         let parts = LinkParts {
             key: ConnectionKey { worker: 0, place: 0, id: 1 },
             kind: LinkKind::Client,
+            carrier: crate::link::Carrier::Stream,
             address: ([127, 0, 0, 1], 1).into(),
             transport: Box::new(Closing(own.clone())),
             limits: QueueLimits::new(1 << 20, false),

@@ -43,8 +43,14 @@ impl Worker {
         let mut plain = self.buffers.blank();
         plain.append(&mut connection.carry.bytes);
         let pool = &mut self.engine.stages.pool;
-        match connection.link.open(opener, wire, &mut plain, pool) {
+        let opened = connection.link.open(opener, wire, &mut plain, pool);
+        let held = opener.held();
+        match opened {
             Err(error) => self.broken_layer(connection, &error),
+            Ok(_) if !self.may_hold(connection, held) => {
+                self.engine.tell(connection, &Event::Error("too many bytes before login"));
+                Step::Close(CloseReason::ReadError)
+            }
             Ok(closed) if plain.len() >= connection.carry.need => match self.take_lent(connection, plain) {
                 Step::Continue if closed => Step::Close(CloseReason::ClientClosed),
                 step => step,
@@ -56,11 +62,34 @@ impl Worker {
         }
     }
 
-    fn broken_layer(&mut self, connection: &Connection, LayerError { text, code }: &LayerError) -> Step {
-        if let Some(code) = *code {
-            connection.link.say_sealed(&mut self.engine.stages.pool, |sealer, wire| sealer.fail(code, wire));
+    /// Whether a layer may keep so many bytes for this peer. For strangers they are counted.
+    fn may_hold(&self, connection: &mut Connection, held: usize) -> bool {
+        let more = held.saturating_sub(connection.lent);
+        !connection.is_stranger || more == 0 || self.lend(connection, more)
+    }
+
+    /// Opens bytes of the transport for whoever reads them before the protocol begins.
+    ///
+    /// # Errors
+    /// With what it leads to, if a layer refuses them or the peer has said its last word.
+    pub fn open(&mut self, connection: &mut Connection, wire: &[u8], plain: &mut Vec<u8>) -> Result<(), Step> {
+        let Some(opener) = connection.opener.as_deref_mut() else {
+            plain.extend_from_slice(wire);
+            return Ok(());
+        };
+        match connection.link.open(opener, wire, plain, &mut self.engine.stages.pool) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Step::Close(CloseReason::ClientClosed)),
+            Err(error) => Err(self.broken_layer(connection, &error)),
         }
-        self.engine.tell(connection, &Event::Error(text));
+    }
+
+    fn broken_layer(&mut self, connection: &Connection, error: &LayerError) -> Step {
+        if error.code.is_some() {
+            self.flush_staged();
+            connection.link.say_sealed(&mut self.engine.stages.pool, |sealer, wire| sealer.fail(error, wire));
+        }
+        self.engine.tell(connection, &Event::Error(&error.text));
         Step::Close(CloseReason::ReadError)
     }
 
@@ -127,6 +156,10 @@ impl Worker {
         connection: &mut Connection,
         read: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>,
     ) -> ReadOutcome {
+        if connection.has_more() {
+            // Nobody has asked the transport yet: there may be more there as well.
+            return ReadOutcome::Step { step: self.take_opened(connection, &[]), filled: true };
+        }
         let is_layered = connection.opener.is_some() || connection.squeeze.is_some();
         if !is_layered && connection.carry.need > READ_BUFFER_BYTES {
             return self.read_large(connection, read);

@@ -10,6 +10,7 @@ use wire::client::Limits;
 
 use crate::before_login::BeforeLogin;
 use crate::connection::Active;
+use crate::link::Carrier;
 
 /// What applies to client connections, as of the last start or reload.
 #[derive(Clone, Debug)]
@@ -46,8 +47,31 @@ pub struct ClientSettings {
     pub trace_headers: bool,
     /// What strangers may cost.
     pub before_login: BeforeLogin,
+    /// What is different for clients that come over WebSocket; nothing is, if absent.
+    pub websocket: Option<Box<WebSocketSettings>>,
     /// What events say of the server beside its name.
     pub about: About,
+}
+
+/// What counts for clients that come over WebSocket instead.
+#[derive(Clone, Debug)]
+pub struct WebSocketSettings {
+    /// What is asked before login.
+    pub handshake: HandshakeRules,
+    /// When to ping.
+    pub ping: PingRules,
+    /// Where they are told to connect.
+    pub host: String,
+    /// Where they are told to connect.
+    pub port: u16,
+    /// A login is asked for.
+    pub auth_required: bool,
+    /// They come over TLS.
+    pub tls_required: bool,
+    /// A client certificate is asked for.
+    pub tls_verify: bool,
+    /// Where others of the cluster are reached the same way.
+    pub connect_urls: Vec<String>,
 }
 
 /// What events say of the server, beside what the greeting says.
@@ -98,12 +122,40 @@ impl Default for ClientSettings {
             max_traced_bytes: None,
             trace_headers: false,
             before_login: BeforeLogin::default(),
+            websocket: None,
             about: About::default(),
         }
     }
 }
 
 impl ClientSettings {
+    fn of(&self, carrier: Carrier) -> Option<&WebSocketSettings> {
+        self.websocket.as_deref().filter(|_| carrier == Carrier::WebSocket)
+    }
+
+    pub(crate) fn handshake_of(&self, carrier: Carrier) -> HandshakeRules {
+        self.of(carrier).map_or(self.handshake, |websocket| websocket.handshake)
+    }
+
+    pub(crate) fn ping_of(&self, carrier: Carrier) -> PingRules {
+        self.of(carrier).map_or(self.ping, |websocket| websocket.ping)
+    }
+
+    pub(crate) fn greeting_of(&self, carrier: Carrier) -> Greeting {
+        let greeting = self.greeting.clone();
+        let Some(websocket) = self.of(carrier) else { return greeting };
+        Greeting {
+            host: websocket.host.clone(),
+            port: websocket.port,
+            auth_required: websocket.auth_required,
+            tls_required: websocket.tls_required,
+            tls_verify: websocket.tls_verify,
+            tls_available: false,
+            connect_urls: websocket.connect_urls.clone(),
+            ..greeting
+        }
+    }
+
     fn limits(&self, headers: bool, max_payload: Option<usize>) -> Limits {
         let max_control_line = self.max_control_line_bytes;
         Limits { max_control_line, max_payload: max_payload.unwrap_or(usize::MAX), headers }
@@ -111,8 +163,8 @@ impl ClientSettings {
 
     /// What the parser takes before login. No payload is taken then, so that a stranger cannot make the server keep one;
     /// where nobody is asked to log in, the first message may be one like any other.
-    pub(crate) fn limits_before_login(&self) -> Limits {
-        let HandshakeRules { auth_required, anonymous_allowed, headers, .. } = self.handshake;
+    pub(crate) fn limits_before_login(&self, carrier: Carrier) -> Limits {
+        let HandshakeRules { auth_required, anonymous_allowed, headers, .. } = self.handshake_of(carrier);
         let open = !auth_required || anonymous_allowed;
         self.limits(headers, if open { self.max_payload_bytes } else { self.max_payload_bytes.map(|_| 0).or(Some(0)) })
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crc::{CRC_32_ISCSI, Crc, Table};
 use topology::{Compression, Levels};
+use wire::CloseReason;
 
 use crate::connection::Connection;
 use crate::engine::Engine;
@@ -213,15 +214,15 @@ impl Sealer for Squeezer {
         }
     }
 
-    fn close(&mut self, wire: &mut Vec<u8>) {
+    fn close(&mut self, reason: CloseReason, wire: &mut Vec<u8>) {
         if let Some(below) = self.below.as_deref_mut() {
-            below.close(wire);
+            below.close(reason, wire);
         }
     }
 
-    fn fail(&mut self, code: u8, wire: &mut Vec<u8>) {
+    fn fail(&mut self, error: &LayerError, wire: &mut Vec<u8>) {
         if let Some(below) = self.below.as_deref_mut() {
-            below.fail(code, wire);
+            below.fail(error, wire);
         }
     }
 }

@@ -11,15 +11,17 @@ use session::Handshake;
 use wire::CloseReason;
 
 use crate::buffers::ReadBuffers;
+use crate::chance::Secure;
 use crate::chunk::ChunkPool;
 use crate::connection::{Carry, Connection, Phase, Step};
 use crate::engine::Engine;
 use crate::house::{OwnMessage, publish_all};
 use crate::hub::{Hub, Registered};
 use crate::layer::{Opener, Sealer};
-use crate::link::{Link, LinkKind, LinkParts, QueueLimits, Transport};
+use crate::link::{Carrier, Link, LinkKind, LinkParts, QueueLimits, Transport};
 use crate::links::ServerLink;
 use crate::links::settings::Arrival;
+use crate::login::Presented;
 use crate::mailbox::{ConnectionKey, Note};
 use crate::observer::Event;
 
@@ -48,10 +50,22 @@ impl Worker {
 
     /// Takes in a new client.
     pub fn welcome(&mut self, place: u32, address: SocketAddr, transport: Box<dyn Transport>) -> Connection {
+        self.welcome_by(Carrier::Stream, place, address, transport)
+    }
+
+    /// Takes in a new client whose protocol something may carry.
+    pub fn welcome_by(
+        &mut self,
+        carrier: Carrier,
+        place: u32,
+        address: SocketAddr,
+        transport: Box<dyn Transport>,
+    ) -> Connection {
         let settings = self.engine.hub.settings();
-        let phase = Phase::Opening(Handshake::new(settings.handshake, self.engine.now));
-        let limits = settings.limits_before_login();
-        self.take_in(LinkKind::Client, (place, address, transport), phase, limits, (settings.nonce, true))
+        let phase = Phase::Opening(Handshake::new(settings.handshake_of(carrier), self.engine.now));
+        let limits = settings.limits_before_login(carrier);
+        let kind = (LinkKind::Client, carrier);
+        self.take_in(kind, (place, address, transport), phase, limits, (settings.nonce, true))
     }
 
     /// Takes in a new connection between servers.
@@ -62,7 +76,19 @@ impl Worker {
         address: SocketAddr,
         transport: Box<dyn Transport>,
     ) -> Connection {
-        let kind = arrival.kind();
+        self.welcome_link_by(Carrier::Stream, arrival, place, address, transport)
+    }
+
+    /// The same where something carries the protocol.
+    pub fn welcome_link_by(
+        &mut self,
+        carrier: Carrier,
+        arrival: Arrival,
+        place: u32,
+        address: SocketAddr,
+        transport: Box<dyn Transport>,
+    ) -> Connection {
+        let kind = (arrival.kind(), carrier);
         let is_stranger = !arrival.is_solicited();
         let phase = Phase::Server(Box::new(ServerLink::new(arrival, self.engine.now)));
         let limits = self.engine.link_limits(0);
@@ -71,7 +97,7 @@ impl Worker {
 
     fn take_in(
         &mut self,
-        kind: LinkKind,
+        (kind, carrier): (LinkKind, Carrier),
         (place, address, transport): (u32, SocketAddr, Box<dyn Transport>),
         phase: Phase,
         connection_limits: wire::client::Limits,
@@ -82,7 +108,7 @@ impl Worker {
         let settings = hub.settings();
         let key = ConnectionKey { worker: self.number, place, id: hub.next_connection_id() };
         let limits = QueueLimits::new(settings.max_pending_bytes, settings.never_stall);
-        let parts = LinkParts { key, kind, address, transport, limits, now: *now };
+        let parts = LinkParts { key, kind, carrier, address, transport, limits, now: *now };
         let link = Link::new(parts, hub.mailboxes.clone(), hub.slots.clone());
         let nonce = nonce.then(|| crate::nonce::nonce(&*hub.secure));
         Connection {
@@ -96,6 +122,7 @@ impl Worker {
             squeeze: None,
             new_layer: false,
             certificate: None,
+            presented: None,
             tls: None,
             tls_first: false,
             limits: connection_limits,
@@ -134,7 +161,8 @@ impl Worker {
         connection.is_stranger = true;
         let settings = hub.settings();
         let limits = QueueLimits::new(settings.max_pending_bytes, settings.never_stall);
-        let parts = LinkParts { key: link.key, kind: link.kind, address, transport, limits, now: link.started };
+        let Link { key, kind, carrier, started: now, .. } = **link;
+        let parts = LinkParts { key, kind, carrier, address, transport, limits, now };
         connection.link = Link::new(parts, hub.mailboxes.clone(), hub.slots.clone());
         // Who looks for it from now on finds it where it really is.
         if let Some(registered) = hub.connection(connection.link.key.id) {
@@ -160,11 +188,61 @@ impl Worker {
         if matches!(connection.phase, Phase::Server(_)) {
             return self.engine.begin_link(connection);
         }
-        connection.tls_first = connection.tls.is_some();
+        connection.tls_first = connection.tls.is_some() && connection.link.carrier == Carrier::Stream;
+        connection.phase = self.opening(connection);
+        self.engine.greet(connection);
+    }
+
+    /// Waiting for a login from now on.
+    fn opening(&self, connection: &Connection) -> Phase {
         let Engine { hub, now, .. } = &self.engine;
         let settings = hub.settings();
-        connection.phase = Phase::Opening(Handshake::new(settings.handshake, *now).with_pings(settings.ping, *now));
-        self.engine.greet(connection);
+        let carrier = connection.link.carrier;
+        Phase::Opening(Handshake::new(settings.handshake_of(carrier), *now).with_pings(settings.ping_of(carrier), *now))
+    }
+
+    /// A client turns out to be another server. What was staged leaves first; `transport` is the same socket.
+    pub fn becomes_link(
+        &mut self,
+        connection: &mut Connection,
+        arrival: Arrival,
+        transport: Box<dyn Transport>,
+    ) -> Step {
+        self.flush_staged();
+        if connection.link.pending_bytes() > 0 {
+            return Step::Close(CloseReason::WriteError);
+        }
+        let Engine { hub, now, .. } = &self.engine;
+        let (settings, kind) = (hub.settings(), arrival.kind());
+        let limits = QueueLimits::new(settings.max_pending_bytes, settings.never_stall);
+        let Link { key, carrier, address, started, .. } = *connection.link;
+        let parts = LinkParts { key, kind, carrier, address, transport, limits, now: started };
+        let link = Link::new(parts, hub.mailboxes.clone(), hub.slots.clone());
+        if let Some(sealer) = connection.link.take_sealer() {
+            link.set_sealer(sealer);
+        }
+        connection.link = link;
+        hub.was_no_client();
+        connection.nonce.get_or_insert_with(|| crate::nonce::nonce(&*hub.secure));
+        connection.phase = Phase::Server(Box::new(ServerLink::new(arrival, *now)));
+        connection.limits = self.engine.link_limits(0);
+        Step::Continue
+    }
+
+    /// Puts a byte layer on top of the one that stands, if any does. What is staged leaves before it. `presented` is what the
+    /// peer showed meanwhile, for a login that does not show it.
+    pub fn wrap(
+        &mut self,
+        connection: &mut Connection,
+        presented: Presented,
+        opener: impl FnOnce(Option<Box<dyn Opener>>) -> Box<dyn Opener>,
+        sealer: impl FnOnce(Option<Box<dyn Sealer>>) -> Box<dyn Sealer>,
+    ) {
+        self.flush_staged();
+        self.engine.hub.give_back(connection.link.address.ip(), mem::take(&mut connection.lent));
+        connection.link.wrap_sealer(sealer);
+        connection.opener = Some(opener(connection.opener.take()));
+        connection.presented = Some(Box::new(presented));
     }
 
     /// Puts a byte layer between the protocol and the transport. What is staged leaves in the clear first. The time for
@@ -183,14 +261,13 @@ impl Worker {
         connection.opener = Some(opener);
         connection.certificate = certificate;
         connection.tls = tls;
-        let (settings, now) = (self.engine.hub.settings(), self.engine.now);
         if matches!(connection.phase, Phase::Server(_)) {
             match self.engine.link_secured(connection) {
                 Step::Continue => {}
                 step => return step,
             }
         } else {
-            connection.phase = Phase::Opening(Handshake::new(settings.handshake, now).with_pings(settings.ping, now));
+            connection.phase = self.opening(connection);
         }
         Step::Continue
     }
@@ -273,6 +350,22 @@ impl Worker {
     /// Tells the house that a peer's certificate was not accepted.
     pub fn certificate_refused(&self, connection: &Connection, text: &str) {
         self.engine.tell(connection, &Event::CertificateRefused(text));
+    }
+
+    /// The longest operation that this peer may send now.
+    pub fn operation_bound(&self, connection: &Connection) -> usize {
+        let limits = connection.limits;
+        limits.max_payload.saturating_add(limits.max_control_line)
+    }
+
+    /// Randomness that nobody can guess.
+    pub fn secret_chance(&self) -> &Arc<dyn Secure> {
+        &self.engine.hub.secure
+    }
+
+    /// Tells the house that a connection could not be made of what a peer asked for. Anybody can ask for anything.
+    pub fn upgrade_refused(&self, connection: &Connection, text: &str) {
+        self.engine.tell(connection, &Event::UpgradeRefused(text));
     }
 
     /// Tells whoever looks for trouble.

@@ -15,6 +15,7 @@ use tls::ClientTls;
 
 use crate::asking::PeerCheck;
 use crate::tunnel::Tunnel;
+use crate::upgrading::DialFrames;
 use crate::worker::DriverNote;
 
 /// Connections that are being made at the same time.
@@ -52,6 +53,8 @@ pub struct Dial {
     pub arrival: Arrival,
     /// The way leads through this.
     pub tunnel: Option<Arc<Tunnel>>,
+    /// The protocol travels in frames of WebSocket.
+    pub frames: Option<DialFrames>,
 }
 
 /// A connection that has been made.
@@ -60,6 +63,7 @@ pub(crate) struct Dialed {
     pub(crate) address: SocketAddr,
     pub(crate) tls: Option<DialTls>,
     pub(crate) arrival: Arrival,
+    pub(crate) frames: Option<DialFrames>,
 }
 
 /// Knows where to go. Called on the dialer's threads.
@@ -177,10 +181,10 @@ impl Shared {
 
     /// Gives the connection to the worker with the fewest.
     fn hand_over(&self, stream: TcpStream, address: SocketAddr, dial: Dial) {
-        let Dial { tls, arrival, .. } = dial;
+        let Dial { tls, arrival, frames, .. } = dial;
         let least = (0..self.loads.len()).min_by_key(|&worker| self.loads[worker].load(Ordering::Relaxed)).unwrap_or(0);
         self.loads[least].fetch_add(1, Ordering::Relaxed);
-        let dialed = Box::new(DriverNote::Dialed(Box::new(Dialed { stream, address, tls, arrival })));
+        let dialed = Box::new(DriverNote::Dialed(Box::new(Dialed { stream, address, tls, arrival, frames })));
         self.mailboxes[least].post(Note::Driver(dialed));
     }
 }

@@ -17,6 +17,7 @@
 mod addresses;
 mod asking;
 mod dialer;
+mod frames;
 mod listener;
 mod logins;
 mod origin;
@@ -29,6 +30,7 @@ mod timers;
 mod tls_layer;
 mod transport;
 mod tunnel;
+mod upgrading;
 mod worker;
 mod workers;
 
@@ -41,4 +43,5 @@ pub use peers::{CameBy, PeerChain, Peers};
 pub use securing::{HandshakeRate, Security, SharedSecurity, Side};
 pub use tls_layer::distinguished;
 pub use tunnel::Tunnel;
+pub use upgrading::{DialFrames, Upgrades};
 pub use workers::{Running, Workers, WorkersError};

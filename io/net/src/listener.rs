@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 
 use crate::securing::SharedSecurity;
+use crate::upgrading::Upgrades;
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -32,6 +33,8 @@ pub trait AcceptGate: Send + Sync {
 pub enum DoorKind {
     /// Clients.
     Client,
+    /// Clients over WebSocket.
+    WebSocket,
     /// Leaf nodes.
     Leaf,
     /// Servers of the cluster.
@@ -47,6 +50,14 @@ pub struct Listener {
     pub(crate) gate: Arc<dyn AcceptGate>,
     pub(crate) security: SharedSecurity,
     pub(crate) expects_origin: bool,
+    pub(crate) upgrades: Option<Arc<Upgrades>>,
+}
+
+impl DoorKind {
+    /// Whether clients come in, by whatever carries their protocol.
+    pub const fn is_for_clients(self) -> bool {
+        matches!(self, Self::Client | Self::WebSocket)
+    }
 }
 
 impl Listener {
@@ -71,13 +82,20 @@ impl Listener {
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;
-        Ok(Self { kind, socket: socket.into(), gate, security, expects_origin: false })
+        Ok(Self { kind, socket: socket.into(), gate, security, expects_origin: false, upgrades: None })
     }
 
     /// From now on a connection may begin with a PROXY header, and what it says is believed.
     #[must_use]
     pub fn behind_proxy(mut self) -> Self {
         self.expects_origin = true;
+        self
+    }
+
+    /// From now on a connection begins with a request to become a WebSocket, which is judged by this.
+    #[must_use]
+    pub fn upgrading(mut self, upgrades: Upgrades) -> Self {
+        self.upgrades = Some(Arc::new(upgrades));
         self
     }
 

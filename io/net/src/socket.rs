@@ -8,6 +8,7 @@ use moment::Instant;
 
 use crate::dialer::DialTls;
 use crate::securing::Securing;
+use crate::upgrading::{DialFrames, Upgrading};
 
 pub(crate) struct Socket {
     pub(crate) stream: Arc<TcpStream>,
@@ -24,6 +25,10 @@ pub(crate) struct Socket {
     pub(crate) header_until: Option<Instant>,
     /// The TLS handshake, while it is under way.
     pub(crate) securing: Option<Securing>,
+    /// A request to become a WebSocket, or the answer to one, while it is awaited.
+    pub(crate) upgrading: Option<Upgrading>,
+    /// How the connection is to be framed, if this server made it and it is not yet.
+    pub(crate) frames: Option<DialFrames>,
     /// How the connection is to be encrypted, if this server made it and it is not yet.
     pub(crate) dial: Option<DialTls>,
     /// By which listener it came, if it did.
@@ -45,6 +50,8 @@ impl Socket {
             paused_until: None,
             header_until: None,
             securing: None,
+            upgrading: None,
+            frames: None,
             dial: None,
             door: None,
             is_peer: false,
@@ -55,19 +62,23 @@ impl Socket {
     /// Whether the worker should read now.
     pub(crate) fn wants_reading(&self) -> bool {
         let busy = self.securing.as_ref().is_some_and(|securing| securing.handshake.is_none());
-        self.readable && !busy && self.paused_until.is_none() && !self.connection.is_waiting()
+        (self.readable || self.connection.has_more())
+            && !busy
+            && self.paused_until.is_none()
+            && !self.connection.is_waiting()
     }
 
-    /// Whether its handshake, or the header of a proxy before it, is not over.
+    /// Whether its handshake, its request, or the header of a proxy before it, is not over.
     pub(crate) fn is_stranger(&self) -> bool {
-        self.securing.is_some() || self.header_until.is_some()
+        self.securing.is_some() || self.upgrading.is_some() || self.header_until.is_some()
     }
 
     /// When to look at it although nothing happened.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let next = match &self.securing {
-            Some(securing) => Some(securing.next_deadline()),
-            None => self.connection.next_deadline(),
+        let next = match (&self.securing, &self.upgrading) {
+            (Some(securing), _) => Some(securing.next_deadline()),
+            (None, Some(upgrading)) => Some(upgrading.until),
+            (None, None) => self.connection.next_deadline(),
         };
         [next, self.header_until].into_iter().flatten().min()
     }

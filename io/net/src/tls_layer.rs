@@ -4,6 +4,7 @@ use auth::settings::Distinguished;
 use auth::{CertificateName, ClientTls};
 use broker::{LayerError, Opened};
 use tls::{Answer, Candidate, Dn, Established, PeerFacts};
+use wire::CloseReason;
 
 /// The reading half.
 pub(crate) struct TlsOpener(pub(crate) tls::Opener);
@@ -15,7 +16,7 @@ impl broker::Opener for TlsOpener {
     fn open(&mut self, wire: &[u8], plain: &mut Vec<u8>) -> Result<Opened, LayerError> {
         match self.0.open(wire, plain) {
             Ok(opened) => Ok(Opened { closed: opened.closed, answer: opened.answer.is_some() }),
-            Err(fault) => Err(LayerError { text: format!("TLS error: {fault}"), code: fault.alert() }),
+            Err(fault) => Err(LayerError { text: format!("TLS error: {fault}"), code: fault.alert().map(u16::from) }),
         }
     }
 }
@@ -33,12 +34,14 @@ impl broker::Sealer for TlsSealer {
         self.0.answer(Answer::KeyUpdate, wire);
     }
 
-    fn close(&mut self, wire: &mut Vec<u8>) {
+    fn close(&mut self, _: CloseReason, wire: &mut Vec<u8>) {
         self.0.close(wire);
     }
 
-    fn fail(&mut self, code: u8, wire: &mut Vec<u8>) {
-        self.0.alert(code, wire);
+    fn fail(&mut self, error: &LayerError, wire: &mut Vec<u8>) {
+        if let Some(code) = error.code.and_then(|code| u8::try_from(code).ok()) {
+            self.0.alert(code, wire);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use broker::{Arrival, ConnectionKey, Hub, LinkKind, Note, ReadOutcome, Step};
+use broker::{Arrival, Carrier, ConnectionKey, Hub, LinkKind, Note, ReadOutcome, Step};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token};
 use moment::Instant;
@@ -26,6 +26,7 @@ use crate::securing::{Secured, SecuredParts, Securing, SharedSecurity, Side};
 use crate::socket::Socket;
 use crate::timers::Timers;
 use crate::transport::TcpTransport;
+use crate::upgrading::{self, Upgrades, Upgrading};
 use crate::workers::Clock;
 
 /// Events taken from the kernel at once.
@@ -93,6 +94,8 @@ pub(crate) struct Frame {
     pub(crate) security: SharedSecurity,
     /// Connections may begin with a PROXY header.
     pub(crate) expects_origin: bool,
+    /// Connections begin with a request to become a WebSocket.
+    pub(crate) upgrades: Option<Arc<Upgrades>>,
 }
 
 impl Common {
@@ -101,6 +104,11 @@ impl Common {
         let listener = || socket.door.and_then(|door| self.frames.get(door)).map(|frame| frame.kind);
         let dialed = socket.securing.as_ref().and_then(|securing| securing.dialed.clone());
         dialed.or_else(|| listener().map(CameBy::Listener))
+    }
+
+    /// What requests to become a WebSocket are judged by, where connections begin with one.
+    fn upgrades(&self, door: Option<usize>) -> Option<Arc<Upgrades>> {
+        self.frames.get(door?)?.upgrades.clone()
     }
 
     /// Certificates may have changed while hands were shaken: then the peer is judged by the new ones. It is among the
@@ -287,7 +295,7 @@ impl Worker {
 
     fn close_door(&mut self) {
         for (door, frame) in self.doors.iter_mut().zip(self.common.frames.iter()) {
-            if frame.kind == DoorKind::Client
+            if frame.kind.is_for_clients()
                 && let Some(mut listener) = door.listener.take()
             {
                 let _ = self.poll.registry().deregister(&mut listener);
@@ -310,6 +318,8 @@ impl Worker {
             match listener.accept() {
                 Ok((stream, address)) => match door.gate.admit(address) {
                     Ok(()) => self.place(stream.into(), address, number),
+                    // Before the answer to a request nothing of the protocol may be said.
+                    Err(_) if self.common.upgrades(Some(number)).is_some() => {}
                     Err(refused) => self.refuse(&stream, address, refused),
                 },
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => door.ready = false,
@@ -347,15 +357,17 @@ impl Worker {
     }
 
     fn serve(&mut self, stream: std::net::TcpStream, address: SocketAddr, door: usize) {
-        let Some(Frame { kind, security, expects_origin }) = self.common.frames.get(door) else { return };
-        let (kind, security, expects_origin) = (*kind, security.read().clone(), *expects_origin);
+        let Some(Frame { kind, security, expects_origin, upgrades }) = self.common.frames.get(door) else { return };
+        let (kind, security, expects_origin, upgrades) =
+            (*kind, security.read().clone(), *expects_origin, upgrades.clone());
         let Some(place) = self.seat(stream, |core, place, transport| match kind {
             DoorKind::Client => core.welcome(place, address, transport),
+            DoorKind::WebSocket => core.welcome_by(Carrier::WebSocket, place, address, transport),
             DoorKind::Leaf => core.welcome_link(Arrival::LeafAccepted, place, address, transport),
             DoorKind::Route => core.welcome_link(Arrival::RouteAccepted, place, address, transport),
             DoorKind::Gateway => core.welcome_link(Arrival::GatewayAccepted, place, address, transport),
         }) else {
-            return self.common.hub.turned_away(address.ip(), kind == DoorKind::Client);
+            return self.common.hub.turned_away(address.ip(), kind.is_for_clients());
         };
         let now = self.common.clock.now();
         let Some(socket) = self.sockets.get_mut(place) else { return };
@@ -367,6 +379,10 @@ impl Worker {
         let link = socket.connection.link().kind;
         let begun = security.as_ref().map(|security| Securing::begin(&Side::Accepts(security), link, now));
         match begun {
+            None if upgrades.is_some() => {
+                socket.upgrading = upgrades.map(|upgrades| Upgrading::begin(upgrades, false, now));
+                self.schedule(place);
+            }
             None => self.core.greet(&mut socket.connection),
             Some(Err(_)) => return self.close(place, CloseReason::TlsHandshakeFailure),
             Some(Ok(securing)) => {
@@ -379,17 +395,21 @@ impl Worker {
 
     /// Serves a connection that this server made.
     fn serve_dialed(&mut self, dialed: Dialed) {
-        let Dialed { stream, address, tls, arrival } = dialed;
-        let Some(place) =
-            self.seat(stream, |core, place, transport| core.welcome_link(arrival, place, address, transport))
+        let Dialed { stream, address, tls, arrival, frames } = dialed;
+        let carrier = if frames.is_some() { Carrier::WebSocket } else { Carrier::Stream };
+        let Some(place) = self
+            .seat(stream, |core, place, transport| core.welcome_link_by(carrier, arrival, place, address, transport))
         else {
             return;
         };
         let Some(socket) = self.sockets.get_mut(place) else { return };
         let first = tls.as_ref().is_some_and(|tls| tls.first);
-        socket.dial = tls;
+        (socket.dial, socket.frames) = (tls, frames);
+        let now = self.common.clock.now();
         if first {
             self.with(place, |_, _| Step::StartTls);
+        } else if socket.frames.is_some() {
+            self.with(place, |core, socket| ask(core, socket, now));
         } else {
             self.core.greet(&mut socket.connection);
         }
@@ -470,6 +490,7 @@ impl Worker {
         let now = self.common.clock.now();
         self.with(place, |core, socket| match socket.securing {
             _ if socket.header_until.is_some() => origin::read_header(core, socket),
+            None if socket.upgrading.is_some() => upgrading::read(core, socket),
             None => read(core, socket),
             Some(_) => read_handshake(core, socket, &pool, now),
         });
@@ -580,6 +601,9 @@ impl Worker {
 fn overdue(core: &mut broker::Worker, socket: &mut Socket, now: Instant) -> Step {
     if socket.header_until.is_some_and(|until| until <= now) {
         return origin::too_late(core, socket);
+    }
+    if socket.securing.is_none() && socket.upgrading.is_some() {
+        return upgrading::overdue(core, socket, now);
     }
     let Socket { securing, connection, .. } = socket;
     let Some(securing) = securing else { return core.deadline(connection) };
@@ -695,11 +719,26 @@ fn go_on(core: &mut broker::Worker, socket: &mut Socket, secured: Secured, commo
                 Step::Continue => {}
                 step => return step,
             }
+            if let Some(upgrades) = common.upgrades(socket.door) {
+                socket.upgrading = Some(Upgrading::begin(upgrades, true, common.clock.now()));
+                return upgrading::take(core, socket, &[]);
+            }
+            if socket.frames.is_some() {
+                return ask(core, socket, common.clock.now());
+            }
             if !greeted {
                 core.greet(connection);
             }
             core.take_behind(connection)
         }
+    }
+}
+
+/// Asks for the connection to be framed, where this server made it for that.
+fn ask(core: &mut broker::Worker, socket: &mut Socket, now: Instant) -> Step {
+    match socket.frames.take() {
+        Some(frames) => upgrading::ask(core, socket, &frames, now),
+        None => Step::Continue,
     }
 }
 

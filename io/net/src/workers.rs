@@ -109,6 +109,7 @@ impl Workers {
                 kind: listener.kind,
                 security: listener.security.clone(),
                 expects_origin: listener.expects_origin,
+                upgrades: listener.upgrades.clone(),
             })
             .collect();
         let mut doors: Vec<Door> = listeners

@@ -143,6 +143,7 @@ pub(crate) fn settings(shape: Shape, node: usize, server_id: &str) -> LinkSettin
         ping: PING,
         no_advertise: true,
         connect_urls: Vec::new(),
+        ws_connect_urls: Vec::new(),
     };
     let url = format!("10.0.0.{node}:7222");
     let gateway = Info {
@@ -242,6 +243,7 @@ pub(crate) fn arrivals(
                 },
                 deny_imports: Vec::new(),
                 deny_exports: Vec::new(),
+                by_websocket: false,
                 isolate: false,
                 first_info_timeout: PATIENCE,
             };

@@ -1,12 +1,18 @@
-// nats.js against a server with smoke.conf: node smoke.mjs nats://127.0.0.1:PORT. Ends with 1 at the first surprise.
+// nats.js against a server with smoke.conf: node smoke.mjs nats://127.0.0.1:PORT (or ws://). Ends with 1 at the first surprise.
 
 import assert from "node:assert/strict";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { Objm } from "@nats-io/obj";
-import { connect, headers, nkeyAuthenticator } from "@nats-io/transport-node";
+import { headers, nkeyAuthenticator, wsconnect } from "@nats-io/nats-core";
+import { connect as tcpconnect } from "@nats-io/transport-node";
+import { WebSocket } from "ws";
+
+// Node has one of its own since version 22.
+globalThis.WebSocket ??= WebSocket;
 
 const servers = process.argv[2];
+const connect = servers.startsWith("ws") ? wsconnect : tcpconnect;
 const SEED = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
 const text = (message) => new TextDecoder().decode(message.data);
 

@@ -105,6 +105,8 @@ pub fn directory(
         certificate_kinds,
         authorization: AuthorizationSettings { defined: true, users: Some(global), ..AuthorizationSettings::default() },
         accounts: accounts.collect(),
+        // Whom other listeners let in without credentials is none of these.
+        doors: Vec::new(),
         ..settings.auth.clone()
     };
     build(&own, ids).map(Some)

@@ -1,16 +1,15 @@
 //! Certificates of links over time: their files are watched, and whoever is connected is judged again by what is new.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use broker::{Hub, Note};
+use broker::{ConnectionKey, ConnectionLabel, Hub, Link, Note};
 use config::Settings;
 use net::{CameBy, Peers};
 use tls::{Fault, FileWatch, Stamp};
 use wire::CloseReason;
 
-use crate::log::Log;
+use crate::log::{About, Log, Matter};
 
 /// What is known about the files of links.
 pub struct Papers {
@@ -67,15 +66,15 @@ impl Papers {
 
     /// Closes the links whose far end would not be let in, or gone to, now.
     pub fn judge(&self, hub: &Hub, judge: impl Fn(&CameBy, &[Vec<u8>]) -> Option<Result<(), Fault>>) {
-        let fallen = self.peers.judge(judge);
-        if fallen.is_empty() {
-            return;
-        }
-        let addresses: HashMap<u64, String> =
-            hub.links().iter().map(|known| (known.link.key.id, known.link.address.to_string())).collect();
-        for (key, fault) in fallen {
-            let address = addresses.get(&key.id).map_or("", String::as_str);
-            self.log.error(&format!("{address} - lid:{} - TLS connection closed by reload: {fault}", key.id));
+        for (key, fault) in self.peers.judge(judge) {
+            let text = format!("TLS connection closed by reload: {fault}");
+            match link_of(hub, key) {
+                Some(link) => {
+                    self.log.of(&About::new(&link, &ConnectionLabel::default(), Matter::Connection)).error(&text);
+                }
+                // It is on its way in, or out.
+                None => self.log.error(&text),
+            }
             hub.tell(key, Note::Close(key, CloseReason::TlsHandshakeFailure));
         }
     }
@@ -83,6 +82,12 @@ impl Papers {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A connection, be it a client's or another server's.
+fn link_of(hub: &Hub, key: ConnectionKey) -> Option<Arc<Link>> {
+    let server = || hub.links().into_iter().map(|known| known.link).find(|link| link.key == key);
+    hub.connection(key.id).map(|known| known.link).or_else(server)
 }
 
 /// Every file that a block of links names.
@@ -95,5 +100,6 @@ fn files(settings: &Settings) -> Vec<PathBuf> {
         let remotes = block.remotes.iter().filter_map(|remote| remote.tls.as_ref());
         block.tls.iter().chain(remotes)
     });
-    leafs.chain(gateways).chain(&settings.cluster.tls).flat_map(tls::Settings::files).collect()
+    let websocket = settings.websocket.iter().filter_map(|block| block.tls.as_ref());
+    leafs.chain(gateways).chain(&settings.cluster.tls).chain(websocket).flat_map(tls::Settings::files).collect()
 }

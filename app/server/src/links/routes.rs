@@ -46,7 +46,7 @@ pub fn settings(
     at: SocketAddr,
     name: Name,
     directory: Option<Directory>,
-    (gateway_url, leafnode_urls): (Option<String>, Option<Vec<String>>),
+    (gateway_url, leafnode_urls, ws_connect_urls): (Option<String>, Option<Vec<String>>, Vec<String>),
 ) -> Result<RouteSettings, String> {
     let cluster = &settings.cluster;
     let ((host, port), advertised) = advertised(cluster.advertise.as_ref(), &cluster.listen.host, at.port());
@@ -66,6 +66,7 @@ pub fn settings(
         cluster_dynamic: name.is_made_up,
         domain: settings.jetstream.domain.clone().unwrap_or_default(),
         connect_urls: if cluster.no_advertise { Vec::new() } else { connect_urls.clone() },
+        ws_connect_urls: if cluster.no_advertise { Vec::new() } else { ws_connect_urls.clone() },
         import: permissions.map(|both| rules(&both.import)),
         export: permissions.map(|both| rules(&both.export)),
         lnoc: true,
@@ -88,6 +89,7 @@ pub fn settings(
         ping: PingRules { interval, max_out },
         no_advertise: cluster.no_advertise,
         connect_urls,
+        ws_connect_urls,
     })
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use auth::{Action, Because, Denial, Refusal, Rule};
-use broker::{ConnectionLabel, Link, LinkKind};
+use broker::{Carrier, ConnectionLabel, Link, LinkKind};
 use serde_json::{Map, Value};
 use wire::CloseReason;
 
@@ -65,7 +65,7 @@ impl<'a> About<'a> {
 impl fmt::Display for About<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { link, label, .. } = self;
-        write!(f, "{} - {}:{}{label}", address(link), tag(link.kind), link.key.id)
+        write!(f, "{} - {}:{}{label}", address(link), tag(link.kind, link.carrier), link.key.id)
     }
 }
 
@@ -136,12 +136,18 @@ pub const fn kind(kind: LinkKind) -> &'static str {
 }
 
 /// The short name of a kind of link in the log.
-const fn tag(kind: LinkKind) -> &'static str {
+const fn tag(kind: LinkKind, carrier: Carrier) -> &'static str {
     match kind {
-        LinkKind::Client => "cid",
+        LinkKind::Client => match carrier {
+            Carrier::Stream => "cid",
+            Carrier::WebSocket => "wid",
+        },
         LinkKind::Route => "rid",
         LinkKind::Gateway => "gid",
-        LinkKind::Leaf => "lid",
+        LinkKind::Leaf => match carrier {
+            Carrier::Stream => "lid",
+            Carrier::WebSocket => "lid_ws",
+        },
         LinkKind::House => "sid",
     }
 }

@@ -2,7 +2,7 @@
 
 use api::system::events::{self, CertificateInfo, ClientInfo, Count, Stamp};
 use api::system::statsz::ServerStats;
-use broker::{AccountState, ClosedConnection, ConnectionFacts, Hub, Link, LinkKind};
+use broker::{AccountState, Carrier, ClosedConnection, ConnectionFacts, Hub, Link, LinkKind};
 use moment::Timestamp;
 use monitor::Observatory;
 use wire::CloseReason;
@@ -52,7 +52,7 @@ impl Press<'_> {
     /// A client has logged in.
     pub(super) fn came(&self, link: &Link, facts: &ConnectionFacts, account: &str) -> Vec<u8> {
         let start = self.hub.ledger().time_of(link.started);
-        let client = client(link.kind, (link.key.id, link.address, start), facts, account);
+        let client = client((link.kind, link.carrier), (link.key.id, link.address, start), facts, account);
         self.stamped(system::wall(), |stamp| events::connect(stamp, &client))
     }
 
@@ -61,7 +61,7 @@ impl Press<'_> {
         let ledger = self.hub.ledger();
         let stop = ledger.time_of(closed.stopped);
         let place = (closed.id, closed.address, ledger.time_of(closed.started));
-        let client = client(closed.kind, place, &closed.facts, account);
+        let client = client((closed.kind, closed.carrier), place, &closed.facts, account);
         let client = ClientInfo { rtt: closed.numbers.rtt, stop: Some(stop.to_string()), ..client };
         let sent = Count { msgs: closed.numbers.in_msgs, bytes: closed.numbers.in_bytes };
         let received = Count { msgs: closed.numbers.out_msgs, bytes: closed.numbers.out_bytes };
@@ -107,7 +107,7 @@ impl Press<'_> {
 }
 
 fn client(
-    kind: LinkKind,
+    (kind, carrier): (LinkKind, Carrier),
     (id, address, start): (u64, std::net::SocketAddr, Timestamp),
     facts: &ConnectionFacts,
     account: &str,
@@ -127,7 +127,7 @@ fn client(
         name_tag: tag.unwrap_or_else(|| account.to_owned()),
         tags: claims.map(|claims| claims.tags.clone()).unwrap_or_default(),
         kind: if kind == LinkKind::Leaf { "Leafnode" } else { "Client" },
-        client_type: if kind == LinkKind::Leaf { "" } else { "nats" },
+        client_type: if kind == LinkKind::Leaf { "" } else { carrier.word() },
         ..ClientInfo::default()
     }
 }

@@ -13,7 +13,7 @@ use crate::place::{PATIENCE, Peer, Place, Server};
 const REFUSED: &str = "-ERR 'Authorization Violation'";
 
 /// Connections of an attack here; `cargo xtask prove tls` sets more.
-fn crowd() -> usize {
+pub(crate) fn crowd() -> usize {
     std::env::var("BULWARK_CROWD").ok().and_then(|text| text.parse().ok()).unwrap_or(500)
 }
 
@@ -69,7 +69,7 @@ fn what_guessing_costs_is_configured_and_follows_a_reload() {
 }
 
 /// Memory of the server in KiB.
-fn memory(server: &Server) -> usize {
+pub(crate) fn memory(server: &Server) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()

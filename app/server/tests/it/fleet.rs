@@ -51,6 +51,7 @@ pub(crate) struct Server {
     pub(crate) leaf: Option<SocketAddr>,
     pub(crate) route: Option<SocketAddr>,
     pub(crate) gateway: Option<SocketAddr>,
+    pub(crate) websocket: Option<SocketAddr>,
     folder: TempDir,
 }
 
@@ -74,7 +75,17 @@ impl Server {
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
         let client = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Self { child, log, seen: Vec::new(), client, leaf: None, route: None, gateway: None, folder };
+        let mut server = Self {
+            child,
+            log,
+            seen: Vec::new(),
+            client,
+            leaf: None,
+            route: None,
+            gateway: None,
+            websocket: None,
+            folder,
+        };
         server.logged("Server is ready");
         if config.contains("cluster {") {
             // The reference says it is ready before it listens for routes.
@@ -83,9 +94,12 @@ impl Server {
         if config.contains("gateway {") {
             server.logged("Listening for gateways connections on ");
         }
+        if config.contains("websocket {") {
+            server.logged("Listening for websocket clients on ");
+        }
         let port = |text: &str| {
             let line = server.seen.iter().find(|line| line.contains(text))?;
-            line.rsplit(' ').next().unwrap().parse().ok()
+            line.rsplit([' ', '/']).next().unwrap().parse().ok()
         };
         let (client, leaf, route, gateway) = (
             port("Listening for client connections on "),
@@ -93,7 +107,9 @@ impl Server {
             port("Listening for route connections on "),
             port("Listening for gateways connections on "),
         );
+        let websocket = port("Listening for websocket clients on ");
         (server.client, server.leaf, server.route, server.gateway) = (client.unwrap(), leaf, route, gateway);
+        server.websocket = websocket;
         server
     }
 
@@ -128,6 +144,11 @@ impl Server {
     /// The URL of the leaf node port.
     pub(crate) fn leaf_url(&self, login: &str) -> String {
         url(self.leaf.unwrap(), login)
+    }
+
+    /// The URL of the port for WebSocket, for a leaf node.
+    pub(crate) fn websocket_url(&self, login: &str, path: &str) -> String {
+        format!("{}{path}", url(self.websocket.unwrap(), login).replace("nats://", "ws://"))
     }
 
     /// The URL of the route port.

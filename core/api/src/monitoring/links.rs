@@ -148,4 +148,6 @@ pub struct LeafInfo {
     pub subscriptions_list: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub compression: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub websocket: bool,
 }

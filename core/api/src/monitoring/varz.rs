@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{ClusterVarz, GatewayVarz, JetStreamVarz, LeafVarz, Nothing, Proxy, is_zero, number};
+use super::{ClusterVarz, GatewayVarz, JetStreamVarz, LeafVarz, Nothing, Proxy, WebSocketVarz, is_zero, number};
 
 /// What a server says of itself as a whole. Times are RFC 3339, durations nanoseconds unless they say seconds.
 #[derive(Serialize, Clone, Debug, Default)]
@@ -29,6 +29,8 @@ pub struct Varz {
     pub tls_ocsp_peer_verify: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub connect_urls: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ws_connect_urls: Vec<String>,
     pub max_connections: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_subscriptions: Option<usize>,
@@ -48,7 +50,7 @@ pub struct Varz {
     pub gateway: GatewayVarz,
     pub leaf: LeafVarz,
     pub mqtt: Nothing,
-    pub websocket: Nothing,
+    pub websocket: WebSocketVarz,
     pub jetstream: JetStreamVarz,
     /// Seconds.
     #[serde(serialize_with = "number")]

@@ -155,6 +155,43 @@ pub struct LinksVarz {
     pub cluster: ClusterVarz,
     pub gateway: GatewayVarz,
     pub leaf: LeafVarz,
+    pub websocket: WebSocketVarz,
+}
+
+/// The `websocket` block; all empty if nothing listens.
+#[derive(Serialize, Clone, Debug, Default, PartialEq)]
+#[expect(missing_docs, reason = "the names of the document")]
+pub struct WebSocketVarz {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub advertise: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub no_auth_user: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub jwt_cookie: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handshake_timeout: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_timeout: Option<f64>,
+    #[serde(skip_serializing_if = "Not::not")]
+    pub no_tls: bool,
+    #[serde(skip_serializing_if = "Not::not")]
+    pub tls_map: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tls_pinned_certs: Vec<String>,
+    #[serde(skip_serializing_if = "Not::not")]
+    pub same_origin: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_origins: Vec<String>,
+    #[serde(skip_serializing_if = "Not::not")]
+    pub compression: bool,
+    #[serde(skip_serializing_if = "Not::not")]
+    pub tls_ocsp_peer_verify: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert_not_after: Option<String>,
 }
 
 #[cfg(test)]

@@ -9,14 +9,15 @@ use nkeys::{PublicKey, Role};
 use secret::Secret;
 
 use super::sharing;
-use super::{Anonymous, Common, Directory, ImportPlaces, Names, NkeyUser, Single, Table, User};
+use super::{Anonymous, Common, Directory, Door, ImportPlaces, Names, NkeyUser, Single, Table, User};
 use crate::callout::Callout;
 use crate::kind::KindSet;
 use crate::password::Toll;
 use crate::permissions::{Binding, Permissions, Source};
 use crate::rule::RuleError;
 use crate::settings::{
-    AccountSettings, AuthorizationSettings, CalloutSettings, PermissionsSettings, Place, Settings, UserSettings,
+    AccountSettings, AuthorizationSettings, CalloutSettings, DoorLogin, PermissionsSettings, Place, Settings,
+    UserSettings,
 };
 use subject::Quoted;
 
@@ -189,6 +190,7 @@ impl Directory {
             builder.users_of(&tenant, &account.users, account.default_permissions.as_ref());
         }
         builder.single(&global);
+        builder.doors(&global);
         builder.callout();
         builder.proxies();
         builder.finish()
@@ -204,6 +206,7 @@ struct Builder<'a> {
     /// For whom there are no rules, by what its account is.
     plain: HashMap<Binding, Arc<Permissions>>,
     single: Option<Single>,
+    doors: Vec<Door>,
     proxies: Vec<PublicKey>,
     callout: Option<Arc<Callout>>,
     defaults: HashMap<AccountName, Arc<Permissions>>,
@@ -244,6 +247,7 @@ impl<'a> Builder<'a> {
             distinguished: Names::default(),
             plain: HashMap::new(),
             single: None,
+            doors: Vec::new(),
             proxies: Vec::new(),
             callout: None,
             defaults: HashMap::new(),
@@ -349,18 +353,38 @@ impl<'a> Builder<'a> {
     }
 
     fn single(&mut self, global: &Arc<Account>) {
-        let AuthorizationSettings { user, password, token, default_permissions, .. } = &self.settings.authorization;
+        let AuthorizationSettings { user, password, token, .. } = &self.settings.authorization;
+        self.single = self.single_of(global, user.as_ref(), password.as_ref(), token.as_ref());
+    }
+
+    /// The logins of listeners that have their own.
+    fn doors(&mut self, global: &Arc<Account>) {
+        let settings = self.settings;
+        for DoorLogin { kind, user, password, token, no_auth_user } in &settings.doors {
+            let single = self.single_of(global, user.as_ref(), password.as_ref(), token.as_ref());
+            let anonymous = no_auth_user.as_ref().map(|name| self.named(name));
+            self.doors.push(Door { kind: *kind, single, anonymous });
+        }
+    }
+
+    fn single_of(
+        &mut self,
+        global: &Arc<Account>,
+        user: Option<&String>,
+        password: Option<&Secret<String>>,
+        token: Option<&Secret<String>>,
+    ) -> Option<Single> {
+        let default_permissions = &self.settings.authorization.default_permissions;
         let secret = match (user, token) {
-            (Some(_), _) => password.clone().unwrap_or_else(|| Secret::new(String::new())),
-            (None, Some(token)) => token.clone(),
-            (None, None) => return,
+            (Some(_), _) => password.cloned().unwrap_or_else(|| Secret::new(String::new())),
+            (None, token) => token?.clone(),
         };
         let binding = self.binding(global);
         let permissions = Arc::new(match default_permissions {
             None => Permissions::unrestricted(binding),
             Some(settings) => self.compile(settings, &Source::Default, binding),
         });
-        self.single = Some(Single { user: user.clone(), secret, permissions });
+        Some(Single { user: user.cloned(), secret, permissions })
     }
 
     /// Whether this account is the callout service's is known from the settings, before the callout is compiled.
@@ -396,14 +420,19 @@ impl<'a> Builder<'a> {
         let Some(name) = &self.settings.authorization.no_auth_user else {
             return self.only_system_has_users().then_some(Anonymous::Global);
         };
+        Some(self.named(name))
+    }
+
+    /// As this user.
+    fn named(&mut self, name: &str) -> Anonymous {
         if !self.is_taken(name) {
             let fault = match self.has_users() {
-                true => SettingsFault::NoAuthUserUnknown(name.clone()),
-                false => SettingsFault::NoAuthUserWithoutUsers(name.clone()),
+                true => SettingsFault::NoAuthUserUnknown(name.to_owned()),
+                false => SettingsFault::NoAuthUserWithoutUsers(name.to_owned()),
             };
             self.fail(&self.settings.authorization.origin.clone(), fault);
         }
-        Some(Anonymous::Named(name.clone()))
+        Anonymous::Named(name.to_owned())
     }
 
     /// A list of users that is there but empty still asks everybody.
@@ -420,8 +449,9 @@ impl<'a> Builder<'a> {
         self.nkeys.complete();
         self.distinguished.complete();
         let passwords = self.users.iter().map(User::password);
+        let singles = self.single.iter().chain(self.doors.iter().filter_map(|door| door.single.as_ref()));
         Ok(Directory {
-            toll: Toll::of(passwords.chain(self.single.iter().map(Single::stored))),
+            toll: Toll::of(passwords.chain(singles.map(Single::stored))),
             required: self.has_users()
                 || self.single.is_some()
                 || anonymous.is_some()
@@ -432,6 +462,7 @@ impl<'a> Builder<'a> {
             users: Arc::new(self.users),
             nkeys: Arc::new(self.nkeys),
             single: self.single,
+            doors: self.doors,
             anonymous,
             proxies: self.proxies,
             proxy_required: self.settings.authorization.proxy_required,

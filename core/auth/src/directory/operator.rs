@@ -90,7 +90,16 @@ impl Directory {
             token_ends: RedBlackTreeSetSync::default(),
         };
         let (operators, chain) = (Some(operators), settings.chain);
-        Ok(Self { required: true, single: None, anonymous: None, proxies, operators, chain, ..local_only })
+        Ok(Self {
+            required: true,
+            single: None,
+            anonymous: None,
+            doors: Vec::new(),
+            proxies,
+            operators,
+            chain,
+            ..local_only
+        })
     }
 
     /// The same directory with this account, new or renewed, and the accounts that are not as they were. In configuration
@@ -209,6 +218,7 @@ impl Directory {
             nkeys: self.nkeys.clone(),
             single: None,
             anonymous: None,
+            doors: Vec::new(),
             required: self.required,
             proxies: self.proxies.clone(),
             proxy_required: self.proxy_required,

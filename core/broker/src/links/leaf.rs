@@ -9,8 +9,8 @@ use auth::{Attempt, ConnectionKind, Credentials, LinkRights, UserLabel, Verdict}
 use moment::Instant;
 use session::{ConnectOptions, MemberLabel};
 use topology::{
-    DomainFacts, Info, LOOP_DETECTION_PREFIX, LeafConnect, LeafEffect, LeafHandshake, LeafInterest, LeafRegistration,
-    LeafRole, LinkError, MAPPED_REPLIES, Peer as Place, SubjectRules, delay_after, judge_domains,
+    Compression, DomainFacts, Info, LOOP_DETECTION_PREFIX, LeafConnect, LeafEffect, LeafHandshake, LeafInterest,
+    LeafRegistration, LeafRole, LinkError, MAPPED_REPLIES, Peer as Place, SubjectRules, delay_after, judge_domains,
 };
 use wire::CloseReason;
 
@@ -18,7 +18,7 @@ use crate::account_state::AccountState;
 use crate::connection::Connection;
 use crate::engine::Engine;
 use crate::ledger::ConnectionFacts;
-use crate::link::Link;
+use crate::link::{Carrier, Link};
 use crate::links::Said;
 use crate::links::alive::Alive;
 use crate::links::book::LeafReader;
@@ -159,12 +159,16 @@ impl Engine {
         match (&leaf.solicited, self.leaf_listening()) {
             (Some(solicit), _) => {
                 leaf.deadline = Some(self.now + solicit.first_info_timeout);
-                leaf.stage = Stage::Greeting(LeafHandshake::solicit(solicit.remote.clone()));
+                let mut remote = solicit.remote.clone();
+                if link.carrier == Carrier::WebSocket {
+                    remote.compression = Compression::Off;
+                }
+                leaf.stage = Stage::Greeting(LeafHandshake::solicit(remote));
             }
             (None, Some(listening)) => {
                 leaf.deadline = Some(self.now + listening.auth_timeout);
                 let nonce = nonce.unwrap_or_default().to_owned();
-                let rules = self.hub.leaf_rules(&listening);
+                let rules = self.hub.leaf_rules(&listening, link.carrier);
                 let handshake = LeafHandshake::accept(link.key.id, nonce, &rules, &mut effects);
                 leaf.stage = Stage::Greeting(handshake);
             }
@@ -201,7 +205,8 @@ impl Engine {
                         handshake.on_info(info, &no_rules(), rtt, &mut effects);
                     }
                     Some(listening) => {
-                        handshake.on_info(info, &self.hub.leaf_rules(&listening), rtt, &mut effects);
+                        let rules = self.hub.leaf_rules(&listening, connection.link.carrier);
+                        handshake.on_info(info, &rules, rtt, &mut effects);
                     }
                     None => handshake.on_info(info, &no_rules(), rtt, &mut effects),
                 },
@@ -381,7 +386,7 @@ impl Engine {
                 acc_is_sys: settings.system,
                 import: subject_rules(lists.subscribe_allow.as_deref(), &lists.subscribe_deny),
                 export: subject_rules(lists.publish_allow.as_deref(), &lists.publish_deny),
-                ..self.hub.leaf_rules(&listening).info
+                ..self.hub.leaf_rules(&listening, connection.link.carrier).info
             },
             &mut effects,
         );
@@ -675,7 +680,10 @@ fn side(told: Option<SubjectRules>, own_denies: &[RuleText]) -> SideSettings {
 fn attempt(connection: &Connection, connect: &LeafConnect) -> Attempt {
     let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     Attempt {
-        kind: ConnectionKind::Leaf,
+        kind: match connection.link.carrier {
+            Carrier::Stream => ConnectionKind::Leaf,
+            Carrier::WebSocket => ConnectionKind::LeafWebSocket,
+        },
         credentials: Credentials {
             user: text(&connect.user),
             password: connect.pass.clone(),

@@ -3,21 +3,27 @@
 
 use std::time::Duration;
 
-use topology::{Info, LeafRules, MAX_URLS};
+use topology::{Compression, Info, LeafRules, MAX_URLS};
 
 use crate::connection::Connection;
 use crate::engine::Engine;
 use crate::hub::Hub;
-use crate::link::LinkKind;
+use crate::link::{Carrier, LinkKind};
 use crate::links::book::write_info;
 use crate::links::leaf::Leaf;
 use crate::links::settings::{LeafListening, LeafSolicit};
 use crate::mailbox::Note;
 
 impl Hub {
-    /// What this server says to leaf nodes now: its whole cluster takes them, unless nothing is advertised.
-    pub(crate) fn leaf_rules(&self, listening: &LeafListening) -> LeafRules {
+    /// What this server says to a leaf node now: its whole cluster takes them, unless nothing is advertised. Messages of
+    /// WebSocket are compressed by its own means: what is put around its frames no proxy on the way would understand.
+    pub(crate) fn leaf_rules(&self, listening: &LeafListening, carrier: Carrier) -> LeafRules {
         let mut rules = listening.rules.clone();
+        if carrier == Carrier::WebSocket {
+            rules.compression = Compression::NotSupported;
+        }
+        rules.info.ws_connect_urls = self.links.ws_connect_urls();
+        rules.info.ws_connect_urls.truncate(MAX_URLS);
         if let Some(urls) = &mut rules.info.leafnode_urls {
             urls.extend(self.links.leafnode_urls());
             urls.sort();
@@ -30,7 +36,7 @@ impl Hub {
     /// Leaf nodes hear where this cluster takes them now.
     pub(crate) fn tell_leafnode_urls(&self) {
         let Some(listening) = self.links.settings.load().leafs.clone() else { return };
-        let info = self.leaf_rules(&listening).info;
+        let info = self.leaf_rules(&listening, Carrier::Stream).info;
         if info.leafnode_urls.is_none() {
             return;
         }
@@ -48,8 +54,11 @@ impl Hub {
 impl Engine {
     /// A hub tells where its cluster takes leaf nodes.
     pub(crate) fn heard_of_hubs(&self, solicit: Option<&LeafSolicit>, info: &Info) {
-        if let (Some(solicit), Some(urls)) = (solicit, &info.leafnode_urls) {
-            self.hub.links.heard_of_hubs(solicit.id, urls.clone());
+        let Some(solicit) = solicit else { return };
+        match (solicit.by_websocket, &info.leafnode_urls) {
+            (true, _) => self.hub.links.heard_of_hubs(solicit.id, info.ws_connect_urls.clone()),
+            (false, Some(urls)) => self.hub.links.heard_of_hubs(solicit.id, urls.clone()),
+            (false, None) => {}
         }
     }
 

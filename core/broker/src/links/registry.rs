@@ -234,10 +234,20 @@ impl Links {
         urls
     }
 
+    /// Where they take clients over WebSocket.
+    pub(crate) fn ws_connect_urls(&self) -> Vec<String> {
+        let servers = self.servers.lock();
+        let mut urls: Vec<String> = servers.values().flat_map(|server| server.info.ws_connect_urls.clone()).collect();
+        urls.sort();
+        urls.dedup();
+        urls
+    }
+
     /// A server is about to go: clients are not sent there any more.
     pub(crate) fn forget_urls(&self, server_id: &str) {
         if let Some(server) = self.servers.lock().get_mut(server_id) {
             server.info.connect_urls.clear();
+            server.info.ws_connect_urls.clear();
         }
     }
 

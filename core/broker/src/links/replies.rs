@@ -296,6 +296,7 @@ mod tests {
         let parts = crate::link::LinkParts {
             key: crate::ConnectionKey { worker: 0, place: 0, id },
             kind: crate::LinkKind::Client,
+            carrier: crate::Carrier::Stream,
             address: ([127, 0, 0, 1], 1).into(),
             transport: Box::new(Nowhere),
             limits: crate::QueueLimits::new(1 << 20, false),

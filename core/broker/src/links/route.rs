@@ -184,7 +184,7 @@ impl Engine {
     fn adopt_cluster(&mut self, by: &Link, name: String, dynamic: bool, server_id: String) {
         let settings = self.hub.links.settings.load_full();
         let Some(routes) = &settings.routes else { return };
-        self.hub.announce(|greeting| greeting.cluster = Some(name.clone()));
+        self.hub.announce(|settings| settings.greeting.cluster = Some(name.clone()));
         // Mappings may be for one cluster alone.
         self.hub.accounts().iter().for_each(|account| account.graph.touch_all());
         let mut rules = routes.rules.clone();

@@ -112,6 +112,8 @@ pub struct RouteSettings {
     pub no_advertise: bool,
     /// The addresses of this server for clients.
     pub connect_urls: Vec<String>,
+    /// Where clients reach this server over WebSocket.
+    pub ws_connect_urls: Vec<String>,
 }
 
 /// The links to other clusters, as this server sees them.
@@ -227,6 +229,8 @@ pub struct LeafSolicit {
     pub isolate: bool,
     /// How long the far end may take to greet.
     pub first_info_timeout: Duration,
+    /// It is gone to over WebSocket, as the others of its cluster would be.
+    pub by_websocket: bool,
 }
 
 /// A new connection between servers, before its first byte.

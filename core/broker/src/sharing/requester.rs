@@ -79,10 +79,10 @@ impl Requester<'_> {
             some_text_field(out, "server", settings.greeting.server_name.as_bytes());
             some_text_field(out, "cluster", settings.greeting.cluster.as_deref().unwrap_or_default().as_bytes());
         }
-        if let (true, Self::Client(_, active)) = (told.all, self) {
+        if let (true, Self::Client(link, active)) = (told.all, self) {
             claims(out, active);
             text_field(out, "kind", b"Client");
-            text_field(out, "client_type", b"nats");
+            text_field(out, "client_type", link.carrier.word().as_bytes());
         }
         out.push(b'}');
     }

@@ -38,12 +38,12 @@ impl Sealer for Turned {
         wire.push(END);
     }
 
-    fn close(&mut self, wire: &mut Vec<u8>) {
+    fn close(&mut self, _: wire::CloseReason, wire: &mut Vec<u8>) {
         wire.push(END);
     }
 
-    fn fail(&mut self, code: u8, wire: &mut Vec<u8>) {
-        wire.extend([code, END]);
+    fn fail(&mut self, error: &LayerError, wire: &mut Vec<u8>) {
+        wire.extend([error.code.map_or(0, |code| code as u8), END]);
     }
 }
 

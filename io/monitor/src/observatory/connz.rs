@@ -173,7 +173,7 @@ fn info(row: &Row, wish: &ConnzOptions, listed: Option<&Vec<SubscriptionFacts>>,
     let mut info = ConnectionInfo {
         cid: row.id,
         kind: if row.kind == LinkKind::Leaf { "Leafnode" } else { "Client" },
-        kind_of_client: if row.kind == LinkKind::Leaf { "" } else { "nats" },
+        kind_of_client: if row.kind == LinkKind::Leaf { "" } else { row.carrier.word() },
         ip: row.address.ip().to_canonical().to_string(),
         port: row.address.port(),
         start: row.start.to_string(),

@@ -8,7 +8,7 @@ use api::monitoring::{
     AccountGatewayInfo, ConnectionInfo, Gatewayz, LeafInfo, Leafz, RemoteGatewayInfo, RouteInfo, Routez, SubjectLists,
     SubscriptionDetail,
 };
-use broker::{AccountState, KnownLink, LinkKind, Numbers, Subscription, Target};
+use broker::{AccountState, Carrier, KnownLink, LinkKind, Numbers, Subscription, Target};
 use moment::Timestamp;
 
 use super::{Observatory, PAGE_MAX, SUBSCRIPTIONS_SHOWN_MAX};
@@ -288,6 +288,7 @@ impl Observatory {
             subscriptions,
             subscriptions_list,
             compression: row.compression(),
+            websocket: row.known.link.carrier == Carrier::WebSocket,
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use api::monitoring::options::ConnectionState;
 use broker::{
-    AccountState, ClosedConnection, ConnectionFacts, ConnectionKey, KnownLink, Ledger, Link, LinkKind, Numbers,
-    Registered,
+    AccountState, Carrier, ClosedConnection, ConnectionFacts, ConnectionKey, KnownLink, Ledger, Link, LinkKind,
+    Numbers, Registered,
 };
 use moment::Timestamp;
 
@@ -17,6 +17,7 @@ use super::Fault;
 pub(super) struct Row {
     pub(super) id: u64,
     pub(super) kind: LinkKind,
+    pub(super) carrier: Carrier,
     pub(super) address: SocketAddr,
     pub(super) start: Timestamp,
     pub(super) last_activity: Timestamp,
@@ -53,6 +54,7 @@ impl Row {
         Self {
             id: link.key.id,
             kind: link.kind,
+            carrier: link.carrier,
             address: link.address,
             start: ledger.time_of(link.started),
             last_activity: ledger.time_of(numbers.last_activity.max(link.started)),
@@ -70,6 +72,7 @@ impl Row {
         Self {
             id: closed.id,
             kind: closed.kind,
+            carrier: closed.carrier,
             address: closed.address,
             start: ledger.time_of(closed.started),
             last_activity: ledger.time_of(closed.numbers.last_activity),

@@ -164,7 +164,7 @@ impl GatewayWay {
         };
         let port = port_of(&url);
         let arrival = Arrival::GatewaySolicited(Arc::new(GatewaySolicit { id, name: self.name.clone(), connect }));
-        Some(Dial { host: url.host, port, timeout: GATEWAY_DIAL_TIMEOUT, tls, arrival, tunnel: None })
+        Some(Dial { host: url.host, port, timeout: GATEWAY_DIAL_TIMEOUT, tls, arrival, tunnel: None, frames: None })
     }
 
     /// The name that a certificate must have: of a server that is only known by its address, that of the cluster's first

@@ -8,7 +8,7 @@ use auth::settings::RuleText;
 use broker::{Arrival, LeafSolicit, LinkCredentials, RemoteId, Signer};
 use config::{LeafRemote, Leafnodes, Proxy, Settings, Url};
 use data_encoding::BASE64URL_NOPAD;
-use net::{Dial, DialTls, Tunnel};
+use net::{Dial, DialFrames, DialTls, Tunnel};
 use nkeys::{Creds, KeyPair};
 use secret::Secret;
 use session::Greeting;
@@ -57,7 +57,8 @@ impl Signer for SeedSigner {
 
 impl LeafWay {
     pub fn new(settings: &Settings, block: &Leafnodes, config: &LeafRemote) -> Result<Self, String> {
-        let tls_wanted = config.urls.iter().any(|url| url.scheme == "tls") || config.tls.is_some();
+        let is_secure = |url: &Url| matches!(url.scheme.as_str(), "tls" | "wss");
+        let tls_wanted = config.urls.iter().any(is_secure) || config.tls.is_some();
         let plain = tls::Settings::default();
         let read = |path: &std::path::Path| std::fs::read(path);
         let tls = tls_wanted
@@ -104,7 +105,12 @@ impl LeafWay {
         if self.config.ignore_discovered_servers {
             return;
         }
-        let urls = texts.iter().filter_map(|text| Url::parse(&format!("nats-leaf://{text}")));
+        let scheme = match self.config.urls.iter().any(Url::is_websocket) {
+            true if self.tls.is_some() => "wss",
+            true => "ws",
+            false => "nats-leaf",
+        };
+        let urls = texts.iter().filter_map(|text| Url::parse(&format!("{scheme}://{text}")));
         // An address that stands for all of a server's own is none.
         self.discovered = urls.filter(|url| !is_unspecified(&url.host)).take(MAX_URLS).collect();
     }
@@ -146,7 +152,9 @@ impl LeafWay {
         account: Arc<account::Account>,
     ) -> Option<Dial> {
         let url = self.next_url()?;
-        let first = self.config.tls.as_ref().is_some_and(|tls| tls.handshake_first != tls::HandshakeFirst::Off);
+        let is_framed = url.is_websocket();
+        let first =
+            is_framed || self.config.tls.as_ref().is_some_and(|tls| tls.handshake_first != tls::HandshakeFirst::Off);
         let host = self.name_to_verify(&url);
         let tls = self.tls.clone().map(|tls| DialTls { remote: id, tls, host, first, check: None });
         let (compression, levels) = compression(&self.config.compression);
@@ -184,10 +192,25 @@ impl LeafWay {
             deny_exports: self.config.deny_exports.clone(),
             isolate: self.config.isolate_interest,
             first_info_timeout: self.config.first_info_timeout,
+            by_websocket: is_framed,
         };
         let arrival = Arrival::LeafSolicited(Arc::new(solicit));
         let port = url.port.map_or(config::DEFAULT_LEAFNODE_PORT, std::num::NonZero::get);
-        Some(Dial { host: url.host, port, timeout: facts.dial_timeout, tls, arrival, tunnel: self.tunnel.clone() })
+        let frames = is_framed.then(|| self.frames(&url));
+        let (timeout, tunnel) = (facts.dial_timeout, self.tunnel.clone());
+        Some(Dial { host: url.host, port, timeout, tls, arrival, tunnel, frames })
+    }
+
+    /// What is asked for where a listener for WebSocket is gone to. A proxy before it may have put it under a path.
+    fn frames(&self, url: &Url) -> DialFrames {
+        let under = url.path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+        DialFrames {
+            host: url.address(config::DEFAULT_LEAFNODE_PORT),
+            path: format!("{under}/leafnode"),
+            compresses: self.config.websocket_compression,
+            unmasked: self.config.websocket_no_masking,
+            timeout: self.config.first_info_timeout,
+        }
     }
 }
 

@@ -105,7 +105,8 @@ impl RouteWay {
         };
         let start = RouteStart { kind: self.kind, account: self.account.clone(), gossip: Gossip::Default };
         let arrival = Arrival::RouteSolicited(Arc::new(RouteSolicit { id, start, connect }));
-        Dial { host: self.host.clone(), port: self.port, timeout: ROUTE_DIAL_TIMEOUT, tls, arrival, tunnel: None }
+        let (host, port) = (self.host.clone(), self.port);
+        Dial { host, port, timeout: ROUTE_DIAL_TIMEOUT, tls, arrival, tunnel: None, frames: None }
     }
 }
 

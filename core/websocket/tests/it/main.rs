@@ -1,0 +1,4 @@
+//! What becomes of requests and answers, as matrices.
+
+mod asking;
+mod requests;
