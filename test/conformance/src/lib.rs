@@ -35,8 +35,14 @@
 //! a read 2                      show two operations
 //! a quiet 100ms                 show what arrives in that time
 //! a closed                      show everything up to the end; `a closed 1s..3s` checks how long that took
+//! a ends                        wait for the end, and do not show what is said before it: a reference may lose that
 //! a pings shown                 from now on show the server's PINGs and do not answer them
 //! a hangs up                    close our end
+//! a asks /x | Name: value       connect to the WebSocket port and ask for a connection; what is named replaces the usual,
+//!                               an empty value leaves it out; `a asks POST /x`. From 101 on everything travels in frames
+//! a frame 89 are you there      send one masked frame with that first byte
+//! a knocks                      connect to the WebSocket port, and say nothing
+//! a bytes \x82\x00              send bytes as they are
 //! wait 50ms                     pause
 //! reload NAME                   replace the configuration, SIGHUP, wait for the log to report the outcome
 //! signal USR2                   send a signal: HUP, USR1, USR2, INT, TERM
@@ -54,6 +60,7 @@
 
 mod claims;
 pub mod difference;
+mod framed;
 mod json;
 pub mod library;
 pub mod normal;

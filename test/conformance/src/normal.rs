@@ -15,6 +15,8 @@ pub struct Run {
     pub port: u16,
     /// Its monitoring port.
     pub monitor: Option<u16>,
+    /// Its WebSocket port.
+    pub websocket: Option<u16>,
     /// The ports of connections and whose they are.
     pub ports: BTreeMap<u16, String>,
 }
@@ -154,6 +156,7 @@ fn port_name(value: &str, run: &Run) -> Option<String> {
     match run.ports.get(&port) {
         _ if port == run.port => Some("\"<port>\"".into()),
         _ if Some(port) == run.monitor => Some("\"<monitor>\"".into()),
+        _ if Some(port) == run.websocket => Some("\"<websocket>\"".into()),
         whose => whose.map(|who| format!("\"<port of {who}>\"")),
     }
 }

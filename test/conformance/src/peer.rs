@@ -1,10 +1,15 @@
 //! A client that is only a socket: it sends what it is told and cuts what it hears into operations.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::framed::{self, Framed, Piece};
 use crate::operation;
+
+/// The first byte of a message in one frame.
+const WHOLE_BINARY: u8 = 0x82;
 
 /// What reading gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +25,10 @@ pub(crate) enum Heard {
 pub(crate) struct Peer {
     socket: TcpStream,
     buffer: Vec<u8>,
+    /// The protocol travels in frames.
+    framed: Option<Framed>,
+    /// What was heard before a control frame, and that.
+    before: VecDeque<Vec<u8>>,
     ended: bool,
     pub(crate) shows_pings: bool,
     /// The nonce of the last INFO that had one.
@@ -44,6 +53,8 @@ impl Peer {
         Ok(Self {
             socket,
             buffer: Vec::new(),
+            framed: None,
+            before: VecDeque::new(),
             ended: false,
             shows_pings: false,
             nonce: String::new(),
@@ -55,14 +66,59 @@ impl Peer {
         })
     }
 
-    /// A server that has closed already is found out by reading, so an error here says nothing.
+    /// Sends a part of the protocol, in a frame if it travels in frames.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
+        match self.framed {
+            Some(_) => self.send_raw(&framed::frame(WHOLE_BINARY, bytes)),
+            None => self.send_raw(bytes),
+        }
+    }
+
+    /// A server that has closed already is found out by reading, so an error here says nothing.
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
         let _ = self.socket.write_all(bytes);
+    }
+
+    /// Asks for a connection in frames: the lines of the answer, and the body of one that refuses.
+    pub(crate) fn ask(&mut self, request: &str, deadline: Instant) -> Vec<String> {
+        self.send_raw(request.as_bytes());
+        let end = loop {
+            if let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+                break end;
+            }
+            if self.ended || !self.fill(deadline) {
+                let rest = std::mem::take(&mut self.buffer);
+                return vec![format!("(no answer but {:?})", String::from_utf8_lossy(&rest))];
+            }
+        };
+        let head = String::from_utf8_lossy(&self.buffer.drain(..end + 4).collect::<Vec<u8>>()).into_owned();
+        let lines = framed::answer(&head);
+        if lines.first().is_some_and(|status| status.starts_with("HTTP/1.1 101 ")) {
+            self.framed = Some(Framed::new(head.contains("permessage-deflate")));
+            let behind = std::mem::take(&mut self.buffer);
+            self.unframe(&behind);
+        }
+        lines
+    }
+
+    fn unframe(&mut self, bytes: &[u8]) {
+        let pieces = self.framed.as_mut().map(|framed| framed.take(bytes)).unwrap_or_default();
+        for piece in pieces {
+            match piece {
+                Piece::Data(data) => self.buffer.extend_from_slice(&data),
+                Piece::Control(text) => {
+                    while let Some(operation) = self.take() {
+                        self.before.push_back(operation);
+                    }
+                    self.before.push_back(text.into_bytes());
+                }
+            }
+        }
     }
 
     pub(crate) fn hear(&mut self, deadline: Instant) -> Heard {
         loop {
-            if let Some(operation) = self.take() {
+            if let Some(operation) = self.before.pop_front().or_else(|| self.take()) {
                 if operation == b"PING\r\n" && !self.shows_pings {
                     self.send(b"PONG\r\n");
                     continue;
@@ -94,6 +150,7 @@ impl Peer {
         let read = self.socket.set_read_timeout(Some(left)).and_then(|()| self.socket.read(&mut chunk));
         match read {
             Ok(0) => self.ended = true,
+            Ok(count) if self.framed.is_some() => self.unframe(&chunk[..count]),
             Ok(count) => self.buffer.extend_from_slice(&chunk[..count]),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return false,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -9,6 +9,7 @@ use data_encoding::BASE64URL_NOPAD;
 use nkeys::KeyPair;
 
 use crate::claims;
+use crate::framed;
 use crate::normal::{Run, normal, normal_page};
 use crate::operation::{shown, unescaped, without_sid};
 use crate::page;
@@ -32,6 +33,7 @@ pub fn play(script: &Script, binary: &Path) -> Result<String, String> {
         return Ok(stage.transcript);
     };
     stage.run.port = address.port();
+    stage.run.websocket = stage.server.websocket().map(|address| address.port());
     stage.run.monitor = stage.server.monitor().map(|address| address.port());
     for (text, step) in &script.steps {
         stage.transcript.push_str(text);
@@ -70,6 +72,16 @@ impl Stage<'_> {
     fn act(&mut self, step: &Step) -> Result<(), String> {
         match step {
             Step::Open { who, greeted } => self.open(who, *greeted)?,
+            Step::Ask { who, request } => self.ask(who, request)?,
+            Step::Knock(who) => self.knock(who)?,
+            Step::Frame { who, first, text } => {
+                let body = self.bytes_of(who, text)?;
+                self.peer(who)?.send_raw(&framed::frame(*first, &body));
+            }
+            Step::Bytes { who, text } => {
+                let bytes = self.bytes_of(who, text)?;
+                self.peer(who)?.send_raw(&bytes);
+            }
             Step::Join { who, fields } => {
                 self.open(who, true)?;
                 self.send(who, &format!("CONNECT {{{}}}\\r\\n", joined(fields)))?;
@@ -80,6 +92,7 @@ impl Stage<'_> {
             Step::Read(who, count) => self.read(who, *count)?,
             Step::Quiet(who, time) => drop(self.hear(who, Instant::now() + *time, |_| false)?),
             Step::Closed(who, window) => self.closed(who, window)?,
+            Step::Ends(who) => self.ends(who)?,
             Step::ShowPings(who) => self.peer(who)?.shows_pings = true,
             Step::HangUp(who) => drop(self.peers.remove(who)),
             Step::Wait(time) => std::thread::sleep(*time),
@@ -123,9 +136,30 @@ impl Stage<'_> {
     }
 
     fn send(&mut self, who: &str, text: &str) -> Result<(), String> {
-        let text = filled(text, |template| self.value(Some(who), template))?;
-        let bytes = unescaped(&text).ok_or("a bad escape")?;
+        let bytes = self.bytes_of(who, text)?;
         self.peer(who)?.send(&bytes);
+        Ok(())
+    }
+
+    fn bytes_of(&self, who: &str, text: &str) -> Result<Vec<u8>, String> {
+        let text = filled(text, |template| self.value(Some(who), template))?;
+        unescaped(&text).ok_or_else(|| "a bad escape".to_owned())
+    }
+
+    /// Connects to the WebSocket port.
+    fn knock(&mut self, who: &str) -> Result<(), String> {
+        let address = self.server.websocket().ok_or("the server has no WebSocket port")?;
+        let peer = Peer::connect(address).map_err(|error| format!("{who} cannot connect: {error}"))?;
+        self.peers.insert(who.to_owned(), peer);
+        self.learn(who);
+        Ok(())
+    }
+
+    fn ask(&mut self, who: &str, request: &str) -> Result<(), String> {
+        self.knock(who)?;
+        let request = filled(request, |template| self.value(Some(who), template))?;
+        let answer = self.peer(who)?.ask(&framed::request(&request), Instant::now() + PATIENCE);
+        answer.iter().for_each(|line| self.note(who, line));
         Ok(())
     }
 
@@ -227,6 +261,18 @@ impl Stage<'_> {
             self.note(who, "(still open)");
         } else if !window.contains(&begin.elapsed()) {
             self.note(who, &format!("(after {:?}, not within {window:?})", begin.elapsed()));
+        }
+        Ok(())
+    }
+
+    fn ends(&mut self, who: &str) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.peer(who)?.hear(deadline) {
+                Heard::Operation(_) => {}
+                Heard::End(_) => break self.note(who, "(closed)"),
+                Heard::Nothing => break self.note(who, "(still open)"),
+            }
         }
         Ok(())
     }

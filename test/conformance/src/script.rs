@@ -18,6 +18,31 @@ pub struct Script {
 /// One step of a scene.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
+    /// A new connection to the WebSocket port, and a request there.
+    Ask {
+        /// Whose.
+        who: String,
+        /// What differs from the usual one.
+        request: String,
+    },
+    /// A new connection to the WebSocket port.
+    Knock(String),
+    /// A frame to send, escapes and templates still in its body.
+    Frame {
+        /// Whose.
+        who: String,
+        /// Its first byte.
+        first: u8,
+        /// Its body.
+        text: String,
+    },
+    /// Bytes to send as they are, escapes and templates still in them.
+    Bytes {
+        /// Whose.
+        who: String,
+        /// The text.
+        text: String,
+    },
     /// A new connection; `greeted` swallows the INFO.
     Open {
         /// Whose.
@@ -56,6 +81,8 @@ pub enum Step {
     Quiet(String, Duration),
     /// Everything up to the end of the connection, which must come within the window.
     Closed(String, Range<Duration>),
+    /// The end of the connection. What is said before it is not shown, as a reference may lose it.
+    Ends(String),
     /// PINGs of the server are shown and not answered.
     ShowPings(String),
     /// Our end is closed.
@@ -191,12 +218,20 @@ fn peer_step(who: String, rest: &str) -> Option<Step> {
             Some(Step::Publish { who, subjects: subjects.into(), payload: payload.into() })
         }
         ("hpub", message) => headed(message).map(|text| Step::Send { who, text }),
+        ("asks", request) => Some(Step::Ask { who, request: request.into() }),
+        ("knocks", "") => Some(Step::Knock(who)),
+        ("frame", frame) => {
+            let (first, text) = frame.split_once(' ').unwrap_or((frame, ""));
+            Some(Step::Frame { who, first: u8::from_str_radix(first, 16).ok()?, text: text.into() })
+        }
+        ("bytes", text) => Some(Step::Bytes { who, text: text.into() }),
         ("dial", "") => Some(Step::Open { who, greeted: false }),
         ("open", "") => Some(Step::Open { who, greeted: true }),
         ("join", fields) => Some(Step::Join { who, fields: fields.into() }),
         ("sync", "") => Some(Step::Sync(who)),
         ("read", count) => count.parse().ok().map(|count| Step::Read(who, count)),
         ("quiet", time) => span(time).map(|time| Step::Quiet(who, time)),
+        ("ends", "") => Some(Step::Ends(who)),
         ("closed", "") => Some(Step::Closed(who, Duration::ZERO..PATIENCE)),
         ("closed", window) => {
             let (from, to) = window.split_once("..")?;

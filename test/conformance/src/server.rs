@@ -20,6 +20,7 @@ pub struct Server {
     child: Child,
     address: Option<SocketAddr>,
     monitor: Option<SocketAddr>,
+    websocket: Option<SocketAddr>,
     folder: TempDir,
 }
 
@@ -44,9 +45,10 @@ impl Server {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
-        let mut server = Self { child, address: None, monitor: None, folder };
+        let mut server = Self { child, address: None, monitor: None, websocket: None, folder };
         server.address = server.wait_until_listening()?;
         server.monitor = server.ports_file().and_then(|path| address_after(&path, "http://"));
+        server.websocket = server.ports_file().and_then(|path| address_after(&path, "ws://"));
         Ok(server)
     }
 
@@ -77,6 +79,11 @@ impl Server {
     /// Where pages are shown; `None` when the configuration opens no such port.
     pub fn monitor(&self) -> Option<SocketAddr> {
         self.monitor
+    }
+
+    /// Where WebSockets are made; `None` when the configuration opens no such port.
+    pub fn websocket(&self) -> Option<SocketAddr> {
+        self.websocket
     }
 
     /// The process id.
