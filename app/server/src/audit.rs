@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ::audit::{Class, Gate, Outcome, Record};
+use ::audit::{Class, Counts, Gate, Outcome, Record};
 use broker::Hub;
 use config::Audit as Settings;
 
@@ -226,7 +226,9 @@ impl Desk {
             self.write(Record { what, count: lost, ..Record::new(Class::Trail, Outcome::Refused) });
         }
         let now = crate::system::moment();
-        let counted = self.door().as_mut().map(|gate| gate.end_window(now)).unwrap_or_default();
+        let counted = self.door().as_mut().and_then(|gate| gate.end_window(now));
+        // Everybody who was refused something waits for the door, so nothing is put in order there.
+        let counted = counted.map(Counts::records).unwrap_or_default();
         // The first of each kind is written before how many came after it.
         if !counted.is_empty()
             && let Some(order) = orders.waiting().next()
@@ -254,7 +256,7 @@ impl Desk {
     /// Writes what was counted, and closes the trail.
     fn close(&mut self) {
         let gate = self.door().take();
-        let counted = gate.map(|mut gate| gate.end_window(gate.due())).unwrap_or_default();
+        let counted = gate.and_then(|mut gate| gate.end_window(gate.due())).map(Counts::records).unwrap_or_default();
         counted.into_iter().for_each(|record| self.write(record));
         if let Some(mut trail) = self.trail.take()
             && let Err(error) = trail.close(crate::system::wall())

@@ -25,7 +25,7 @@ mod record;
 mod verify;
 
 pub use chain::{CHAIN_BYTES, Chain, ChainHead};
-pub use gate::{GATE_KINDS_MAX, GATE_KINDS_OF_ONE_ADDRESS_MAX, Gate};
+pub use gate::{Counts, GATE_KINDS_MAX, GATE_KINDS_OF_ONE_ACCOUNT_MAX, GATE_KINDS_OF_ONE_USER_MAX, Gate};
 pub use query::Query;
 pub use record::{Class, MAX_TEXT_BYTES, Outcome, Record};
 pub use verify::{Finding, Summary, Verifier};

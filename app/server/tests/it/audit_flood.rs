@@ -18,7 +18,7 @@ fn rounds() -> Option<usize> {
     std::env::var("BULWARK_FLOOD_ROUNDS").ok().and_then(|text| text.parse().ok())
 }
 
-/// Kinds of refusals of one address that are told apart in a window (`audit::GATE_KINDS_OF_ONE_ADDRESS_MAX`).
+/// Kinds of refusals of one user that are told apart in a window (`audit::GATE_KINDS_OF_ONE_USER_MAX`).
 const KINDS_MAX: usize = 64;
 
 /// Different errors that the log writes within a second.
