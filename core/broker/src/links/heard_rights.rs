@@ -15,8 +15,14 @@ use crate::account_state::AccountState;
 use crate::internal::Rights;
 use crate::observer::ConnectionLabel;
 
-/// Publishers of one link whose rights are kept ready. More than so many, and all are compiled anew.
+/// Publishers of one link whose rights are kept ready. More than so many, and those go that have been silent for longest.
 const KNOWN_MAX: usize = 256;
+
+/// What the rights that are kept ready for one link take at most. One more than that may be there, alone.
+const KNOWN_BYTES_MAX: usize = 8 << 20;
+
+/// What an entry of a list takes when it is compiled, beside its text: rules, and their places in the tries.
+const ENTRY_BYTES: usize = 160;
 
 /// Somebody who published in another cluster.
 pub(crate) struct FarPublisher {
@@ -36,6 +42,19 @@ impl FarPublisher {
             FarRights::Client(permissions) => Rights::Client(permissions, &self.label),
             FarRights::Leaf(rights) => Rights::Leaf(rights, &self.label),
         }
+    }
+
+    /// What it takes to keep it ready, about.
+    fn bytes(&self, told: &[u8]) -> usize {
+        let entries = match &self.rights {
+            FarRights::Client(permissions) => permissions.entries(),
+            FarRights::Leaf(rights) => rights.entries(),
+        };
+        // Once as the key, and about once as the texts of the entries.
+        entries
+            .saturating_mul(ENTRY_BYTES)
+            .saturating_add(told.len().saturating_mul(2))
+            .saturating_add(size_of::<Self>())
     }
 
     /// Whoever it was that was told of.
@@ -90,9 +109,53 @@ pub(crate) struct HeardRights {
     /// What was told about the message that follows.
     next: Vec<u8>,
     is_next: bool,
-    /// By the account and what was told.
-    known: HashMap<Box<[u8]>, Arc<FarPublisher>>,
+    known: KnownRights,
     key: Vec<u8>,
+}
+
+/// Publishers whose rights are kept ready, by the account and what was told.
+#[derive(Default)]
+struct KnownRights {
+    all: HashMap<Box<[u8]>, Known>,
+    bytes: usize,
+    /// How often somebody was asked for.
+    asked: u64,
+}
+
+struct Known {
+    publisher: Arc<FarPublisher>,
+    /// What it takes, about.
+    bytes: usize,
+    /// When it was asked for last, by [`KnownRights::asked`].
+    asked: u64,
+}
+
+impl KnownRights {
+    fn get(&mut self, key: &[u8]) -> Option<Arc<FarPublisher>> {
+        let known = self.all.get_mut(key)?;
+        self.asked += 1;
+        known.asked = self.asked;
+        Some(known.publisher.clone())
+    }
+
+    fn insert(&mut self, key: &[u8], publisher: Arc<FarPublisher>) {
+        let bytes = publisher.bytes(key);
+        while self.all.len() >= KNOWN_MAX || !self.all.is_empty() && self.bytes.saturating_add(bytes) > KNOWN_BYTES_MAX
+        {
+            self.forget_oldest();
+        }
+        self.asked += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.all.insert(key.into(), Known { publisher, bytes, asked: self.asked });
+    }
+
+    /// There are few, and it takes longer to compile the rights of the one that comes.
+    fn forget_oldest(&mut self) {
+        let oldest = self.all.iter().min_by_key(|(_, known)| known.asked).map(|(key, _)| key.clone());
+        if let Some(gone) = oldest.and_then(|oldest| self.all.remove(&oldest)) {
+            self.bytes = self.bytes.saturating_sub(gone.bytes);
+        }
+    }
 }
 
 impl HeardRights {
@@ -102,7 +165,8 @@ impl HeardRights {
         let server = format!("server {server:?}");
         let unknown = || Arc::new(FarPublisher::barred(&format!("{server} does not tell what binds its users")));
         let unknown = (!tells && is_required).then(unknown);
-        Self { server, tells, unknown, next: Vec::new(), is_next: false, known: HashMap::new(), key: Vec::new() }
+        let (next, is_next, known, key) = Default::default();
+        Self { server, tells, unknown, next, is_next, known, key }
     }
 
     /// Whether whoever publishes there is bound by nothing here.
@@ -136,13 +200,58 @@ impl HeardRights {
             self.key.extend_from_slice(part);
         }
         if let Some(known) = self.known.get(self.key.as_slice()) {
-            return known.clone();
-        }
-        if self.known.len() >= KNOWN_MAX {
-            self.known.clear();
+            return known;
         }
         let publisher = Arc::new(FarPublisher::told(&self.next, account, &self.server));
-        self.known.insert(self.key.as_slice().into(), publisher.clone());
+        self.known.insert(&self.key, publisher.clone());
         publisher
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use account::{Account, AccountName};
+
+    use super::*;
+
+    fn account() -> Arc<AccountState> {
+        AccountState::new(Arc::new(Account::named(AccountName::parse("A").unwrap())), 1, Arc::default())
+    }
+
+    /// Somebody who may not read these subjects.
+    fn hear(heard: &mut HeardRights, account: &AccountState, who: usize, entries: usize) -> Arc<FarPublisher> {
+        let denied: Vec<String> = (0..entries).map(|entry| format!("\"{entry}\"")).collect();
+        let json = format!(r#"{{"who":"user:{who}","publish":{{}},"subscribe":{{"deny":[{}]}}}}"#, denied.join(","));
+        assert!(heard.heard(json.as_bytes()));
+        heard.publisher(account).unwrap()
+    }
+
+    #[test]
+    fn who_was_silent_for_longest_is_forgotten_first_and_alone() {
+        let (account, mut heard) = (account(), HeardRights::new("B", RIGHTS_LEVEL, false));
+        let first: Vec<_> = (0..KNOWN_MAX).map(|who| hear(&mut heard, &account, who, 1)).collect();
+        assert!(Arc::ptr_eq(&hear(&mut heard, &account, 0, 1), &first[0]), "it is kept ready");
+        hear(&mut heard, &account, KNOWN_MAX, 1);
+        assert_eq!(heard.known.all.len(), KNOWN_MAX);
+        for (who, known) in first.iter().enumerate().skip(2) {
+            assert!(Arc::ptr_eq(&hear(&mut heard, &account, who, 1), known), "{who}");
+        }
+        assert!(Arc::ptr_eq(&hear(&mut heard, &account, 0, 1), &first[0]), "it was heard of lately");
+        assert!(!Arc::ptr_eq(&hear(&mut heard, &account, 1, 1), &first[1]), "it was not");
+    }
+
+    #[test]
+    fn long_lists_are_kept_ready_as_far_as_there_is_room() {
+        let (account, mut heard) = (account(), HeardRights::new("B", RIGHTS_LEVEL, false));
+        for who in 0..KNOWN_MAX {
+            hear(&mut heard, &account, who, 2000);
+            assert!(heard.known.bytes <= KNOWN_BYTES_MAX, "{who}");
+        }
+        assert!((10..KNOWN_MAX / 4).contains(&heard.known.all.len()), "{}", heard.known.all.len());
+        assert_eq!(heard.known.bytes, heard.known.all.values().map(|known| known.bytes).sum::<usize>());
+        let last = hear(&mut heard, &account, KNOWN_MAX - 1, 2000);
+        let small: Vec<_> = (0..20).map(|who| hear(&mut heard, &account, who, 1)).collect();
+        assert!(Arc::ptr_eq(&hear(&mut heard, &account, KNOWN_MAX - 1, 2000), &last), "others are small");
+        assert!(small.iter().enumerate().all(|(who, known)| Arc::ptr_eq(&hear(&mut heard, &account, who, 1), known)));
     }
 }
