@@ -62,7 +62,7 @@ impl Weight {
 }
 
 /// What headers go on with that have a stream read, remove or publish something, or tell the last of what it has.
-const ACTING: [&[u8]; 3] = [b"Rollup", b"Schedule", b"Expected-Last-"];
+const ACTING: [&[u8]; 4] = [b"Rollup", b"Schedule", b"Expected-Last-", b"Incr"];
 
 /// What all of a stream's headers begin with.
 const STREAM_HEADER: &[u8] = b"Nats-";

@@ -95,7 +95,7 @@ pub struct Stream<L> {
 pub(crate) struct Taken {
     /// Its sequence.
     pub seq: u64,
-    /// What its counter says now.
+    /// What its counter says now, if that is told to whoever published it.
     counter: Option<Counter>,
 }
 
@@ -279,7 +279,7 @@ impl<L: Log> Stream<L> {
     ) -> Result<Taken, NotTaken> {
         let checked = self.check(incoming, origin, None, now, chance)?;
         let seq = self.admit(&checked, now, chance, out)?;
-        Ok(Taken { seq, counter: checked.counter })
+        Ok(Taken { seq, counter: origin.told(&checked).cloned() })
     }
 
     /// Removes what the limits do not allow to stay. Gives how many messages went.

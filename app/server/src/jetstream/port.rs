@@ -311,7 +311,7 @@ fn is_order(subject: &[u8]) -> bool {
 }
 
 /// By headers that begin like this a message that is published has the server read, or tell the last of what was stored.
-const READS_BY: [&[u8]; 2] = [b"Nats-Schedule-Source", b"Nats-Expected-Last-"];
+const READS_BY: [&[u8]; 3] = [b"Nats-Schedule-Source", b"Nats-Expected-Last-", b"Nats-Incr"];
 
 /// By this header it has messages of others removed.
 const REMOVES_BY: &[u8] = b"Nats-Rollup";

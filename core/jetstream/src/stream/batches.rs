@@ -327,7 +327,8 @@ impl<L: Log> Stream<L> {
         for message in &checked {
             seq = self.admit(message, now, chance, out)?;
         }
-        let value = checked.last().and_then(|message| message.counter.as_ref()).map(|c| c.total.to_string());
+        let publisher = Origin::Client(messages.last().and_then(|last| last.asker.as_ref()));
+        let value = checked.last().and_then(|message| publisher.told(message)).map(|c| c.total.to_string());
         let batch = String::from_utf8_lossy(id).into_owned();
         // A batch that only counts says how far, as a single message does.
         let value = value.filter(|_| checked.len() == 1);

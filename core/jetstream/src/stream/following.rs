@@ -29,7 +29,8 @@ impl<L: Log> Stream<L> {
             return self.tell(follower, None, None, now);
         }
         let mut subject = None;
-        let checked = self.check(incoming, Origin::Client(asker), None, now, chance);
+        let origin = Origin::Client(asker);
+        let checked = self.check(incoming, origin, None, now, chance);
         if matches!(&checked, Err(NotTaken::Refused(error)) if error.err_code == STREAM_STORE_FAILED.err_code) {
             // There is no room for it, which is found out last, and not at all if it is only followed.
             subject = Some((self.stored_subject(incoming.subject, chance).into_owned(), false));
@@ -43,7 +44,7 @@ impl<L: Log> Stream<L> {
                 return Ok(None);
             }
             let seq = self.admit(&checked, now, chance, out)?;
-            Ok(Some(Taken { seq, counter: checked.counter }))
+            Ok(Some(Taken { seq, counter: origin.told(&checked).cloned() }))
         });
         let error = taken.as_ref().err().map(|why| error_text(why, incoming.headers));
         self.tell(follower, subject, error, now);

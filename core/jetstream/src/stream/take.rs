@@ -9,6 +9,7 @@ use crate::log::{Draft, Log, Stored};
 use crate::number::Number;
 use crate::outbox::{Now, Outbox};
 use crate::publish::{COUNTER_SOURCES, INCREMENT, Lifetime, MAX_HEADER_BYTES, ROLLUP, Rollup, SCHEDULE, TTL, Wishes};
+use crate::tenant::reading::sees;
 use api::errors::*;
 use api::{ApiError, Discard};
 use moment::Timestamp;
@@ -27,6 +28,17 @@ pub(crate) enum Origin<'a> {
     Server,
     /// It is copied from another stream, which has checked it.
     Source,
+}
+
+impl Origin<'_> {
+    /// What a counter says, if whoever brings the message may know: to add nothing to it would be to read it.
+    pub(crate) fn told<'a>(&self, checked: &'a Checked<'_>) -> Option<&'a Counter> {
+        let may_know = match self {
+            Origin::Client(asker) => sees(*asker, &checked.subject),
+            Origin::Server | Origin::Source => true,
+        };
+        checked.counter.as_ref().filter(|_| may_know)
+    }
 }
 
 /// Why a message is not stored.

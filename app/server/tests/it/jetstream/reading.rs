@@ -329,3 +329,24 @@ fn a_batch_tells_no_more_than_its_messages_would_alone() {
         assert!(refused.contains(&format!("\"err_code\":{code}")), "{name}: {refused}");
     }
 }
+
+/// To add nothing to a counter is to read it.
+#[test]
+fn a_counter_is_not_told_to_whoever_may_not_read_it() {
+    let house = House::new("", &accounts());
+    let server = house.start();
+    let (mut boss, mut clerk) = (server.peer(&login("boss")), server.peer(&login("clerk")));
+    let counting = r#""allow_msg_counter":true,"allow_atomic":true"#;
+    boss.call("STREAM.CREATE.C", &format!(r#"{{"name":"C","subjects":["open.>","secret.>"],{counting}}}"#));
+    for subject in ["open.n", "secret.n"] {
+        assert!(boss.ask_with(subject, "Nats-Incr: +7", "").body.contains("\"val\":\"7\""));
+        let batch = "Nats-Incr: +0\r\nNats-Batch-Id: one\r\nNats-Batch-Sequence: 1\r\nNats-Batch-Commit: 1";
+        for header in ["Nats-Incr: +0", batch] {
+            let (by_boss, by_clerk) =
+                (boss.ask_with(subject, header, "").body, clerk.ask_with(subject, header, "").body);
+            assert!(by_boss.contains("\"val\":\"7\""), "{by_boss}");
+            assert!(by_clerk.contains("\"seq\":"), "it is counted: {by_clerk}");
+            assert_eq!(by_clerk.contains("\"val\""), subject == "open.n", "{header}: {by_clerk}");
+        }
+    }
+}

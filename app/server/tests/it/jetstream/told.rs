@@ -82,6 +82,7 @@ fn what_binds_a_publisher_is_told_before_messages_that_are_judged_by_it() {
         ("orders.new", "nats-schedule-target: y", "x"),
         ("orders.new", "Nats-Schedule-Source: y", "x"),
         ("orders.new", "Nats-Expected-Last-Subject-Sequence: 7", "x"),
+        ("orders.new", "Nats-Incr: +0", ""),
     ] {
         assert_eq!(scene.told("clerk", subject, header, payload), [CLERK], "{subject} {header}");
         assert_eq!(scene.told("inbox", subject, header, payload), [INBOX], "{subject} {header}");
