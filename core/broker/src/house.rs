@@ -26,7 +26,7 @@ use crate::internal::{InternalSubscriber, Rights};
 use crate::link::{Carrier, Link, LinkKind, LinkParts, QueueLimits, Transport};
 use crate::links::crossing::Whence;
 use crate::mailbox::{ConnectionKey, Note};
-use crate::orders::is_order;
+use crate::orders::Weight;
 use crate::plan::{Plan, Route};
 use crate::protocol_log::ProtocolLog;
 use crate::publish::{Sending, Source};
@@ -50,7 +50,8 @@ pub struct HouseMessage<'a> {
     pub payload: &'a [u8],
     /// Header block, payload and the end of a line, if they lie one behind the other. Then they need not be put together.
     pub whole: Option<&'a [u8]>,
-    /// The server itself wants something done. Otherwise it goes where others have said, and not where orders are taken.
+    /// The server itself wants something done. Otherwise it goes where others have said, and not where orders and
+    /// acknowledgements are taken.
     pub orders: bool,
 }
 
@@ -187,7 +188,7 @@ impl Engine {
         buffers: &mut ReadBuffers,
     ) -> bool {
         let plan = self.own_plan(account, message.to);
-        if !message.orders && is_order(plan.routed(message.to)) {
+        if !message.orders && Weight::of(plan.routed(message.to)).commands() {
             return false;
         }
         if plan.reaches_nobody() && plan.beyond().is_none() {

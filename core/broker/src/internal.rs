@@ -8,7 +8,7 @@ use subject::{Filter, Subject};
 use crate::hub::Hub;
 use crate::link::Link;
 use crate::observer::{ConnectionLabel, Event};
-use crate::orders::is_order;
+use crate::orders::{Weight, is_order};
 use crate::trace::Follower;
 
 /// A message as it is handed to a part of this server. Borrowed from the read buffer: copy what outlives the call.
@@ -31,8 +31,10 @@ pub struct Message<'a> {
 pub(crate) enum Rights<'a> {
     /// The server's own, or those that came with the message: from another server of the cluster, or by an import.
     Granted,
-    /// The server's own, for what others have said where it goes to: it gives no orders.
+    /// The server's own, for what others have said where it goes to: it gives no orders and acknowledges nothing.
     Passing,
+    /// Of somebody elsewhere whom nothing binds, for an answer: where it goes whoever asked has said, so it gives no orders.
+    Answering,
     /// A client's.
     Client(&'a Arc<Permissions>, &'a ConnectionLabel),
     /// A leaf connection's.
@@ -89,14 +91,18 @@ impl Rights<'_> {
     /// The rights with which a message goes on in another account.
     pub(crate) fn across(self) -> Self {
         match self {
-            Self::Passing => Self::Passing,
+            Self::Passing | Self::Answering => self,
             Self::Granted | Self::Client(..) | Self::Leaf(..) => Self::Granted,
         }
     }
 
-    /// Whether this leads nowhere: an order by whoever gives none.
+    /// Whether this leads nowhere: an order by whoever gives none, or an acknowledgement that is nobody's own word.
     pub(crate) fn withhold(self, subject: &[u8]) -> bool {
-        matches!(self, Self::Passing) && is_order(subject)
+        match self {
+            Self::Granted | Self::Client(..) | Self::Leaf(..) => false,
+            Self::Answering => is_order(subject),
+            Self::Passing => Weight::of(subject).commands(),
+        }
     }
 }
 
@@ -113,19 +119,24 @@ pub struct Sender<'a> {
 impl Sender<'_> {
     /// Whether it may give orders: not what the server says where others have told it to.
     pub fn may_order(&self) -> bool {
-        !matches!(self.rights, Rights::Passing)
+        !matches!(self.rights, Rights::Passing | Rights::Answering)
+    }
+
+    /// Whether the server says it where others have told it to, so that nobody's rights stand behind it.
+    pub fn is_nobody(&self) -> bool {
+        matches!(self.rights, Rights::Passing)
     }
 
     /// Whether what the message says of who asks is somebody's own word: it did not come by an import, which writes that
     /// itself.
     pub fn speaks_for_itself(&self) -> bool {
-        !matches!(self.rights, Rights::Granted | Rights::Passing)
+        matches!(self.rights, Rights::Client(..) | Rights::Leaf(..))
     }
 
     /// Whether nothing restricts what it publishes.
     pub fn publishes_freely(&self) -> bool {
         match self.rights {
-            Rights::Granted | Rights::Passing => true,
+            Rights::Granted | Rights::Passing | Rights::Answering => true,
             Rights::Client(permissions, _) => permissions.publishes_freely(),
             Rights::Leaf(rights, _) => rights.takes_everything(),
         }
@@ -137,7 +148,7 @@ impl Sender<'_> {
     /// A rule that keeps some of them out.
     pub fn publish_all(&self, filter: &Filter) -> Result<(), Denial> {
         match self.rights {
-            Rights::Granted | Rights::Passing => Ok(()),
+            Rights::Granted | Rights::Passing | Rights::Answering => Ok(()),
             Rights::Client(permissions, _) => permissions.publish_all(filter),
             Rights::Leaf(rights, _) => rights.take_all(filter),
         }
@@ -153,7 +164,7 @@ impl Sender<'_> {
     /// The sender as somebody who reads what is stored. `None`: everything may be read.
     pub fn reader(&self, rule: ReadRule) -> Option<Reader> {
         let reading = match self.rights {
-            Rights::Granted | Rights::Passing => return None,
+            Rights::Granted | Rights::Passing | Rights::Answering => return None,
             Rights::Client(permissions, _) => permissions.reading(rule)?,
             Rights::Leaf(rights, _) => rights.reading(rule)?,
         };
@@ -177,7 +188,7 @@ impl Sender<'_> {
 
     fn as_reader(&self, reading: Reading) -> Option<Reader> {
         let (publisher, label) = match self.rights {
-            Rights::Granted | Rights::Passing => return None,
+            Rights::Granted | Rights::Passing | Rights::Answering => return None,
             Rights::Client(permissions, label) => (Publisher::Client(permissions.clone()), label),
             Rights::Leaf(rights, label) => (Publisher::Leaf(rights.clone()), label),
         };

@@ -3,7 +3,8 @@
 //! The server publishes with every right, and often where somebody else has said: an answer goes to the reply of a request, a
 //! message to a consumer's delivery subject. Whoever could have it publish an order that way would command with the
 //! server's rights (a confused deputy). So what the server says is an order only where the server means it as one
-//! ([`crate::HouseMessage::orders`]); everything else that leads there goes nowhere.
+//! ([`crate::HouseMessage::orders`]); everything else that leads there goes nowhere. The same holds for acknowledgements: an
+//! answer without a body would be one, and done is what it says.
 
 use subject::MappedReply;
 
@@ -49,6 +50,11 @@ impl Weight {
             () if subject.starts_with(ACKS) => Self::Ack,
             () => Self::Light,
         }
+    }
+
+    /// Whether whoever listens there does what it is told.
+    pub(crate) fn commands(self) -> bool {
+        self != Self::Light
     }
 
     /// Whether a server that keeps streams has to judge by the rights of whoever published this.

@@ -91,7 +91,7 @@ impl<'a> Asker<'a> {
     fn label(&self) -> ConnectionLabel {
         match self.rights {
             Rights::Client(_, label) | Rights::Leaf(_, label) => label.clone(),
-            Rights::Granted | Rights::Passing => ConnectionLabel::default(),
+            Rights::Granted | Rights::Passing | Rights::Answering => ConnectionLabel::default(),
         }
     }
 }
@@ -460,7 +460,7 @@ impl Engine {
             Rights::Client(permissions, _) => permissions.publish(to),
             Rights::Leaf(rights, _) => rights.take(to),
             // It was asked where the message was published.
-            Rights::Granted | Rights::Passing => self.own.rights().publish(to),
+            Rights::Granted | Rights::Passing | Rights::Answering => self.own.rights().publish(to),
         }
     }
 
@@ -478,6 +478,9 @@ impl Engine {
             return waiting.end(Rest { hub: self.hub.clone(), account: asker.account.clone(), told });
         }
         let plan = self.plans.once(asker.account, Whence::SERVER, &proof.kept());
+        if Rights::Passing.withhold(plan.routed(&told.destination)) {
+            return;
+        }
         let (mut bytes, payload) = told.written(&self.hub, &[]);
         let header_len = bytes.len();
         bytes.extend_from_slice(&payload);
@@ -494,7 +497,7 @@ impl Engine {
             arrived: None,
             publish: &publish,
             source,
-            rights: Rights::Granted,
+            rights: Rights::Passing,
         };
         let log = self.stages.log.clone();
         self.send_watched(&sending, &plan, &mut Watching { trace: None, log: log.as_deref() });

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use account::Account;
@@ -14,7 +14,7 @@ use api::ApiError;
 use api::advisories::Event;
 use api::errors::{STREAM_ROLLUP_FAILED, STREAM_TOO_MANY_REQUESTS};
 use audit::{Class, Outcome, Record};
-use auth::{Denial, ReadRule, Reading};
+use auth::{Denial, ReadRule, Reading, ReadingTexts};
 use broker::{
     AccountState, Follower, House, HouseMessage, Hub, InternalSubscriber, Message, OwnMessage, Reader, Sender,
     StreamPart, Subscription,
@@ -316,15 +316,32 @@ const READS_BY: [&[u8]; 3] = [b"Nats-Schedule-Source", b"Nats-Expected-Last-", b
 /// By this header it has messages of others removed.
 const REMOVES_BY: &[u8] = b"Nats-Rollup";
 
-/// An acknowledgement that begins like this asks for the next message.
-const NEXT: &[u8] = b"+NXT";
-
 /// By headers that begin like this a message has a stream remove or publish others. What the server says on somebody's word, an answer
 /// or a delivery with headers as they were stored, does neither.
 const ACTS_BY: [&[u8]; 2] = [REMOVES_BY, b"Nats-Schedule"];
 
-fn has_stream_act(headers: &[u8]) -> bool {
-    !headers.is_empty() && speaks_of(headers, &ACTS_BY)
+/// Whoever has the server say something, and may read nothing by that.
+struct Nobody(Reading);
+
+static NOBODY: LazyLock<Arc<dyn Asker>> = LazyLock::new(|| {
+    let everything = ReadingTexts { allow: None, deny: vec![">".to_owned()] };
+    Arc::new(Nobody(Reading::of_texts(&everything).expect("everything is a filter")))
+});
+
+impl Asker for Nobody {
+    fn reading(&self) -> &Reading {
+        &self.0
+    }
+
+    fn may_publish(&self, _: Subject<'_>) -> Result<(), Denial> {
+        self.0.read(&Filter::everything())
+    }
+
+    fn may_publish_all(&self, _: &Filter) -> Result<(), Denial> {
+        self.0.read(&Filter::everything())
+    }
+
+    fn refused(&self, _: &Denial) {}
 }
 
 /// Whether any of the headers may begin like one of these.
@@ -344,6 +361,9 @@ impl Ear {
             return Some(Arc::new(Bound { reader, hub: self.hub.clone() }));
         }
         let is_reading = self.door != Door::Streams || speaks_of(headers, &READS_BY);
+        if sender.is_nobody() {
+            return (self.door == Door::Streams && is_reading).then(|| NOBODY.clone());
+        }
         let reader = if speaks_of(headers, &[REMOVES_BY]) && !sender.publishes_freely() {
             sender.remover(self.rule.get())
         } else {
@@ -402,9 +422,9 @@ impl InternalSubscriber for Ear {
 
 impl Ear {
     fn hear(&self, message: &Message<'_>, sender: &Sender<'_>, follower: Followed<'_>) {
-        // What the server says on somebody's word, an answer or a delivery, orders nothing and reads nothing.
-        let is_order = self.door == Door::Requests || self.door == Door::Answers && message.payload.starts_with(NEXT);
-        if is_order && !sender.may_order() {
+        // What the server says on somebody's word, an answer or a delivery, orders nothing. Nor does it acknowledge anything: that
+        // never comes here.
+        if self.door == Door::Requests && !sender.may_order() {
             return;
         }
         let Message { subject, reply, headers, payload, shown } = *message;
@@ -424,7 +444,7 @@ impl Ear {
             sender.refused(&self.hub, &denial);
             return self.refuse(reply, sender, &error);
         }
-        if self.door == Door::Streams && !sender.may_order() && has_stream_act(headers) {
+        if self.door == Door::Streams && sender.is_nobody() && speaks_of(headers, &ACTS_BY) {
             return self.refuse(reply, sender, &STREAM_ROLLUP_FAILED.with("rollup not permitted"));
         }
         let incoming = Incoming { subject, reply, headers, payload };

@@ -207,7 +207,7 @@ impl Engine {
         let rights = self.own.rights();
         let plan =
             self.plans.get(wants.returned, &wants.state, whence, reply, |reply| crate::publish::judge(&rights, reply));
-        if !is_order(plan.routed(reply)) {
+        if !is_order(plan.routed(reply)) && !answer.rights.withhold(plan.routed(reply)) {
             self.send_returned(answer, reply, &plan);
         }
     }

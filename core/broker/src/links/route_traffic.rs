@@ -106,7 +106,7 @@ impl Engine {
         let (hub, rights, peer) = (self.hub.clone(), active.rights.clone(), active.peer.clone());
         let Some(wants) = active.wants_of(&hub, scope.account) else { return };
         self.tally.came(&wants.state, link.kind, message.body.len());
-        let answer = Answer { link, wants, place: Place::Route, message, source, rights: Rights::Passing };
+        let answer = Answer { link, wants, place: Place::Route, message, source, rights: Rights::Answering };
         if self.take_returned(&answer) {
             return;
         }

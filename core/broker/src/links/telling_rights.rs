@@ -3,6 +3,8 @@
 //! A message bears it only if it may have that server read or change what is stored ([`Weight`]), and only if anything
 //! binds its publisher. It stands before the head of the message and not in its headers: no client and no leaf node can
 //! write there, and nobody who receives the message gets it.
+//!
+//! What a server says where others have told it to is bound by everything: it may do nothing there either.
 
 use std::sync::Arc;
 
@@ -32,13 +34,17 @@ enum Whose {
     Leaf(Arc<LinkRights>),
 }
 
+/// What is told of what the server says where others have told it to: nobody has a right to it.
+const NOBODY: &[u8] = br#"{"who":"","publish":{"deny":[">"]},"subscribe":{"deny":[">"]}}"#;
+
 /// Whether a server has to be told what binds the publisher of a message that goes there.
 pub(crate) fn is_told(remote: &PlanRemote, flight: &Flight<'_>) -> bool {
     if !remote.peer.takes_rights {
         return false;
     }
     let binds = match flight.rights {
-        Rights::Granted | Rights::Passing => false,
+        Rights::Granted | Rights::Answering => false,
+        Rights::Passing => true,
         Rights::Client(permissions, _) => permissions.binds(),
         Rights::Leaf(rights, _) => rights.binds(),
     };
@@ -51,7 +57,8 @@ impl TellingRights {
     /// Writes what binds the publisher, if anybody in particular published.
     pub(crate) fn write(&mut self, out: &mut Vec<u8>, rights: Rights<'_>) {
         let (whose, label) = match rights {
-            Rights::Granted | Rights::Passing => return,
+            Rights::Granted | Rights::Answering => return,
+            Rights::Passing => return wire::gateway::rights_lines(out, NOBODY),
             Rights::Client(permissions, label) => (Whose::Client(permissions.clone()), label),
             Rights::Leaf(rights, label) => (Whose::Leaf(rights.clone()), label),
         };

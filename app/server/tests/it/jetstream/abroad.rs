@@ -20,7 +20,11 @@ fn there(more: &str) -> String {
         { user: poor, password: poor, permissions: { publish: ["open.mine", "$JS.API.>"] } }
         { user: leaf, password: leaf, permissions: { subscribe: { deny: ["secret.>"] } } }"#;
     format!(
-        "accounts {{ A {{ users: [{users}\n{more}] }}, SYS {{ users: [{{ user: s, password: s }}] }} }}\nsystem_account: SYS\n\
+        "accounts {{ A {{ users: [{users}\n{more}]\nexports: [{{ service: \"$JS.API.STREAM.NAMES\" }}]\n\
+         imports: [{{ service: {{ account: B, subject: svc }} }}] }}\n\
+         B {{ users: [{{ user: other, password: other }}], exports: [{{ service: svc }}]\n\
+         imports: [{{ service: {{ account: A, subject: \"$JS.API.STREAM.NAMES\" }}, to: names }}] }}\n\
+         SYS {{ users: [{{ user: s, password: s }}] }} }}\nsystem_account: SYS\n\
          leafnodes {{ listen: \"127.0.0.1:-1\" }}"
     )
 }
@@ -386,4 +390,52 @@ fn only_who_said_so_tells_rights_and_what_cannot_be_read_opens_nothing() {
     silent.say(&rights(FREE));
     silent.ends();
     assert!(one.logged("Gateway connection closed").contains("gid:"));
+}
+
+#[test]
+fn what_is_said_there_on_somebodys_word_removes_nothing_here() {
+    let mut pair = Pair::furnished("", "", "");
+    let (mut poor, mut other) = (pair.there("clerk"), pair.there("other"));
+    other.send("SUB svc 9\r\nPING\r\n");
+    assert_eq!(other.line().unwrap(), "PONG");
+    let mut answer = |header: &str, to: &str| {
+        poor.send(&format!("PUB svc {to} 0\r\n\r\n"));
+        let (asked, inbox) = (other.heard().unwrap(), other.inbox());
+        let block = format!("NATS/1.0\r\n{header}\r\n\r\n");
+        other.send(&format!("HPUB {} {inbox} {1} {1}\r\n{block}\r\n", asked.reply, block.len()));
+        other.heard().unwrap().body
+    };
+    assert!(answer("Nats-Rollup: all", "open.mine").contains("10111"));
+    let line = pair.one.logged("Publish Violation");
+    assert!(line.contains("deny \">\" (told by server \"TWO\")"), "{line}");
+    let expects = "Nats-Expected-Last-Subject-Sequence: 9\r\nNats-Expected-Last-Subject-Sequence-Subject: open.a";
+    assert!(answer(expects, "open.mine").contains("10164"), "nor is the last of anything told");
+    assert!(answer("Key: value", "open.mine").contains("\"seq\":4"), "it may be stored");
+}
+
+/// Who has just begun to listen is asked with a mark, and so acknowledges by it.
+#[test]
+fn whoever_acknowledges_by_a_marked_reply_does_it_on_his_own_word() {
+    let house = House::new("", &format!("server_name: ONE\n{HERE}\ngateway {{ name: C1, listen: \"127.0.0.1:-1\" }}"));
+    let one = house.start();
+    let mut boss = one.peer(&login("boss"));
+    boss.call("STREAM.CREATE.S", STREAM);
+    (1..=6).for_each(|seq| assert_eq!(boss.store("secret.a", &seq.to_string()), seq));
+    boss.call("CONSUMER.CREATE.S.all", &consumer("all", r#","filter_subjects":["secret.>","open.>"]"#));
+    let server = boss.info["server_id"].as_str().unwrap().to_owned();
+    boss.send("SUB answer 9\r\nPING\r\n");
+    assert_eq!(boss.line().unwrap(), "PONG");
+    let bound = r#"{"who":"user:clerk","publish":{},"subscribe":{"deny":["secret.>"]}}"#;
+    let telling = ",\"bulwark_rights\":1";
+    for (more, told, next) in [(telling, "", Some("2")), ("", "", Some("4")), (telling, bound, None)] {
+        let pulled = boss.pull("S", "all");
+        let mut there = gateway(one.port_of("gateways"), more);
+        let told = if told.is_empty() { String::new() } else { rights(told) };
+        there.say(&format!("{told}RMSG A {} answer 4\r\n+NXT\r\n", mark("C1", &server, &pulled.reply)));
+        let heard = boss.heard().unwrap();
+        match next {
+            Some(body) => assert_eq!(heard.body, body),
+            None => assert!(heard.headers.starts_with("NATS/1.0 409 Permissions Violation"), "{heard:?}"),
+        }
+    }
 }

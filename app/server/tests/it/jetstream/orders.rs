@@ -141,3 +141,59 @@ fn what_is_said_on_somebodys_word_removes_and_schedules_nothing() {
     }
     assert!(boss.ask_with("k.c", schedule, "").body.contains("\"seq\":3"), "whoever may does it himself");
 }
+
+/// A delivery without a body would be an acknowledgement, whatever it says in its headers.
+#[test]
+fn what_is_said_on_somebodys_word_acknowledges_nothing() {
+    let house = House::new("strict: false", ACCOUNTS);
+    let server = house.start();
+    let (mut boss, mut low) = (login(&server, "boss"), login(&server, "low"));
+    boss.call("STREAM.CREATE.MINE", MINE);
+    boss.call("STREAM.CREATE.X", r#"{"name":"X","subjects":["x"],"retention":"workqueue"}"#);
+    boss.call("CONSUMER.CREATE.X.c", r#"{"stream_name":"X","config":{"durable_name":"c","ack_policy":"explicit"}}"#);
+    for body in ["first", "second"] {
+        boss.store("x", body);
+    }
+    let first = boss.pull("X", "c");
+    let stands = |low: &mut Peer, boss: &mut Peer, what: &str| {
+        settle(low);
+        let info = boss.call("CONSUMER.INFO.X.c", "");
+        assert_eq!((&info["num_ack_pending"], &info["num_redelivered"]), (&1.into(), &0.into()), "{what}: {info}");
+        assert_eq!(boss.call("STREAM.INFO.X", "")["state"]["messages"], 2, "{what}");
+    };
+    let deliver = &first.reply;
+    let config = format!(r#"{{"durable_name":"d","ack_policy":"none","deliver_subject":"{deliver}"}}"#);
+    boss.call("CONSUMER.CREATE.MINE.d", &format!(r#"{{"stream_name":"MINE","config":{config}}}"#));
+    for word in ["", "+ACK", "+OK", "+TERM because", "+NXT", "-NAK"] {
+        low.store("mine.word", word);
+        stands(&mut low, &mut boss, word);
+    }
+    assert_eq!(boss.pull("X", "c").body, "second", "nothing comes again");
+    assert_eq!(boss.ask(&first.reply, "+ACK").body, "", "whoever may does it himself");
+    assert_eq!(boss.call("STREAM.INFO.X", "")["state"]["messages"], 1);
+}
+
+#[test]
+fn what_is_said_on_somebodys_word_is_not_told_the_last_of_what_is_stored() {
+    let house = House::new("strict: false", ACCOUNTS);
+    let server = house.start();
+    let (mut boss, mut low, mut other) = (login(&server, "boss"), login(&server, "low"), login(&server, "other"));
+    boss.call("STREAM.CREATE.MINE", MINE);
+    boss.call("STREAM.CREATE.K", r#"{"name":"K","subjects":["k.>"]}"#);
+    boss.call("STREAM.CREATE.N", r#"{"name":"N","subjects":["n.>"],"allow_msg_counter":true}"#);
+    boss.store("k.a", "kept");
+    boss.ask_with("n.a", "Nats-Incr: +7", "");
+    other.send("SUB svc 9\r\nPING\r\n");
+    assert_eq!(other.line().unwrap(), "PONG");
+    for (to, header, told) in [
+        ("k.b", "Nats-Expected-Last-Subject-Sequence: 9\r\nNats-Expected-Last-Subject-Sequence-Subject: k.a", "10164"),
+        ("n.a", "Nats-Incr: +0", "{\"stream\":\"N\",\"seq\":2}"),
+    ] {
+        low.send(&format!("PUB svc {to} 0\r\n\r\n"));
+        let asked = other.heard().unwrap();
+        let (block, inbox) = (format!("NATS/1.0\r\n{header}\r\n\r\n"), other.inbox());
+        other.send(&format!("HPUB {} {inbox} {1} {1}\r\n{block}\r\n", asked.reply, block.len()));
+        let answer = other.heard().unwrap();
+        assert!(answer.body.contains(told), "{header}: {answer:?}");
+    }
+}

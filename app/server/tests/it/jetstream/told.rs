@@ -10,7 +10,8 @@ const USERS: &str = r#"accounts { A { users: [
     { user: boss, password: boss }
     { user: clerk, password: clerk, permissions: { publish: { deny: ["vault.>"] }, subscribe: { deny: ["secret.>", "jobs work"] } } }
     { user: inbox, password: inbox, permissions: { publish: [">"], subscribe: ["_I.>"] } }
-] } }"#;
+], imports: [{ service: { account: B, subject: svc } }] }
+B { users: [{ user: other, password: other }], exports: [{ service: svc }] } }"#;
 
 const CLERK: &str =
     r#"{"who":"user:clerk","publish":{"deny":["vault.>"]},"subscribe":{"deny":["secret.>","jobs work"]}}"#;
@@ -97,6 +98,40 @@ fn what_binds_a_publisher_is_told_before_messages_that_are_judged_by_it() {
         ("$KV.bucket.key", "KV-Operation: DEL", ""),
     ] {
         assert_eq!(scene.told("clerk", subject, header, payload), [""; 0], "{subject} {header}");
+    }
+}
+
+#[test]
+fn what_is_said_on_somebodys_word_is_told_to_be_nobodys_and_acknowledges_nothing() {
+    let mut scene = Scene::new(",\"bulwark_rights\":1");
+    let (mut boss, mut other) = (scene.peer("boss"), scene.peer("other"));
+    other.send("SUB svc 9\r\nPING\r\n");
+    assert_eq!(other.line().unwrap(), "PONG");
+    let mut answered = |header: &str, body: &str| {
+        boss.send("PUB svc home 0\r\n\r\n");
+        let (asked, block) = (other.heard().unwrap(), format!("NATS/1.0\r\n{header}\r\n\r\n"));
+        let size = block.len() + body.len();
+        other.send(&format!("HPUB {} {} {size}\r\n{block}{body}\r\n", asked.reply, block.len()));
+        let mut told = Vec::new();
+        loop {
+            let (line, body) = scene.old.message();
+            match (line.split(' ').nth(1), line.split(' ').nth(2)) {
+                (Some("A"), Some("home")) => return told,
+                (Some("A" | "B" | "$SYS"), _) => {}
+                _ => told.push(body),
+            }
+        }
+    };
+    let nobody = r#"{"who":"","publish":{"deny":[">"]},"subscribe":{"deny":[">"]}}"#;
+    assert_eq!(answered("Nats-Rollup: all", "x"), [nobody]);
+    assert_eq!(answered("Nats-Msg-Id: 1", "x"), [""; 0]);
+    boss.send("PUB $SYS.REQ.USER.INFO $JS.ACK.S.c.1.1.1.1.0 0\r\n\r\nPUB $SYS.REQ.USER.INFO plain 0\r\n\r\n");
+    loop {
+        let (line, _) = scene.old.message();
+        assert!(!line.starts_with("RMSG A $JS.ACK."), "{line}");
+        if line.starts_with("RMSG A plain ") {
+            break;
+        }
     }
 }
 
