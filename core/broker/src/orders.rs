@@ -8,6 +8,8 @@
 
 use subject::MappedReply;
 
+use crate::sharing::requester::HEADER;
+
 /// The first token of what belongs to streams.
 const STREAMS: &[u8] = b"$JS.";
 
@@ -83,6 +85,13 @@ pub fn acts(headers: &[u8]) -> bool {
         begins(rest, STREAM_HEADER)
             && ACTING.iter().any(|acting| begins(rest.get(STREAM_HEADER.len()..).unwrap_or_default(), acting))
     })
+}
+
+/// Whether there may be a header that says who asks.
+pub(crate) fn says_who_asks(headers: &[u8]) -> bool {
+    let header = HEADER.as_bytes();
+    memchr::memchr2_iter(b'n', b'N', headers)
+        .any(|at| headers.get(at..at + header.len()).is_some_and(|part| part.eq_ignore_ascii_case(header)))
 }
 
 #[cfg(test)]

@@ -168,7 +168,7 @@ impl Engine {
         let publisher = heard.publisher(&wants.state);
         let publisher = publisher.as_deref();
         self.tally.came(&wants.state, link.kind, message.body.len());
-        let rights_of_answer = publisher.map_or(Rights::Answering, FarPublisher::rights);
+        let rights_of_answer = publisher.map_or(Rights::Answering, FarPublisher::rights_of_answer);
         let answer = Answer { link, wants, place: Place::Gateway, message, source, rights: rights_of_answer };
         if self.take_returned(&answer) {
             return;

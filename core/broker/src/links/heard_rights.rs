@@ -33,21 +33,31 @@ pub(crate) struct FarPublisher {
 enum FarRights {
     Client(Arc<Permissions>),
     Leaf(Arc<LinkRights>),
+    /// Nothing is told of it, and that binds it to nothing. What it says of itself is not believed.
+    Free(Arc<Permissions>),
 }
 
 impl FarPublisher {
     /// By what rights it published.
     pub(crate) fn rights(&self) -> Rights<'_> {
         match &self.rights {
-            FarRights::Client(permissions) => Rights::Client(permissions, &self.label),
+            FarRights::Client(permissions) | FarRights::Free(permissions) => Rights::Client(permissions, &self.label),
             FarRights::Leaf(rights) => Rights::Leaf(rights, &self.label),
+        }
+    }
+
+    /// By what rights it answered.
+    pub(crate) fn rights_of_answer(&self) -> Rights<'_> {
+        match &self.rights {
+            FarRights::Client(_) | FarRights::Leaf(_) => self.rights(),
+            FarRights::Free(_) => Rights::Answering,
         }
     }
 
     /// What it takes to keep it ready, about.
     fn bytes(&self, told: &[u8]) -> usize {
         let entries = match &self.rights {
-            FarRights::Client(permissions) => permissions.entries(),
+            FarRights::Client(permissions) | FarRights::Free(permissions) => permissions.entries(),
             FarRights::Leaf(rights) => rights.entries(),
         };
         // Once as the key, and about once as the texts of the entries.
@@ -82,6 +92,11 @@ impl FarPublisher {
         }
     }
 
+    /// Somebody of whom nothing is told, which is not refused.
+    fn free() -> Self {
+        Self { rights: FarRights::Free(Arc::new(Permissions::everything())), label: ConnectionLabel::default() }
+    }
+
     /// Somebody of whom it is not known what it may do: nothing.
     fn barred(why: &str) -> Self {
         let nothing = || SideSettings { allow: None, deny: Some(vec![RuleText::from(">")]) };
@@ -104,8 +119,10 @@ pub(crate) struct HeardRights {
     server: String,
     /// It tells what binds whoever publishes there, if anything does.
     tells: bool,
-    /// Whoever publishes there, where nothing is told and that is refused.
+    /// Whoever publishes there, where nothing is told.
     unknown: Option<Arc<FarPublisher>>,
+    /// Whoever publishes there is bound by nothing.
+    leaves_open: bool,
     /// What was told about the message that follows.
     next: Vec<u8>,
     is_next: bool,
@@ -163,15 +180,19 @@ impl HeardRights {
     pub(crate) fn new(server: &str, level: u8, is_required: bool) -> Self {
         let tells = level >= RIGHTS_LEVEL;
         let server = format!("server {server:?}");
-        let unknown = || Arc::new(FarPublisher::barred(&format!("{server} does not tell what binds its users")));
-        let unknown = (!tells && is_required).then(unknown);
+        let unknown = || match is_required {
+            true => FarPublisher::barred(&format!("{server} does not tell what binds its users")),
+            false => FarPublisher::free(),
+        };
+        let unknown = (!tells).then(unknown).map(Arc::new);
+        let leaves_open = !tells && !is_required;
         let (next, is_next, known, key) = Default::default();
-        Self { server, tells, unknown, next, is_next, known, key }
+        Self { server, tells, unknown, leaves_open, next, is_next, known, key }
     }
 
     /// Whether whoever publishes there is bound by nothing here.
     pub(crate) fn leaves_open(&self) -> bool {
-        !self.tells && self.unknown.is_none()
+        self.leaves_open
     }
 
     /// Something is told about the message that follows. `false` if the far end said that it tells nothing.

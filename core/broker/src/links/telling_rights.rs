@@ -4,7 +4,8 @@
 //! binds its publisher. It stands before the head of the message and not in its headers: no client and no leaf node can
 //! write there, and nobody who receives the message gets it.
 //!
-//! What a server says where others have told it to is bound by everything: it may do nothing there either.
+//! What a server says where others have told it to is bound by everything: it may do nothing there either. And of a request that
+//! says itself who asks it is told who it is, even if nothing binds it: the word of a server is believed, its own is not.
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use crate::delivery::Flight;
 use crate::internal::Rights;
 use crate::links::crossing::PlanRemote;
 use crate::observer::ConnectionLabel;
+use crate::orders::{Weight, says_who_asks};
 
 /// What was told last. Who asks streams asks again and again.
 #[derive(Default)]
@@ -42,15 +44,16 @@ pub(crate) fn is_told(remote: &PlanRemote, flight: &Flight<'_>) -> bool {
     if !remote.peer.takes_rights {
         return false;
     }
-    let binds = match flight.rights {
-        Rights::Granted | Rights::Answering => false,
-        Rights::Passing => true,
-        Rights::Client(permissions, _) => permissions.binds(),
-        Rights::Leaf(rights, _) => rights.binds(),
+    let (binds, is_somebody) = match flight.rights {
+        Rights::Granted | Rights::Answering => return false,
+        Rights::Passing => (true, false),
+        Rights::Client(permissions, _) => (permissions.binds(), true),
+        Rights::Leaf(rights, _) => (rights.binds(), true),
     };
     let body = flight.whole.body;
     let (headers, payload) = body.split_at_checked(flight.publish.header_len).unwrap_or((b"", body));
     binds && remote.weight.is_judged(headers, payload)
+        || is_somebody && remote.weight == Weight::Order && says_who_asks(headers)
 }
 
 impl TellingRights {

@@ -392,6 +392,50 @@ fn only_who_said_so_tells_rights_and_what_cannot_be_read_opens_nothing() {
     assert!(one.logged("Gateway connection closed").contains("gid:"));
 }
 
+/// What the advisory of a call of this kind says of who asked.
+fn client_of(boss: &mut Peer) -> serde_json::Value {
+    loop {
+        let heard = boss.heard().unwrap();
+        let event: serde_json::Value = serde_json::from_str(&heard.body).unwrap_or_default();
+        if heard.subject == "$JS.EVENT.ADVISORY.API" && event["subject"] == "$JS.API.STREAM.NAMES" {
+            return event["client"].clone();
+        }
+    }
+}
+
+#[test]
+fn who_asks_from_abroad_has_no_say_in_who_he_is() {
+    let pair = Pair::furnished("", "", "");
+    let mut here = pair.here();
+    here.send("SUB $JS.EVENT.ADVISORY.API 77\r\nPING\r\n");
+    assert_eq!(here.line().unwrap(), "PONG");
+    let forged = "Nats-Request-Info: {\"user\":\"mallory\"}";
+    for user in ["boss", "clerk"] {
+        pair.there(user).ask_with("$JS.API.STREAM.NAMES", forged, "");
+        assert_eq!(client_of(&mut here), serde_json::json!({ "acc": "A" }), "{user}");
+    }
+    // An import says who asks.
+    pair.there("other").ask_with("names", forged, "");
+    let told = client_of(&mut here);
+    assert_eq!((&told["acc"], &told["user"]), (&"B".into(), &serde_json::Value::Null), "{told}");
+}
+
+#[test]
+fn who_asked_is_believed_of_servers_that_tell_rights_alone() {
+    let house = House::new("", &format!("server_name: ONE\n{HERE}\ngateway {{ name: C1, listen: \"127.0.0.1:-1\" }}"));
+    let one = house.start();
+    let mut boss = one.peer(&login("boss"));
+    boss.send("SUB $JS.EVENT.ADVISORY.API 77\r\nPING\r\n");
+    assert_eq!(boss.line().unwrap(), "PONG");
+    let block = "NATS/1.0\r\nNats-Request-Info: {\"acc\":\"B\"}\r\n\r\n";
+    let ask = format!("HMSG A $JS.API.STREAM.NAMES answer {0} {0}\r\n{block}\r\n", block.len());
+    for (more, told, by) in [(",\"bulwark_rights\":1", "", "B"), (",\"bulwark_rights\":1", FREE, "A"), ("", "", "A")] {
+        let mut there = gateway(one.port_of("gateways"), more);
+        there.say(&format!("{}{ask}", if told.is_empty() { String::new() } else { rights(told) }));
+        assert_eq!(client_of(&mut boss), serde_json::json!({ "acc": by }), "{more} {told}");
+    }
+}
+
 #[test]
 fn what_is_said_there_on_somebodys_word_removes_nothing_here() {
     let mut pair = Pair::furnished("", "", "");

@@ -13,6 +13,7 @@ const USERS: &str = r#"accounts { A { users: [
 ], imports: [{ service: { account: B, subject: svc } }] }
 B { users: [{ user: other, password: other }], exports: [{ service: svc }] } }"#;
 
+const BOSS: &str = r#"{"who":"user:boss","publish":{},"subscribe":{}}"#;
 const CLERK: &str =
     r#"{"who":"user:clerk","publish":{"deny":["vault.>"]},"subscribe":{"deny":["secret.>","jobs work"]}}"#;
 const INBOX: &str = r#"{"who":"user:inbox","publish":{"allow":[">"]},"subscribe":{"allow":["_I.>"]}}"#;
@@ -99,6 +100,16 @@ fn what_binds_a_publisher_is_told_before_messages_that_are_judged_by_it() {
     ] {
         assert_eq!(scene.told("clerk", subject, header, payload), [""; 0], "{subject} {header}");
     }
+}
+
+#[test]
+fn whoever_says_himself_who_asks_is_told_of_even_if_nothing_binds_him() {
+    let mut scene = Scene::new(",\"bulwark_rights\":1");
+    for (user, told) in [("boss", BOSS), ("clerk", CLERK)] {
+        let forged = "nats-request-info: {\"user\":\"mallory\"}";
+        assert_eq!(scene.told(user, "$JS.API.STREAM.NAMES", forged, ""), [told]);
+    }
+    assert_eq!(scene.told("boss", "orders.new", "Nats-Request-Info: {}", ""), [""; 0], "no stream keeps it");
 }
 
 #[test]
