@@ -7,13 +7,15 @@
 //!
 //! The parts: `global` (flags that every command takes), `context` (files, precedence, credentials), `link` (connecting
 //! and explaining why that failed), `vault` (tokens and keys of operators), `show` (tables, columns, numbers), `parse`
-//! (durations, sizes, words), `template`, `expression` (conditions people write), and `command`, one file per command.
+//! (durations, sizes, words), `template`, `expression` (conditions people write), `archive` (what servers answered, in a file), and
+//! `command`, one file per command.
 //!
 //! ```
 //! let nats = bulwark_cli::command();
 //! assert!(nats.find_subcommand("pub").is_some());
 //! ```
 
+mod archive;
 mod command;
 mod context;
 mod expression;
@@ -64,11 +66,29 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(script) = args.get(1).and_then(|arg| command::asked_for_script(arg)) {
         return print_script(script);
     }
-    let matched = command().try_get_matches_from(args).and_then(|found| Nats::from_arg_matches(&found));
+    let typed: Vec<String> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    if typed.iter().any(|word| word == "--help-llm") {
+        return print_guide(&typed);
+    }
+    let matched = command().try_get_matches_from(&args).and_then(|found| Nats::from_arg_matches(&found));
     match matched {
         Ok(nats) => start(nats),
-        Err(error) => not_understood(&error),
+        Err(error) => elsewhere(&error, &args).unwrap_or_else(|| not_understood(&error, &typed)),
     }
+}
+
+/// A command that is not ours may be a program of its own: `nats shop` is `nats-shop`.
+fn elsewhere(error: &clap::Error, args: &[OsString]) -> Option<ExitCode> {
+    let program = command::External::find(error, args)?;
+    Some(program.run().unwrap_or_else(|error| failure::report(&error)))
+}
+
+/// What machines read instead of help.
+fn print_guide(typed: &[String]) -> ExitCode {
+    let tree = command();
+    let (path, _) = command::examples::path_of(&tree, typed.iter().map(String::as_str));
+    show::write_out(command::guide::page(&tree, &path).as_bytes());
+    ExitCode::SUCCESS
 }
 
 fn start(nats: Nats) -> ExitCode {
@@ -95,7 +115,7 @@ fn workers() -> usize {
 }
 
 /// What was typed is not a command: the text and the usage, and exit code 1 as people's scripts expect it.
-fn not_understood(error: &clap::Error) -> ExitCode {
+fn not_understood(error: &clap::Error, typed: &[String]) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayVersion => {
             println!("{}", env!("CARGO_PKG_VERSION"));
@@ -103,10 +123,12 @@ fn not_understood(error: &clap::Error) -> ExitCode {
         }
         ErrorKind::DisplayHelp => {
             let _ = error.print();
+            show::write_out(examples_for(typed).as_bytes());
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();
+            eprint!("{}", examples_for(typed));
             ExitCode::FAILURE
         }
         _ => {
@@ -115,6 +137,13 @@ fn not_understood(error: &clap::Error) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The examples that stand below the help of the command that was typed.
+fn examples_for(typed: &[String]) -> String {
+    let tree = command();
+    let (path, _) = command::examples::path_of(&tree, typed.iter().map(String::as_str));
+    command::examples::below_help(&tree, &path)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The JetStream API: calls, pages of answers, and errors with their codes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use anyhow::{Result, anyhow, bail};
@@ -11,7 +12,7 @@ use crate::context::Record;
 use crate::failure::advise;
 use crate::invocation::Invocation;
 use crate::link::Link;
-use crate::show::{log, pick};
+use crate::show::{Table, log, pick};
 
 /// More pages than any account has.
 const MAX_PAGES: usize = 100_000;
@@ -53,6 +54,43 @@ pub(crate) fn event_subject(settings: &Record, kind: &str) -> String {
     match settings.jetstream_event_prefix.trim_end_matches('.') {
         "" => format!("$JS.EVENT.{kind}"),
         prefix => format!("{prefix}.{kind}"),
+    }
+}
+
+/// Records of a list, and what the answers say about those that are not in it.
+#[derive(Default)]
+pub(crate) struct Listing {
+    pub(crate) found: Vec<Value>,
+    /// Names whose records nobody could give.
+    missing: BTreeSet<String>,
+    /// Names that are offline, and why.
+    offline: BTreeMap<String, String>,
+}
+
+impl Listing {
+    fn note_absent(&mut self, page: &Value) {
+        self.missing.extend(page.texts("missing"));
+        let offline = page.dig("offline").as_object().into_iter().flatten();
+        self.offline
+            .extend(offline.map(|(name, reason)| (name.clone(), reason.as_str().unwrap_or_default().to_owned())));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.found.is_empty() && self.missing.is_empty() && self.offline.is_empty()
+    }
+
+    /// Tables of what could not be read and of what is offline, where there is any.
+    pub(crate) fn print_absent(&self, what: &str) {
+        if !self.missing.is_empty() {
+            let mut table = Table::new(format!("Inaccessible {what}"), &["Name"]);
+            self.missing.iter().for_each(|name| table.line([name.as_str()]));
+            table.print();
+        }
+        if !self.offline.is_empty() {
+            let mut table = Table::new(format!("Offline {what}"), &["Name", "Reason"]);
+            self.offline.iter().for_each(|(name, reason)| table.line([name.as_str(), reason.as_str()]));
+            table.print();
+        }
     }
 }
 
@@ -109,8 +147,14 @@ impl<'a> Api<'a> {
 
     /// All records of a list that comes in pages.
     pub(crate) async fn pages(&self, call: &str, list: &str, filter: Value) -> Result<Vec<Value>> {
-        let mut found: Vec<Value> = Vec::new();
+        Ok(self.listing(call, list, filter).await?.found)
+    }
+
+    /// All records of a list that comes in pages, and the names of those that could not be read.
+    pub(crate) async fn listing(&self, call: &str, list: &str, filter: Value) -> Result<Listing> {
+        let mut all = Listing::default();
         for _ in 0..MAX_PAGES {
+            let found = &mut all.found;
             let mut body = filter.clone();
             if !body.is_object() {
                 body = json!({});
@@ -119,11 +163,13 @@ impl<'a> Api<'a> {
             let page = self.call(call, body).await?;
             let records = page.list(list);
             found.extend(records.iter().cloned());
-            if records.is_empty() || found.len() as u64 >= page.whole("total") {
+            let is_last = records.is_empty() || found.len() as u64 >= page.whole("total");
+            all.note_absent(&page);
+            if is_last {
                 break;
             }
         }
-        Ok(found)
+        Ok(all)
     }
 
     /// The names of all streams, or of those that hold a subject.

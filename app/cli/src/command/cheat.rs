@@ -32,6 +32,11 @@ impl Cheat {
     }
 }
 
+/// All examples, sheet by sheet.
+pub(crate) fn examples() -> impl Iterator<Item = &'static str> {
+    SHEETS.iter().flat_map(|(_, sheet)| sheet.lines()).filter(|line| line.starts_with("nats "))
+}
+
 fn topics() -> String {
     SHEETS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }

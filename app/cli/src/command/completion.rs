@@ -4,6 +4,8 @@ use anyhow::Result;
 use clap::Args;
 use clap_complete::Shell;
 
+use crate::command::examples;
+use crate::failure::advise;
 use crate::show::write_out;
 
 /// Print a completion script for a shell
@@ -37,14 +39,28 @@ impl Completion {
     }
 }
 
-/// Print the manual page
+/// Print the manual page, of everything or of one command
 #[derive(Args, Debug)]
-pub(crate) struct Man {}
+pub(crate) struct Man {
+    /// The command
+    command: Vec<String>,
+}
 
 impl Man {
     pub(crate) fn run(&self) -> Result<()> {
+        let mut tree = crate::command();
+        tree.build();
+        let (path, found) = examples::path_of(&tree, self.command.iter().map(String::as_str));
+        if path.len() < self.command.len() {
+            return Err(advise(
+                format!("there is no command {:?}", self.command.join(" ")),
+                format!("nats {} --help shows those there are", path.join(" ")),
+            ));
+        }
+        let after = examples::below_help(&tree, &path).trim_start().to_owned();
+        let page_of = found.clone().after_help(after);
         let mut page = Vec::new();
-        clap_mangen::Man::new(crate::command()).render(&mut page)?;
+        clap_mangen::Man::new(page_of).render(&mut page)?;
         write_out(&page);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod account;
 mod api;
+mod audit;
 mod auth;
 mod bench;
 mod body;
@@ -16,7 +17,10 @@ mod difference;
 mod dig;
 mod errors;
 mod events;
+pub(crate) mod examples;
+mod external;
 mod gather;
+pub(crate) mod guide;
 mod kv;
 mod latency;
 mod leadership;
@@ -38,6 +42,7 @@ mod trace;
 mod wait;
 
 pub(crate) use completion::{Completion, asked_for_script};
+pub(crate) use external::External;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -82,6 +87,8 @@ pub(crate) enum Command {
     /// Show the account we are in
     #[command(visible_alias = "a")]
     Account(account::Account),
+    /// Gather what servers tell into an archive, and check it
+    Audit(audit::Audit),
     /// Look after operators, accounts, users and their keys
     Auth(Box<auth::Auth>),
     /// Show what servers and JetStream announce
@@ -95,7 +102,7 @@ pub(crate) enum Command {
     Service(service::Service),
     /// Show the way of a message through servers
     Trace(trace::Trace),
-    /// Show what is going on now: servers, accounts, connections, streams or subjects
+    /// Show what is going on now: servers, accounts, connections, streams, subjects or JetStream
     Top(top::Top),
     /// Look after servers
     #[command(visible_aliases = ["srv", "sys", "system"])]
@@ -128,6 +135,7 @@ impl Command {
             Self::Object(command) => command.run(invocation).await,
             Self::Counter(command) => command.run(invocation).await,
             Self::Account(command) => command.run(invocation).await,
+            Self::Audit(command) => command.run(invocation).await,
             Self::Auth(command) => command.run(invocation).await,
             Self::Events(command) => command.run(invocation).await,
             Self::Latency(command) => command.run(invocation).await,

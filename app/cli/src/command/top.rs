@@ -19,10 +19,10 @@ use keys::{Key, Keys};
 use sample::Subjects;
 use sheet::{Sheet, View};
 
-/// Show what is going on now: servers, accounts, connections, streams or subjects
+/// Show what is going on now: servers, accounts, connections, streams, subjects or JetStream
 #[derive(Args, Debug)]
 pub(crate) struct Top {
-    /// What to look at first; keys 1 to 5 change it
+    /// What to look at first; keys 1 to 6 change it
     #[arg(default_value = "connections")]
     look: Look,
     /// Sort by the column of this name at first; the arrow keys change it
@@ -47,7 +47,7 @@ pub(crate) struct Top {
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Look {
+pub(crate) enum Look {
     /// Servers
     Servers,
     /// Accounts
@@ -58,10 +58,13 @@ enum Look {
     Streams,
     /// Subjects of messages that we may read
     Subjects,
+    /// JetStream on each server
+    Jetstream,
 }
 
 impl Look {
-    const ALL: [Self; 5] = [Self::Servers, Self::Accounts, Self::Connections, Self::Streams, Self::Subjects];
+    const ALL: [Self; 6] =
+        [Self::Servers, Self::Accounts, Self::Connections, Self::Streams, Self::Subjects, Self::Jetstream];
 
     const fn view(self) -> &'static View {
         match self {
@@ -70,6 +73,7 @@ impl Look {
             Self::Connections => &sample::CONNECTIONS,
             Self::Streams => &sample::STREAMS,
             Self::Subjects => &sample::SUBJECTS,
+            Self::Jetstream => &sample::JETSTREAM,
         }
     }
 }
@@ -83,6 +87,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Top {
+    /// The same as if it had been typed.
+    pub(crate) fn at(look: Look, sort: Option<String>, rows: usize) -> Self {
+        Self { look, sort, delay: Duration::from_secs(1), filter: ">".to_owned(), rows, once: false, json: false }
+    }
+
     pub(crate) async fn run(&self, invocation: &Invocation) -> Result<()> {
         if !self.once && !is_interactive() {
             bail!("nats top needs a terminal; with --once it prints what it sees and ends");
@@ -163,6 +172,7 @@ impl Top {
             Look::Connections => sample::connections(invocation, link).await,
             Look::Streams => sample::streams(invocation, link).await,
             Look::Subjects => subjects.look(link, &self.filter).await,
+            Look::Jetstream => sample::jetstream(invocation, link).await,
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::context::Record;
 use crate::failure::advise;
 use crate::link::explain::{refused, server_fault, unreachable};
 use crate::link::identity::base64_url;
-use crate::link::trust::{TlsFacts, accept_any_config, client_config};
+use crate::link::trust::{Stapled, TlsFacts, accept_any_config, client_config};
 use crate::link::{Counted, Counter, Identity, servers, socks};
 
 /// The longest line a server may send: an INFO that lists a large cluster.
@@ -152,7 +152,8 @@ impl Line {
         let address = stream.peer_addr().map(|address| address.to_string()).unwrap_or_default();
         let mut line = Self::on(Box::new(stream), server, patience);
         line.address = address;
-        let config = || if any_certificate { accept_any_config(settings) } else { client_config(settings) };
+        let stapled = Stapled::default();
+        let config = || if any_certificate { accept_any_config(settings, &stapled) } else { client_config(settings) };
         if settings.tls_first {
             line = line.secure(config()?).await?;
         }
@@ -163,6 +164,9 @@ impl Line {
             let greeting = std::mem::take(&mut line.greeting);
             line = line.secure(config()?).await?;
             line.greeting = greeting;
+        }
+        if let Some(facts) = &mut line.tls {
+            facts.stapled = stapled;
         }
         Ok(line)
     }

@@ -14,3 +14,4 @@ pub(crate) use counting::{Counted, Counter};
 pub(crate) use identity::Identity;
 pub(crate) use line::{Line, Outgoing, encode_message};
 pub(crate) use servers::{servers, without_password};
+pub(crate) use trust::authorities;

@@ -1,7 +1,7 @@
 //! TLS from the client's side: whom to trust, what to show, and under which name the server is checked.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, Result, bail};
 use async_nats::rustls::client::WebPkiServerVerifier;
@@ -37,9 +37,21 @@ pub(crate) fn client_config_for(settings: &Record, name: &str) -> Result<ClientC
     build(settings, Arc::new(Renamed { inner, name }))
 }
 
-/// TLS settings that accept every certificate: for looking at certificates, never for talking.
-pub(crate) fn accept_any_config(settings: &Record) -> Result<ClientConfig> {
-    build(settings, Arc::new(AcceptAny(provider())))
+/// TLS settings that accept every certificate: for looking at certificates, never for talking. What the server's issuer
+/// says of its certificate, if the server shows it, is kept.
+pub(crate) fn accept_any_config(settings: &Record, stapled: &Stapled) -> Result<ClientConfig> {
+    build(settings, Arc::new(AcceptAny { provider: provider(), stapled: Arc::clone(stapled) }))
+}
+
+/// An OCSP answer that came with a certificate.
+pub(crate) type Stapled = Arc<OnceLock<Vec<u8>>>;
+
+/// The authorities of this run, when they are in a file.
+pub(crate) fn authorities(settings: &Record) -> Result<Vec<Vec<u8>>> {
+    if settings.ca.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(certificates(&settings.ca)?.iter().map(|certificate| certificate.to_vec()).collect())
 }
 
 fn build(settings: &Record, verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig> {
@@ -130,7 +142,10 @@ impl ServerCertVerifier for Renamed {
 
 /// Believes every chain; signatures are still checked, so the certificates shown are the server's own.
 #[derive(Debug)]
-struct AcceptAny(Arc<CryptoProvider>);
+struct AcceptAny {
+    provider: Arc<CryptoProvider>,
+    stapled: Stapled,
+}
 
 impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
@@ -138,9 +153,12 @@ impl ServerCertVerifier for AcceptAny {
         _: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
-        _: &[u8],
+        ocsp: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
+        if !ocsp.is_empty() {
+            let _ = self.stapled.set(ocsp.to_vec());
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -150,7 +168,7 @@ impl ServerCertVerifier for AcceptAny {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         async_nats::rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
@@ -160,12 +178,12 @@ impl ServerCertVerifier for AcceptAny {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         async_nats::rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -175,6 +193,8 @@ pub(crate) struct TlsFacts {
     pub(crate) version: String,
     pub(crate) suite: String,
     pub(crate) chain: Vec<Vec<u8>>,
+    /// What came with the certificate; looked for only while looking at certificates.
+    pub(crate) stapled: Stapled,
 }
 
 impl TlsFacts {
@@ -187,6 +207,6 @@ impl TlsFacts {
         let suite =
             connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite())).unwrap_or_default();
         let chain = connection.peer_certificates().unwrap_or_default().iter().map(|c| c.to_vec()).collect();
-        Self { version, suite, chain }
+        Self { version, suite, chain, stapled: Stapled::default() }
     }
 }

@@ -120,7 +120,17 @@ impl Table {
                 *width = cell.lines().map(UnicodeWidthStr::width).fold(*width, usize::max);
             }
         }
+        self.make_room(&mut widths);
         widths
+    }
+
+    /// No word of the title is wider than the table.
+    fn make_room(&self, widths: &mut [usize]) {
+        let longest = self.title.split_whitespace().map(UnicodeWidthStr::width).max().unwrap_or(0);
+        let inner = widths.iter().sum::<usize>() + widths.len() * 3;
+        if let Some(last) = widths.last_mut() {
+            *last += (longest + 3).saturating_sub(inner);
+        }
     }
 
     fn columns(&self) -> usize {
@@ -155,7 +165,7 @@ impl Table {
         lines.join("\n")
     }
 
-    fn csv(&self) -> String {
+    pub(crate) fn csv(&self) -> String {
         self.separated(",", |cell| {
             if cell.contains(['"', ',', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
         })
@@ -338,6 +348,22 @@ mod tests {
 │ longer name │ 1,234 │
 ╰─────────────┴───────╯";
         assert_eq!(sample().drawn(), wanted);
+    }
+
+    #[test]
+    fn a_long_word_in_the_title_makes_the_last_column_wider() {
+        let mut table = Table::new("Inaccessible Things", &["A"]);
+        table.row(cells!["x"]);
+        let wanted = "\
+╭──────────────╮
+│ Inaccessible │
+│    Things    │
+├──────────────┤
+│ A            │
+├──────────────┤
+│ x            │
+╰──────────────╯";
+        assert_eq!(table.drawn(), wanted);
     }
 
     #[test]

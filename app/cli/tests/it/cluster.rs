@@ -93,6 +93,37 @@ fn leaders_are_seen_and_changed() {
 }
 
 #[test]
+fn the_streams_of_an_account_are_purged() {
+    let Some(servers) = trio() else { return };
+    let scene = &servers[0];
+    until(|| sys(scene, &META), |done| done.code == 0);
+    let add = ["stream", "add", "S", "--subjects", "s.>", "--replicas", "3", "--defaults"];
+    until(|| app(scene, &add), |done| done.code == 0);
+    let check = until(|| sys(scene, &["server", "stream-check"]), |done| done.stdout.matches("IN SYNC").count() == 3);
+    assert!(check.stdout.contains("Streams: 3\n") && check.stdout.contains("(current=true,offline=false)"));
+    let purged = sys(scene, &["server", "account", "purge", "APP", "--force"]).fine().stdout;
+    assert_eq!(purged, "Account APP purge initiated: true\n");
+    until(|| app(scene, &["stream", "ls", "-n"]), |done| done.stdout.is_empty());
+}
+
+#[test]
+fn crowded_servers_give_connections_away() {
+    let Some(servers) = trio() else { return };
+    let scene = &servers[0];
+    until(|| sys(scene, &META), |done| done.code == 0);
+    let urls = servers.iter().map(|server| server.url.as_str()).collect::<Vec<_>>().join(",");
+    let sub = ["sub", "a", "--user", "app", "--password", "a", "--trace", "-s"];
+    let mut clients: Vec<_> = (0..6).map(|_| scene.start(&[&sub[..], &[&scene.url]].concat())).collect();
+    clients.iter_mut().for_each(|client| drop(client.wait_for("Subscribing on")));
+    let balance = ["server", "cluster", "balance", "1s", "--account", "APP", "--force"];
+    let done = sys(scene, &[&balance[..], &["-s", &urls]].concat()).fine();
+    assert_eq!(done.stdout, "Balanced 4 connections\n", "{}", done.stderr);
+    assert!(done.stderr.contains("An even share is 2 connections on each of 3 servers"), "{}", done.stderr);
+    let again = ["server", "cluster", "balance", "1s", "--account", "APP", "--idle", "1h", "--force"];
+    assert_eq!(sys(scene, &again).fine().stdout, "Balanced 0 connections\n", "nobody has been idle for an hour");
+}
+
+#[test]
 fn a_server_that_will_not_come_back_is_taken_out() {
     let Some(mut servers) = trio() else { return };
     until(|| sys(&servers[0], &META), |done| done.code == 0);

@@ -158,3 +158,29 @@ fn credentials_can_be_embedded() {
     assert!(text.contains("data:;base64,U1VBUExBTlRFRA=="), "{text}");
     assert!(scene.nats(&["context", "info", "e"]).fine().stdout.contains("NKey: embedded data"));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_user_of_nsc_brings_credentials_and_servers() {
+    use std::os::unix::fs::PermissionsExt;
+    let scene = Scene::open();
+    let url = &scene.url;
+    let script = format!(
+        "#!/bin/sh\n[ \"$*\" = 'generate profile nsc://O/A/U' ] || exit 1\necho '{{\"user_creds\":\"\",\"operator\":{{\"service\":[\"{url}\"]}}}}'\n"
+    );
+    std::fs::write(scene.path("nsc"), script).expect("written");
+    std::fs::set_permissions(scene.path("nsc"), PermissionsExt::from_mode(0o755)).expect("runnable");
+    let folder = scene.path("config/nats/context");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("old.json"), r#"{"nsc": "nsc://O/A/U"}"#).expect("written");
+    std::fs::write(folder.join("gone.json"), r#"{"nsc": "nsc://O/A/nobody"}"#).expect("written");
+    let typed = |context: &str| {
+        let mut command = scene.command(&["pub", "a", "hello", "--context", context]);
+        let path = format!("{}:{}", scene.home.path().display(), std::env::var("PATH").expect("a path"));
+        command.env("PATH", path).env_remove("NATS_URL");
+        finish(&mut command, None)
+    };
+    typed("old").fine();
+    let failed = typed("gone").failed(1).stderr;
+    assert!(failed.contains("nsc failed"), "{failed}");
+}

@@ -7,9 +7,14 @@ fn errors_are_listed_and_looked_up() {
     let scene = Scene::alone();
     let found = scene.nats(&["errors", "lookup", "10059"]).fine();
     assert!(found.stdout.starts_with("NATS Error Code: 10059\n"), "{}", found.stdout);
-    crate::stream::assert_lines(&found, &["Description: stream not found", "HTTP Code: 404"]);
+    crate::stream::assert_lines(
+        &found,
+        &["Description: stream not found", "HTTP Code: 404", "Go Index Constant: JSStreamNotFoundErr"],
+    );
     let table = scene.nats(&["err", "ls", "Stream not"]).fine().stdout;
     assert!(table.contains("NATS Errors") && table.contains("10059") && !table.contains("10014"), "{table}");
+    let by_name = scene.nats(&["errors", "ls", "JSStreamNotFoundErr"]).fine().stdout;
+    assert!(by_name.contains("Go Constant") && by_name.contains("10059"), "{by_name}");
     let reverse = scene.nats(&["errors", "ls", "consumer", "code", "-R"]).fine().stdout;
     assert!(reverse.find("10225") < reverse.find("10014"), "{reverse}");
     let none = scene.nats(&["errors", "lookup", "1"]).failed(1);

@@ -3,6 +3,7 @@
 //! The server is `$NATS_SERVER`, or the `nats-server` that was built beside these tests.
 
 mod account;
+mod audit;
 mod auth;
 mod auth_servers;
 mod bench;
@@ -17,6 +18,7 @@ mod events;
 mod kv;
 mod latency;
 mod object;
+mod person;
 mod publish;
 mod reply;
 mod request;
@@ -27,6 +29,7 @@ mod service;
 mod stream;
 mod subscribe;
 mod system;
+mod terminal;
 mod tls;
 mod top;
 mod trace;

@@ -226,6 +226,16 @@ fn a_stream_acknowledges_what_it_stores() {
 }
 
 #[test]
+fn an_acknowledgement_names_its_domain_and_the_value_of_a_counter() {
+    let config = "jetstream { domain: hub, store_dir: store }";
+    let scene = Scene::with(&[], config);
+    scene.nats(&["stream", "add", "HITS", "--subjects", "hits.>", "--allow-counter", "--defaults"]).fine();
+    let add = |number: &str| scene.nats(&["pub", "-J", "hits.a", "", "-H", &format!("Nats-Incr:{number}")]).fine();
+    assert_eq!(add("5").log()[1], "Stored in Stream: HITS Sequence: 1 Domain: \"hub\" Counter Value: 5");
+    assert_eq!(add("-2").log()[1], "Stored in Stream: HITS Sequence: 2 Domain: \"hub\" Counter Value: 3");
+}
+
+#[test]
 fn lines_are_stored_together_or_not_at_all() {
     let scene = Scene::jetstream();
     scene.nats(&["stream", "add", "B", "--subjects", "b", "--allow-batch", "--defaults"]).fine();

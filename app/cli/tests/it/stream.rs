@@ -253,6 +253,108 @@ fn copies_and_seals() {
 }
 
 #[test]
+fn what_cannot_be_read_or_is_offline_has_its_own_table() {
+    let scene = Scene::open();
+    let list = r#"{"total":1,"offset":0,"limit":256,"streams":[{"config":{"name":"HERE"},"state":{}}],"missing":["LOST"],"offline":{"OLD":"unsupported"}}"#;
+    let mut streams = scene.start(&["reply", "$JS.API.STREAM.LIST", list]);
+    streams.wait_for("Listening on");
+    let shown = scene.nats(&["stream", "ls"]).fine().stdout;
+    for text in ["│ HERE │", "Inaccessible", "│ LOST ", "Offline Streams", "│ OLD  │ unsupported │"] {
+        assert!(shown.contains(text), "{text} in {shown}");
+    }
+    let mut info = scene.start(&["reply", "$JS.API.STREAM.INFO.S", r#"{"config":{"name":"S"},"state":{}}"#]);
+    info.wait_for("Listening on");
+    let list = r#"{"total":0,"offset":0,"limit":256,"consumers":[],"missing":["GONE"]}"#;
+    let mut consumers = scene.start(&["reply", "$JS.API.CONSUMER.LIST.S", list]);
+    consumers.wait_for("Listening on");
+    let shown = scene.nats(&["consumer", "ls", "S"]).fine().stdout;
+    assert!(shown.contains("Inaccessible") && shown.contains("│ GONE "), "{shown}");
+}
+
+#[test]
+fn a_peer_is_taken_out_and_its_place_named() {
+    let scene = Scene::open();
+    let info = r#"{"config":{"name":"S","num_replicas":3},"cluster":{"name":"C","leader":"n1","replicas":[{"name":"n2"},{"name":"n3"}]},"state":{}}"#;
+    let mut known = scene.start(&["reply", "$JS.API.STREAM.INFO.S", info]);
+    known.wait_for("Listening on");
+    let mut removal = scene.start(&["reply", "$JS.API.STREAM.PEER.REMOVE.S", r#"{"success":true}"#]);
+    removal.wait_for("Listening on");
+    let done = scene.nats(&["stream", "cluster", "peer-remove", "S", "n3", "-f"]).fine();
+    assert_eq!(done.log(), ["Removing peer \"n3\""]);
+    removal.wait_for(r#"{"peer":"n3"}"#);
+    let unasked = scene.nats(&["stream", "cluster", "pr", "S", "n3"]).failed(1).stderr;
+    assert!(unasked.contains("--force"), "{unasked}");
+}
+
+#[test]
+fn leaders_are_spread_over_servers() {
+    let scene = Scene::open();
+    let seat = |name: &str| {
+        format!(
+            r#"{{"stream_name":"S","name":"{name}","config":{{"name":"{name}"}},"cluster":{{"name":"C","leader":"n1","replicas":[{{"name":"n2"}},{{"name":"n3"}}]}}}}"#
+        )
+    };
+    let seats = [seat("A"), seat("B"), seat("C")].join(",");
+    let streams = format!(r#"{{"total":3,"offset":0,"limit":256,"streams":[{seats}]}}"#);
+    let consumers = streams.replace("streams", "consumers");
+    let mut fakes = [
+        scene.start(&["reply", "$JS.API.STREAM.LIST", &streams]),
+        scene.start(&["reply", "$JS.API.CONSUMER.LIST.S", &consumers]),
+        scene.start(&["reply", "$JS.API.STREAM.INFO.S", r#"{"config":{"name":"S"},"state":{}}"#]),
+        scene.start(&["reply", "$JS.API.INFO", r#"{"api":{"level":3}}"#]),
+        scene.start(&["reply", "$JS.API.*.LEADER.STEPDOWN.>", r#"{"success":true}"#]),
+    ];
+    fakes.iter_mut().for_each(|fake| drop(fake.wait_for("Listening on")));
+    let done = scene.nats(&["stream", "cluster", "balance"]).fine();
+    assert_eq!(done.stdout, "Balanced 2 streams.\n");
+    assert!(done.stderr.contains("step down of \"n1\" for stream \"A\" in favour of \"n2\""), "{}", done.stderr);
+    assert!(done.stderr.contains("for stream \"B\" in favour of \"n3\""), "{}", done.stderr);
+    let done = scene.nats(&["consumer", "cluster", "balance", "S"]).fine();
+    assert_eq!(done.stdout, "Balanced 2 consumers on S\n");
+    let leaders = scene.nats(&["consumer", "report", "S", "--leaders"]).fine().stdout;
+    assert!(leaders.contains("RAFT Leader Report") && leaders.contains("│ n1*, n2!, n3!"), "{leaders}");
+}
+
+#[test]
+fn reports_are_sorted_as_asked() {
+    let scene = shop();
+    scene.nats(&["stream", "add", "A", "--subjects", "a", "--storage", "memory", "--defaults"]).fine();
+    scene.nats(&["pub", "-J", "-q", "a", &"x".repeat(5000)]).fine();
+    scene.nats(&["consumer", "add", "A", "C", "--pull", "--defaults"]).fine();
+    for (flags, order) in [
+        (&[][..], ["ORDERS", "A"]),
+        (&["-m"], ["A", "ORDERS"]),
+        (&["-n"], ["A", "ORDERS"]),
+        (&["-o"], ["ORDERS", "A"]),
+        (&["-t"], ["ORDERS", "A"]),
+    ] {
+        let report = scene.nats(&[&["stream", "report"], flags].concat()).fine().stdout;
+        let places = order.map(|name| report.find(&format!("│ {name} ")).unwrap_or_else(|| panic!("{name}: {report}")));
+        assert!(places[0] < places[1], "{flags:?}: {report}");
+    }
+    let raw = scene.nats(&["stream", "report", "-r", "--subject", "a"]).fine().stdout;
+    assert!(raw.contains("│ A ") && !raw.contains("ORDERS") && raw.contains(" 50"), "{raw}");
+}
+
+#[test]
+fn consumers_are_reported() {
+    let scene = shop();
+    scene.nats(&["consumer", "add", "ORDERS", "C", "--pull", "--wait", "90s", "--defaults"]).fine();
+    scene.nats(&["consumer", "add", "ORDERS", "P", "--target", "t", "--ack", "none", "--defaults"]).fine();
+    scene.nats(&["consumer", "next", "ORDERS", "C", "--no-ack"]).fine();
+    let report = scene.nats(&["consumer", "report", "ORDERS"]).fine().stdout;
+    assert!(report.contains("Consumer report for ORDERS with 2 consumers"), "{report}");
+    let row = |name: &str| -> Vec<String> {
+        let line = report.lines().find(|line| line.starts_with(&format!("│ {name} "))).expect("a row");
+        line.split('│').map(|cell| cell.trim().to_owned()).filter(|cell| !cell.is_empty()).collect()
+    };
+    assert_eq!(row("C")[1..7], ["Pull", "Explicit", "1m30s", "1", "0", "4 / 80%"]);
+    assert_eq!(row("P")[1..3], ["Push", "None"]);
+    let raw = scene.nats(&["consumer", "report", "ORDERS", "--raw"]).fine().stdout;
+    assert!(raw.contains("│ 4 ") && !raw.contains('%'), "{raw}");
+}
+
+#[test]
 fn reports_count() {
     let scene = shop();
     let done = scene.nats(&["stream", "add", "MIRROR", "--mirror", "ORDERS", "--defaults"]).fine();

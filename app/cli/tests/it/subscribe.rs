@@ -120,6 +120,18 @@ fn messages_are_dumped_as_json_files_or_with_nul_on_stdout() {
 }
 
 #[test]
+fn a_dot_is_shown_for_every_hundred_dumped_messages() {
+    let scene = Scene::open();
+    let sub = scene.start(&["sub", "d", "--dump", "out", "--count", "250"]);
+    // Nothing says that the subscription stands, so messages are sent until enough were taken.
+    let publisher = scene.start(&["pub", "-q", "d", "body", "--count", "1000000", "--sleep", "1ms"]);
+    let (code, seen) = sub.end();
+    drop(publisher);
+    assert_eq!((code, seen.iter().filter(|line| *line == "..").count()), (0, 1), "{seen:?}");
+    assert!(scene.path("out/250.json").is_file() && !scene.path("out/251.json").exists());
+}
+
+#[test]
 fn bodies_can_go_through_a_command() {
     let scene = Scene::open();
     let mut sub =

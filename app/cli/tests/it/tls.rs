@@ -1,6 +1,8 @@
 //! TLS: whom we trust, what we show.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use testkit::certificates::{Authority, Subject};
+use testkit::responder::Responder;
 
 use crate::scene::Scene;
 
@@ -99,4 +101,31 @@ fn certificates_are_shown_with_their_days() {
     assert!(soon.stdout.contains("# EXPIRING SOON"), "{}", soon.stdout);
     let plain = Scene::open().nats(&["account", "tls"]).failed(1);
     assert!(plain.stderr.contains("does not use TLS"), "{}", plain.stderr);
+}
+
+#[test]
+fn what_the_issuer_says_is_shown() {
+    let (authority, responder) = (Authority::new("Root"), Responder::start());
+    responder.speaks_for(&authority);
+    let server = authority.issue(Subject::named("server").dns("localhost").ocsp(&responder.url()));
+    let scene = |mode: &str| {
+        let home = tempfile::TempDir::new().expect("a temporary directory");
+        for (name, text) in
+            [("ca.pem", &authority.pem), ("server.pem", &server.chain_pem), ("server.key", &server.key_pem)]
+        {
+            std::fs::write(home.path().join(name), text).expect("written");
+        }
+        let base = home.path().display().to_string();
+        let tls = format!("cert_file: '{base}/server.pem', key_file: '{base}/server.key', ca_file: '{base}/ca.pem'");
+        Scene::in_home(home, &[], &format!("tls {{ {tls} }}\nocsp {{ mode: {mode} }}\n"))
+    };
+    let shown = |scene: &Scene| {
+        let url = format!("nats://localhost:{}", scene.port());
+        let args = ["account", "tls", "--ocsp", "--no-pem", "--expire-warn", "0", "--tlsca", "ca.pem", "-s", &url];
+        scene.nats(&args).fine().stdout
+    };
+    let stapling = shown(&scene("always"));
+    assert!(stapling.contains("# OCSP: GOOD thisUpdate=(20"), "{stapling}");
+    let silent = shown(&scene("never"));
+    assert!(silent.contains("# No OCSP Response found in TLS connection"), "{silent}");
 }

@@ -6,11 +6,12 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use data_encoding::BASE64;
 use jiff::{Timestamp, tz::TimeZone};
+use tls::ocsp::{Answer, Status};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::global::negatable;
 use crate::invocation::Invocation;
-use crate::link::{Line, servers};
+use crate::link::{Line, authorities, servers};
 use crate::parse::duration;
 use crate::show::{go_duration, outln};
 
@@ -25,6 +26,9 @@ pub(crate) struct Tls {
     /// Warn when a certificate expires this soon; 0 does not
     #[arg(long, default_value = "1w", value_parser = duration, value_name = "DURATION")]
     expire_warn: Duration,
+    /// Show what the issuer says of the certificate, if the server shows it
+    #[arg(long)]
+    ocsp: bool,
     #[command(flatten)]
     pem: Pem,
 }
@@ -47,6 +51,11 @@ impl Tls {
         let mut fault = None;
         for (at, der) in tls.chain.iter().enumerate() {
             fault = fault.or(self.show(at + 1, der, Timestamp::now())?);
+        }
+        if self.ocsp {
+            let issuers = tls.chain.iter().skip(1).cloned().chain(authorities(&settings)?);
+            let said = stapled(tls.stapled.get(), tls.chain.first(), issuers, Timestamp::now());
+            outln!("\n# {said}");
         }
         match fault {
             Some(text) => Err(anyhow!(text)),
@@ -85,6 +94,36 @@ impl Tls {
             return Some(format!("cert expiring soon chain=1 cert={number} expiration={date:?} subject={subject:?}"));
         }
         None
+    }
+}
+
+/// What an OCSP answer says, when one of the issuers signed it.
+fn stapled(
+    answer: Option<&Vec<u8>>,
+    certificate: Option<&Vec<u8>>,
+    issuers: impl Iterator<Item = Vec<u8>>,
+    now: Timestamp,
+) -> String {
+    let (Some(answer), Some(certificate)) = (answer, certificate) else {
+        return "No OCSP Response found in TLS connection".to_owned();
+    };
+    let mut fault = "the certificate of its issuer is neither in the chain nor in the file of --tlsca".to_owned();
+    for issuer in issuers {
+        match Answer::read(answer, certificate, &issuer, now.as_second()) {
+            Ok(answer) => return told(&answer),
+            Err(error) => fault = error.to_string(),
+        }
+    }
+    format!("OCSP response invalid: {fault}")
+}
+
+fn told(answer: &Answer) -> String {
+    let date = |seconds: i64| Timestamp::from_second(seconds).map(utc).unwrap_or_default();
+    let next = answer.next_update.map(date).unwrap_or_default();
+    match answer.status {
+        Status::Good => format!("OCSP: GOOD thisUpdate=({}) nextUpdate=({next})", date(answer.this_update)),
+        Status::Revoked { at, .. } => format!("OCSP: REVOKED RevokedAt=({})", date(at)),
+        Status::Unknown => "OCSP: BAD the issuer does not know the certificate".to_owned(),
     }
 }
 

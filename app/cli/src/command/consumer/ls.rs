@@ -35,14 +35,14 @@ impl Ls {
             names.iter().for_each(|name| outln!("{name}"));
             return Ok(());
         }
-        let consumers = desk.consumers(&stream).await.context("could not load Consumers")?;
-        if consumers.is_empty() {
+        let all = desk.listing(&stream).await.context("could not load Consumers")?;
+        if all.is_empty() {
             outln!("No Consumers defined");
             return Ok(());
         }
         let header = ["Name", "Description", "Created", "Ack Pending", "Unprocessed", "Last Delivery"];
         let mut table = Table::new("Consumers", &header);
-        for info in &consumers {
+        for info in &all.found {
             let last = info.time("delivered.last_active");
             table.row(cells![
                 info.text("name"),
@@ -53,7 +53,10 @@ impl Ls {
                 last.map_or("never".to_owned(), |last| humanize(since_then(info, last))),
             ]);
         }
-        table.print();
+        if !table.is_empty() {
+            table.print();
+        }
+        all.print_absent("Consumers");
         Ok(())
     }
 }

@@ -19,7 +19,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use crate::command::api::{Api, check_name};
+use crate::command::api::{Api, Listing, check_name};
 use crate::command::dig::Dig;
 use crate::invocation::Invocation;
 
@@ -140,9 +140,14 @@ impl Desk<'_> {
 
     /// All consumers of a stream.
     async fn consumers(&self, stream: &str) -> Result<Vec<Value>> {
-        let mut consumers = self.api.pages(&format!("CONSUMER.LIST.{stream}"), "consumers", Value::Null).await?;
-        consumers.sort_by(|one, other| one.text("name").cmp(other.text("name")));
-        Ok(consumers)
+        Ok(self.listing(stream).await?.found)
+    }
+
+    /// All consumers of a stream, and those that could not be read.
+    async fn listing(&self, stream: &str) -> Result<Listing> {
+        let mut all = self.api.listing(&format!("CONSUMER.LIST.{stream}"), "consumers", Value::Null).await?;
+        all.found.sort_by(|one, other| one.text("name").cmp(other.text("name")));
+        Ok(all)
     }
 
     /// Creates a consumer, or changes the one of that name. The filter stands in the subject, where permissions see it.

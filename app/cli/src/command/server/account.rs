@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::command::confirmed::confirmed;
 use crate::command::dig::Dig;
 use crate::command::gather::{Question, active_servers, ask_servers, check};
+use crate::command::server::source::{Among, FromArchive, Source};
 use crate::invocation::Invocation;
 use crate::show::{Columns, comma, outln, print_json};
 
@@ -36,6 +37,11 @@ struct Info {
     /// Ask the server on this host
     #[arg(long)]
     host: Option<String>,
+    /// Show JSON
+    #[arg(long, short = 'j')]
+    json: bool,
+    #[command(flatten)]
+    from: FromArchive,
 }
 
 /// Remove all JetStream data of an account
@@ -79,17 +85,16 @@ impl Account {
 
 impl Info {
     async fn run(&self, invocation: &Invocation) -> Result<()> {
-        let link = invocation.connect().await?;
-        let mut body = json!({"account": self.account});
-        if let Some(host) = &self.host {
-            body["host"] = host.clone().into();
-        }
-        let question = Question { subject: "$SYS.REQ.SERVER.PING.ACCOUNTZ", body, expect: 1 };
-        let answers = ask_servers(invocation, &link, &question).await?;
-        check(&answers[0])?;
+        let source = Source::open(invocation, self.from.archive.as_deref()).await?;
+        let among = Among { host: self.host.clone(), ..Among::default() };
+        let body = Map::from_iter([("account".to_owned(), self.account.clone().into())]);
+        let answers = source.ask("ACCOUNTZ", body, &among, Some(1)).await?;
         let account = answers[0].dig("data.account_detail");
         if account.is_null() {
             anyhow::bail!("account {:?} is not known to server {}", self.account, answers[0].text("server.name"));
+        }
+        if self.json {
+            return print_json(account);
         }
         page(account, answers[0].dig("server")).print();
         Ok(())
@@ -114,6 +119,7 @@ fn page(account: &Value, server: &Value) -> Columns {
     mappings(&mut page, account.dig("mappings"));
     subjects(&mut page, "Imports", account.list("imports"));
     subjects(&mut page, "Exports", account.list("exports"));
+    subjects(&mut page, "Responses", account.list("responses"));
     if let Some(revoked) = account.dig("revoked_user").as_object().filter(|revoked| !revoked.is_empty()) {
         page.section("Revoked Users");
         for (user, at) in revoked {
@@ -209,4 +215,21 @@ fn told(answer: &Value) -> String {
         );
     }
     format!("{server}: {}", answer.text("error.description"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_that_are_on_their_way_have_a_section() {
+        let account = json!({
+            "account_name": "APP",
+            "responses": [{"subject": "_R_.abc", "type": "service", "account": "OTHER"}],
+            "revoked_user": {"UABC": "2026-01-01T00:00:00Z"},
+        });
+        let page = page(&account, &json!({"name": "one"})).render();
+        assert!(page.contains("Responses:\n\n") && page.contains("_R_.abc: service of OTHER"), "{page}");
+        assert!(page.contains("Revoked Users:"), "{page}");
+    }
 }

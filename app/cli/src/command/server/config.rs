@@ -8,6 +8,7 @@ use crate::command::confirmed::confirmed;
 use crate::command::dig::Dig;
 use crate::command::gather::{Question, ask_servers, check};
 use crate::command::server::info;
+use crate::command::server::source::Source;
 use crate::invocation::Invocation;
 
 /// Look after the configuration of servers
@@ -59,6 +60,6 @@ impl Reload {
         let answers = ask("RELOAD").await?;
         let [answer] = answers.as_slice() else { bail!("invalid response from {} servers", answers.len()) };
         check(answer)?;
-        info::show(invocation, &link, &self.id).await
+        info::show(&Source::Servers { invocation, link }, &self.id).await
     }
 }

@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use std::time::Duration;
 
 use crate::command::dig::Dig;
-use crate::command::gather::{Question, ask_servers, check};
+use crate::command::gather::check;
+use crate::command::server::source::{Among, FromArchive, Source};
 use crate::invocation::Invocation;
-use crate::link::Link;
 use crate::show::{Columns, comma, ibytes};
 
 /// Show a server: its process, connections, limits and figures
@@ -16,12 +16,14 @@ use crate::show::{Columns, comma, ibytes};
 pub(crate) struct Info {
     /// Name or id of the server; any one when left out
     server: Option<String>,
+    #[command(flatten)]
+    from: FromArchive,
 }
 
 impl Info {
     pub(crate) async fn run(&self, invocation: &Invocation) -> Result<()> {
-        let link = invocation.connect().await?;
-        show(invocation, &link, self.server.as_deref().unwrap_or_default()).await
+        let source = Source::open(invocation, self.from.archive.as_deref()).await?;
+        show(&source, self.server.as_deref().unwrap_or_default()).await
     }
 }
 
@@ -31,14 +33,13 @@ fn is_id(text: &str) -> bool {
 }
 
 /// Shows one server, by name or id.
-pub(crate) async fn show(invocation: &Invocation, link: &Link, server: &str) -> Result<()> {
-    let by_id = format!("$SYS.REQ.SERVER.{server}.VARZ");
-    let (subject, body) = match server {
-        id if is_id(id) => (by_id.as_str(), Value::Null),
-        "" => ("$SYS.REQ.SERVER.PING.VARZ", Value::Null),
-        name => ("$SYS.REQ.SERVER.PING.VARZ", json!({"server_name": name, "exact_match": true})),
+pub(crate) async fn show(source: &Source<'_>, server: &str) -> Result<()> {
+    let answers = if source.is_live() && is_id(server) {
+        source.ask_one(server, "VARZ", Value::Null).await?
+    } else {
+        let among = Among { name: (!server.is_empty()).then(|| server.to_owned()), ..Among::default() };
+        source.ask("VARZ", Map::new(), &among, Some(1)).await?
     };
-    let answers = ask_servers(invocation, link, &Question { subject, body, expect: 1 }).await?;
     let answer = &answers[0];
     check(answer)?;
     page(answer.dig("data")).print();
@@ -179,6 +180,7 @@ fn cluster(page: &mut Columns, varz: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn streams_clusters_and_gateways_have_their_sections() {

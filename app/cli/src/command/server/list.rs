@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::command::dig::Dig;
 use crate::command::gather::{Answer, NoResponders, Question, ask_each, no_results};
+use crate::command::server::source::{Among, FromArchive, Source};
 use crate::global::negatable;
 use crate::invocation::Invocation;
 use crate::show::{Table, cells, comma, humanize, ibytes, out, print_json};
@@ -35,6 +36,8 @@ pub(crate) struct List {
     reverse: bool,
     #[command(flatten)]
     compact: Compact,
+    #[command(flatten)]
+    from: FromArchive,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -58,18 +61,10 @@ enum Key {
 
 impl List {
     pub(crate) async fn run(&self, invocation: &Invocation) -> Result<()> {
-        let link = invocation.connect().await?;
-        let mut servers = Vec::new();
-        let subject = "$SYS.REQ.SERVER.PING";
-        let question = Question { subject, body: Value::Null, expect: self.expect.unwrap_or(0) };
-        let asked = ask_each(invocation, &link, &question, |answer| {
-            servers.push(answer);
-            true
-        });
-        match asked.await {
-            Err(error) if error.is::<NoResponders>() => return Err(no_results()),
-            other => other?,
-        }
+        let mut servers = match self.from.archive {
+            Some(_) => self.remembered(invocation).await?,
+            None => self.asked(invocation).await?,
+        };
         if servers.is_empty() {
             return Err(no_results());
         }
@@ -83,6 +78,28 @@ impl List {
             out!("\n{}\n", cluster_overview(&clusters).render());
         }
         Ok(())
+    }
+
+    async fn asked(&self, invocation: &Invocation) -> Result<Vec<Answer>> {
+        let link = invocation.connect().await?;
+        let mut servers = Vec::new();
+        let subject = "$SYS.REQ.SERVER.PING";
+        let question = Question { subject, body: Value::Null, expect: self.expect.unwrap_or(0) };
+        let asked = ask_each(invocation, &link, &question, |answer| {
+            servers.push(answer);
+            true
+        });
+        match asked.await {
+            Err(error) if error.is::<NoResponders>() => Err(no_results()),
+            other => other.map(|()| servers),
+        }
+    }
+
+    /// What an archive tells; nobody was waited for.
+    async fn remembered(&self, invocation: &Invocation) -> Result<Vec<Answer>> {
+        let source = Source::open(invocation, self.from.archive.as_deref()).await?;
+        let answers = source.ask("", Map::new(), &Among::default(), None).await?;
+        Ok(answers.into_iter().map(|value| Answer { value, took: Duration::ZERO }).collect())
     }
 
     /// Largest first, names from the beginning of the alphabet.

@@ -1,9 +1,10 @@
 //! `nats server`: looking after servers.
 
 mod account;
-mod check;
+pub(crate) mod check;
 mod cluster;
 mod config;
+mod consumer_check;
 mod graph;
 mod info;
 mod list;
@@ -11,8 +12,12 @@ pub(crate) use list::compacted;
 mod mappings;
 mod passwd;
 mod ping;
+mod replicas;
 pub(crate) mod report;
 pub(crate) mod request;
+pub(crate) mod source;
+mod stream_check;
+mod watch;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -39,6 +44,8 @@ enum Command {
     Cluster(cluster::Cluster),
     /// Look after the configuration of servers
     Config(config::Config),
+    /// Compare the replicas of consumers
+    ConsumerCheck(consumer_check::ConsumerCheck),
     /// Draw what a server does
     Graph(graph::Graph),
     /// Show a server: its process, connections, limits and figures
@@ -61,6 +68,10 @@ enum Command {
     /// Request monitoring data from servers
     #[command(visible_alias = "req")]
     Request(request::Request),
+    /// Compare the replicas of streams
+    StreamCheck(stream_check::StreamCheck),
+    /// Watch servers, accounts or JetStream
+    Watch(watch::Watch),
 }
 
 impl Server {
@@ -70,6 +81,7 @@ impl Server {
             Command::Check(command) => command.run(invocation).await,
             Command::Cluster(command) => command.run(invocation).await,
             Command::Config(command) => command.run(invocation).await,
+            Command::ConsumerCheck(command) => command.run(invocation).await,
             Command::Graph(command) => command.run(invocation).await,
             Command::Info(command) => command.run(invocation).await,
             Command::List(command) => command.run(invocation).await,
@@ -78,6 +90,8 @@ impl Server {
             Command::Ping(command) => command.run(invocation).await,
             Command::Report(command) => command.run(invocation).await,
             Command::Request(command) => command.run(invocation).await,
+            Command::StreamCheck(command) => command.run(invocation).await,
+            Command::Watch(command) => command.run(invocation).await,
         }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::command::dig::Dig;
 use crate::command::gather::{Question, active_servers, ask_servers};
+use crate::command::server::source::{Among, FromArchive, Source};
 use crate::global::negatable;
 use crate::invocation::Invocation;
 use crate::show::{log, outln, print_json};
@@ -35,6 +36,8 @@ const PROFILE_GRACE: std::time::Duration = std::time::Duration::from_secs(2);
 pub(crate) struct Request {
     #[command(flatten)]
     scope: Scope,
+    #[command(flatten)]
+    from: FromArchive,
     #[command(subcommand)]
     kind: Kind,
 }
@@ -325,6 +328,9 @@ struct Ask {
 
 impl Request {
     pub(crate) async fn run(&self, invocation: &Invocation) -> Result<()> {
+        if let (Kind::Kick { .. } | Kind::Profile { .. }, Some(_)) = (&self.kind, &self.from.archive) {
+            bail!("an archive can be asked for documents only");
+        }
         if let Kind::Kick { client, server } = &self.kind {
             return kick(invocation, *client, server).await;
         }
@@ -343,7 +349,11 @@ impl Request {
 
     async fn answers(&self, invocation: &Invocation) -> Result<Vec<Value>> {
         let Ask { name, mut body, wait } = self.ask();
-        self.scope.narrow(&mut body);
+        if let Some(archive) = &self.from.archive {
+            let source = Source::open(invocation, Some(archive)).await?;
+            return source.ask(name, body, &self.scope.among(), wait).await;
+        }
+        self.scope.among().narrow(&mut body);
         // A profile of the processor runs for as long as the timeout, and the answer comes after that.
         let mut invocation = Invocation::new(invocation.global.clone());
         if let Kind::Profile { profile: Profile::Cpu, .. } = &self.kind {
@@ -424,15 +434,12 @@ impl Request {
 }
 
 impl Scope {
-    fn narrow(&self, body: &mut Map<String, Value>) {
-        put(body, "server_name", &self.name);
-        put(body, "host", &self.host);
-        put(body, "cluster", &self.cluster);
-        if !self.tags.is_empty() {
-            body.insert("tags".to_owned(), self.tags.clone().into());
-        }
-        if self.name.is_some() || self.host.is_some() || self.cluster.is_some() {
-            body.insert("exact_match".to_owned(), true.into());
+    fn among(&self) -> Among {
+        Among {
+            name: self.name.clone(),
+            host: self.host.clone(),
+            cluster: self.cluster.clone(),
+            tags: self.tags.clone(),
         }
     }
 }

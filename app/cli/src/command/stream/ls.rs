@@ -34,19 +34,23 @@ impl Ls {
             return Ok(());
         }
         let filter = self.subject.as_ref().map_or(Value::Null, |subject| json!({"subject": subject}));
-        let found = api.pages("STREAM.LIST", "streams", filter).await.context("could not list streams")?;
+        let all = api.listing("STREAM.LIST", "streams", filter).await.context("could not list streams")?;
         let mut streams: Vec<_> =
-            found.iter().filter(|stream| is_all || !is_internal(stream.text("config.name"))).collect();
+            all.found.iter().filter(|stream| is_all || !is_internal(stream.text("config.name"))).collect();
         if self.json {
             return print_json(&streams.iter().map(|stream| stream.text("config.name")).collect::<Vec<_>>());
         }
-        if streams.is_empty() {
-            let hint = if found.is_empty() { "" } else { ", pass -a to include system streams" };
-            outln!("No Streams defined{hint}");
-            return Ok(());
+        if streams.is_empty() && !all.found.is_empty() {
+            outln!("No Streams defined, pass -a to include system streams");
+        } else if all.is_empty() {
+            outln!("No Streams defined");
         }
         streams.sort_by_key(|stream| stream.whole("state.bytes"));
-        self.table(&streams).print();
+        let table = self.table(&streams);
+        if !table.is_empty() {
+            table.print();
+        }
+        all.print_absent("Streams");
         Ok(())
     }
 

@@ -48,7 +48,7 @@ impl Keys {
 fn meaning(key: &console::Key) -> Option<Key> {
     Some(match key {
         console::Key::Char('q') | console::Key::Escape | console::Key::CtrlC => Key::Quit,
-        console::Key::Char(digit @ '1'..='5') => Key::View(*digit as usize - '1' as usize),
+        console::Key::Char(digit @ '1'..='6') => Key::View(*digit as usize - '1' as usize),
         console::Key::ArrowLeft | console::Key::Char('<') => Key::Column(-1),
         console::Key::ArrowRight | console::Key::Char('>') => Key::Column(1),
         console::Key::Char('r') => Key::Reverse,
@@ -65,6 +65,6 @@ mod tests {
         assert_eq!(meaning(&console::Key::Char('q')), Some(Key::Quit));
         assert_eq!(meaning(&console::Key::Char('3')), Some(Key::View(2)));
         assert_eq!(meaning(&console::Key::ArrowRight), Some(Key::Column(1)));
-        assert_eq!(meaning(&console::Key::Char('6')), None);
+        assert_eq!(meaning(&console::Key::Char('7')), None);
     }
 }

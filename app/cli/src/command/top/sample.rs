@@ -87,6 +87,22 @@ pub(crate) static STREAMS: View = View {
     sort: "Stored",
 };
 
+pub(crate) static JETSTREAM: View = View {
+    title: "JetStream",
+    columns: &[
+        Column::Text("Server"),
+        Column::CountRate("API"),
+        Column::Count("API Errors"),
+        Column::Count("API Pending"),
+        Column::Count("HA Assets"),
+        Column::Count("Streams"),
+        Column::Count("Consumers"),
+        Column::Bytes("Memory"),
+        Column::Bytes("File"),
+    ],
+    sort: "API",
+};
+
 pub(crate) static SUBJECTS: View = View {
     title: "Subjects",
     columns: &[Column::Text("Subject"), Column::CountRate("Msgs"), Column::BytesRate("Bytes"), Column::Count("Total")],
@@ -191,6 +207,19 @@ pub(crate) async fn streams(invocation: &Invocation, link: &Link) -> Result<Vec<
         }
     }
     Ok(rows)
+}
+
+pub(crate) async fn jetstream(invocation: &Invocation, link: &Link) -> Result<Vec<Row>> {
+    let answers = ask(invocation, link, "SERVER.PING.JSZ", json!({})).await?;
+    let row = |answer: &Value| {
+        let (server, data) = (answer.dig("server"), answer.dig("data"));
+        let numbers = ["api.total", "api.errors", "meta_cluster.pending", "ha_assets", "streams", "consumers"];
+        let mut cells = vec![text(server, "name")];
+        cells.extend(numbers.map(|path| number(data, path)));
+        cells.extend([number(data, "memory"), number(data, "storage")]);
+        Row { key: server.text("id").to_owned(), cells }
+    };
+    Ok(answers.iter().filter(|answer| !answer.flag("data.disabled")).map(row).collect())
 }
 
 /// Messages that we may read, counted by subject. Needs no system account.

@@ -206,7 +206,9 @@ impl Sheet {
         out!("{CLEAR}");
         outln!("{}", self.small_plot(screen_width()));
         outln!("{}", self.table(rows).render());
-        out!("1 servers  2 accounts  3 connections  4 streams  5 subjects   ← → sort   r reverse   q quit");
+        out!(
+            "1 servers  2 accounts  3 connections  4 streams  5 subjects  6 jetstream   ← → sort   r reverse   q quit"
+        );
     }
 
     /// The sum of the first rate as a row of blocks, and its last value.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use jwt::{Mappings as Claims, WeightedMapping};
-use serde::Deserialize;
 
+use crate::command::auth::account::mapping_file::{self, Target};
 use crate::command::auth::desk::Desk;
 use crate::command::auth::plan::{Ended, Publishing};
 use crate::failure::advise;
@@ -52,7 +52,7 @@ struct Add {
     /// Limit the mappings to a specific cluster
     #[arg(default_value = "")]
     cluster: String,
-    /// JSON file to read mappings from: { "source": [ { "subject": "target", "weight": 50 } ] }
+    /// JSON or YAML file to read mappings from: { "source": [ { "subject": "target", "weight": 50 } ] }
     #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "target"])]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -87,16 +87,6 @@ struct Info {
     /// Produce JSON output
     #[arg(long, short = 'j')]
     json: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    subject: String,
-    #[serde(default)]
-    weight: u8,
-    #[serde(default)]
-    cluster: String,
 }
 
 impl Mappings {
@@ -139,10 +129,9 @@ impl Add {
     fn added(&self, known: &Claims) -> Result<Claims> {
         if let Some(path) = &self.config {
             let content = read_bounded(path, MAX_CONFIG_BYTES)?;
-            let read: std::collections::BTreeMap<String, Vec<Line>> = serde_json::from_slice(&content)
+            let read = mapping_file::read(&content)
                 .with_context(|| format!("unable to load config file {}", path.display()))?;
-            let target =
-                |line: Line| WeightedMapping { subject: line.subject, weight: line.weight, cluster: line.cluster };
+            let target = |to: Target| WeightedMapping { subject: to.subject, weight: to.weight, cluster: to.cluster };
             return Ok(read.into_iter().map(|(from, to)| (from, to.into_iter().map(target).collect())).collect());
         }
         let source = self.source.clone().map_or_else(|| ask("Source subject", ""), Ok)?;

@@ -5,6 +5,7 @@ mod exports;
 mod imports;
 mod keys;
 mod limits;
+mod mapping_file;
 mod mappings;
 mod push;
 mod revocations;

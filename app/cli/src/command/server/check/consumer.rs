@@ -18,7 +18,7 @@ use crate::show::{go_duration, local_time};
 /// Check a consumer: what waits, and when it last delivered
 ///
 /// Thresholds may also stand in the metadata of the consumer: io.nats.monitor.waiting-critical and so on.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct Consumer {
     /// The stream
     #[arg(long)]
@@ -72,6 +72,12 @@ impl Consumer {
         let limits = self.limits(&Brought::by(&info));
         let Some(limits) = outcome.needs(limits, "could not configure based on metadata") else { return Ok(()) };
         limits.judge(&info, Timestamp::now(), outcome);
+        Ok(())
+    }
+
+    /// Judges a consumer by what its metadata says, and by nothing else.
+    pub(super) fn by_metadata(info: &Value, now: Timestamp, outcome: &mut Outcome) -> Result<()> {
+        Self::default().limits(&Brought::by(info))?.judge(info, now, outcome);
         Ok(())
     }
 

@@ -15,8 +15,11 @@ mod threshold;
 
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::command::server::check::outcome::Outcome;
+use crate::command::server::check::threshold::Brought;
 use crate::failure::Ended;
 use crate::invocation::Invocation;
 
@@ -134,6 +137,25 @@ impl Check {
             code => Err(Ended(code).into()),
         }
     }
+}
+
+/// What is wrong with a stream by the thresholds in its metadata: warnings, and what is critical. Nothing is wrong with
+/// one that does not want to be watched.
+pub(crate) fn stream_by_metadata(info: &Value) -> Result<(Vec<String>, Vec<String>)> {
+    let mut outcome = Outcome::new("", "stream");
+    if Brought::by(info).is_enabled()? {
+        stream::Stream::by_metadata(info, &mut outcome)?;
+    }
+    Ok(outcome.faults())
+}
+
+/// The same for a consumer.
+pub(crate) fn consumer_by_metadata(info: &Value, now: Timestamp) -> Result<(Vec<String>, Vec<String>)> {
+    let mut outcome = Outcome::new("", "consumer");
+    if Brought::by(info).is_enabled()? {
+        consumer::Consumer::by_metadata(info, now, &mut outcome)?;
+    }
+    Ok(outcome.faults())
 }
 
 /// Replaces a file in one step, so that a reader never sees half of it.

@@ -104,6 +104,11 @@ impl Outcome {
         result.map_err(|error| self.critical(format!("{what}: {error:#}"))).ok()
     }
 
+    /// What is worth a warning, and what is critical.
+    pub(crate) fn faults(self) -> (Vec<String>, Vec<String>) {
+        (self.warnings, self.criticals)
+    }
+
     pub(crate) const fn status(&self) -> Status {
         if !self.criticals.is_empty() {
             Status::Critical

@@ -17,7 +17,7 @@ use crate::show::go_duration;
 /// Check a stream: its messages, its replicas, and the streams it copies
 ///
 /// Thresholds may also stand in the metadata of the stream: io.nats.monitor.lag-critical and so on.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct Stream {
     /// The stream
     #[arg(long)]
@@ -82,6 +82,12 @@ impl Stream {
         let limits = self.limits(&Brought::by(&info));
         let Some(limits) = outcome.needs(limits, "could not configure based on metadata") else { return Ok(()) };
         limits.judge(&info, outcome);
+        Ok(())
+    }
+
+    /// Judges a stream by what its metadata says, and by nothing else.
+    pub(super) fn by_metadata(info: &Value, outcome: &mut Outcome) -> Result<()> {
+        Self::default().limits(&Brought::by(info))?.judge(info, outcome);
         Ok(())
     }
 

@@ -40,6 +40,11 @@ impl<'a> Brought<'a> {
         Ok(Some(span).filter(|span| !span.is_zero()))
     }
 
+    /// Whether who made it wants it to be watched.
+    pub(super) fn is_enabled(&self) -> Result<bool> {
+        self.is_set(false, "enabled")
+    }
+
     pub(super) fn is_set(&self, flag: bool, name: &str) -> Result<bool> {
         match self.text(name) {
             Some(text) if !flag => {

@@ -107,12 +107,10 @@ pub(crate) async fn gather(desk: &Desk<'_>, body: &Value, limit: Option<usize>) 
         let server = answer.dig("server").clone();
         let (mut seen, total) = (answer.list("data.connections").len() as u64, answer.whole("data.total"));
         found.extend(rows(&answer, &server));
-        let subject = format!("$SYS.REQ.SERVER.{}.CONNZ", server.text("id"));
         while seen > 0 && seen < total {
             let mut body = body.clone();
             body["offset"] = seen.into();
-            let question = Question { subject: &subject, body, expect: 1 };
-            let more = ask_servers(desk.invocation, &desk.link, &question).await?;
+            let more = desk.source.ask_one(server.text("id"), "CONNZ", body).await?;
             let rows: Vec<_> = more.iter().flat_map(|answer| rows(answer, &server)).collect();
             if rows.is_empty() {
                 break;

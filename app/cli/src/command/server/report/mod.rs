@@ -2,6 +2,7 @@
 
 mod accounts;
 pub(crate) mod connections;
+mod downgrade;
 mod gateways;
 mod health;
 mod jetstream;
@@ -13,12 +14,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::command::gather::{Question, active_servers, ask_servers, check};
+use crate::command::server::source::{Among, FromArchive, Source};
 use crate::command::wait::interrupted;
 use crate::invocation::Invocation;
-use crate::link::Link;
 use crate::show::{out, stdout_is_terminal};
 
 /// Show tables over all servers
@@ -33,6 +33,8 @@ pub(crate) struct Report {
     watch: Option<u64>,
     #[command(flatten)]
     scope: Scope,
+    #[command(flatten)]
+    from: FromArchive,
     #[command(subcommand)]
     kind: Kind,
 }
@@ -61,6 +63,8 @@ enum Kind {
     Connections(connections::Connections),
     /// Use of processors
     Cpu(usage::Usage),
+    /// Streams and consumers that an older server would not run
+    Downgrade(downgrade::Downgrade),
     /// Gateways of a super cluster
     #[command(visible_aliases = ["super", "gateway"])]
     Gateways(gateways::Gateways),
@@ -79,33 +83,21 @@ enum Kind {
     Routes(routes::Routes),
 }
 
-/// Who asks the servers, and how what they say is put in order.
+/// Who is asked, and how what they say is put in order.
 pub(crate) struct Desk<'a> {
-    pub(crate) invocation: &'a Invocation,
-    pub(crate) link: Link,
-    pub(crate) scope: Scope,
+    pub(crate) source: Source<'a>,
+    among: Among,
     pub(crate) is_reversed: bool,
 }
 
 impl Desk<'_> {
     /// Asks the servers in scope. `limit` is how many answers to wait for; without it all known servers are.
     pub(crate) async fn ask(&self, what: &str, body: Value, limit: Option<usize>) -> Result<Vec<Value>> {
-        let mut body = match body {
+        let body = match body {
             Value::Object(body) => body,
             _ => Map::new(),
         };
-        self.scope.narrow(&mut body);
-        let expect = match limit {
-            Some(limit) if limit > 0 => limit,
-            _ if self.scope.is_wide() => active_servers(self.invocation, &self.link).await?,
-            _ => 0,
-        };
-        let subject =
-            if what.is_empty() { "$SYS.REQ.SERVER.PING".to_owned() } else { format!("$SYS.REQ.SERVER.PING.{what}") };
-        let question = Question { subject: &subject, body: body.into(), expect };
-        let answers = ask_servers(self.invocation, &self.link, &question).await?;
-        answers.iter().try_for_each(check)?;
-        Ok(answers)
+        self.source.ask(what, body, &self.among, limit).await
     }
 
     /// Sorts, and turns the order round when asked.
@@ -118,28 +110,16 @@ impl Desk<'_> {
 }
 
 impl Scope {
-    fn is_wide(&self) -> bool {
-        self.host.is_none() && self.cluster.is_none() && self.tags.is_empty()
-    }
-
-    fn narrow(&self, body: &mut Map<String, Value>) {
-        for (key, value) in [("host", &self.host), ("cluster", &self.cluster)] {
-            if let Some(value) = value {
-                body.insert(key.to_owned(), value.clone().into());
-                body.insert("exact_match".to_owned(), true.into());
-            }
-        }
-        if !self.tags.is_empty() {
-            body.insert("tags".to_owned(), json!(self.tags));
-        }
+    fn among(&self) -> Among {
+        Among { name: None, host: self.host.clone(), cluster: self.cluster.clone(), tags: self.tags.clone() }
     }
 }
 
 impl Report {
     pub(crate) async fn run(&self, invocation: &Invocation) -> Result<()> {
         let stop = interrupted();
-        let link = invocation.connect().await?;
-        let desk = Desk { invocation, link, scope: self.scope.clone(), is_reversed: self.reverse };
+        let source = Source::open(invocation, self.from.archive.as_deref()).await?;
+        let desk = Desk { source, among: self.scope.among(), is_reversed: self.reverse };
         let shown = async {
             self.once(&desk).await?;
             let Some(seconds) = self.watch.filter(|seconds| *seconds > 0) else { return Ok(()) };
@@ -162,6 +142,7 @@ impl Report {
             Kind::Accounts(report) => report.run(desk).await,
             Kind::Connections(report) => report.run(desk).await,
             Kind::Cpu(report) => report.run(desk, usage::What::Cpu).await,
+            Kind::Downgrade(report) => report.run(desk).await,
             Kind::Gateways(report) => report.run(desk).await,
             Kind::Health(report) => report.run(desk).await,
             Kind::Jetstream(report) => report.run(desk).await,

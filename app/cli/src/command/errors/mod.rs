@@ -1,5 +1,7 @@
 //! `nats errors`: what the numbers in errors of JetStream mean.
 
+mod constants;
+
 use anyhow::{Result, bail};
 use api::errors::{ALL, ErrorKind};
 use clap::{Args, Subcommand, ValueEnum};
@@ -75,9 +77,14 @@ impl Ls {
             let wanted = self.wanted.as_ref().map(Regex::as_str).unwrap_or_default();
             bail!("no errors found matching regular expression {wanted}");
         }
-        let mut table = Table::new("NATS Errors", &["NATS Code", "HTTP Error Code", "Description"]);
+        let mut table = Table::new("NATS Errors", &["NATS Code", "HTTP Error Code", "Description", "Go Constant"]);
         for error in found {
-            table.row(cells![error.err_code.to_string(), error.code.to_string(), error.text]);
+            table.row(cells![
+                error.err_code.to_string(),
+                error.code.to_string(),
+                error.text,
+                constants::of(error.err_code)
+            ]);
         }
         table.print();
         Ok(())
@@ -89,6 +96,7 @@ impl Ls {
                 wanted.is_match(error.text)
                     || wanted.is_match(&error.err_code.to_string())
                     || wanted.is_match(&error.code.to_string())
+                    || wanted.is_match(constants::of(error.err_code))
             })
         };
         let mut found: Vec<_> = ALL.iter().filter(fits).collect();
@@ -112,6 +120,7 @@ impl Lookup {
         Columns::new(format!("NATS Error Code: {}", error.err_code))
             .row("Description", error.text)
             .row("HTTP Code", error.code.to_string())
+            .row_not_empty("Go Index Constant", constants::of(error.err_code))
             .print();
         Ok(())
     }

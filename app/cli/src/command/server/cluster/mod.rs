@@ -1,4 +1,6 @@
-//! `nats server cluster`: who leads JetStream, and which servers belong to it.
+//! `nats server cluster`: who leads JetStream, which servers belong to it, and who is connected where.
+
+mod balance;
 
 use std::time::{Duration, Instant};
 
@@ -29,6 +31,8 @@ pub(crate) struct Cluster {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Disconnect clients of crowded servers, so that they connect to others
+    Balance(balance::Balance),
     /// Make the leader of JetStream step down
     #[command(visible_aliases = ["stepdown", "sd", "elect", "down", "d"])]
     StepDown(StepDown),
@@ -72,11 +76,11 @@ struct PeerRemove {
 
 impl Cluster {
     pub(crate) async fn run(&self, invocation: &Invocation) -> Result<()> {
-        let link = invocation.connect().await?;
-        let office = Office { invocation, link };
+        let office = async || Ok::<_, anyhow::Error>(Office { invocation, link: invocation.connect().await? });
         match &self.command {
-            Command::StepDown(command) => command.run(&office).await,
-            Command::PeerRemove(command) => command.run(&office).await,
+            Command::Balance(command) => command.run(invocation).await,
+            Command::StepDown(command) => command.run(&office().await?).await,
+            Command::PeerRemove(command) => command.run(&office().await?).await,
         }
     }
 }
