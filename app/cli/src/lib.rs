@@ -21,6 +21,7 @@ mod context;
 mod expression;
 mod failure;
 mod global;
+mod help;
 mod invocation;
 mod link;
 mod parse;
@@ -122,28 +123,35 @@ fn not_understood(error: &clap::Error, typed: &[String]) -> ExitCode {
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelp => {
-            let _ = error.print();
-            show::write_out(examples_for(typed).as_bytes());
+            let page = help::page(&mut command(), typed);
+            let text = if show::stdout_is_terminal() && show::may_paint() {
+                page.ansi().to_string()
+            } else {
+                page.to_string()
+            };
+            show::write_out(text.as_bytes());
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = error.print();
-            eprint!("{}", examples_for(typed));
+            let page = help::page(&mut command(), typed);
+            if show::stderr_is_terminal() && show::may_paint() {
+                eprint!("{}", page.ansi())
+            } else {
+                eprint!("{page}")
+            }
             ExitCode::FAILURE
         }
         _ => {
             eprint!("nats: ");
             let _ = error.print();
+            if error.kind() == ErrorKind::MissingRequiredArgument
+                && let Some(example) = help::example(&command(), typed)
+            {
+                eprintln!("\nFor example: {example}");
+            }
             ExitCode::FAILURE
         }
     }
-}
-
-/// The examples that stand below the help of the command that was typed.
-fn examples_for(typed: &[String]) -> String {
-    let tree = command();
-    let (path, _) = command::examples::path_of(&tree, typed.iter().map(String::as_str));
-    command::examples::below_help(&tree, &path)
 }
 
 #[cfg(test)]

@@ -21,8 +21,8 @@ use crate::parse::duration;
 
 /// What stands below the help of commands that take an expression.
 pub(crate) const HELP: &str = "\
-Expressions are conditions in the language of https://expr-lang.org: and, or, not, ==, !=, <, >, in, matches, contains,
-startsWith, endsWith, lower(text), len(list), any(list, # == 1) and more. The names are those of the JSON of a stream,
+Expressions are conditions in the language of https://expr-lang.org: and, or, not, ==, !=, <, >, in, matches, contains, \
+startsWith, endsWith, lower(text), len(list), any(list, # == 1) and more. The names are those of the JSON of a stream, \
 consumer or connection. Times are texts, which can be compared; durations are nanoseconds, and duration(\"1h\") is one.";
 
 /// A condition that was understood.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::command::dig::Dig;
-use crate::show::{Columns, outln, stdout_is_terminal};
+use crate::show::{Columns, may_paint, outln, stdout_is_terminal};
 
 const KIND: &str = "io.nats.audit.v1.analysis";
 
@@ -185,7 +185,7 @@ impl Examples {
 
 fn coloured(outcome: &str) -> String {
     let code = match outcome {
-        _ if !stdout_is_terminal() => return outcome.to_owned(),
+        _ if !stdout_is_terminal() || !may_paint() => return outcome.to_owned(),
         "PASS" => 32,
         "WARN" => 33,
         "FAIL" => 31,

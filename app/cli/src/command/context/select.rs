@@ -5,6 +5,7 @@ use clap::Args;
 
 use crate::command::context::info;
 use crate::context::Shelf;
+use crate::failure::advise;
 use crate::invocation::Invocation;
 use crate::show::{outln, pick};
 
@@ -19,7 +20,7 @@ impl Select {
     pub(crate) async fn run(&self, invocation: &Invocation, shelf: &Shelf) -> Result<()> {
         let known = shelf.names()?;
         if known.is_empty() {
-            bail!("no context defined");
+            return Err(advise("no context defined", "nats context add NAME --server URL --select makes one"));
         }
         let name = match &self.name {
             Some(name) => name.clone(),
