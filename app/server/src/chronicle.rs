@@ -74,7 +74,10 @@ impl Observer for Chronicle {
                 log.error_once(&key, || format!("authentication error - {refusal}"));
             }
             Event::Denied { denial, sid } => {
-                let key = format!("{}{}{}", link.key.id, denial.violation(None), denial.because);
+                // Over a link between servers come many.
+                let who = label.member.as_deref();
+                let who = who.map(|who| format!("{}/{}", who.account, who.tag)).unwrap_or_default();
+                let key = format!("{}{who}{}{}", link.key.id, denial.violation(None), denial.because);
                 log.error_once(&key, || format!("{}: {}", denial.violation(*sid), denial.because));
             }
             Event::Warning(text) => log.warn(text),

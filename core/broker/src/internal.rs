@@ -1,6 +1,6 @@
 //! Subscribers inside the server: system services, streams, the callout.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use auth::{Denial, LinkRights, Permissions, ReadRule, Reading};
 use subject::{Filter, Subject};
@@ -54,14 +54,17 @@ pub struct Reader {
     /// What may be read.
     pub reading: Reading,
     publisher: Publisher,
-    link: Arc<Link>,
+    /// Who waits for messages may be kept for long, and its connection is not kept open for that.
+    link: Weak<Link>,
     label: ConnectionLabel,
 }
 
 impl Reader {
-    /// Something was not to be read: it is written where other denials are.
+    /// Something was not to be read: it is written where other denials are, as long as there is the connection.
     pub fn refused(&self, hub: &Hub, denial: &Denial) {
-        hub.observer.event(&self.link, &self.label, &Event::Denied { denial, sid: None });
+        if let Some(link) = self.link.upgrade() {
+            hub.observer.event(&link, &self.label, &Event::Denied { denial, sid: None });
+        }
     }
 
     /// Whether the server may publish to this subject on its behalf.
@@ -192,7 +195,7 @@ impl Sender<'_> {
             Rights::Client(permissions, label) => (Publisher::Client(permissions.clone()), label),
             Rights::Leaf(rights, label) => (Publisher::Leaf(rights.clone()), label),
         };
-        Some(Reader { reading, publisher, link: self.link?.clone(), label: label.clone() })
+        Some(Reader { reading, publisher, link: Arc::downgrade(self.link?), label: label.clone() })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who asks, where that binds what may be read.
 
 use auth::{Denial, Reading};
+use std::fmt;
 use subject::{Filter, Subject};
 
 /// Somebody who may not read everything that is stored. The host knows who it is; this room only asks and tells.
@@ -19,4 +20,10 @@ pub trait Asker: Send + Sync {
     fn may_publish_all(&self, filter: &Filter) -> Result<(), Denial>;
     /// Something was refused for this reason: the operator is to know.
     fn refused(&self, denial: &Denial);
+}
+
+impl fmt::Debug for dyn Asker + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Asker").field(self.reading()).finish()
+    }
 }

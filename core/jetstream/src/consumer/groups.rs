@@ -50,6 +50,8 @@ enum Turn {
     Later,
     /// It is told why, and waits no longer.
     Never(&'static str),
+    /// It must not have it. The same.
+    Withheld,
 }
 
 impl Consumer {
@@ -120,6 +122,12 @@ impl Consumer {
                     self.waiting.pop_front();
                     continue;
                 }
+                Turn::Withheld => {
+                    first.tell_withheld(subject);
+                    first.tell_expired("409 Permissions Violation", out);
+                    self.waiting.pop_front();
+                    continue;
+                }
             }
             if first.bytes_left.is_some_and(|bytes| bytes < size) {
                 first.tell_expired("409 Message Size Exceeds MaxBytes", out);
@@ -142,7 +150,7 @@ impl Consumer {
     fn turn_of(&self, first: &Waiting, subject: &[u8], pending: u64) -> Turn {
         let wishes = &first.wishes;
         if !first.sees(subject) {
-            return Turn::Never("409 Permissions Violation");
+            return Turn::Withheld;
         }
         match self.config.priority_policy {
             PriorityPolicy::None | PriorityPolicy::Prioritized => Turn::Its,

@@ -1,13 +1,15 @@
 //! Pull requests: who waits for messages, for how many and how long.
 
 use super::Consumer;
+use crate::asker::Asker;
 use crate::log::{Log, LogError};
 use crate::outbox::{Interest, Now, Outbox, status};
+use crate::tenant::reading::sees;
 use api::requests::Next;
-use auth::Reading;
 use moment::{GoDuration, Instant};
+use std::sync::Arc;
 use std::time::Duration;
-use subject::Subject;
+use subject::Filter;
 
 /// Most messages one request may ask for.
 const MAX_BATCH: i64 = 1_000_000;
@@ -24,8 +26,8 @@ pub(crate) struct Waiting {
     next_heartbeat: Option<Instant>,
     pub sent: u64,
     pub(super) wishes: GroupWishes,
-    /// What whoever asked may read, if not everything.
-    reading: Option<Reading>,
+    /// Who asked, if somebody who may not read everything.
+    asker: Option<Arc<dyn Asker>>,
 }
 
 /// What a request of a priority group says.
@@ -46,8 +48,15 @@ pub struct PullRefused(pub String);
 impl Waiting {
     /// Whether it may have a message of this subject.
     pub(super) fn sees(&self, subject: &[u8]) -> bool {
-        let sees = |reading: &Reading| Subject::parse(subject).is_ok_and(|subject| reading.sees(subject));
-        self.reading.as_ref().is_none_or(sees)
+        sees(self.asker.as_ref(), subject)
+    }
+
+    /// It is refused a message of this subject: the operator is to know.
+    pub(super) fn tell_withheld(&self, subject: &[u8]) {
+        let Some((asker, filter)) = self.asker.as_ref().zip(Filter::parse(subject).ok()) else { return };
+        if let Err(denial) = asker.reading().read_all(&filter) {
+            asker.refused(&denial);
+        }
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
@@ -83,12 +92,12 @@ impl Waiting {
 }
 
 impl Consumer {
-    /// Takes a pull request of somebody who may read this much.
+    /// Takes a pull request. `by` is whose it is, if somebody's who may not read everything.
     pub(crate) fn ask<L: Log>(
         &mut self,
         request: &Next,
         reply: &[u8],
-        by: Option<Reading>,
+        by: Option<Arc<dyn Asker>>,
         log: &mut L,
         now: Now,
         out: &mut Outbox,
@@ -105,7 +114,7 @@ impl Consumer {
         &mut self,
         request: &Next,
         reply: &[u8],
-        by: Option<Reading>,
+        by: Option<Arc<dyn Asker>>,
         log: &mut L,
         now: Now,
         out: &mut Outbox,
@@ -131,7 +140,7 @@ impl Consumer {
                 return Ok(if silent { Ok(()) } else { Err(PullRefused("409 Exceeded MaxWaiting".into())) });
             }
         }
-        self.enqueue(Waiting { reading: by, ..waiting(request, reply, now) });
+        self.enqueue(Waiting { asker: by, ..waiting(request, reply, now) });
         Ok(Ok(()))
     }
 
@@ -222,7 +231,7 @@ fn waiting(request: &Next, reply: &[u8], now: Now) -> Waiting {
         heartbeat,
         next_heartbeat: heartbeat.map(|every| now.tick + every),
         sent: 0,
-        reading: None,
+        asker: None,
     }
 }
 

@@ -53,15 +53,15 @@ fn granted(reading: &Reading, filters: &[Filter], subjects: &[Filter]) -> Result
     denied.filter(|_| !is_open).map_or(Ok(()), Err)
 }
 
-/// What binds a pull of this consumer, or what the one who pulls hears.
+/// Whom a pull of this consumer binds, or what the one who pulls hears.
 pub(crate) fn may_pull(
     consumer: &Consumer,
     subjects: &[Filter],
     asker: Option<&Arc<dyn Asker>>,
-) -> Result<Option<Reading>, Vec<u8>> {
+) -> Result<Option<Arc<dyn Asker>>, Vec<u8>> {
     let Some(asker) = asker else { return Ok(None) };
     match granted(asker.reading(), &consumer.filters, subjects) {
-        Ok(()) => Ok(Some(asker.reading().clone())),
+        Ok(()) => Ok(Some(asker.clone())),
         Err(denial) => {
             asker.refused(&denial);
             Err(status("409 Permissions Violation", &[]))

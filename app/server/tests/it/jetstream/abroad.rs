@@ -483,3 +483,27 @@ fn whoever_acknowledges_by_a_marked_reply_does_it_on_his_own_word() {
         }
     }
 }
+
+#[test]
+fn a_pull_that_is_refused_is_logged_whoever_asked() {
+    let more = "{ user: clark, password: clark, permissions: { subscribe: { deny: [\"secret.>\"] } } }";
+    let mut pair = Pair::furnished("", "", more);
+    let mut boss = pair.here();
+    boss.call("CONSUMER.CREATE.S.secret", &consumer("secret", r#","filter_subject":"secret.>""#));
+    boss.call("CONSUMER.CREATE.S.all", &consumer("all", ""));
+    let first = boss.pull("S", "all");
+    assert_eq!((first.subject.as_str(), boss.pull("S", "all").subject.as_str()), ("secret.a", "open.a"));
+    let next = |name: &str| format!("$JS.API.CONSUMER.MSG.NEXT.S.{name}");
+    for (user, subject, body, what) in [
+        ("clerk", next("secret"), "1", "secret.>"),
+        ("clark", next("secret"), "1", "secret.>"),
+        ("clerk", next("all"), "1", "secret.b"),
+        ("clark", first.reply, "+NXT", "secret.b"),
+    ] {
+        let heard = pair.there(user).ask(&subject, body);
+        assert!(heard.headers.starts_with("NATS/1.0 409 Permissions Violation"), "{heard:?}");
+        let line = pair.one.logged(&format!("Subscription Violation - Subject \"{what}\""));
+        assert!(line.contains(&format!("\"A/user:{user}\"")), "{line}");
+        assert!(line.contains("deny \"secret.>\" (told by server \"TWO\")"), "{line}");
+    }
+}

@@ -78,7 +78,7 @@ fn what_bound_a_consumer_binds_it_after_a_restart_and_for_everybody() {
 
 #[test]
 fn a_pull_is_bound_by_what_the_puller_may_read() {
-    let (_house, server) = furnished("");
+    let (_house, mut server) = furnished("");
     let mut boss = server.peer(&login("boss"));
     boss.call("CONSUMER.CREATE.S.all", &consumer("all", ""));
     boss.call("CONSUMER.CREATE.S.secret", &consumer("secret", r#","filter_subject":"secret.>""#));
@@ -86,6 +86,9 @@ fn a_pull_is_bound_by_what_the_puller_may_read() {
     for name in ["all", "secret"] {
         let refused = clerk.pull("S", name);
         assert!(refused.headers.starts_with("NATS/1.0 409 Permissions Violation"), "{name}: {refused:?}");
+        let line = server.logged("Subscription Violation");
+        let what = if name == "all" { "secret.a" } else { "secret.>" };
+        assert!(line.contains("\"A/user:clerk\"") && line.contains(&format!("Subject \"{what}\"")), "{line}");
     }
     let first = boss.pull("S", "all");
     assert_eq!(first.subject, "secret.a", "it was not lost");
