@@ -105,4 +105,4 @@ pub use support::{Feature, Support, accepted_with_nothing_to_do};
 pub use top::known_keys;
 pub use tracing::Tracing;
 pub use url::Url;
-pub use websocket::WebSocket;
+pub use websocket::{HANDSHAKE_TIMEOUT, WebSocket};

@@ -14,7 +14,7 @@ use crate::tls::{self, Context};
 use crate::url::Url;
 
 /// The block.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct WebSocket {
     /// Where clients come in.
     pub listen: Listen,
@@ -28,8 +28,8 @@ pub struct WebSocket {
     pub same_origin: bool,
     /// A page must come from one of these.
     pub allowed_origins: Vec<String>,
-    /// How long the upgrade may take.
-    pub handshake_timeout: Duration,
+    /// How long the upgrade may take; [`HANDSHAKE_TIMEOUT`] if absent.
+    pub handshake_timeout: Option<Duration>,
     /// Frames may be compressed.
     pub compression: bool,
     /// A login of this listener alone.
@@ -50,30 +50,8 @@ pub struct WebSocket {
     pub ping_interval: Option<Duration>,
 }
 
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
-
-impl Default for WebSocket {
-    fn default() -> Self {
-        Self {
-            listen: Listen::default(),
-            advertise: None,
-            no_tls: false,
-            tls: None,
-            same_origin: false,
-            allowed_origins: Vec::new(),
-            handshake_timeout: HANDSHAKE_TIMEOUT,
-            compression: false,
-            login: SingleLogin::default(),
-            no_auth_user: None,
-            jwt_cookie: None,
-            user_cookie: None,
-            pass_cookie: None,
-            token_cookie: None,
-            headers: BTreeMap::new(),
-            ping_interval: None,
-        }
-    }
-}
+/// How long the upgrade may take where nothing is written.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) const KEYS: &[&str] = &[
     "listen",
@@ -158,8 +136,7 @@ fn read_handshake_timeout(node: &Node, websocket: &mut WebSocket, report: &mut R
         }
     };
     match timeout {
-        Some(Duration::ZERO) => websocket.handshake_timeout = HANDSHAKE_TIMEOUT,
-        Some(timeout) => websocket.handshake_timeout = timeout,
+        Some(timeout) => websocket.handshake_timeout = Some(timeout).filter(|timeout| !timeout.is_zero()),
         None => report.error(&node.place, "handshake_timeout can not be negative"),
     }
 }

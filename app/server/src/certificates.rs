@@ -196,7 +196,7 @@ impl Certificates {
     }
 
     /// Looks after files, answers and ends from now on, on a thread of its own. `revoked` is called when a certificate
-    /// of ours is, and the configuration wants the server to stop then; `links` at each look, for what is theirs.
+    /// of ours is, and the configuration wants the server to stop then; `links` at each look, for what is theirs: whether one of theirs is.
     ///
     /// # Errors
     /// If the system gives no thread.
@@ -204,13 +204,15 @@ impl Certificates {
         self: &Arc<Self>,
         hub: &Arc<Hub>,
         revoked: impl Fn() + Send + 'static,
-        links: impl Fn() + Send + 'static,
+        links: impl Fn() -> bool + Send + 'static,
     ) -> std::io::Result<()> {
         let (own, hub) = (self.clone(), hub.clone());
         let thread = std::thread::Builder::new().name("certificates".into()).spawn(move || {
             while !own.stopping.load(Ordering::Relaxed) {
                 own.look(&hub, &revoked);
-                links();
+                if links() {
+                    revoked();
+                }
                 own.look_at_ends();
                 std::thread::park_timeout(LOOK_EVERY);
             }

@@ -13,9 +13,6 @@ use crate::links::login_time;
 /// How long a handshake may take where there is no TLS, as the reference has it.
 const TLS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long an upgrade may take where nothing is said.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// The blocks as they are configured. Ports and certificates are known to whoever listens.
 pub(crate) fn links(settings: &Settings) -> LinksVarz {
     LinksVarz {
@@ -55,7 +52,7 @@ fn websocket(block: &WebSocket) -> WebSocketVarz {
         advertise: block.advertise.as_ref().map(ToString::to_string).unwrap_or_default(),
         no_auth_user: block.no_auth_user.clone().unwrap_or_default(),
         jwt_cookie: block.jwt_cookie.clone().unwrap_or_default(),
-        handshake_timeout: nanos(Some(block.handshake_timeout).filter(|time| *time != HANDSHAKE_TIMEOUT)),
+        handshake_timeout: nanos(block.handshake_timeout),
         auth_timeout: block.login.timeout.map(|time| time.as_secs_f64()),
         no_tls: block.no_tls,
         tls_map: block.tls.as_ref().is_some_and(|tls| tls.verify_and_map),

@@ -23,7 +23,7 @@ use topology::{Compression, Info, Levels};
 use crate::gate::{ConnectionGate, ServerGate};
 use crate::log::Log;
 use crate::serve::security_of;
-use crate::websocket::{self, WebSocketDoor};
+use crate::websocket::WebSocketDoor;
 
 use papers::{Papers, PreparedPapers};
 use remotes::{PreparedRemotes, Remotes};
@@ -113,7 +113,7 @@ impl Links {
             let security = gateways::security(block, &check)?;
             gateways = Some(listen("gateway", DoorKind::Gateway, &block.listen.host, port, security, &mut listeners)?);
         }
-        let websocket = WebSocketDoor::open(settings, &check, clients, &mut listeners)?;
+        let websocket = WebSocketDoor::open(settings, &check, (clients, log), &mut listeners)?;
         let links = Self {
             log: log.clone(),
             websocket,
@@ -216,7 +216,7 @@ impl Links {
             securities.push((place.security.clone(), gateways::security(block, &self.check)?));
         }
         if let Some(door) = &self.websocket {
-            securities.push((door.security.clone(), websocket::security(settings, &self.check)?));
+            securities.push((door.security.clone(), door.prepare(settings, &self.check, &self.log)?));
         }
         Ok(securities)
     }
@@ -257,6 +257,11 @@ impl Links {
                 self.judge_peers(hub);
             }
         }
+    }
+
+    /// Renews what issuers say of our certificates. Whether one was revoked with which the server is not to run.
+    pub fn has_revoked(&self) -> bool {
+        self.websocket.as_ref().is_some_and(|door| door.look(&self.log).is_err())
     }
 
     /// Reads the files of certificates again: all are good, or nothing changes.

@@ -421,9 +421,9 @@ impl Server {
     pub fn keep_certificates(self: &Arc<Self>, revoked: impl Fn() + Send + 'static) -> std::io::Result<()> {
         let server = Arc::downgrade(self);
         let links = move || {
-            if let Some(server) = server.upgrade() {
-                server.links.look(&server.state().settings, &server.hub);
-            }
+            let Some(server) = server.upgrade() else { return false };
+            server.links.look(&server.state().settings, &server.hub);
+            server.links.has_revoked()
         };
         self.certificates.keep(&self.hub, revoked, links)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use auth::{ConnectionKind, Directory};
 use broker::WebSocketSettings;
-use config::{Settings, WebSocket};
+use config::{HANDSHAKE_TIMEOUT, Settings, WebSocket};
 use net::{DoorKind, Listener, PeerCheck, Security, SharedSecurity, Upgrades};
 use session::{HandshakeRules, PingRules};
 use tls::HandshakeFirst;
@@ -13,23 +13,19 @@ use websocket::{Cookies, Origin, Origins};
 
 use crate::gate::ConnectionGate;
 use crate::log::Log;
+use crate::ocsp::{Revoked, Staples, Stapling};
 use crate::serve::security_of;
 
 /// Where it listens.
 pub struct WebSocketDoor {
     pub address: SocketAddr,
     pub security: SharedSecurity,
+    staples: Staples,
 }
 
 /// The block, if it has a port to listen at.
 fn block(settings: &Settings) -> Option<&WebSocket> {
     settings.websocket.as_ref().filter(|block| block.listen.port.is_some())
-}
-
-/// The handshake comes before the request. What clients are let in by is asked as everywhere.
-pub fn security(settings: &Settings, check: &Arc<dyn PeerCheck>) -> Result<Option<Security>, String> {
-    let security = security_of(block(settings).and_then(|block| block.tls.as_ref()), check)?;
-    Ok(security.map(|security| Security { first: HandshakeFirst::On, optional: false, ..security }))
 }
 
 impl WebSocketDoor {
@@ -40,14 +36,14 @@ impl WebSocketDoor {
     pub fn open(
         settings: &Settings,
         check: &Arc<dyn PeerCheck>,
-        gate: &Arc<ConnectionGate>,
+        (gate, log): (&Arc<ConnectionGate>, &Log),
         listeners: &mut Vec<Listener>,
     ) -> Result<Option<Self>, String> {
         let Some((block, port)) = block(settings).and_then(|block| Some((block, block.listen.port?))) else {
             return Ok(None);
         };
-        let shared = SharedSecurity::default();
-        *shared.write() = security(settings, check)?;
+        let (shared, staples) = (SharedSecurity::default(), Staples::default());
+        *shared.write() = security(settings, check, &staples, log)?;
         let failed = |error: std::io::Error| {
             format!("Unable to listen for websocket connections: {}:{port} - {error}", block.listen.host)
         };
@@ -57,7 +53,29 @@ impl WebSocketDoor {
         let listener = listener.map_err(failed)?.upgrading(upgrades(block, has_leafs)?);
         let address = listener.address().map_err(failed)?;
         listeners.push(listener);
-        Ok(Some(Self { address, security: shared }))
+        Ok(Some(Self { address, security: shared, staples }))
+    }
+
+    /// What a configuration makes of its TLS.
+    ///
+    /// # Errors
+    /// With the text for the user.
+    pub fn prepare(
+        &self,
+        settings: &Settings,
+        check: &Arc<dyn PeerCheck>,
+        log: &Log,
+    ) -> Result<Option<Security>, String> {
+        security(settings, check, &self.staples, log)
+    }
+
+    /// Renews what the issuers of its certificates say.
+    ///
+    /// # Errors
+    /// If one does not stand by a certificate any more, and the server is to stop then.
+    pub fn look(&self, log: &Log) -> Result<(), Revoked> {
+        let Some(security) = self.security.read().clone() else { return Ok(()) };
+        self.staples.renew(&security.tls, log)
     }
 
     /// The scheme of its URLs.
@@ -74,6 +92,20 @@ impl WebSocketDoor {
             log.warn("Websocket not configured with TLS. DO NOT USE IN PRODUCTION!");
         }
     }
+}
+
+/// The handshake comes before the request. What clients are let in by is asked as everywhere.
+fn security(
+    settings: &Settings,
+    check: &Arc<dyn PeerCheck>,
+    staples: &Staples,
+    log: &Log,
+) -> Result<Option<Security>, String> {
+    let Some(security) = security_of(block(settings).and_then(|block| block.tls.as_ref()), check)? else {
+        return Ok(None);
+    };
+    staples.begin(Stapling::of(settings), &security.tls, log)?;
+    Ok(Some(Security { first: HandshakeFirst::On, optional: false, ..security }))
 }
 
 /// How requests are judged.
@@ -96,7 +128,7 @@ fn upgrades(block: &WebSocket, has_leafs: bool) -> Result<Upgrades, String> {
         has_mqtt: false,
         has_leafs,
     };
-    Ok(Upgrades { settings, timeout: block.handshake_timeout })
+    Ok(Upgrades { settings, timeout: block.handshake_timeout.unwrap_or(HANDSHAKE_TIMEOUT) })
 }
 
 /// What is different for clients that come by it. `rules` are those of the listener for clients, `at` is where it listens.

@@ -186,8 +186,8 @@ fn subscriber(mut conns: Vec<SubConn>, slot: usize, o: &Opts, sh: &Shared, mult:
     let mut ep = Epoll::new();
     for (i, c) in conns.iter().enumerate() {
         ep.add(&c.sock, i);
-        // with TLS a read may end inside a record; do not wait for the rest of it
-        c.sock.set_nonblocking(o.tls.is_some()).unwrap();
+        // a read may end inside a record or the head of a frame; do not wait for the rest of it
+        c.sock.set_nonblocking(o.tls.is_some() || o.websocket.is_some()).unwrap();
     }
     let mut buf = vec![0u8; (1 << 20).max(o.size * 2 + 65536)];
     let mut ready = Vec::new();

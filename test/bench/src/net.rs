@@ -1,7 +1,8 @@
-//! Sockets: connect + NATS handshake, plain or TLS, thin wrappers over read/write/epoll.
+//! Sockets: connect + NATS handshake, plain, TLS or WebSocket, thin wrappers over read/write/epoll.
 
 use crate::opts::{Addr, Opts};
 use crate::tls::Tls;
+use crate::ws::Ws;
 use std::io::{self, Read};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::ops::Deref;
@@ -12,23 +13,49 @@ use std::time::Duration;
 pub struct Sock {
     tcp: TcpStream,
     tls: Option<Box<Tls>>,
+    ws: Option<Box<Ws>>,
+}
+
+#[inline]
+fn recv(tls: &mut Option<Box<Tls>>, fd: RawFd, b: &mut [u8]) -> isize {
+    match tls {
+        None => read_fd(fd, b),
+        Some(t) => t.recv(fd, b),
+    }
+}
+
+#[inline]
+fn send(tls: &mut Option<Box<Tls>>, fd: RawFd, b: &[u8]) -> isize {
+    match tls {
+        None => write_fd(fd, b),
+        Some(t) => t.send(fd, b),
+    }
 }
 
 impl Sock {
     #[inline]
     pub fn recv(&mut self, b: &mut [u8]) -> isize {
-        match &mut self.tls {
-            None => read_fd(self.tcp.as_raw_fd(), b),
-            Some(t) => t.recv(self.tcp.as_raw_fd(), b),
+        let fd = self.tcp.as_raw_fd();
+        match &mut self.ws {
+            None => recv(&mut self.tls, fd, b),
+            Some(w) => w.recv(b, |b| recv(&mut self.tls, fd, b)),
         }
     }
     /// After "would block" the same bytes must be offered again.
     #[inline]
     pub fn send(&mut self, b: &[u8]) -> isize {
-        match &mut self.tls {
-            None => write_fd(self.tcp.as_raw_fd(), b),
-            Some(t) => t.send(self.tcp.as_raw_fd(), b),
+        let fd = self.tcp.as_raw_fd();
+        match &mut self.ws {
+            None => send(&mut self.tls, fd, b),
+            Some(w) => w.send(b, |b| send(&mut self.tls, fd, b)),
         }
+    }
+    fn ask(&mut self, host: &str) -> io::Result<()> {
+        let fd = self.tcp.as_raw_fd();
+        let tls = std::cell::RefCell::new(&mut self.tls);
+        let ws = Ws::connect(host, |b| send(&mut tls.borrow_mut(), fd, b), |b| recv(&mut tls.borrow_mut(), fd, b))?;
+        self.ws = Some(Box::new(ws));
+        Ok(())
     }
     pub fn send_all(&mut self, b: &[u8]) -> io::Result<()> {
         let fd = self.as_raw_fd();
@@ -112,7 +139,8 @@ pub fn settle(o: &Opts) {
 }
 
 fn connect_to(o: &Opts, a: &Addr, who: &Who, name: &str) -> io::Result<Sock> {
-    let mut s = Sock { tcp: tcp(a)?, tls: None };
+    let a = &(a.0.clone(), a.1 + o.websocket.unwrap_or(0));
+    let mut s = Sock { tcp: tcp(a)?, tls: None, ws: None };
     s.set_read_timeout(Some(Duration::from_secs_f64(o.timeout)))?;
     let start_tls = |s: &mut Sock| -> io::Result<()> {
         if let Some(c) = &o.tls {
@@ -120,8 +148,12 @@ fn connect_to(o: &Opts, a: &Addr, who: &Who, name: &str) -> io::Result<Sock> {
         }
         Ok(())
     };
-    if o.tls_first {
+    let tls_first = o.tls_first || o.websocket.is_some();
+    if tls_first {
         start_tls(&mut s)?;
+    }
+    if o.websocket.is_some() {
+        s.ask(&a.0)?;
     }
     let mut buf = [0u8; 16384];
     let mut n = 0;
@@ -135,7 +167,7 @@ fn connect_to(o: &Opts, a: &Addr, who: &Who, name: &str) -> io::Result<Sock> {
     if !buf.starts_with(b"INFO ") {
         return Err(io::Error::other("no INFO"));
     }
-    if !o.tls_first {
+    if !tls_first {
         start_tls(&mut s)?;
     }
     let mut m = connect_line(o, who, name, &String::from_utf8_lossy(&buf[..n]))?;

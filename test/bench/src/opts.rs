@@ -20,6 +20,7 @@ pub struct Opts {
     pub login: Option<Arc<Login>>,
     pub tls: Option<Arc<ClientConfig>>,
     pub tls_first: bool,
+    pub websocket: Option<u16>,
     pub tls_name: Option<String>,
     pub size: usize,
     pub count: u64,
@@ -77,6 +78,7 @@ flags
   --tls-ca FILE         trusted certificates (default: those of the system)
   --tls-cert FILE --tls-key FILE       client certificate
   --tls-name NAME       name expected in the server certificate (default: the host)
+  --websocket N         over WebSocket (and TLS before it, if asked for), at the port N above that of the URL
   --size BYTES          payload size, at least 16 (default 128)
   --duration SECS       publish for this long (default 2)
   --count N             stop after N messages in total (0 = duration only)
@@ -120,6 +122,7 @@ impl Opts {
             login: None,
             tls: None,
             tls_first: false,
+            websocket: None,
             tls_name: None,
             size: 128,
             count: 0,
@@ -164,6 +167,7 @@ impl Opts {
                 "--creds" | "--nkey" => o.login = Some(Arc::new(Login::from_file(&val()?)?)),
                 "--tls" => {}
                 "--tls-first" => o.tls_first = true,
+                "--websocket" => o.websocket = Some(num(&k, val()?)?),
                 "--tls-ca" => ca = Some(val()?),
                 "--tls-cert" => cert = Some(val()?),
                 "--tls-key" => key = Some(val()?),

@@ -40,6 +40,7 @@ pub(crate) enum Setting {
     Route(Encrypted),
     Leaf(Encrypted),
     Gateway(Encrypted),
+    WebSocket(Encrypted),
     JetStream(&'static str),
     /// A tenant that offers a service and a stream, and so many that import both.
     Sharing(usize),
@@ -51,6 +52,9 @@ const STORY_LOGIN: &str = "--user load --pass loadpass";
 const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuuDAAixaTmeXfeboSzIBK/9T40Ue.cZyW";
 /// Rules of the `Rules` setting, none of which speaks of what is published.
 const MANY_RULES: usize = 1_000;
+
+/// The port for WebSocket stands so far above that for clients.
+const WEBSOCKET_PORT: u16 = 2;
 
 /// Strangers of the `attack` set.
 const CROWD: usize = 5_000;
@@ -117,7 +121,7 @@ const BIG_SIZES: [usize; 5] = [256, 1024, 4096, 16_384, 65_536];
 
 pub(crate) fn chosen(set: &str, only: &[String]) -> Result<Vec<Scenario>, Failure> {
     let all = set_of(set).ok_or(format!(
-        "no set {set}; there are quick, core, bare, fleet, big, rules, tls, logins, attack, hops, js, sharing"
+        "no set {set}; there are quick, core, bare, fleet, big, rules, tls, websocket, logins, attack, hops, js, sharing"
     ))?;
     Ok(all
         .into_iter()
@@ -135,6 +139,7 @@ fn set_of(set: &str) -> Option<Vec<Scenario>> {
         "big" => big(),
         "rules" => rules(),
         "tls" => tls(),
+        "websocket" => websocket(),
         "logins" => logins(),
         "attack" => attack(),
         "hops" => hops(),
@@ -179,6 +184,27 @@ fn tls() -> Vec<Scenario> {
         ("tls idle1k", "idle --conns 1000"),
     ];
     flows.map(|(name, arguments)| scenario(name, &format!("{arguments} --tls-ca ca.pem"), Setting::Tls)).to_vec()
+}
+
+/// In frames, and the same flows without.
+fn websocket() -> Vec<Scenario> {
+    let flows = [
+        ("1-1 128", "pubsub --size 128"),
+        ("1-1 1024", "pubsub --size 1024"),
+        ("fan10 128", "fanout --subs 10 --size 128"),
+        ("rr1", "reqrep --inflight 1"),
+        ("idle1k", "idle --conns 1000"),
+        ("connrate", "connrate"),
+    ];
+    let of = |(name, arguments): &(&str, &str)| {
+        let framed = format!("{arguments} --websocket {WEBSOCKET_PORT}");
+        [
+            scenario(&format!("plain {name}"), arguments, Setting::Bare),
+            scenario(&format!("ws {name}"), &framed, Setting::WebSocket(Encrypted::No)),
+            scenario(&format!("wss {name}"), &format!("{framed} --tls-ca ca.pem"), Setting::WebSocket(Encrypted::Yes)),
+        ]
+    };
+    flows.iter().flat_map(of).collect()
 }
 
 fn logins() -> Vec<Scenario> {
@@ -358,6 +384,12 @@ impl Workplace {
                 one(format!("jetstream {{ store_dir: {:?}, max_mem: 4G, max_file: 20G{more} }}", path("store")))
             }
             Setting::Sharing(tenants) => one(tenants_of(tenants)),
+            Setting::WebSocket(encrypted) => {
+                let listen = format!("listen: \"127.0.0.1:{}\"", port + WEBSOCKET_PORT);
+                let encrypted =
+                    if encrypted == Encrypted::Yes { format!("tls {{ {tls} }}") } else { "no_tls: true".into() };
+                one(format!("websocket {{ {listen}\n{encrypted} }}"))
+            }
             Setting::Route(encrypted) => {
                 let block = self.link_tls(encrypted);
                 (0..2).map(|index| format!("{}{}", base(port + index), route(port, index, &block))).collect()

@@ -8,7 +8,7 @@ mod peer;
 mod staple;
 
 pub(crate) use peer::PeerAnswers;
-pub(crate) use staple::{Stapled, Stapling};
+pub(crate) use staple::{Revoked, Stapled, Staples, Stapling};
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use config::StapleMode;
@@ -33,6 +34,17 @@ pub(crate) struct Stapling {
 pub(crate) struct Stapled {
     index: usize,
     renew_at: i64,
+}
+
+/// The certificates of a listener that are shown with an answer: those in use, and those that are about to be.
+#[derive(Default)]
+pub(crate) struct Staples(Mutex<Vec<StapledOf>>);
+
+/// The same of one set of certificates.
+struct StapledOf {
+    tls: Weak<ServerTls>,
+    stapling: Stapling,
+    stapled: Vec<Stapled>,
 }
 
 /// Our certificate does not hold any more, and the server is not to run with it.
@@ -186,6 +198,38 @@ impl Stapling {
             name
         });
         Some(folder.join(name))
+    }
+}
+
+impl Staples {
+    /// Has an answer for every certificate that wants one, before these come into use.
+    ///
+    /// # Errors
+    /// With the text for the user, if one cannot be had.
+    pub(crate) fn begin(&self, stapling: Stapling, tls: &Arc<ServerTls>, log: &Log) -> Result<(), String> {
+        let stapled = stapling.begin(tls, log)?;
+        let mut all = self.all();
+        all.retain(|known| known.tls.strong_count() > 0);
+        all.push(StapledOf { tls: Arc::downgrade(tls), stapling, stapled });
+        Ok(())
+    }
+
+    /// Renews the answers of those that are in use, where their time has come. Nobody waits for a responder meanwhile.
+    ///
+    /// # Errors
+    /// If the issuer does not stand by a certificate of ours any more, and the server is to stop then.
+    pub(crate) fn renew(&self, tls: &Arc<ServerTls>, log: &Log) -> Result<(), Revoked> {
+        let mut all = self.all();
+        let Some(at) = all.iter().position(|known| known.tls.as_ptr() == Arc::as_ptr(tls)) else { return Ok(()) };
+        let mut known = all.swap_remove(at);
+        drop(all);
+        let outcome = known.stapling.renew(tls, &mut known.stapled, log);
+        self.all().push(known);
+        outcome
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<StapledOf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use testkit::certificates::Subject;
+use testkit::responder::{Responder, Word};
 
 use crate::place::{PATIENCE, Peer, Place, Server};
 
@@ -210,17 +211,21 @@ fn visit(door: &Door, path: &str) -> serde_json::Value {
 
 #[test]
 fn monitoring_tells_the_listener_and_who_came_by_it() {
-    let door = Door::with("compression: true, same_origin: true, advertise: 'ws.example:99'", "http: '127.0.0.1:-1'\n");
+    let door = Door::with(
+        "compression: true, same_origin: true, advertise: 'ws.example:99', handshake_timeout: 2",
+        "http: '127.0.0.1:-1'\n",
+    );
     let (mut client, _) = door.client("");
     assert_eq!(client.greet(r#""name":"page","#), "PONG");
     let port = door.address.port();
     assert_eq!(
         visit(&door, "/varz")["websocket"],
         serde_json::json!({
-            "host": "127.0.0.1", "port": port, "advertise": "ws.example:99", "no_tls": true, "same_origin": true,
-            "compression": true
+            "host": "127.0.0.1", "port": port, "advertise": "ws.example:99", "handshake_timeout": 2_000_000_000,
+            "no_tls": true, "same_origin": true, "compression": true
         })
     );
+    assert_eq!(visit(&door, "/healthz")["status"], "ok");
     let kind = |document: serde_json::Value| document["connections"][0]["type"].as_str().map(str::to_owned);
     assert_eq!(kind(visit(&door, "/connz")).as_deref(), Some("websocket"));
     client.0.send(&masked(0x80 | CLOSE, b""));
@@ -362,6 +367,34 @@ fn frames_come_over_tls_and_a_certificate_may_say_who_somebody_is() {
         assert!(nobody.more().is_none());
     }
     door.server.logged("TLS handshake error");
+}
+
+#[test]
+fn a_certificate_that_promises_a_staple_is_shown_with_one_here_too() {
+    let (place, responder) = (Place::new(), Responder::start());
+    responder.speaks_for(&place.authority);
+    let subject = Subject::named("server").dns("localhost").ocsp(&responder.url()).must_staple();
+    let server = place.issue("server", subject);
+    responder.say(&server, Word::Good);
+    let config = format!("websocket {{ host: '127.0.0.1', port: -1\n{} }}\n", place.tls(""));
+    let door = Door::open_in(place, &config);
+    let strict = door.server.place.client_by(tls::Settings { require_staple: true, ..tls::Settings::default() });
+    for _ in 0..2 {
+        let mut peer = door.socket();
+        peer.secure(strict.connect("localhost").unwrap()).unwrap();
+        let (answer, client) = ask(peer, "/", "");
+        assert_eq!(greeted(answer, client).0.greet(""), "PONG");
+        assert_eq!(responder.asked(), 1, "asked once, shown to all");
+    }
+    // Whose certificate was revoked does not start.
+    let place = Place::new();
+    responder.speaks_for(&place.authority);
+    let subject = Subject::named("server").dns("localhost").ocsp(&responder.url()).must_staple();
+    let revoked = place.issue("server", subject);
+    responder.say(&revoked, Word::Revoked);
+    let config = format!("websocket {{ host: '127.0.0.1', port: -1\n{} }}\nocsp {{ mode: must }}\n", place.tls(""));
+    let text = place.refusal(&config);
+    assert!(text.contains("found existing OCSP status for certificate at") && text.contains("revoked"), "{text}");
 }
 
 #[test]
