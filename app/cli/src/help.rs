@@ -7,6 +7,7 @@ use clap::builder::StyledStr;
 use clap::{Arg, Command};
 
 use crate::command::examples::{below_help, of, path_of};
+use crate::show::may_paint;
 
 /// The heading of flags that a brief page leaves out.
 const CONNECTION: &str = "Connection";
@@ -30,6 +31,12 @@ pub(crate) fn page(tree: &mut Command, typed: &[String]) -> StyledStr {
     let mut page = if is_brief { page.mut_args(hide_connection) } else { page };
     here = &mut page;
     if !is_brief && has_more_to_say(here) { here.render_long_help() } else { here.render_help() }
+}
+
+/// The page as it is written: with colours on a screen where they are welcome, and with an end to its last line.
+pub(crate) fn painted(page: &StyledStr, is_screen: bool) -> String {
+    let text = if is_screen && may_paint() { page.ansi().to_string() } else { page.to_string() };
+    format!("{}\n", text.trim_end())
 }
 
 /// What a person may have meant who left something out.
@@ -73,6 +80,13 @@ mod tests {
         for text in [brief, whole, shown(&["stream", "get"])] {
             assert!(text.contains("Examples:\n  nats stream get ORDERS 17\n"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_page_is_plain_but_on_a_screen_and_ends_its_last_line() {
+        let page = page(&mut crate::command(), &["stream".to_owned(), "-h".to_owned()]);
+        let plain = painted(&page, false);
+        assert!(!plain.contains('\x1b') && plain.ends_with("--help.\n"), "{plain:?}");
     }
 
     #[test]

@@ -124,21 +124,12 @@ fn not_understood(error: &clap::Error, typed: &[String]) -> ExitCode {
         }
         ErrorKind::DisplayHelp => {
             let page = help::page(&mut command(), typed);
-            let text = if show::stdout_is_terminal() && show::may_paint() {
-                page.ansi().to_string()
-            } else {
-                page.to_string()
-            };
-            show::write_out(text.as_bytes());
+            show::write_out(help::painted(&page, show::stdout_is_terminal()).as_bytes());
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let page = help::page(&mut command(), typed);
-            if show::stderr_is_terminal() && show::may_paint() {
-                eprint!("{}", page.ansi())
-            } else {
-                eprint!("{page}")
-            }
+            eprint!("{}", help::painted(&page, show::stderr_is_terminal()));
             ExitCode::FAILURE
         }
         _ => {

@@ -75,9 +75,10 @@ mod tests {
     }
 
     #[test]
-    fn every_further_example_is_a_command() {
+    fn every_further_example_and_those_of_the_page_are_commands() {
         let tree = crate::command();
-        for example in MORE.lines().filter(|line| !line.is_empty()) {
+        let documented = include_str!("../../../../docs/cli.md").lines().filter(|line| line.starts_with("nats "));
+        for example in MORE.lines().filter(|line| !line.is_empty()).chain(documented) {
             let parsed = tree.clone().try_get_matches_from(words(example).unwrap());
             let trouble = parsed.err().map(|error| error.to_string()).unwrap_or_default();
             assert!(trouble.is_empty() || trouble.contains("does not exist"), "{example}: {trouble}");

@@ -15,6 +15,7 @@ use crate::command::consumer::Desk;
 use crate::command::delivery::Facts;
 use crate::command::dig::Dig;
 use crate::command::stream::config::tristate;
+use crate::failure::advise;
 use crate::parse::duration;
 use crate::show::{clock, comma, go_duration, log, outln, write_out};
 use crate::template::random_below;
@@ -82,7 +83,7 @@ pub(super) async fn pull(desk: &Desk<'_>, stream: &str, consumer: &str) -> Resul
     let answer = timeout(patience, desk.api.link.unless_fault(async { Ok(answers.next().await) })).await;
     let Ok(answer) = answer else {
         must_be_pulled(desk, stream, consumer).await?;
-        bail!("no message received: nats: timeout");
+        return Err(nothing_came(stream, consumer));
     };
     let message = answer?.context("no message received: nats: connection closed")?;
     match message.status {
@@ -91,9 +92,18 @@ pub(super) async fn pull(desk: &Desk<'_>, stream: &str, consumer: &str) -> Resul
             must_be_pulled(desk, stream, consumer).await?;
             Err(anyhow!("no message received: nats: no responders available for request"))
         }
-        Some(status) if matches!(status.as_u16(), 404 | 408) => bail!("no message received: nats: timeout"),
+        Some(status) if matches!(status.as_u16(), 404 | 408) => Err(nothing_came(stream, consumer)),
         Some(status) => bail!("no message received: {status} {}", message.description.unwrap_or_default()),
     }
+}
+
+fn nothing_came(stream: &str, consumer: &str) -> anyhow::Error {
+    advise(
+        "no message received: nats: timeout",
+        format!(
+            "none may be left, or as many as may be wait for acknowledgement: nats consumer info {stream} {consumer} tells"
+        ),
+    )
 }
 
 async fn must_be_pulled(desk: &Desk<'_>, stream: &str, consumer: &str) -> Result<()> {
