@@ -1,10 +1,12 @@
 //! What a worker keeps of a connection beside what the broker knows.
 
+use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 
-use broker::Connection;
+use broker::{Connection, Step};
 use mio::net::TcpStream;
 use moment::Instant;
+use wire::CloseReason;
 
 use crate::dialer::DialTls;
 use crate::securing::Securing;
@@ -57,6 +59,25 @@ impl Socket {
             is_peer: false,
             wake_at: None,
         }
+    }
+
+    /// One read, before the broker does it by itself: what came.
+    ///
+    /// # Errors
+    /// With what is to be done if nothing did.
+    pub(crate) fn read<'bytes>(&mut self, bytes: &'bytes mut [u8]) -> Result<&'bytes [u8], Step> {
+        let read = match (&*self.stream).read(bytes) {
+            Ok(0) => return Err(Step::Close(CloseReason::ClientClosed)),
+            Ok(read) => read,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                self.readable = false;
+                self.hung_up = false;
+                return Err(Step::Continue);
+            }
+            Err(_) => return Err(Step::Close(CloseReason::ReadError)),
+        };
+        self.readable = read == bytes.len() || self.hung_up;
+        Ok(bytes.get(..read).unwrap_or_default())
     }
 
     /// Whether the worker should read now.

@@ -6,7 +6,6 @@
 mod asks;
 mod hears;
 
-use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 
 use broker::Step;
@@ -51,19 +50,10 @@ impl Upgrading {
 
 /// One read.
 pub(crate) fn read(core: &mut broker::Worker, socket: &mut Socket) -> Step {
-    let mut bytes = [0; READ_BYTES];
-    let read = match (&*socket.stream).read(&mut bytes) {
-        Ok(0) => return Step::Close(CloseReason::ClientClosed),
-        Ok(read) => read,
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
-            socket.readable = false;
-            socket.hung_up = false;
-            return Step::Continue;
-        }
-        Err(_) => return Step::Close(CloseReason::ReadError),
-    };
-    socket.readable = read == bytes.len() || socket.hung_up;
-    take(core, socket, bytes.get(..read).unwrap_or_default())
+    match socket.read(&mut [0; READ_BYTES]) {
+        Ok(bytes) => take(core, socket, bytes),
+        Err(step) => step,
+    }
 }
 
 /// Takes what came, and what a layer below may have kept of it.

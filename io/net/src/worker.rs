@@ -1,7 +1,7 @@
 //! A worker: one thread, one readiness loop, many connections.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -626,18 +626,10 @@ fn overdue(core: &mut broker::Worker, socket: &mut Socket, now: Instant) -> Step
 /// One read of a handshake. The arithmetic is done elsewhere.
 fn read_handshake(core: &mut broker::Worker, socket: &mut Socket, pool: &LoginPool, now: Instant) -> Step {
     let mut bytes = [0; HANDSHAKE_READ_BYTES];
-    let read = match (&*socket.stream).read(&mut bytes) {
-        Ok(0) => return Step::Close(CloseReason::ClientClosed),
-        Ok(read) => read,
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
-            socket.readable = false;
-            socket.hung_up = false;
-            return Step::Continue;
-        }
-        Err(_) => return Step::Close(CloseReason::ReadError),
+    let bytes = match socket.read(&mut bytes) {
+        Ok(bytes) => bytes,
+        Err(step) => return step,
     };
-    socket.readable = read == bytes.len() || socket.hung_up;
-    let bytes = &bytes[..read];
     let Some(securing) = &mut socket.securing else { return Step::Continue };
     if std::mem::take(&mut securing.undecided) && bytes.first() != Some(&tls::FIRST_BYTE) {
         return in_the_clear(core, socket, bytes);

@@ -3,16 +3,7 @@
 use serde_json::Value;
 
 use crate::scene::{Scene, reference_binary};
-use crate::system::{app, sys};
-
-const WITH_STREAMS: &str = r#"
-server_name: one
-accounts {
-  SYS { users [ { user: sys, password: secret } ] }
-  APP { jetstream: enabled, users [ { user: app, password: secret } ] }
-}
-system_account: SYS
-"#;
+use crate::system::{WITH_STREAMS, app, sys};
 
 /// A server with a stream of ten messages, a consumer, a client, and an archive of all that.
 fn gathered(scene: &Scene) -> crate::scene::Running {

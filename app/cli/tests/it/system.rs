@@ -139,7 +139,7 @@ fn reports_are_tables_over_all_servers() {
     );
 }
 
-const WITH_STREAMS: &str = r#"
+pub(crate) const WITH_STREAMS: &str = r#"
 server_name: one
 accounts {
   SYS { users [ { user: sys, password: secret } ] }

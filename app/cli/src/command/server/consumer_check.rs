@@ -41,31 +41,16 @@ impl ConsumerCheck {
     pub(crate) async fn run(&self, invocation: &Invocation) -> Result<()> {
         let mut invocation = Invocation::new(invocation.global.clone());
         let survey = Survey::make(&self.choice, &mut invocation, true).await?;
-        let groups = survey.consumers();
-        let mut table = survey.table("Consumers", groups.values().map(Vec::len).sum(), &HEADER);
-        for replicas in groups.values().filter(|replicas| replicas.first().is_some_and(|one| self.is_wanted(one))) {
-            if !table.is_empty() {
-                table.separator();
-            }
-            for replica in replicas {
-                let (status, is_sound) = judge(replica, replicas);
-                if self.choice.unsynced && is_sound {
-                    continue;
-                }
-                let mut row = self.row(replica, replicas, &status);
-                row.extend(if self.choice.health { Some(survey.health(replica).await) } else { None });
-                table.row(row);
-            }
-        }
-        survey.print(&table);
+        let is_wanted = |one: &Replica| {
+            let name = one.consumer.text("name");
+            self.choice.wants(one) && self.consumer.as_ref().is_none_or(|wanted| wanted == name)
+        };
+        let row = |replica: &Replica, replicas: &[Replica]| {
+            let (status, is_sound) = judge(replica, replicas);
+            (self.row(replica, replicas, &status), is_sound)
+        };
+        survey.compare(("Consumers", &HEADER), &survey.consumers(), is_wanted, row).await;
         Ok(())
-    }
-
-    fn is_wanted(&self, replica: &Replica) -> bool {
-        let is = |wanted: &Option<String>, is: &str| wanted.as_ref().is_none_or(|wanted| wanted == is);
-        is(&self.choice.raft_group, &replica.group)
-            && is(&self.choice.stream, replica.stream.text("name"))
-            && is(&self.consumer, replica.consumer.text("name"))
     }
 
     fn row(&self, replica: &Replica, replicas: &[Replica], status: &str) -> Vec<String> {

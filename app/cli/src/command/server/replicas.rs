@@ -69,6 +69,14 @@ pub(super) struct Replica {
 /// Replicas that belong together, in the order of their accounts and groups.
 pub(super) type Groups = BTreeMap<(String, String, String), Vec<Replica>>;
 
+impl Choice {
+    /// Whether this one was asked for.
+    pub(super) fn wants(&self, replica: &Replica) -> bool {
+        let is = |wanted: &Option<String>, is: &str| wanted.as_ref().is_none_or(|wanted| wanted == is);
+        is(&self.raft_group, &replica.group) && is(&self.stream, replica.stream.text("name"))
+    }
+}
+
 impl Replica {
     pub(super) fn account_shown(&self) -> String {
         self.account.chars().take(ACCOUNT_LETTERS).collect::<String>().replace(' ', "_")
@@ -177,7 +185,7 @@ impl<'a> Survey<'a> {
     }
 
     /// What a server says about the health of a replica.
-    pub(super) async fn health(&self, replica: &Replica) -> String {
+    async fn health(&self, replica: &Replica) -> String {
         let Some(source) = self.source.as_ref().filter(|source| self.choice.health && source.is_live()) else {
             return String::new();
         };
@@ -195,8 +203,33 @@ impl<'a> Survey<'a> {
         }
     }
 
+    /// Prints a row for each replica of the groups that are wanted: as `row` makes it, which says too whether all is well.
+    pub(super) async fn compare(
+        &self,
+        (title, header): (&str, &[&str]),
+        groups: &Groups,
+        wanted: impl Fn(&Replica) -> bool,
+        row: impl Fn(&Replica, &[Replica]) -> (Vec<String>, bool),
+    ) {
+        let mut table = self.table(title, groups.values().map(Vec::len).sum(), header);
+        for replicas in groups.values().filter(|replicas| replicas.first().is_some_and(&wanted)) {
+            if !table.is_empty() {
+                table.separator();
+            }
+            for replica in replicas {
+                let (mut row, is_sound) = row(replica, replicas);
+                if self.choice.unsynced && is_sound {
+                    continue;
+                }
+                row.extend(if self.choice.health { Some(self.health(replica).await) } else { None });
+                table.row(row);
+            }
+        }
+        self.print(&table);
+    }
+
     /// A table with these columns, and the health when it is asked for.
-    pub(super) fn table(&self, title: &str, count: usize, header: &[&str]) -> Table {
+    fn table(&self, title: &str, count: usize, header: &[&str]) -> Table {
         if !self.choice.csv {
             outln!("{title}: {count}");
         }
@@ -205,7 +238,7 @@ impl<'a> Survey<'a> {
         Table::new(if self.choice.csv { "" } else { title }, &header)
     }
 
-    pub(super) fn print(&self, table: &Table) {
+    fn print(&self, table: &Table) {
         if self.choice.csv { out!("{}\n", table.csv()) } else { table.print() }
     }
 }

@@ -43,27 +43,11 @@ impl StreamCheck {
     pub(crate) async fn run(&self, invocation: &Invocation) -> Result<()> {
         let mut invocation = Invocation::new(invocation.global.clone());
         let survey = Survey::make(&self.choice, &mut invocation, false).await?;
-        let groups = survey.streams();
-        let mut table = survey.table("Streams", groups.values().map(Vec::len).sum(), &HEADER);
-        for ((_, group, name), replicas) in &groups {
-            let is_wanted = |wanted: &Option<String>, is: &String| wanted.as_ref().is_none_or(|wanted| wanted == is);
-            if !is_wanted(&self.choice.raft_group, group) || !is_wanted(&self.choice.stream, name) {
-                continue;
-            }
-            if !table.is_empty() {
-                table.separator();
-            }
-            for replica in replicas {
-                let (status, is_sound) = judge(replica, replicas);
-                if self.choice.unsynced && is_sound {
-                    continue;
-                }
-                let mut row = self.row(replica, replicas, &status);
-                row.extend(if self.choice.health { Some(survey.health(replica).await) } else { None });
-                table.row(row);
-            }
-        }
-        survey.print(&table);
+        let row = |replica: &Replica, replicas: &[Replica]| {
+            let (status, is_sound) = judge(replica, replicas);
+            (self.row(replica, replicas, &status), is_sound)
+        };
+        survey.compare(("Streams", &HEADER), &survey.streams(), |one| self.choice.wants(one), row).await;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::{Check, Findings, Outcome, Survey, Threshold};
 use crate::archive::Kind;
 use crate::command::dig::Dig;
+use crate::command::server::check::server::CERTIFICATES;
 use crate::show::{humanize, ibytes};
 
 const DAY_SECONDS: f64 = 86_400.0;
@@ -170,16 +171,6 @@ fn authentication(survey: &Survey<'_>, findings: &mut Findings) -> Result<Outcom
     }
     Ok(findings.or(Outcome::Warn))
 }
-
-/// Where certificates are in what a server tells of itself.
-const CERTIFICATES: [(&str, &str); 6] = [
-    ("server", "tls_cert_not_after"),
-    ("cluster", "cluster.tls_cert_not_after"),
-    ("gateway", "gateway.tls_cert_not_after"),
-    ("leafnode", "leaf.tls_cert_not_after"),
-    ("mqtt", "mqtt.tls_cert_not_after"),
-    ("websocket", "websocket.tls_cert_not_after"),
-];
 
 fn certificates(survey: &Survey<'_>, findings: &mut Findings) -> Result<Outcome> {
     let (warning, critical) = (survey.threshold("tls_expire_warning"), survey.threshold("tls_expire_critical"));

@@ -9,7 +9,7 @@ mod message;
 mod meta;
 mod outcome;
 mod request;
-mod server;
+pub(crate) mod server;
 mod stream;
 mod threshold;
 

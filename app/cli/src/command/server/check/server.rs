@@ -69,7 +69,7 @@ pub(crate) struct Server {
 }
 
 /// Whose certificate it is, and where its end stands.
-const CERTIFICATES: [(&str, &str); 6] = [
+pub(crate) const CERTIFICATES: [(&str, &str); 6] = [
     ("server", "tls_cert_not_after"),
     ("cluster", "cluster.tls_cert_not_after"),
     ("gateway", "gateway.tls_cert_not_after"),
