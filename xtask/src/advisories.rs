@@ -83,6 +83,26 @@ const LINK_TESTS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Advisories and fixes about WebSocket, and the tests that stand for them beside the scripts.
+const WEBSOCKET_TESTS: &[(&str, &[&str])] = &[
+    (
+        "2026-02 (CVE-2026-27571): a compressed message that unpacks without end",
+        &[
+            "cve_2026_27571_a_bomb_is_unpacked_no_further_than_it_is_read",
+            "a_bomb_of_somebody_who_is_known_keeps_nobody_waiting",
+            "what_is_packed_tightly_comes_in_turns",
+            "many_messages_that_are_tightly_packed_come_in_turns_too",
+        ],
+    ),
+    ("2026-03 (CVE-2026-27889): a length that overflows", &["cve_2026_27889_lengths_that_overflow_end_one_connection"]),
+    ("2026-11 (CVE-2026-33219): a message without end", &["cve_2026_33219_a_message_without_end_is_not_collected"]),
+    (
+        "2026-24 (GHSA-hmmp): a first word that is not CONNECT, by another kind of connection",
+        &["ghsa_hmmp_a_first_word_that_is_not_connect_passes_the_same_checks"],
+    ),
+    ("2026-27 (GHSA-p957): MQTT where it is off", &["ghsa_p957_mqtt_is_not_spoken_where_it_is_off"]),
+];
+
 pub(crate) fn prove() -> Result<(), Failure> {
     let ours = target().join("debug").join("nats-server");
     shell::cargo(&["build", "--locked", "--package", "bulwark-server", "--package", "bulwark-conformance"])?;
@@ -139,15 +159,15 @@ fn page(scenes: &BTreeSet<String>, columns: &[(&str, BTreeSet<String>)]) -> Stri
         let marks = columns.iter().map(|(_, fails)| if fails.contains(scene) { " ✗ |" } else { " ✓ |" });
         page.push_str(&format!("| {} |{}\n", scene.replace('_', " "), marks.collect::<String>()));
     }
-    page.push_str(&link_page());
+    page.push_str(&table("Links between servers, and traces", LINK_TESTS));
+    page.push_str(&table("WebSocket", WEBSOCKET_TESTS));
     page
 }
 
-/// The tests that stand for what is about links.
-fn link_page() -> String {
-    let mut page =
-        "\n## Links between servers, and traces\n\n| what was wrong | tests of its immunity |\n|---|---|\n".to_owned();
-    for (what, tests) in LINK_TESTS {
+/// The tests that stand for what is about this.
+fn table(heading: &str, all: &[(&str, &[&str])]) -> String {
+    let mut page = format!("\n## {heading}\n\n| what was wrong | tests of its immunity |\n|---|---|\n");
+    for (what, tests) in all {
         let names: Vec<String> = tests.iter().map(|name| format!("`{name}`")).collect();
         page.push_str(&format!("| {what} | {} |\n", names.join(", ")));
     }
@@ -177,7 +197,7 @@ mod tests {
             sources(&root().join(room), &mut all);
         }
         let page = fs::read_to_string(root().join("docs").join("proofs").join("advisories.md")).expect("it is there");
-        for name in LINK_TESTS.iter().flat_map(|(_, tests)| *tests) {
+        for name in LINK_TESTS.iter().chain(WEBSOCKET_TESTS).flat_map(|(_, tests)| *tests) {
             assert!(all.contains(&format!("fn {name}(")), "there is no {name}");
             assert!(page.contains(name), "the page does not name {name}");
         }

@@ -16,6 +16,10 @@ use crate::log::Log;
 use crate::ocsp::{Revoked, Staples, Stapling};
 use crate::serve::security_of;
 
+/// What a browser does for every page that asks.
+const ANY_PAGE: &str = "Websocket takes credentials from cookies, which a browser sends along for pages of any origin: \
+                        set allowed_origins, or same_origin";
+
 /// Where it listens.
 pub struct WebSocketDoor {
     pub address: SocketAddr,
@@ -85,11 +89,17 @@ impl WebSocketDoor {
 
     /// Lines for the log.
     pub fn announce(&self, settings: &Settings, log: &Log) {
-        let host = block(settings).map_or("", |block| &block.listen.host);
+        let Some(block) = block(settings) else { return };
+        let host = &block.listen.host;
         let (scheme, port) = (self.scheme(), self.address.port());
         log.notice(&format!("Listening for websocket clients on {scheme}://{host}:{port}"));
         if scheme == "ws" {
             log.warn("Websocket not configured with TLS. DO NOT USE IN PRODUCTION!");
+        }
+        let cookies = [&block.jwt_cookie, &block.user_cookie, &block.pass_cookie, &block.token_cookie];
+        let is_open = block.allowed_origins.is_empty() && !block.same_origin;
+        if is_open && cookies.iter().any(|cookie| cookie.is_some()) {
+            log.warn(ANY_PAGE);
         }
     }
 }

@@ -8,6 +8,8 @@ pub const MAX_HEADERS: usize = 64;
 /// A request without body.
 pub(crate) struct Request<'a> {
     pub(crate) method: &'a str,
+    /// It is of HTTP/1.1, before which there was no WebSocket.
+    pub(crate) is_current: bool,
     target: &'a str,
     headers: Vec<httparse::Header<'a>>,
     /// What it takes of the bytes.
@@ -35,7 +37,8 @@ impl<'a> Request<'a> {
         };
         let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
         let headers = request.headers.to_vec();
-        Read::Request(Request { method, target, headers, len })
+        let is_current = request.version == Some(1);
+        Read::Request(Request { method, is_current, target, headers, len })
     }
 
     /// The path of the target, as it is written.

@@ -12,6 +12,8 @@ use crate::upgrade::Agreed;
 const COMPRESSED_MIN_BYTES: usize = 64;
 /// The most that one message holds: data is a stream, so it may be cut anywhere.
 const MESSAGE_BYTES: usize = 64 * 1024 - 1;
+/// So much memory a connection keeps between its batches: those that are quiet should not pay for those that were not.
+const KEPT_BYTES: usize = 4096;
 /// The most that a frame for a browser holds; some take no more.
 const BROWSER_FRAME_BYTES: usize = 4096;
 
@@ -66,13 +68,11 @@ impl Sealer {
             let mut packed = std::mem::take(&mut self.packed);
             deflate::deflate(&data, &mut packed);
             self.fragments(&packed, wire);
-            packed.clear();
-            self.packed = packed;
+            self.packed = small(packed);
         } else {
             data.chunks(self.frame_bytes).for_each(|part| self.message(Opcode::Binary, part, wire));
         }
-        self.data = data;
-        self.data.clear();
+        self.data = small(data);
     }
 
     /// Appends the answers to what the peer asked.
@@ -125,6 +125,13 @@ impl Sealer {
     }
 }
 
+/// The same memory for the next batch, unless it is much.
+fn small(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.clear();
+    bytes.shrink_to(KEPT_BYTES);
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +159,16 @@ mod tests {
     fn a_batch_is_one_frame() {
         let (wire, _) = sealed(&agreed(false, false), &[b"MSG a 1 1\r\n".to_vec(), b"x\r\n".to_vec()]);
         assert_eq!(wire, b"\x82\x0eMSG a 1 1\r\nx\r\n");
+    }
+
+    #[test]
+    fn a_quiet_connection_keeps_little_of_a_large_batch() {
+        let (_, mut sealer) = pair(&agreed(true, false), Limits::default());
+        for len in [MESSAGE_BYTES * 3, 10] {
+            sealer.seal(&vec![b'x'; len], &mut Vec::new());
+            sealer.finish(&mut Vec::new());
+            assert!(sealer.data.capacity() + sealer.packed.capacity() <= 2 * KEPT_BYTES);
+        }
     }
 
     #[test]

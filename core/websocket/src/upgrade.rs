@@ -153,6 +153,12 @@ fn judge(request: &Request<'_>, settings: &Settings, is_secure: bool) -> Result<
     if request.method != "GET" {
         return bad(405, "request method must be GET");
     }
+    if !request.is_current {
+        return bad(400, "the request is not of HTTP/1.1");
+    }
+    if request.values("host").count() > 1 {
+        return bad(400, "several 'Host' in request");
+    }
     let Some(host) = request.value("host").filter(|host| !host.is_empty()) else {
         return bad(400, "'Host' missing in request");
     };

@@ -16,6 +16,8 @@ pub(crate) struct FrameOpener {
     below: Option<Box<dyn Opener>>,
     /// What counts once the peer has logged in.
     limits: Limits,
+    /// The layer below has heard the last word; what came before it may not all be read yet.
+    is_over: bool,
     asked_below: Arc<AtomicBool>,
 }
 
@@ -39,7 +41,8 @@ pub(crate) fn pair(
         None => websocket::pair(agreed, stranger),
     };
     let asked_below = Arc::<AtomicBool>::default();
-    let opener = FrameOpener { frames: opener, below: None, limits: known, asked_below: asked_below.clone() };
+    let opener =
+        FrameOpener { frames: opener, below: None, limits: known, is_over: false, asked_below: asked_below.clone() };
     (opener, FrameSealer { frames: sealer, below: None, asked_below, framed: Vec::new() })
 }
 
@@ -70,7 +73,9 @@ impl Opener for FrameOpener {
         let lower = below.open(wire, &mut framed)?;
         self.asked_below.fetch_or(lower.answer, Ordering::Relaxed);
         let upper = self.frames.open(&framed, plain).map_err(broken)?;
-        Ok(Opened { closed: lower.closed || upper.closed, answer: lower.answer || upper.answer })
+        self.is_over |= lower.closed;
+        let closed = upper.closed || (self.is_over && !self.frames.has_more());
+        Ok(Opened { closed, answer: lower.answer || upper.answer })
     }
 
     fn has_more(&self) -> bool {
@@ -168,5 +173,41 @@ fn code_of(reason: CloseReason) -> u16 {
         // Never sent (RFC 6455 §7.4.1), and there is no frame before the handshake.
         CloseReason::TlsHandshakeFailure => 1011,
         _ => 1011,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use websocket::Masking;
+
+    use super::*;
+
+    /// A layer that hands on what it gets, and hears the last word with it.
+    struct Last;
+
+    impl Opener for Last {
+        fn open(&mut self, wire: &[u8], plain: &mut Vec<u8>) -> Result<Opened, LayerError> {
+            plain.extend_from_slice(wire);
+            Ok(Opened { closed: true, answer: false })
+        }
+    }
+
+    #[test]
+    fn what_was_packed_tightly_is_read_before_the_last_word_below_counts() {
+        let known = Limits { message_max_bytes: usize::MAX };
+        let sending = Agreed { peer_masks: Masking::Never, compresses: true, ..Agreed::default() };
+        let (_, mut sealer) = websocket::pair(&sending, known);
+        let (sent, mut wire) = (vec![b'x'; 3 * websocket::OPENED_MAX_BYTES], Vec::new());
+        sealer.seal(&sent, &mut wire);
+        sealer.finish(&mut wire);
+        let (opener, _) = pair(&sending, None, (known, known));
+        let (mut opener, mut plain, mut turns) = (opener.over(Some(Box::new(Last))), Vec::new(), 0);
+        let mut opened = opener.open(&wire, &mut plain).unwrap();
+        while opener.has_more() {
+            assert!(!opened.closed);
+            opened = opener.open(&[], &mut plain).unwrap();
+            turns += 1;
+        }
+        assert!(opened.closed && turns > 1 && plain == sent);
     }
 }

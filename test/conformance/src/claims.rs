@@ -10,6 +10,7 @@
 //! ${user:shop/joe}                   a user's public key
 //! ${login:shop/joe WORDS}            members of CONNECT that log the user in: iat=SECONDS exp=SECONDS delegated bearer
 //!                                    pub=SUBJECT sub=SUBJECT kinds=A,B
+//! ${token:shop/joe WORDS}            the user's token alone
 //! ${delete:shop,bank}                a request to delete accounts
 //! ${sized:TEXT}                      the length of the text, and the text: the end of a PUB
 //! ${answer:WORDS}                    the end of a PUB that answers the question this connection has heard last:
@@ -37,6 +38,7 @@ pub(crate) fn value(name: &str, words: &str, nonce: &str, heard: &[u8]) -> Optio
         "account" => worded_account(first, rest).map(|account| account.token()),
         "user" => user(first).map(|user| user.key.public().to_string()),
         "login" => login(first, rest, nonce),
+        "token" => worded_user(first, rest).map(|user| user.token()),
         "delete" => deletion(words),
         "sized" => Ok(sized(words)),
         "answer" => answer(words, heard),
@@ -112,7 +114,7 @@ fn user(path: &str) -> Result<TestUser, String> {
     Ok(account(account_name).user(name))
 }
 
-fn login(path: &str, words: &str, nonce: &str) -> Outcome {
+fn worded_user(path: &str, words: &str) -> Result<TestUser, String> {
     let mut user = user(path)?;
     for (word, value) in pairs(words) {
         let rights = &mut user.claims.rights;
@@ -130,6 +132,11 @@ fn login(path: &str, words: &str, nonce: &str) -> Outcome {
             _ => return Err(format!("a user has no {word}")),
         }
     }
+    Ok(user)
+}
+
+fn login(path: &str, words: &str, nonce: &str) -> Outcome {
+    let user = worded_user(path, words)?;
     let proof = match user.claims.rights.bearer_token {
         true => String::new(),
         false => format!(",\"sig\":\"{}\"", user.sign(nonce.as_bytes())),

@@ -40,6 +40,7 @@
 //! a hangs up                    close our end
 //! a asks /x | Name: value       connect to the WebSocket port and ask for a connection; what is named replaces the usual,
 //!                               an empty value leaves it out; `a asks POST /x`. From 101 on everything travels in frames
+//! a enters /x | Name: value     the same, and swallow an answer that agrees and the INFO
 //! a frame 89 are you there      send one masked frame with that first byte
 //! a knocks                      connect to the WebSocket port, and say nothing
 //! a bytes \x82\x00              send bytes as they are

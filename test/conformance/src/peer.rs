@@ -66,6 +66,10 @@ impl Peer {
         })
     }
 
+    pub(crate) fn is_framed(&self) -> bool {
+        self.framed.is_some()
+    }
+
     /// Sends a part of the protocol, in a frame if it travels in frames.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         match self.framed {

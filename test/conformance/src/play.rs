@@ -72,7 +72,7 @@ impl Stage<'_> {
     fn act(&mut self, step: &Step) -> Result<(), String> {
         match step {
             Step::Open { who, greeted } => self.open(who, *greeted)?,
-            Step::Ask { who, request } => self.ask(who, request)?,
+            Step::Ask { who, request, greeted } => self.ask(who, request, *greeted)?,
             Step::Knock(who) => self.knock(who)?,
             Step::Frame { who, first, text } => {
                 let body = self.bytes_of(who, text)?;
@@ -116,17 +116,14 @@ impl Stage<'_> {
 
     fn open(&mut self, who: &str, greeted: bool) -> Result<(), String> {
         let address = self.server.address().ok_or("the server has no address")?;
-        let Ok(mut peer) = Peer::connect(address) else {
+        let Ok(peer) = Peer::connect(address) else {
             self.note(who, "(connection refused)");
             return Ok(());
         };
-        if greeted {
-            match peer.hear(Instant::now() + PATIENCE) {
-                Heard::Operation(operation) if operation.starts_with(b"INFO ") => {}
-                other => self.note(who, &format!("(no INFO but {other:?})")),
-            }
-        }
         self.peers.insert(who.to_owned(), peer);
+        if greeted {
+            self.swallow_info(who)?;
+        }
         self.learn(who);
         Ok(())
     }
@@ -155,11 +152,24 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn ask(&mut self, who: &str, request: &str) -> Result<(), String> {
+    fn ask(&mut self, who: &str, request: &str, greeted: bool) -> Result<(), String> {
         self.knock(who)?;
         let request = filled(request, |template| self.value(Some(who), template))?;
         let answer = self.peer(who)?.ask(&framed::request(&request), Instant::now() + PATIENCE);
-        answer.iter().for_each(|line| self.note(who, line));
+        if greeted && self.peer(who)?.is_framed() {
+            self.swallow_info(who)?;
+        } else {
+            answer.iter().for_each(|line| self.note(who, line));
+        }
+        Ok(())
+    }
+
+    fn swallow_info(&mut self, who: &str) -> Result<(), String> {
+        match self.peer(who)?.hear(Instant::now() + PATIENCE) {
+            Heard::Operation(operation) if operation.starts_with(b"INFO ") => {}
+            other => self.note(who, &format!("(no INFO but {other:?})")),
+        }
+        self.learn(who);
         Ok(())
     }
 

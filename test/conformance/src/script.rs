@@ -24,6 +24,8 @@ pub enum Step {
         who: String,
         /// What differs from the usual one.
         request: String,
+        /// Of an answer that agrees nothing is shown, and the INFO is read and not shown.
+        greeted: bool,
     },
     /// A new connection to the WebSocket port.
     Knock(String),
@@ -218,7 +220,8 @@ fn peer_step(who: String, rest: &str) -> Option<Step> {
             Some(Step::Publish { who, subjects: subjects.into(), payload: payload.into() })
         }
         ("hpub", message) => headed(message).map(|text| Step::Send { who, text }),
-        ("asks", request) => Some(Step::Ask { who, request: request.into() }),
+        ("asks", request) => Some(Step::Ask { who, request: request.into(), greeted: false }),
+        ("enters", request) => Some(Step::Ask { who, request: request.into(), greeted: true }),
         ("knocks", "") => Some(Step::Knock(who)),
         ("frame", frame) => {
             let (first, text) = frame.split_once(' ').unwrap_or((frame, ""));

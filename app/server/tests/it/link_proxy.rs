@@ -89,6 +89,35 @@ fn a_leaf_node_goes_to_its_hub_through_a_proxy() {
 }
 
 #[test]
+fn a_leaf_node_goes_over_websocket_through_a_proxy() {
+    let papers = Papers::new();
+    let tls = papers.block("server", "ca.pem", "");
+    for [one, two] in mixtures() {
+        for tls in ["", &tls] {
+            let proxy = Proxy::start();
+            let block = if tls.is_empty() { "no_tls: true" } else { tls };
+            let hub = Server::start(
+                one,
+                &format!(
+                    "server_name: HUB\n{ACCOUNTS}\nleafnodes {{ listen: \"127.0.0.1:-1\" }}
+                     websocket {{ listen: \"127.0.0.1:-1\"\n{block} }}"
+                ),
+            );
+            let url = hub.websocket_url("a:a", "");
+            let url = if tls.is_empty() { url } else { url.replace("ws:", "wss:") };
+            let remote = format!("remotes: [{{ url: \"{url}\", account: A\n{tls}\n{} }}]", proxy.block("secret"));
+            let spoke = Server::start(two, &format!("server_name: SPOKE\n{ACCOUNTS}\nleafnodes {{ {remote} }}"));
+            let (mut up, mut down) = (hub.log_in("a"), spoke.log_in("a"));
+            up.subscribe("up", "1");
+            until_linked(&mut down, &mut up, "up");
+            let gone = proxy.gone.lock().unwrap();
+            assert!(gone.iter().all(|place| *place == hub.websocket.unwrap().to_string()), "{one:?} {two:?} {gone:?}");
+            assert!(!gone.is_empty());
+        }
+    }
+}
+
+#[test]
 fn a_proxy_that_refuses_is_named_and_nobody_goes_past_it() {
     for [one, two] in mixtures() {
         let proxy = Proxy::start();

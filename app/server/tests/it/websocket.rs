@@ -398,6 +398,35 @@ fn a_certificate_that_promises_a_staple_is_shown_with_one_here_too() {
 }
 
 #[test]
+fn who_would_not_be_let_in_any_more_is_closed_by_name() {
+    let place = Place::new();
+    place.issue("web", Subject::named("web").dns("web"));
+    let config = format!("websocket {{ host: '127.0.0.1', port: -1\n{} }}\n{USERS}", place.tls("verify_and_map: true"));
+    let door = Door::open_in(place, &config);
+    let (mut client, _) = door.secured("web");
+    assert_eq!(client.greet(""), "PONG");
+    door.server.place.write("ca.pem", &testkit::certificates::Authority::new("Another").pem);
+    let line = door.server.logged("TLS connection closed by reload");
+    assert!(line.contains(" - wid:"), "{line}");
+    client.0.ends();
+}
+
+#[test]
+fn cookies_that_any_page_may_use_are_warned_of_at_the_start() {
+    let cookies = "user_cookie: u, pass_cookie: p";
+    let origins = [("", true), (", same_origin: true", false), (", allowed_origins: ['http://shop.example']", false)];
+    let with = origins.map(|(more, is_warned)| (format!("{cookies}{more}"), is_warned));
+    for (more, is_warned) in with.into_iter().chain([(String::new(), false)]) {
+        let place = Place::new();
+        let (_server, log) = place.launch(&OPEN.replace("MORE", &more));
+        let said: Vec<String> = log.iter().take_while(|line| !line.contains("Server is ready")).collect();
+        let says = |part: &str| said.iter().any(|line| line.contains(part));
+        assert!(says("Listening for websocket clients on ws://"), "{more}: {said:?}");
+        assert_eq!(says("which a browser sends along for pages of any origin"), is_warned, "{more}: {said:?}");
+    }
+}
+
+#[test]
 fn a_lame_duck_closes_this_door_too_and_the_end_is_said() {
     let door = Door::with("", "lame_duck_grace_period: '1ms', lame_duck_duration: '30s'\n");
     let (mut client, _) = door.client("");

@@ -62,6 +62,8 @@ fn every_check_has_its_status_and_its_reason() {
         (request("GET /leafnode HTTP/1.1", &LINES), 404, "leafnode websocket endpoint not enabled"),
         (post, 405, "request method must be GET"),
         (with(&["Host:"]), 400, "'Host' missing in request"),
+        (with(&["Host: shop.example", "Host: other"]), 400, "several 'Host' in request"),
+        (request("GET / HTTP/1.0", &LINES), 400, "the request is not of HTTP/1.1"),
         (with(&["Upgrade: h2c, websockets"]), 400, "invalid value for header 'Upgrade'"),
         (with(&["Connection: keep-alive"]), 400, "invalid value for header 'Connection'"),
         (with(&["Sec-WebSocket-Key:"]), 400, "key missing"),
