@@ -203,7 +203,7 @@ impl Clerk {
                     "there is no Go runtime here, and the command line is shown to nobody".into(),
                 ));
             }
-            ServerService::Ipqueuesz => queues(desk, body.flag("all")?),
+            ServerService::Ipqueuesz => queues(desk, &body)?,
             ServerService::Raftz => data!(serde_json::json!({})),
             ServerService::Explain => data!(explain::explain(&self.hub, &body)?.map_err(Failure::Refused)?),
         })
@@ -319,12 +319,16 @@ fn profile(name: &str) -> Profile {
     Profile { profile: None, error }
 }
 
-/// The queue this clerk works on.
-fn queues(desk: &Desk, all: bool) -> Outcome {
+/// What the queue this clerk works on is called, as in the reference.
+const QUEUE: &str = "System recvQ";
+
+/// The queue this clerk works on, if it is asked for: an empty one only if all are, and by a part of its name if that is given.
+fn queues(desk: &Desk, body: &Body) -> Result<Outcome, BodyFault> {
+    let (all, filter) = (body.flag("all")?, body.text("filter")?);
     let waiting = desk.waiting();
     let mut queues = serde_json::Map::new();
-    if all || waiting > 0 {
-        queues.insert("System recvQ".to_owned(), serde_json::json!({ "pending": waiting }));
+    if (all || waiting > 0) && QUEUE.contains(&filter) {
+        queues.insert(QUEUE.to_owned(), serde_json::json!({ "pending": waiting }));
     }
-    data!(queues)
+    Ok(data!(queues))
 }

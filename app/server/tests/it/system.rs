@@ -59,6 +59,8 @@ fn every_question_about_a_server_is_answered_in_the_system_account() {
     }
     assert_eq!(sys.asks(&ping("RAFTZ"), "")["data"], json!({}));
     assert!(sys.asks(&ping("IPQUEUESZ"), r#"{"all":true}"#)["data"]["System recvQ"]["pending"].is_number());
+    assert!(sys.asks(&ping("IPQUEUESZ"), r#"{"all":true,"filter":"recv"}"#)["data"]["System recvQ"].is_object());
+    assert_eq!(sys.asks(&ping("IPQUEUESZ"), r#"{"all":true,"filter":"nothing"}"#)["data"], json!({}));
     assert!(sys.is_alone_with(&ping("BOGUS")));
 }
 
