@@ -87,6 +87,9 @@ impl Observer for Chronicle {
                     format!("websocket handshake error: {text}")
                 });
             }
+            Event::TurnedAway(text) => {
+                log.error_once(&format!("{}{text}", link.address.ip()), || (*text).to_owned());
+            }
             Event::Closed { .. } => closed(log, link, event),
             Event::TraceIn(text) => log.trace("<<-", text),
             Event::TraceWithin(text) => log.trace("<->", text),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use broker::Hub;
+use broker::{Hub, TOO_MANY_CLIENTS};
 use net::{AcceptGate, Refused};
 
 use crate::system::wall;
@@ -29,22 +29,23 @@ impl AcceptGate for ConnectionGate {
             return Ok(());
         }
         hub.stranger_left(address.ip());
-        Err(Some(Refused { error: "maximum connections exceeded", info_first: true }))
+        Err(Some(Refused { error: TOO_MANY_CLIENTS, info_first: true }))
     }
 }
 
-/// Lets other servers in: as many as there are, but not many strangers from one address.
+/// Lets in whoever is no client, or not yet: other servers, and those who still have to ask for a WebSocket. As many as there are, but not
+/// many strangers from one address.
 #[derive(Default)]
-pub struct ServerGate(OnceLock<Arc<Hub>>);
+pub struct StrangerGate(OnceLock<Arc<Hub>>);
 
-impl ServerGate {
+impl StrangerGate {
     /// From now on the hub is asked. Before that nobody is let in.
     pub fn open(&self, hub: &Arc<Hub>) {
         self.0.get_or_init(|| hub.clone());
     }
 }
 
-impl AcceptGate for ServerGate {
+impl AcceptGate for StrangerGate {
     fn admit(&self, address: SocketAddr) -> Result<(), Option<Refused>> {
         let admitted = self.0.get().is_some_and(|hub| hub.admit_stranger(address.ip(), wall()));
         if admitted { Ok(()) } else { Err(None) }

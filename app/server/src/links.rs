@@ -20,7 +20,7 @@ use net::{CameBy, DialerThreads, DoorKind, Listener, PeerCheck, Peers, Running, 
 use session::Greeting;
 use topology::{Compression, Info, Levels};
 
-use crate::gate::{ConnectionGate, ServerGate};
+use crate::gate::StrangerGate;
 use crate::log::Log;
 use crate::serve::security_of;
 use crate::websocket::WebSocketDoor;
@@ -73,7 +73,7 @@ pub struct PreparedLinks {
 struct Place {
     address: SocketAddr,
     security: SharedSecurity,
-    gate: Arc<ServerGate>,
+    gate: Arc<StrangerGate>,
 }
 
 impl Links {
@@ -86,7 +86,7 @@ impl Links {
         greeting: &Greeting,
         check: Arc<dyn PeerCheck>,
         peers: Arc<Peers>,
-        (clients, log): (&Arc<ConnectionGate>, &Arc<Log>),
+        log: &Arc<Log>,
     ) -> Result<(Self, Vec<Listener>), String> {
         let made_up_name = routes::made_up_name();
         let greeting = Greeting { cluster: cluster_name(settings, &made_up_name), ..greeting.clone() };
@@ -113,7 +113,7 @@ impl Links {
             let security = gateways::security(block, &check)?;
             gateways = Some(listen("gateway", DoorKind::Gateway, &block.listen.host, port, security, &mut listeners)?);
         }
-        let websocket = WebSocketDoor::open(settings, &check, (clients, log), &mut listeners)?;
+        let websocket = WebSocketDoor::open(settings, &check, log, &mut listeners)?;
         let links = Self {
             log: log.clone(),
             websocket,
@@ -144,6 +144,9 @@ impl Links {
         self.remotes.start(settings, hub, dialer)?;
         for place in self.leafs.iter().chain(&self.routes).chain(&self.gateways) {
             place.gate.open(hub);
+        }
+        if let Some(door) = &self.websocket {
+            door.gate.open(hub);
         }
         Ok(())
     }
@@ -420,7 +423,7 @@ fn listen(
     security: Option<Security>,
     listeners: &mut Vec<Listener>,
 ) -> Result<Place, String> {
-    let (shared, gate) = (SharedSecurity::default(), Arc::new(ServerGate::default()));
+    let (shared, gate) = (SharedSecurity::default(), Arc::new(StrangerGate::default()));
     *shared.write() = security;
     let listener = Listener::bind(kind, host, port.number(), gate.clone(), shared.clone());
     let listener = listener.map_err(|error| format!("Error listening on {name} port: {host}:{port} - {error}"))?;

@@ -100,7 +100,7 @@ impl Server {
         let gate = Arc::new(ConnectionGate::default());
         let listener = listen(settings, gate.clone(), certificates.security())?;
         let (links, mut listeners) =
-            Links::bind(settings, &greeting, certificates.peer_check(), workers.peers(), (&gate, &log))?;
+            Links::bind(settings, &greeting, certificates.peer_check(), workers.peers(), &log)?;
         greeting.cluster = links.cluster_name().map(str::to_owned);
         let address = listener.address().map_err(|error| error.to_string())?;
         let callouts = Arc::new(Callouts::new(&keys, &greeting, settings));
@@ -345,7 +345,7 @@ impl Server {
                 Note::Do(
                     key,
                     Box::new(|hands| {
-                        hands.send(&wire::encode::err("maximum connections exceeded"));
+                        hands.send(&wire::encode::err(broker::TOO_MANY_CLIENTS));
                         broker::Step::Close(CloseReason::MaxConnectionsExceeded)
                     }),
                 ),

@@ -11,7 +11,7 @@ use session::{HandshakeRules, PingRules};
 use tls::HandshakeFirst;
 use websocket::{Cookies, Origin, Origins};
 
-use crate::gate::ConnectionGate;
+use crate::gate::StrangerGate;
 use crate::log::Log;
 use crate::ocsp::{Revoked, Staples, Stapling};
 use crate::serve::security_of;
@@ -24,6 +24,7 @@ const ANY_PAGE: &str = "Websocket takes credentials from cookies, which a browse
 pub struct WebSocketDoor {
     pub address: SocketAddr,
     pub security: SharedSecurity,
+    pub gate: Arc<StrangerGate>,
     staples: Staples,
 }
 
@@ -40,13 +41,14 @@ impl WebSocketDoor {
     pub fn open(
         settings: &Settings,
         check: &Arc<dyn PeerCheck>,
-        (gate, log): (&Arc<ConnectionGate>, &Log),
+        log: &Log,
         listeners: &mut Vec<Listener>,
     ) -> Result<Option<Self>, String> {
         let Some((block, port)) = block(settings).and_then(|block| Some((block, block.listen.port?))) else {
             return Ok(None);
         };
-        let (shared, staples) = (SharedSecurity::default(), Staples::default());
+        let (shared, staples, gate) =
+            (SharedSecurity::default(), Staples::default(), Arc::new(StrangerGate::default()));
         *shared.write() = security(settings, check, &staples, log)?;
         let failed = |error: std::io::Error| {
             format!("Unable to listen for websocket connections: {}:{port} - {error}", block.listen.host)
@@ -57,7 +59,7 @@ impl WebSocketDoor {
         let listener = listener.map_err(failed)?.upgrading(upgrades(block, has_leafs)?);
         let address = listener.address().map_err(failed)?;
         listeners.push(listener);
-        Ok(Some(Self { address, security: shared, staples }))
+        Ok(Some(Self { address, security: shared, gate, staples }))
     }
 
     /// What a configuration makes of its TLS.

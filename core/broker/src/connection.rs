@@ -136,6 +136,8 @@ pub struct Connection {
     pub(crate) link: Arc<Link>,
     pub(crate) phase: Phase,
     pub(crate) carry: Carry,
+    /// Counted among the clients.
+    pub(crate) is_counted: bool,
     /// Still counted among the strangers of its address.
     pub(crate) is_stranger: bool,
     /// Bytes kept for it as a stranger.

@@ -395,7 +395,7 @@ impl Engine {
         self.hub.unregister(connection.link.key.id);
         let closed = self.hub.ledger.close(closed, account.as_deref());
         self.known(connection);
-        if connection.link.kind == LinkKind::Client {
+        if mem::take(&mut connection.is_counted) {
             self.hub.client_left();
         }
         self.hub.observer.event(

@@ -33,6 +33,9 @@ use crate::user_state::Users;
 /// Parts of the registry of connections, so that logins do not wait for each other.
 const SHARDS: usize = 16;
 
+/// What a client hears for whom there is no room.
+pub const TOO_MANY_CLIENTS: &str = "maximum connections exceeded";
+
 /// What monitoring and administration know of a connection.
 #[derive(Clone)]
 pub struct Registered {
@@ -648,12 +651,6 @@ impl Hub {
 
     pub(crate) fn client_left(&self) {
         self.clients.fetch_sub(1, Ordering::AcqRel);
-    }
-
-    /// Who was counted in as a client is another server.
-    pub(crate) fn was_no_client(&self) {
-        self.client_left();
-        self.total_clients.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(crate) fn next_connection_id(&self) -> u64 {

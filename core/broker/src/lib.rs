@@ -64,7 +64,7 @@ pub use chance::Secure;
 pub use connection::{Connection, ReadOutcome, Step};
 pub use hop::{HOP_STEPS_MAX, HOP_TEXT_BYTES_MAX, Hop, HopRefusal, HopTaker, SpanId, Step as HopStep, StepTo, TraceId};
 pub use house::{House, HouseMessage, OwnMessage};
-pub use hub::{Hub, Registered};
+pub use hub::{Hub, Registered, TOO_MANY_CLIENTS};
 pub use internal::{InternalSubscriber, Message, Reader, Sender};
 pub use layer::{LayerError, Opened, Opener, Sealer};
 pub use ledger::{

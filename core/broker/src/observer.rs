@@ -78,6 +78,8 @@ pub enum Event<'a> {
     Error(&'a str),
     /// A request that asked for a connection, and why it does not become one. Anybody can send any.
     UpgradeRefused(&'a str),
+    /// There is no room for a client. Anybody can come.
+    TurnedAway(&'a str),
 }
 
 /// Hears what happens. Called on workers: it must neither block nor take long.

@@ -16,7 +16,7 @@ use crate::chunk::ChunkPool;
 use crate::connection::{Carry, Connection, Phase, Step};
 use crate::engine::Engine;
 use crate::house::{OwnMessage, publish_all};
-use crate::hub::{Hub, Registered};
+use crate::hub::{Hub, Registered, TOO_MANY_CLIENTS};
 use crate::layer::{Opener, Sealer};
 use crate::link::{Carrier, Link, LinkKind, LinkParts, QueueLimits, Transport};
 use crate::links::ServerLink;
@@ -53,7 +53,7 @@ impl Worker {
         self.welcome_by(Carrier::Stream, place, address, transport)
     }
 
-    /// Takes in a new client whose protocol something may carry.
+    /// Takes in a new client whose protocol something may carry. By a WebSocket it is counted in later ([`Worker::count_in`]).
     pub fn welcome_by(
         &mut self,
         carrier: Carrier,
@@ -65,7 +65,9 @@ impl Worker {
         let phase = Phase::Opening(Handshake::new(settings.handshake_of(carrier), self.engine.now));
         let limits = settings.limits_before_login(carrier);
         let kind = (LinkKind::Client, carrier);
-        self.take_in(kind, (place, address, transport), phase, limits, (settings.nonce, true))
+        let connection = self.take_in(kind, (place, address, transport), phase, limits, (settings.nonce, true));
+        // Who still has to ask for a WebSocket may turn out to be another server.
+        Connection { is_counted: carrier == Carrier::Stream, ..connection }
     }
 
     /// Takes in a new connection between servers.
@@ -115,6 +117,7 @@ impl Worker {
             link,
             phase,
             carry: Carry::default(),
+            is_counted: false,
             is_stranger,
             lent: 0,
             awaits_address: false,
@@ -193,6 +196,17 @@ impl Worker {
         self.engine.greet(connection);
     }
 
+    /// A client that has been greeted over a WebSocket is counted in, if there may be one more; else it hears why not.
+    pub fn count_in(&mut self, connection: &mut Connection) -> Step {
+        connection.is_counted = self.engine.hub.admit_client();
+        if connection.is_counted {
+            return Step::Continue;
+        }
+        self.engine.say_error(connection, TOO_MANY_CLIENTS);
+        self.engine.tell(connection, &Event::TurnedAway(TOO_MANY_CLIENTS));
+        Step::Close(CloseReason::MaxConnectionsExceeded)
+    }
+
     /// Waiting for a login from now on.
     fn opening(&self, connection: &Connection) -> Phase {
         let Engine { hub, now, .. } = &self.engine;
@@ -222,7 +236,6 @@ impl Worker {
             link.set_sealer(sealer);
         }
         connection.link = link;
-        hub.was_no_client();
         connection.nonce.get_or_insert_with(|| crate::nonce::nonce(&*hub.secure));
         connection.phase = Phase::Server(Box::new(ServerLink::new(arrival, *now)));
         connection.limits = self.engine.link_limits(0);

@@ -318,7 +318,7 @@ impl Worker {
             match listener.accept() {
                 Ok((stream, address)) => match door.gate.admit(address) {
                     Ok(()) => self.place(stream.into(), address, number),
-                    // Before the answer to a request nothing of the protocol may be said.
+                    // Before the answer to a request nothing of the protocol may be said; after it a client is counted in.
                     Err(_) if self.common.upgrades(Some(number)).is_some() => {}
                     Err(refused) => self.refuse(&stream, address, refused),
                 },
@@ -367,7 +367,7 @@ impl Worker {
             DoorKind::Route => core.welcome_link(Arrival::RouteAccepted, place, address, transport),
             DoorKind::Gateway => core.welcome_link(Arrival::GatewayAccepted, place, address, transport),
         }) else {
-            return self.common.hub.turned_away(address.ip(), kind.is_for_clients());
+            return self.common.hub.turned_away(address.ip(), kind == DoorKind::Client);
         };
         let now = self.common.clock.now();
         let Some(socket) = self.sockets.get_mut(place) else { return };

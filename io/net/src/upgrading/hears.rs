@@ -56,5 +56,8 @@ fn begin(core: &mut broker::Worker, socket: &mut Socket, upgrade: Upgrade) -> St
     core.wrap(&mut socket.connection, shown, |below| opener.over(below), |below| sealer.over(below));
     core.remark(&socket.connection, &frames::told(&agreed, false));
     core.greet(&mut socket.connection);
-    Step::Continue
+    match kind {
+        Kind::Leaf => Step::Continue,
+        Kind::Client | Kind::Mqtt => core.count_in(&mut socket.connection),
+    }
 }
