@@ -69,7 +69,7 @@ pub fn check(mut config: StreamConfig, pedantic: bool, neighbours: &Neighbours<'
         config.subjects.push(config.name.clone());
     }
     check_subjects(&config)?;
-    compile(&config)?;
+    refuse_cycle(&compile(&config)?)?;
     check_placement(&mut config)?;
     seal(&mut config);
     if config.mirror.is_none() && config.mirror_direct {
@@ -300,25 +300,29 @@ pub fn compile(config: &StreamConfig) -> Result<StreamRules, ApiError> {
             Some(compiled.map_err(|error| STREAM_TRANSFORM_INVALID_DESTINATION.with(error))?)
         }
     };
-    Ok(StreamRules { republish: compile_republish(config, &subjects)?, subjects, transform })
+    Ok(StreamRules { republish: compile_republish(config)?, subjects, transform })
 }
 
-fn compile_republish(config: &StreamConfig, subjects: &[Filter]) -> Result<Option<Transform>, ApiError> {
+fn compile_republish(config: &StreamConfig) -> Result<Option<Transform>, ApiError> {
     let Some(republish) = &config.republish else { return Ok(None) };
     let source = if republish.src.is_empty() { ">" } else { &republish.src };
     let transform = Transform::new(source.as_bytes(), republish.dest.as_bytes()).map_err(|_| {
         let what = "stream configuration for republish with transform from";
         invalid(&format!("{what} '{source}' to '{}' not valid", republish.dest))
     })?;
-    // The destination as a filter: what a transform fills in may be anything.
-    let reach: Vec<&str> =
-        republish.dest.split('.').map(|token| if token.contains("{{") { "*" } else { token }).collect();
-    let reach = Filter::parse(reach.join(".").as_bytes())
-        .map_err(|_| invalid("stream configuration for republish destination is not a valid subject"))?;
-    if subjects.iter().any(|subject| subject.overlaps(&reach)) {
+    Ok(Some(transform))
+}
+
+/// Whether what is published again stays out of the stream. A stream that was kept is not asked: it is there whatever it repeats.
+fn refuse_cycle(rules: &StreamRules) -> Result<(), ApiError> {
+    let Some(republish) = &rules.republish else { return Ok(()) };
+    let reach = republish.reach();
+    let reach =
+        reach.ok_or_else(|| invalid("stream configuration for republish destination is not a valid subject"))?;
+    if rules.subjects.iter().any(|subject| subject.overlaps(&reach)) {
         return Err(invalid("stream configuration for republish destination forms a cycle"));
     }
-    Ok(Some(transform))
+    Ok(())
 }
 
 /// Whether `new` may replace `old`; gives what then holds.
@@ -393,4 +397,37 @@ pub(crate) fn takes(rules: &StreamRules, subject: Subject<'_>) -> bool {
 /// Whether the stream lies on disk.
 pub fn is_on_disk(config: &StreamConfig) -> bool {
     config.storage == StorageKind::File
+}
+
+#[cfg(test)]
+mod tests {
+    use api::stream::Republish;
+
+    use super::*;
+
+    fn repeating(src: &str, dest: &str) -> StreamConfig {
+        let republish = Republish { src: src.to_owned(), dest: dest.to_owned(), headers_only: false };
+        StreamConfig {
+            name: "S".to_owned(),
+            subjects: vec!["a.*".to_owned()],
+            republish: Some(republish),
+            ..StreamConfig::default()
+        }
+    }
+
+    #[test]
+    fn what_leads_back_into_its_stream_is_refused_and_a_stream_that_was_kept_is_there() {
+        for (dest, is_cycle) in [
+            ("b.$1", false),
+            ("b.{{split(1,-)}}", false),
+            ("a.b.$1", false),
+            ("a.$1", true),
+            ("$1.$1", true),
+            ("{{split(1,-)}}.x", true),
+            ("{{wildcard(1)}}.b", true),
+        ] {
+            let rules = compile(&repeating("a.*", dest)).unwrap();
+            assert_eq!(refuse_cycle(&rules).is_err(), is_cycle, "{dest}");
+        }
+    }
 }

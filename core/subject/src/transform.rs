@@ -166,6 +166,23 @@ impl Transform {
         &self.destination
     }
 
+    /// A filter of all subjects that it may give. `None` if none of them can be one.
+    pub fn reach(&self) -> Option<Filter> {
+        let mut reach: Vec<&[u8]> = Vec::with_capacity(self.parts.len() + 1);
+        for part in &self.parts {
+            match part {
+                Part::Literal(token) => reach.push(token),
+                Part::Call(call) if call.function.gives_one_token() => reach.push(b"*"),
+                Part::Call(_) => {
+                    reach.push(b">");
+                    return Filter::parse(&reach.join(&b'.')).ok();
+                }
+            }
+        }
+        reach.extend(self.rest.map(|_| &b">"[..]));
+        Filter::parse(&reach.join(&b'.')).ok()
+    }
+
     /// Whether chance takes part, so that the same subject may be rewritten in several ways.
     pub fn is_random(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::Call(call) if matches!(call.function, Function::Random(_))))

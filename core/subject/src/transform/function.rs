@@ -28,6 +28,20 @@ pub(super) enum Function {
     Right(usize),
 }
 
+impl Function {
+    /// Whether it fills one token, and not as many as there happen to be.
+    pub(super) fn gives_one_token(&self) -> bool {
+        match self {
+            Self::Wildcard | Self::Partition(_) | Self::Random(_) | Self::Left(_) | Self::Right(_) => true,
+            Self::Split(_)
+            | Self::SplitFromLeft(_)
+            | Self::SplitFromRight(_)
+            | Self::SliceFromLeft(_)
+            | Self::SliceFromRight(_) => false,
+        }
+    }
+}
+
 type Measured = fn(usize) -> Function;
 
 /// Functions of a wildcard and a length. The capital letters, and the first one, may be written small or large.

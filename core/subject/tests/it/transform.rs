@@ -170,3 +170,25 @@ fn the_identity_is_the_identity() {
         assert_eq!(same.apply(Subject::parse(subject.as_bytes()).unwrap(), 0), subject.as_bytes());
     }
 }
+
+#[test]
+fn whatever_a_transform_gives_is_in_its_reach() {
+    for (source, destination, reach, subjects) in [
+        ("a.*", "b.$1", "b.*", &["a.x", "a.a-b"][..]),
+        ("a.*.*", "$2.$1", "*.*", &["a.x.y"]),
+        ("a.*", "p.{{partition(7,1)}}.{{left(1,1)}}.{{random(9)}}", "p.*.*.*", &["a.xyz"]),
+        ("a.*", "{{split(1,-)}}", ">", &["a.b-c-d", "a.b"]),
+        ("a.*", "c.{{splitfromleft(1,2)}}.d", "c.>", &["a.bcde"]),
+        ("a.*.>", "c.{{wildcard(1)}}.>", "c.*.>", &["a.b.c.d"]),
+        (">", "c.>", "c.>", &["a.b"]),
+        ("a.b", "$JS.x", "$JS.x", &["a.b"]),
+    ] {
+        let transform = Transform::new(source.as_bytes(), destination.as_bytes()).unwrap();
+        let told = transform.reach().unwrap();
+        assert_eq!(told.as_bytes(), reach.as_bytes(), "{destination}");
+        for subject in subjects {
+            let given = transform.apply(Subject::parse(subject.as_bytes()).unwrap(), 5);
+            assert!(told.matches(Subject::parse(&given).unwrap()), "{destination}: {subject}");
+        }
+    }
+}
