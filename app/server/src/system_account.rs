@@ -106,8 +106,8 @@ impl SystemAccount {
             audit: audit.clone(),
             log: log.clone(),
         };
-        let (desk, questions) = Desk::new(QUESTIONS_MAX, None);
-        let (tenants, tenant_questions) = Desk::new(TENANT_QUESTIONS_MAX, Some(QUESTIONS_OF_ONE_TENANT_MAX));
+        let (desk, questions) = Desk::new(hub, QUESTIONS_MAX, None);
+        let (tenants, tenant_questions) = Desk::new(hub, TENANT_QUESTIONS_MAX, Some(QUESTIONS_OF_ONE_TENANT_MAX));
         let threads = [
             clerk().work("system", questions, desk.clone())?,
             clerk().work("tenants", tenant_questions, tenants.clone())?,

@@ -77,6 +77,12 @@ impl Denial {
         Self::subscribe(filter, queue, Because::TooManyTokens(limit))
     }
 
+    /// The same, where an answer was to go to this subject.
+    #[must_use]
+    pub fn of_reply(self, reply: &[u8]) -> Self {
+        Self { action: Action::Reply(reply.into()), ..self }
+    }
+
     /// The text that the peer gets.
     pub fn wire_text(&self) -> String {
         match &self.action {

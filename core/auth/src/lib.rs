@@ -81,7 +81,7 @@ pub use explain::{Arrival, Explanation, Outcome, Party, Reach, Remedy, Step, Wis
 pub use kind::{ConnectionKind, UnknownKind};
 pub use link::LinkRights;
 pub use passage::{Moved, Passage};
-pub use permissions::{Binding, Lists, Permissions, Source, is_reserved_reply};
+pub use permissions::{Binding, Lists, Permissions, Source, is_inbox, is_reserved_reply};
 pub use reading::{ReadRule, Reading, ReadingTexts};
 pub use reply::{MAX_REPLY_GRANTS, ReplyGrants};
 pub use rule::{MAX_RULES, Origin, Rule, RuleError, RuleFault};

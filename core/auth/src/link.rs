@@ -8,7 +8,7 @@ use subject::{Filter, MappedReply, Queue, Subject};
 
 use crate::authorized::{Authorized, Publish, SubscribeGrant};
 use crate::denial::{Because, Denial};
-use crate::permissions::{Lists, Permissions, Source, every_subject};
+use crate::permissions::{Lists, Permissions, Source, every_subject, is_inbox};
 use crate::reading::{ReadRule, Reading};
 use crate::reply::ReplyGrants;
 use crate::rule::{Origin, Rule, RuleError, RuleSet, Side};
@@ -16,6 +16,9 @@ use crate::settings::{RuleText, SideSettings};
 
 /// Answers that the server itself asked for: their subjects are made up for one request, so no list can name them.
 const OWN_REPLIES: [&str; 2] = ["_R_.", "$JS.ACK."];
+
+/// Where servers are answered and delivered to whose streams copy from elsewhere.
+const OWN_INBOXES: [&str; 3] = ["$JSC.R.", "$JS.M.", "$JS.S."];
 
 /// Interest by which servers find loops, and answers on their way between clusters.
 const OWN_INTEREST: [&str; 3] = ["$LDS.", "_GR_.", "$GR."];
@@ -196,6 +199,17 @@ impl LinkRights {
         Ok(Authorized::new(Publish { subject }))
     }
 
+    /// Whether a message may be sent there on behalf of the far end, as of a user: see [`Permissions::deliver`].
+    ///
+    /// # Errors
+    /// Why it is not taken in.
+    pub fn deliver(&self, to: Subject<'_>, queue: Option<&Queue>) -> Result<(), Denial> {
+        let Err(denial) = self.take(to) else { return Ok(()) };
+        let subject = unmarked(to).as_bytes();
+        let is_open = is_inbox(subject) || begins(subject, &OWN_INBOXES);
+        if is_open && self.judge_give(to, queue).is_ok() { Ok(()) } else { Err(denial) }
+    }
+
     /// The same, where the far end was asked with this subject as the reply and may answer (`allow_responses`).
     ///
     /// # Errors
@@ -306,6 +320,19 @@ mod tests {
         assert!(rights.take(subject("in.secret")).is_err());
         assert!(rights.take(subject("out")).is_err());
         assert!(rights.take(subject("_R_.x")).is_ok(), "an answer that was asked for");
+    }
+
+    #[test]
+    fn a_far_end_has_messages_sent_where_it_may_publish_and_to_inboxes_that_are_given_out() {
+        let lists =
+            (side(Some(&["in.>"]), &["in.secret"]), side(Some(&["_INBOX.>", "$JSC.R.>", "out.>"]), &["_INBOX.x"]));
+        let rights = rights(&lists.0, &lists.1);
+        let sent = |to: &str| rights.deliver(subject(to), None).is_ok();
+        assert!(sent("in.a") && sent("_INBOX.a") && sent("$JSC.R.abcd") && sent("_R_.abcdef.123456"));
+        assert!(sent("_GR_.abcdef.ghijkl._INBOX.a") && !sent("_GR_.abcdef.ghijkl.out.a"));
+        for to in ["in.secret", "out.a", "_INBOX.x", "$JS.M.abcd", "elsewhere"] {
+            assert!(!sent(to), "{to}");
+        }
     }
 
     #[test]

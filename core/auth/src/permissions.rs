@@ -52,6 +52,8 @@ pub struct Permissions {
     responses: Option<ResponsePermission>,
     /// `None` for the server's own connections, which use the server's own subjects.
     client: Option<Binding>,
+    /// Of somebody elsewhere whose own lists are not known: where it listens, neither.
+    is_stranger: bool,
 }
 
 /// Where the rules of some settings come from.
@@ -98,7 +100,14 @@ impl Permissions {
             subscribe_deny: Arc::new(RuleSet::empty()),
             responses: None,
             client: None,
+            is_stranger: false,
         }
+    }
+
+    /// The same, of somebody whose own lists are not known: it is answered wherever it asks to be.
+    #[must_use]
+    pub fn of_stranger(self) -> Self {
+        Self { is_stranger: true, ..self }
     }
 
     /// A client without rules: everything but what belongs to the server.
@@ -126,6 +135,7 @@ impl Permissions {
             subscribe_deny: Arc::new(compile(settings.subscribe.deny.as_deref().unwrap_or_default(), Side::Subscribe)?),
             responses: settings.allow_responses,
             client,
+            is_stranger: false,
         };
         for rule in own_denies.rules() {
             permissions.publish_deny.add(rule.clone(), Side::Publish)?;
@@ -238,6 +248,21 @@ impl Permissions {
         every_subject(allow, &self.publish_deny, filter)
     }
 
+    /// Whether a message may be sent there on behalf of this user: it may publish there itself, or it is an inbox to which it may
+    /// listen, in this group. Who may listen elsewhere may not: others listen there as well, and streams.
+    ///
+    /// # Errors
+    /// Why it may not publish there.
+    pub fn deliver(&self, to: Subject<'_>, queue: Option<&Queue>) -> Result<(), Denial> {
+        let Err(because) = self.judge_publish(to) else { return Ok(()) };
+        let is_open = is_inbox(to.as_bytes()) && !matches!(because, Because::ReservedSubject(_));
+        let hears = || Filter::parse(to.as_bytes()).is_ok_and(|filter| self.judge_subscribe(&filter, queue).is_ok());
+        match self.is_stranger || is_open && hears() {
+            true => Ok(()),
+            false => Err(Denial::publish(to.as_bytes(), because)),
+        }
+    }
+
     /// The rule that admits publishing to this subject (none if there is no list), or why it is refused.
     pub fn judge_publish(&self, subject: Subject<'_>) -> Result<Option<&Rule>, Because> {
         if let Some(prefix) = reserved_subject(self.client, subject.as_bytes()) {
@@ -305,6 +330,11 @@ impl Permissions {
             responses: self.responses,
         }
     }
+}
+
+/// Whether a subject is named like the inboxes of clients, where nobody listens but whoever asked.
+pub fn is_inbox(subject: &[u8]) -> bool {
+    subject.first() == Some(&b'_')
 }
 
 /// See [`Permissions::lists`].

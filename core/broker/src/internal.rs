@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use auth::{Denial, LinkRights, Permissions, ReadRule, Reading};
-use subject::{Filter, Subject};
+use subject::{Filter, MappedReply, Queue, Subject};
 
 use crate::hub::Hub;
 use crate::link::Link;
@@ -75,6 +75,17 @@ impl Reader {
         match &self.publisher {
             Publisher::Client(permissions) => permissions.publish(subject).map(drop),
             Publisher::Leaf(rights) => rights.take(subject).map(drop),
+        }
+    }
+
+    /// Whether the server may send messages there on its behalf, where it listens in this group: see [`Permissions::deliver`].
+    ///
+    /// # Errors
+    /// The rule that refuses it.
+    pub fn deliver(&self, to: Subject<'_>, queue: Option<&Queue>) -> Result<(), Denial> {
+        match &self.publisher {
+            Publisher::Client(permissions) => permissions.deliver(to, queue),
+            Publisher::Leaf(rights) => rights.deliver(to, queue),
         }
     }
 
@@ -157,6 +168,21 @@ impl Sender<'_> {
         }
     }
 
+    /// Whether it may be answered there, see [`Permissions::deliver`]: somebody else would hear it, or store it.
+    ///
+    /// # Errors
+    /// The rule that refuses it.
+    pub fn be_answered(&self, reply: &[u8]) -> Result<(), Denial> {
+        let reply = MappedReply::parse(reply).map_or(reply, |mapped| mapped.reply);
+        let Ok(to) = Subject::parse(reply) else { return Ok(()) };
+        let judged = match self.rights {
+            Rights::Granted | Rights::Passing | Rights::Answering => return Ok(()),
+            Rights::Client(permissions, _) => permissions.deliver(to, None),
+            Rights::Leaf(rights, _) => rights.deliver(to, None),
+        };
+        judged.map_err(|denial| denial.of_reply(reply))
+    }
+
     /// What it published was refused for what it would have done: it is written where other denials are.
     pub fn refused(&self, hub: &Hub, denial: &Denial) {
         if let (Some(link), Rights::Client(_, label) | Rights::Leaf(_, label)) = (self.link, self.rights) {
@@ -178,7 +204,8 @@ impl Sender<'_> {
     /// be done.
     pub fn orderer(&self, rule: ReadRule) -> Option<Reader> {
         match self.rights {
-            Rights::Client(..) | Rights::Leaf(..) if rule != ReadRule::Free => self.remover(rule),
+            Rights::Client(permissions, _) if permissions.binds() && rule != ReadRule::Free => self.remover(rule),
+            Rights::Leaf(rights, _) if rights.binds() && rule != ReadRule::Free => self.remover(rule),
             _ => None,
         }
     }

@@ -1,7 +1,7 @@
 //! `$SYS.REQ.USER.INFO`: a client asks who it is and what it may do.
 //!
 //! The answer is made on the worker that reads the question and published to the reply in the client's own account, as
-//! the server. The question itself needs a publish permission like any other.
+//! the server, if the client may be answered there. The question itself needs a publish permission like any other.
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::internal::Rights;
 use crate::link::Link;
 use crate::links::crossing::Whence;
+use crate::observer::Event;
 use crate::publish::{Sending, Source};
 use crate::trace::event;
 use crate::trace::json::{field, key, list, text, text_field};
@@ -27,6 +28,11 @@ impl Engine {
     /// Answers the question.
     #[cold]
     pub(crate) fn tell_who(&mut self, link: &Arc<Link>, active: &Active, reply: &[u8]) {
+        let judged = Subject::parse(reply).map_or(Ok(()), |to| active.permissions.deliver(to, None));
+        if let Err(denial) = judged {
+            let denial = denial.of_reply(reply);
+            return self.hub.observer.event(link, &active.label, &Event::Denied { denial: &denial, sid: None });
+        }
         let server = Permissions::everything();
         let Some(proof) = Subject::parse(reply).ok().and_then(|reply| server.publish(reply).ok()) else { return };
         let plan = self.plans.once(&active.account, Whence::SERVER, &proof.kept());

@@ -13,6 +13,11 @@ pub trait Asker: Send + Sync {
     /// # Errors
     /// What refuses it.
     fn may_publish(&self, subject: Subject<'_>) -> Result<(), Denial>;
+    /// Whether the server may deliver messages to this subject on its behalf, to this group if one is named.
+    ///
+    /// # Errors
+    /// What refuses it.
+    fn may_deliver(&self, to: Subject<'_>, group: &str) -> Result<(), Denial>;
     /// Whether it may publish to every subject of the filter.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use api::ApiError;
 use api::advisories::Event;
 use api::errors::{STREAM_ROLLUP_FAILED, STREAM_TOO_MANY_REQUESTS};
 use audit::{Class, Outcome, Record};
-use auth::{Denial, ReadRule, Reading, ReadingTexts};
+use auth::{Because, Denial, ReadRule, Reading, ReadingTexts};
 use broker::{
     AccountState, Follower, House, HouseMessage, Hub, InternalSubscriber, Message, OwnMessage, Reader, Sender,
     StreamPart, Subscription,
@@ -23,9 +23,9 @@ use jetstream_host::{
     ASKING_INBOX, Arrival, Asker, Awaited, Door, Full, Incoming, Inlet, Made, Outgoing, Port, Report,
 };
 use moment::GoDuration;
-use subject::{Filter, Subject};
+use subject::{Filter, Queue, Subject};
 
-use super::rights::beyond_rights;
+use super::rights::{Way, beyond_rights};
 use crate::audit::Auditor;
 use crate::log::Log;
 use crate::system;
@@ -282,6 +282,7 @@ fn of_key(account: &str, what: String) -> Option<Record> {
 /// Somebody who may not read everything.
 struct Bound {
     reader: Reader,
+    rule: ReadRule,
     hub: Arc<Hub>,
 }
 
@@ -294,6 +295,15 @@ impl Asker for Bound {
         self.reader.publish(subject)
     }
 
+    fn may_deliver(&self, to: Subject<'_>, group: &str) -> Result<(), Denial> {
+        let queue = Queue::parse(group.as_bytes()).ok();
+        match self.reader.deliver(to, queue.as_ref()) {
+            // Whoever makes consumers for others may often publish to the interface alone: that is no word about where they deliver.
+            Err(denial) if self.rule == ReadRule::Denied && matches!(denial.because, Because::NotAllowed(_)) => Ok(()),
+            judged => judged,
+        }
+    }
+
     fn may_publish_all(&self, filter: &Filter) -> Result<(), Denial> {
         self.reader.publish_all(filter)
     }
@@ -303,11 +313,20 @@ impl Asker for Bound {
     }
 }
 
-/// Requests by which the server is had to copy from elsewhere contain one of these.
-const ORDERS: [&[u8]; 3] = [b".STREAM.CREATE.", b".STREAM.UPDATE.", b".STREAM.RESTORE."];
+/// Requests by which the server is had to copy from elsewhere, or to publish somewhere, contain one of these.
+const ORDERS: [&[u8]; 6] = [
+    b".STREAM.CREATE.",
+    b".STREAM.UPDATE.",
+    b".STREAM.RESTORE.",
+    b".STREAM.SNAPSHOT.",
+    b".CONSUMER.CREATE.",
+    b".CONSUMER.DURABLE.CREATE.",
+];
 
 fn is_order(subject: &[u8]) -> bool {
-    ORDERS.iter().any(|order| subject.windows(order.len()).any(|window| window == *order))
+    let dots = subject.iter().enumerate().filter(|(_, byte)| **byte == b'.');
+    let mut tails = dots.filter_map(|(at, _)| subject.get(at..));
+    tails.any(|tail| ORDERS.iter().any(|order| tail.starts_with(order)))
 }
 
 /// By headers that begin like this a message that is published has the server read, or tell the last of what was stored.
@@ -337,6 +356,10 @@ impl Asker for Nobody {
         self.0.read(&Filter::everything())
     }
 
+    fn may_deliver(&self, _: Subject<'_>, _: &str) -> Result<(), Denial> {
+        self.0.read(&Filter::everything())
+    }
+
     fn may_publish_all(&self, _: &Filter) -> Result<(), Denial> {
         self.0.read(&Filter::everything())
     }
@@ -356,20 +379,21 @@ const WHO_ASKS: &str = "Nats-Request-Info";
 impl Ear {
     /// Who asks, where that binds what is read. Most of what is published to streams reads nothing.
     fn asker(&self, subject: &[u8], headers: &[u8], sender: &Sender<'_>) -> Option<Arc<dyn Asker>> {
+        let rule = self.rule.get();
+        let bound = |reader| -> Arc<dyn Asker> { Arc::new(Bound { reader, rule, hub: self.hub.clone() }) };
         if self.door == Door::Requests && is_order(subject) {
-            let reader = sender.orderer(self.rule.get())?;
-            return Some(Arc::new(Bound { reader, hub: self.hub.clone() }));
+            return sender.orderer(rule).map(bound);
         }
         let is_reading = self.door != Door::Streams || speaks_of(headers, &READS_BY);
         if sender.is_nobody() {
             return (self.door == Door::Streams && is_reading).then(|| NOBODY.clone());
         }
         let reader = if speaks_of(headers, &[REMOVES_BY]) && !sender.publishes_freely() {
-            sender.remover(self.rule.get())
+            sender.remover(rule)
         } else {
-            is_reading.then(|| sender.reader(self.rule.get())).flatten()
+            is_reading.then(|| sender.reader(rule)).flatten()
         };
-        Some(Arc::new(Bound { reader: reader?, hub: self.hub.clone() }))
+        reader.map(bound)
     }
 
     /// The headers of a request without what its sender says of who asks: advisories repeat it, and only an import may write it.
@@ -428,6 +452,15 @@ impl Ear {
             return;
         }
         let Message { subject, reply, headers, payload, shown } = *message;
+        let reply = match self.answered(reply, sender) {
+            Ok(reply) => reply,
+            // What changes streams or is only answered is not done without an answer.
+            Err(denial) if self.door == Door::Requests => return sender.refused(&self.hub, &denial),
+            Err(denial) => {
+                sender.refused(&self.hub, &denial);
+                None
+            }
+        };
         let mut kept = Vec::new();
         let renamed;
         let reply = match (self.door, reply, shown) {
@@ -438,9 +471,12 @@ impl Ear {
             _ => reply,
         };
         let headers = self.without_forgery(headers, sender, &mut kept);
-        if self.door == Door::Streams
-            && let Some((error, denial)) = beyond_rights(&self.filter, subject, headers, sender)
-        {
+        let way = match self.door {
+            Door::Streams => Some(Way::Own(&self.filter)),
+            Door::Requests if !headers.is_empty() => Way::by_interface(subject),
+            Door::Requests | Door::Answers | Door::Copies | Door::Interest => None,
+        };
+        if let Some((error, denial)) = way.and_then(|way| beyond_rights(&way, subject, headers, sender)) {
             sender.refused(&self.hub, &denial);
             return self.refuse(reply, sender, &error);
         }
@@ -456,6 +492,25 @@ impl Ear {
             // A publisher that waits for an acknowledgement must learn that there is none; an API request is silence.
             self.refuse(reply, sender, &STREAM_TOO_MANY_REQUESTS.into());
         }
+    }
+
+    /// Where whoever speaks is answered: the server would say what is stored, or take an acknowledgement for a message, where others
+    /// hear or store it.
+    ///
+    /// # Errors
+    /// Why it may not be answered there.
+    fn answered<'a>(&self, reply: Option<&'a [u8]>, sender: &Sender<'_>) -> Result<Option<&'a [u8]>, Denial> {
+        let Some(to) = reply else { return Ok(None) };
+        let is_judged = match self.door {
+            Door::Requests | Door::Answers => true,
+            // All that goes there is that a message was stored, and this is asked for each.
+            Door::Streams => !auth::is_inbox(to) && !sender.publishes_freely(),
+            Door::Copies | Door::Interest => false,
+        };
+        if is_judged && self.rule.get() != ReadRule::Free {
+            sender.be_answered(to)?;
+        }
+        Ok(reply)
     }
 
     /// Tells a publisher that its message was not taken.

@@ -85,6 +85,9 @@ impl Refusing {
 impl InternalSubscriber for Deaf {
     fn deliver(&self, message: &Message<'_>, sender: &Sender<'_>) {
         let Some(reply) = message.reply else { return };
+        if let Err(denial) = sender.be_answered(reply) {
+            return sender.refused(&self.hub, &denial);
+        }
         let mut answer = OwnMessage::new(sender.account.clone(), reply, Vec::new());
         match refusal(message.subject, &self.domain, self.is_system) {
             Refusal::Body(body) => answer.payload = body,

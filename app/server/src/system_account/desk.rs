@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use account::AccountId;
 use api::system::body::BODY_BYTES_MAX;
-use broker::{AccountState, InternalSubscriber, Link, Message, Sender};
+use broker::{AccountState, Hub, InternalSubscriber, Link, Message, Sender};
 
 use super::Service;
 use super::encoding::Encoding;
@@ -36,6 +36,7 @@ pub(super) enum Paper {
 /// A bounded queue of questions.
 #[derive(Clone)]
 pub(super) struct Desk {
+    hub: Arc<Hub>,
     papers: SyncSender<Paper>,
     waiting: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
@@ -70,10 +71,10 @@ impl Shares {
 
 impl Desk {
     /// A desk for so many questions, and for so many of one account.
-    pub(super) fn new(most: usize, most_of_one: Option<usize>) -> (Self, Receiver<Paper>) {
+    pub(super) fn new(hub: &Arc<Hub>, most: usize, most_of_one: Option<usize>) -> (Self, Receiver<Paper>) {
         let (papers, questions) = sync_channel(most);
         let shares = most_of_one.map(|most| Arc::new(Shares { most, taken: Mutex::default() }));
-        (Self { papers, waiting: Arc::default(), lost: Arc::default(), shares }, questions)
+        (Self { hub: hub.clone(), papers, waiting: Arc::default(), lost: Arc::default(), shares }, questions)
     }
 
     fn put(&self, question: Question) {
@@ -129,6 +130,9 @@ impl InternalSubscriber for Door {
     }
 
     fn deliver(&self, message: &Message<'_>, sender: &Sender<'_>) {
+        if let Some(denial) = message.reply.and_then(|reply| sender.be_answered(reply).err()) {
+            return sender.refused(&self.desk.hub, &denial);
+        }
         // One byte more than is read is enough to know that it is too long.
         let body = message.payload.get(..BODY_BYTES_MAX + 1).unwrap_or(message.payload);
         self.desk.put(Question {

@@ -23,11 +23,13 @@ const USERS: [&str; 11] =
 enum Try {
     Publish(&'static str),
     Reply(&'static str),
+    /// To have the server send messages there.
+    Deliver(&'static str),
     Subscribe(&'static str),
     Join(&'static str, &'static str),
 }
 
-use Try::{Join, Publish, Reply, Subscribe};
+use Try::{Deliver, Join, Publish, Reply, Subscribe};
 
 const COLUMNS: &[Try] = &[
     Publish("orders.created"),
@@ -45,6 +47,14 @@ const COLUMNS: &[Try] = &[
     Reply("_R_.x"),
     Reply("$JS.ACK.x"),
     Reply("_GR_.x"),
+    Deliver("orders.created"),
+    Deliver("a.b.c"),
+    Deliver("admin.stop"),
+    Deliver("jobs.new"),
+    Deliver("public.news"),
+    Deliver("_INBOX.x.y"),
+    Deliver("$NRG.V.x"),
+    Deliver("_GR_.x.y"),
     Subscribe(">"),
     Subscribe("*"),
     Subscribe("orders.>"),
@@ -79,6 +89,7 @@ impl Try {
         match self {
             Publish(to) => format!("publish {to}"),
             Reply(to) => format!("publish, answer to {to}"),
+            Deliver(to) => format!("have sent to {to}"),
             Subscribe(to) => format!("subscribe {to}"),
             Join(to, queue) => format!("subscribe {to} in queue {queue}"),
         }
@@ -89,6 +100,7 @@ impl Try {
         match self {
             Publish(to) => of.publish(subject(to)).map(|_| Vec::new()),
             Reply(to) => of.reply(to.as_bytes()).map(|()| Vec::new()),
+            Deliver(to) => of.deliver(subject(to), None).map(|()| Vec::new()),
             Subscribe(to) => of.subscribe(filter(to), None).map(|grant| grant.withheld()),
             Join(to, group) => of.subscribe(filter(to), Some(&queue(group))).map(|grant| grant.withheld()),
         }

@@ -1,8 +1,9 @@
 //! Narrowing an allow list or adding a deny never turns a denial into a grant, and never delivers more.
 
+use auth::settings::PermissionsSettings;
 use proptest::prelude::*;
 
-use crate::rules::{Dice, Lists};
+use crate::rules::{Dice, Lists, compile};
 use crate::{filter, queue, subject};
 
 /// The lists with less allowed and more denied.
@@ -40,6 +41,29 @@ proptest! {
                 let text = dice.subject().join(".");
                 prop_assert!(!new.delivers(subject(&text)) || old.delivers(subject(&text)));
             }
+        }
+    }
+
+    #[test]
+    fn who_may_less_has_no_more_sent(seed in 1_u64..) {
+        let mut dice = Dice::new(seed);
+        let (publish, subscribe) = (dice.lists(false), dice.lists(true));
+        let of = |publish: &Lists, subscribe: &Lists| {
+            let (publish, subscribe) = (publish.settings(), subscribe.settings());
+            compile(PermissionsSettings { publish, subscribe, ..Default::default() })
+        };
+        let before = of(&publish, &subscribe);
+        let mut narrow = publish.clone();
+        narrow.deny.extend(dice.lists(false).deny);
+        let after = of(&narrow, &narrowed(&subscribe, &mut dice));
+        for _ in 0..16 {
+            let (mut tokens, group) = (dice.subject(), dice.queue().map(queue));
+            if dice.below(2) == 0 {
+                tokens.insert(0, "_");
+            }
+            let text = tokens.join(".");
+            let sent = |by: &auth::Permissions| by.deliver(subject(&text), group.as_ref()).is_ok();
+            prop_assert!(!sent(&after) || sent(&before));
         }
     }
 

@@ -351,3 +351,26 @@ fn all_of_a_filter_may_be_published_to_where_the_list_covers_it_and_nothing_of_i
     let listed = publishing(Some(&["a.>"]), &["a.x.>"]);
     assert!(all(&listed, "a.*") && !all(&listed, "a.>") && !all(&listed, "*.b") && !all(&listed, "a.*.c"));
 }
+
+#[test]
+fn messages_are_sent_on_somebodys_word_where_he_may_publish_and_to_inboxes_he_may_listen_to() {
+    let sent = |permissions: &Permissions, to: &str| permissions.deliver(subject(to), None).is_ok();
+    let both = |publish, subscribe| compile(PermissionsSettings { publish, subscribe, ..Default::default() });
+    let reader =
+        both(side(Some(&["$JS.API.>", "mine.>"]), &["mine.not"]), side(Some(&["_INBOX.r.>", "orders.>"]), &[]));
+    assert!(sent(&reader, "mine.x") && sent(&reader, "_INBOX.r.1"));
+    assert!(!sent(&reader, "mine.not") && !sent(&reader, "_INBOX.other.1"));
+    assert!(!sent(&reader, "orders.new"), "others listen there as well");
+    // Who must not answer others is answered.
+    let silent = both(side(None, &["_INBOX.>", "orders.>"]), side(None, &["_INBOX.other.>"]));
+    assert!(sent(&silent, "_INBOX.x") && sent(&silent, "anything"));
+    assert!(!sent(&silent, "_INBOX.other.x") && !sent(&silent, "orders.new"));
+    // Servers' own subjects are nobody's inbox.
+    assert!(!sent(&silent, "_GR_.abcdef.ghijkl.orders.new") && !sent(&silent, "$NRG.x"));
+    let worker = both(side(Some(&[]), &[]), side(Some(&["_work.> crew"]), &[]));
+    assert!(worker.deliver(subject("_work.1"), Some(&queue("crew"))).is_ok());
+    assert!(worker.deliver(subject("_work.1"), Some(&queue("others"))).is_err() && !sent(&worker, "_work.1"));
+    let refused = reader.deliver(subject("orders.new"), None).unwrap_err().of_reply(b"orders.new");
+    assert_eq!(refused.violation(None), "Publish Violation - Reply \"orders.new\"");
+    assert!(sent(&both(side(None, &[">"]), side(None, &[">"])).of_stranger(), "orders.new"), "it reads nothing");
+}

@@ -104,7 +104,7 @@ impl FarPublisher {
             PermissionsSettings { publish: nothing(), subscribe: nothing(), ..PermissionsSettings::default() };
         let source = Source::Given(Origin::Told(why.into()));
         let permissions = Permissions::compile(&settings, &source, Binding::default()).expect("everything is a filter");
-        Self { rights: FarRights::Client(Arc::new(permissions)), label: ConnectionLabel::default() }
+        Self { rights: FarRights::Client(Arc::new(permissions.of_stranger())), label: ConnectionLabel::default() }
     }
 }
 

@@ -62,6 +62,7 @@ impl<S: Shelves> Tenant<S> {
             return Err(STREAM_SNAPSHOT.with("too many streams are being sent").into());
         }
         self.streams.get(call.stream).ok_or(STREAM_NOT_FOUND)?.may_read_whole(around.asker)?;
+        super::reading::may_deliver(&request.deliver_subject, "", around.asker)?;
         let state = self.info(call.stream, around.now)?.state;
         let mut sent = state.clone();
         if request.no_consumers {
@@ -290,6 +291,8 @@ impl<S: Shelves> Tenant<S> {
             let filters = crate::consumer_config::check(&config, &stream.config, rules, limit)
                 .map_err(|error| refuse(&error.description))?;
             stream.may_receive(&filters, asker).map_err(|error| refuse(&error.description))?;
+            let may = super::reading::may_deliver(&config.deliver_subject, &config.deliver_group, asker);
+            may.map_err(|error| refuse(&error.description))?;
             let progress = progress.within(last_seq).ok_or_else(|| refuse("its state makes no sense"))?;
             let mut consumer =
                 Consumer::new(name.clone(), config, filters, &mut stream.log, around.now).map_err(failed)?;

@@ -45,6 +45,13 @@ impl<S: Shelves> Tenant<S> {
             return Err(CONSUMER_STREAM_IDENTITY_MISMATCH.with(identity).into());
         }
         stream.may_receive(&filters, around.asker)?;
+        let before = stream
+            .consumers
+            .get(&name)
+            .map(|existing| (&existing.config.deliver_subject, &existing.config.deliver_group));
+        if before != Some((&config.deliver_subject, &config.deliver_group)) {
+            reading::may_deliver(&config.deliver_subject, &config.deliver_group, around.asker)?;
+        }
         let is_sourcing = config.sourcing;
         let outcome = match (stream.consumers.get(&name), request.action) {
             (None, ConsumerAction::Update) => Err(CONSUMER_DOES_NOT_EXIST.into()),
@@ -104,7 +111,7 @@ impl<S: Shelves> Tenant<S> {
         check_count(stream, default_max, account_max)?;
         check_unique(stream, &name, &filters)?;
         let mut consumer = Consumer::new(name.clone(), config, filters, &mut stream.log, around.now)?;
-        consumer.bind(around.asker.map(|asker| asker.reading().clone()));
+        consumer.bind(reading::reading_of(around.asker));
         consumer.see_interest(stream_name, around.now, around.interest, around.out);
         stream.consumers.insert(name.clone(), consumer);
         stream.has_news = true;
@@ -135,7 +142,7 @@ impl<S: Shelves> Tenant<S> {
                 around.out.extend(consumer.awaited(stream_name).map(Effect::Forget));
                 consumer.reconfigure(config, filters, around.now);
                 // What bound it binds it until somebody who is bound himself changes it.
-                let reading = around.asker.map(|asker| asker.reading().clone());
+                let reading = reading::reading_of(around.asker);
                 consumer.bind(reading.or_else(|| consumer.reading.clone()));
             }
             stream.has_news = true;

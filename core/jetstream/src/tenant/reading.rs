@@ -16,6 +16,7 @@ use api::stream::StreamSource;
 use api::{ApiError, StreamConfig};
 use auth::{Because, Denial, Reading};
 use std::sync::Arc;
+use subject::transform::Transform;
 use subject::{Filter, Subject};
 
 /// Streams that copy from each other are followed this far when it is asked what a copy would hold.
@@ -101,6 +102,17 @@ pub(crate) fn may_roll_up<L: Log>(
     Ok(())
 }
 
+/// Whether the server may deliver there on behalf of whoever asks. What is no subject is refused for that.
+pub(super) fn may_deliver(to: &str, group: &str, asker: Option<&Arc<dyn Asker>>) -> Result<(), ApiError> {
+    let Some((asker, to)) = asker.zip(Subject::parse(to.as_bytes()).ok()) else { return Ok(()) };
+    asker.may_deliver(to, group).map_err(|denial| refuse(&**asker, &denial))
+}
+
+/// What binds whatever reads on behalf of whoever asks.
+pub(super) fn reading_of(asker: Option<&Arc<dyn Asker>>) -> Option<Reading> {
+    asker.map(|asker| asker.reading().clone()).filter(Reading::binds)
+}
+
 impl<L: Log> Stream<L> {
     /// Whether whoever asks may receive messages of this stream by these filters.
     pub(crate) fn may_receive(&self, filters: &[Filter], asker: Option<&Arc<dyn Asker>>) -> Result<(), ApiError> {
@@ -110,7 +122,7 @@ impl<L: Log> Stream<L> {
 
     /// Whether whoever asks sees every message that is stored.
     pub(super) fn may_read_whole(&self, asker: Option<&Arc<dyn Asker>>) -> Result<(), ApiError> {
-        let Some(asker) = asker else { return Ok(()) };
+        let Some(asker) = asker.filter(|asker| asker.reading().binds()) else { return Ok(()) };
         let stored = self.log.subjects(&Filter::everything());
         let filters = stored.iter().filter_map(|(subject, _)| Filter::parse(subject).ok());
         for filter in filters.chain(self.rules.subjects.iter().cloned()) {
@@ -132,6 +144,9 @@ impl<S: Shelves> Tenant<S> {
         let Some(asker) = around.asker else { return Ok(()) };
         for filter in self.ordered(config, before) {
             asker.reading().read_all(&filter).map_err(|denial| refuse(&**asker, &denial))?;
+        }
+        if let Some(filter) = repeated(config, before) {
+            asker.may_publish_all(&filter).map_err(|denial| refuse(&**asker, &denial))?;
         }
         for subject in asked(config, before) {
             // What is no literal subject is published by nobody: filters may have wildcards.
@@ -191,6 +206,15 @@ impl<S: Shelves> Tenant<S> {
 
 fn is_known(before: Option<&StreamConfig>, source: &StreamSource) -> bool {
     before.is_some_and(|before| before.mirror.as_ref() == Some(source) || before.sources.contains(source))
+}
+
+/// Where the server publishes again what is stored, on behalf of whoever wants the configuration. What is no transform is refused for
+/// that.
+fn repeated(config: &StreamConfig, before: Option<&StreamConfig>) -> Option<Filter> {
+    let republish = config.republish.as_ref()?;
+    let is_new = before.is_none_or(|before| before.republish.as_ref() != Some(republish));
+    let transform = Transform::new(republish.src.as_bytes(), republish.dest.as_bytes()).ok()?;
+    transform.reach().filter(|_| is_new)
 }
 
 /// The subjects that origins elsewhere are asked by, which the server publishes to on behalf of whoever wants the configuration.

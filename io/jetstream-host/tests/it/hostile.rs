@@ -17,6 +17,9 @@ impl Asker for Faulty {
     fn may_publish(&self, _: Subject<'_>) -> Result<(), Denial> {
         Ok(())
     }
+    fn may_deliver(&self, _: Subject<'_>, _: &str) -> Result<(), Denial> {
+        Ok(())
+    }
     fn may_publish_all(&self, _: &Filter) -> Result<(), Denial> {
         Ok(())
     }
@@ -31,6 +34,9 @@ impl Asker for Bound {
         &self.0
     }
     fn may_publish(&self, _: Subject<'_>) -> Result<(), Denial> {
+        Ok(())
+    }
+    fn may_deliver(&self, _: Subject<'_>, _: &str) -> Result<(), Denial> {
         Ok(())
     }
     fn may_publish_all(&self, _: &Filter) -> Result<(), Denial> {
@@ -197,6 +203,9 @@ impl Asker for Publisher {
     }
     fn may_publish(&self, subject: Subject<'_>) -> Result<(), Denial> {
         only_to_the_hub(subject)
+    }
+    fn may_deliver(&self, _: Subject<'_>, _: &str) -> Result<(), Denial> {
+        Ok(())
     }
     fn may_publish_all(&self, _: &Filter) -> Result<(), Denial> {
         Ok(())

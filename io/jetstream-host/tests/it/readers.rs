@@ -21,6 +21,9 @@ impl Asker for Reader {
     fn may_publish(&self, _: Subject<'_>) -> Result<(), Denial> {
         Ok(())
     }
+    fn may_deliver(&self, _: Subject<'_>, _: &str) -> Result<(), Denial> {
+        Ok(())
+    }
     fn may_publish_all(&self, _: &Filter) -> Result<(), Denial> {
         Ok(())
     }

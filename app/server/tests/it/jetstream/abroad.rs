@@ -189,6 +189,22 @@ fn a_refusal_does_not_tell_the_last_of_what_may_not_be_read_there() {
 }
 
 #[test]
+fn who_asks_there_is_answered_where_he_may_publish_there() {
+    let mut pair = Pair::furnished("", "", "");
+    let (mut poor, mut boss) = (pair.there("poor"), pair.there("boss"));
+    boss.send("SUB open.> 9\r\nPING\r\n");
+    while boss.line().unwrap() != "PONG" {}
+    for to in ["open.hers", "open.mine"] {
+        poor.send(&format!("PUB $JS.API.DIRECT.GET.S {to} 9\r\n{{\"seq\":2}}\r\n"));
+        assert!(direct(&mut poor, r#"{"seq":2}"#).ends_with("body of open.a"), "its inbox is open");
+    }
+    let heard = boss.heard().unwrap();
+    assert_eq!((heard.subject.as_str(), heard.body.as_str()), ("open.mine", "body of open.a"));
+    let line = pair.one.logged("Publish Violation - Reply \"open.hers\"");
+    assert!(line.contains("\"A/user:poor\""), "{line}");
+}
+
+#[test]
 fn which_permissions_bind_is_the_choice_of_the_server_with_the_stream() {
     let pair = Pair::furnished("", "", "");
     let mut inbox = pair.there("inbox");

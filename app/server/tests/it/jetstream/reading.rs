@@ -353,3 +353,179 @@ fn a_counter_is_not_told_to_whoever_may_not_read_it() {
         }
     }
 }
+
+/// Buckets of another domain are written to through its interface, under other subjects than they are kept by.
+#[test]
+fn what_a_message_has_a_bucket_remove_or_publish_its_sender_may_publish_to_by_the_interface_too() {
+    let users = r#"users: [
+        { user: boss, password: boss }
+        { user: clerk, password: clerk, permissions: { publish: { allow: ["$JS.hub.API.$KV.B.>"], deny: ["$JS.hub.API.$KV.B.h.secret"] } } }
+    ]"#;
+    let house = House::new("domain: hub", &format!("accounts {{ A {{ jetstream: enabled\n{users} }} }}"));
+    let server = house.start();
+    let relaxed = |name: &str| login(name) + ",\"pedantic\":false";
+    let (mut boss, mut clerk) = (server.peer(&relaxed("boss")), server.peer(&relaxed("clerk")));
+    let taking = r#""allow_rollup_hdrs":true,"allow_msg_schedules":true"#;
+    boss.call("STREAM.CREATE.KV_B", &format!(r#"{{"name":"KV_B","subjects":["$KV.B.>"],{taking}}}"#));
+    assert_eq!((boss.store("$KV.B.h.secret", "kept"), boss.store("$KV.B.h.open", "kept")), (1, 2));
+    let schedule =
+        |target: &str| format!("Nats-Schedule: @at 2035-01-01T00:00:00Z\r\nNats-Schedule-Target: $KV.B.{target}");
+    for (key, header, code) in [
+        ("h.*", "Nats-Rollup: sub".to_owned(), 10_111),
+        ("h.open", "Nats-Rollup: all".to_owned(), 10_111),
+        ("h.open", schedule("h.secret"), 10_190),
+        ("h.open", "Nats-Schedule-Next: purge\r\nNats-Scheduler: $KV.B.h.secret".to_owned(), 10_212),
+    ] {
+        let refused = clerk.ask_with(&format!("$JS.hub.API.$KV.B.{key}"), &header, "").body;
+        assert!(refused.contains(&format!("\"err_code\":{code}")), "{key} {header}: {refused}");
+        assert_eq!(boss.call("STREAM.INFO.KV_B", "")["state"]["messages"], 2);
+    }
+    assert!(clerk.ask_with("$JS.hub.API.$KV.B.h.open", "Nats-Rollup: sub", "").body.contains("\"seq\":3"));
+    assert!(clerk.ask_with("$JS.hub.API.$KV.B.h.open", &schedule("h.other"), "").body.contains("\"seq\":4"));
+}
+
+#[test]
+fn nobody_has_the_server_repeat_messages_where_he_may_not_publish() {
+    let users = r#"users: [
+        { user: boss, password: boss }
+        { user: clerk, password: clerk, permissions: { publish: ["mine.>", "to.*.me", "$JS.API.>"] } }
+    ]"#;
+    let house = House::new("", &format!("accounts {{ A {{ jetstream: enabled\n{users} }} }}"));
+    let server = house.start();
+    let (mut boss, mut clerk) = (server.peer(&login("boss")), server.peer(&login("clerk")));
+    let config =
+        |dest: &str| format!(r#"{{"name":"M","subjects":["mine.*"],"republish":{{"src":"mine.*","dest":"{dest}"}}}}"#);
+    for dest in ["orders.$1", "to.$1", "$1.to.me", "to.{{split(1,-)}}.me"] {
+        assert_eq!(clerk.refused("STREAM.CREATE.M", &config(dest)), 19_001, "{dest}");
+    }
+    clerk.call("STREAM.CREATE.M", &config("to.{{wildcard(1)}}.me"));
+    clerk.call("STREAM.UPDATE.M", &config("to.$1.me"));
+    assert_eq!(clerk.refused("STREAM.UPDATE.M", &config("orders.$1")), 19_001);
+    boss.call("STREAM.UPDATE.M", &config("orders.$1"));
+    clerk.call("STREAM.UPDATE.M", &config("orders.$1"));
+    // Nor does anybody have it repeat what it has repeated.
+    for dest in ["$1.$1", "mine.$1", "{{split(1,-)}}.x"] {
+        assert_ne!(boss.refused("STREAM.UPDATE.M", &config(dest)), 19_001, "{dest}");
+    }
+}
+
+/// Somebody's own messages, with whatever headers, would come as the server's where he may not publish.
+#[test]
+fn stored_messages_go_where_whoever_asks_may_publish_and_to_its_inboxes() {
+    let users = r#"users: [
+        { user: boss, password: boss }
+        { user: low, password: low, permissions: { publish: ["mine.>", "$JS.API.>", "$JS.ACK.>"], subscribe: ["_I.>", "mine.>"] } }
+        { user: clerk, password: clerk, permissions: { publish: { deny: ["orders.>", "_I.>"] } } }
+        { user: reader, password: reader, permissions: { publish: ["$JS.API.>", "$JS.ACK.>"], subscribe: ["_I.>", "mine.>", "orders.>"] } }
+        { user: wide, password: wide, permissions: { publish: ["$JS.API.>", "$JS.ACK.>"] } }
+    ]"#;
+    for rule in ["deny", "all", "\"off\""] {
+        let accounts = format!("accounts {{ A {{ jetstream: enabled\n{users} }} }}");
+        let house = House::new(&format!("subscribe_permissions: {rule}"), &accounts);
+        let mut server = house.start();
+        let mut boss = server.peer(&login("boss"));
+        boss.call("STREAM.CREATE.M", r#"{"name":"M","subjects":["mine.>"],"allow_direct":true}"#);
+        boss.call("STREAM.CREATE.O", r#"{"name":"O","subjects":["orders.>"]}"#);
+        boss.call(
+            "CONSUMER.CREATE.M.c",
+            r#"{"stream_name":"M","config":{"durable_name":"c","ack_policy":"explicit"}}"#,
+        );
+        (1..=9).for_each(|seq| assert_eq!(boss.store("mine.a", "an order"), seq));
+        for name in ["low", "clerk", "reader", "wide"] {
+            let mut peer = server.peer(&login(name));
+            let reply = boss.pull("M", "c").reply;
+            for (to, body) in [("$JS.API.DIRECT.GET.M", "{\"seq\":1}"), (reply.as_str(), "+NXT")] {
+                peer.send(&format!("PUB {to} orders.new {}\r\n{body}\r\n", body.len()));
+                let answered = peer.ask("$JS.API.DIRECT.GET.M", "{\"seq\":1}");
+                assert_eq!(answered.body, "an order", "{name} is answered itself: {answered:?}");
+            }
+            if rule != "\"off\"" {
+                let line = server.logged("Publish Violation - Reply \"orders.new\"");
+                assert!(line.contains(&format!("\"A/user:{name}\"")), "{line}");
+            }
+        }
+        let mut low = server.peer(&login("low"));
+        low.send("PUB $JS.API.DIRECT.GET.M mine.heard 9\r\n{\"seq\":1}\r\n");
+        low.ask("$JS.API.DIRECT.GET.M", "{\"seq\":1}");
+        let orders = boss.call("STREAM.INFO.O", "")["state"]["messages"].as_u64().unwrap();
+        assert_eq!(orders > 0, rule == "\"off\"", "{rule}");
+        assert_eq!(boss.call("STREAM.INFO.M", "")["state"]["messages"], 10, "where one publishes one may have it said");
+    }
+}
+
+#[test]
+fn what_is_acknowledged_without_a_right_to_its_reply_is_acknowledged_and_not_answered() {
+    let users = r#"users: [
+        { user: boss, password: boss }
+        { user: low, password: low, permissions: { publish: ["mine.>", "$JS.ACK.>", "$JS.API.CONSUMER.MSG.NEXT.>"] } }
+    ]"#;
+    let house = House::new("", &format!("accounts {{ A {{ jetstream: enabled\n{users} }} }}"));
+    let mut server = house.start();
+    let (mut boss, mut low) = (server.peer(&login("boss")), server.peer(&login("low")));
+    boss.call("STREAM.CREATE.M", r#"{"name":"M","subjects":["mine.>"],"retention":"workqueue"}"#);
+    boss.call("STREAM.CREATE.O", r#"{"name":"O","subjects":["orders.>"]}"#);
+    boss.call("CONSUMER.CREATE.M.c", r#"{"stream_name":"M","config":{"durable_name":"c","ack_policy":"explicit"}}"#);
+    low.send("PUB mine.a orders.new 1\r\na\r\n");
+    assert_eq!(low.store("mine.b", "b"), 2, "who has an inbox is told");
+    let line = server.logged("Publish Violation - Reply \"orders.new\"");
+    assert!(line.contains("\"A/user:low\""), "{line}");
+    let message = low.pull("M", "c");
+    assert_eq!(message.body, "a");
+    low.send(&format!("PUB {} orders.done 4\r\n+ACK\r\n", message.reply));
+    assert_eq!(low.pull("M", "c").body, "b");
+    assert_eq!(boss.call("STREAM.INFO.M", "")["state"]["messages"], 1);
+    assert_eq!(boss.call("STREAM.INFO.O", "")["state"]["messages"], 0);
+}
+
+/// Who it is a user may ask without any stream, and is answered under the same rule.
+#[test]
+fn who_one_is_is_told_to_oneself() {
+    let users = r#"users: [
+        { user: boss, password: boss }
+        { user: low, password: low, permissions: { publish: ["mine.>", "$SYS.REQ.USER.>"] } }
+    ]"#;
+    let house = House::new("", &format!("accounts {{ A {{ jetstream: enabled\n{users} }} }}"));
+    let mut server = house.start();
+    let (mut boss, mut low) = (server.peer(&login("boss")), server.peer(&login("low")));
+    boss.call("STREAM.CREATE.M", r#"{"name":"M","subjects":["mine.>"]}"#);
+    boss.call("STREAM.CREATE.O", r#"{"name":"O","subjects":["orders.>"]}"#);
+    for (question, body) in [("INFO", ""), ("EXPLAIN", r#"{"publish":"mine.x"}"#)] {
+        for reply in ["orders.info", "mine.info"] {
+            low.send(&format!("PUB $SYS.REQ.USER.{question} {reply} {}\r\n{body}\r\n", body.len()));
+        }
+        let answered = low.ask(&format!("$SYS.REQ.USER.{question}"), body).body;
+        assert!(answered.contains("mine.") && !answered.contains("error"), "{question}: {answered}");
+    }
+    server.logged("Publish Violation - Reply \"orders.info\"");
+    assert_eq!(boss.call("STREAM.INFO.M", "")["state"]["messages"], 2);
+    assert_eq!(boss.call("STREAM.INFO.O", "")["state"]["messages"], 0);
+}
+
+#[test]
+fn nobody_has_the_server_deliver_where_he_is_denied_to_publish() {
+    let users = r#"users: [
+        { user: maker, password: maker, permissions: { publish: ["$JS.API.>"], subscribe: ["_I.>"] } }
+        { user: clerk, password: clerk, permissions: { publish: { deny: ["vault.>", "_I.>"] } } }
+    ]"#;
+    for (rule, for_others) in [("deny", true), ("all", false), ("\"off\"", true)] {
+        let accounts = format!("accounts {{ A {{ jetstream: enabled\n{users} }} }}");
+        let house = House::new(&format!("subscribe_permissions: {rule}"), &accounts);
+        let server = house.start();
+        let (mut maker, mut clerk) = (server.peer(&login("maker")), server.peer(&login("clerk")));
+        clerk.call("STREAM.CREATE.S", r#"{"name":"S","subjects":["s.>", "_I.s"]}"#);
+        let make = |peer: &mut Peer, name: &str, deliver: &str| {
+            let config =
+                format!(r#"{{"durable_name":"{name}","deliver_subject":"{deliver}","filter_subject":"_I.s"}}"#);
+            let body = format!(r#"{{"stream_name":"S","config":{config}}}"#);
+            !peer.ask(&format!("$JS.API.CONSUMER.CREATE.S.{name}"), &body).body.contains("19001")
+        };
+        assert_eq!(make(&mut clerk, "a", "vault.x"), rule == "\"off\"", "{rule}");
+        assert!(make(&mut clerk, "b", "open.x") && make(&mut clerk, "c", "_I.x"), "{rule}");
+        assert_eq!(make(&mut clerk, "b", "vault.x"), rule == "\"off\"", "by a change: {rule}");
+        // Whoever makes consumers for others need not be among them.
+        assert_eq!(make(&mut maker, "d", "workers.x"), for_others, "{rule}");
+        assert!(make(&mut maker, "e", "_I.y"), "{rule}");
+        let snapshot = clerk.ask("$JS.API.STREAM.SNAPSHOT.S", r#"{"deliver_subject":"vault.x"}"#).body;
+        assert_eq!(snapshot.contains("19001"), rule != "\"off\"", "{rule}: {snapshot}");
+    }
+}
