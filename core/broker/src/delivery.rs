@@ -267,7 +267,7 @@ impl Delivery<'_> {
         let head = match flight.shown {
             Some(shown) if W::RENAMES => {
                 self.head.clear();
-                for piece in [b"HMSG ", shown, b" ", &client.sid, b" "] {
+                for piece in [b"HMSG ", shown, plan.behind_shown(target, client)] {
                     self.head.extend_from_slice(piece);
                 }
                 &*self.head

@@ -106,12 +106,18 @@ impl Transport for Nowhere {
     fn shut_down(&self) {}
 }
 
-/// The server as a publisher: its link, its rights, and room for the message at hand.
+/// The server as a publisher, and room for the message at hand.
 pub(crate) struct Own {
+    /// Held anew for each message: within the thread that is cheap.
+    publisher: Rc<Publisher>,
+    scratch: Vec<u8>,
+}
+
+/// The server as a publisher: its link and its rights.
+struct Publisher {
     link: Arc<Link>,
     rights: Arc<Permissions>,
     number: u32,
-    scratch: Vec<u8>,
 }
 
 impl Own {
@@ -131,12 +137,12 @@ impl Own {
         let rights = Arc::new(Permissions::everything());
         let number = hub.permission_number(&rights);
         let link = Link::new(parts, hub.mailboxes.clone(), hub.slots.clone());
-        Self { link, rights, number, scratch: Vec::new() }
+        Self { publisher: Rc::new(Publisher { link, rights, number }), scratch: Vec::new() }
     }
 
     /// Every right.
     pub(crate) fn rights(&self) -> Arc<Permissions> {
-        self.rights.clone()
+        self.publisher.rights.clone()
     }
 }
 
@@ -220,8 +226,8 @@ impl Engine {
     }
 
     fn own_plan(&mut self, account: &Arc<AccountState>, to: &[u8]) -> Rc<Plan> {
-        let route = Route::of(account, self.own.number);
-        let rights = &self.own.rights;
+        let Publisher { rights, number, .. } = &*self.own.publisher;
+        let route = Route::of(account, *number);
         self.plans.get(route, account, Whence::SERVER, to, |to| crate::publish::judge(rights, to))
     }
 
@@ -235,9 +241,9 @@ impl Engine {
     ) -> bool {
         let HouseMessage { to, shown, reply, headers, .. } = *message;
         let publish = Publish { subject: to, reply, header_len: headers.len(), body: 0..size };
-        let link = self.own.link.clone();
+        let publisher = self.own.publisher.clone();
         let sending = Sending {
-            link: &link,
+            link: &publisher.link,
             account,
             no_echo: false,
             shown,

@@ -214,6 +214,12 @@ impl Plan {
         head.get(b"HMSG ".len()..end).unwrap_or_default()
     }
 
+    /// What a client sees behind the subject: its subscription's id, between blanks.
+    pub(crate) fn behind_shown(&self, target: &PlanTarget, client: &ClientTarget) -> &[u8] {
+        let head = self.head(target);
+        head.get(head.len().saturating_sub(client.sid.len() + 2)..).unwrap_or_default()
+    }
+
     /// Whether all who would get a message are behind this one link.
     pub(crate) fn reaches_only(&self, slot: u32) -> bool {
         self.remotes.is_empty() && self.members().all(|target| target.slot == slot)

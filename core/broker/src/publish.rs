@@ -88,33 +88,44 @@ pub(crate) fn judge<'a>(permissions: &Permissions, subject: &'a [u8]) -> Judged<
 #[derive(Default)]
 pub(crate) struct Tail {
     bytes: Vec<u8>,
-    /// The size the bytes are for, if they are only that.
-    bare: Option<usize>,
+    /// What stands behind the reply, with the blank that parts them.
+    sizes: Vec<u8>,
+    /// What the sizes are: of headers, and of everything.
+    of: Option<(usize, usize)>,
+    /// Whether the bytes are the sizes alone.
+    bare: bool,
 }
 
 impl Tail {
     #[inline]
     fn set(&mut self, reply: Option<&[u8]>, header_bytes: usize, size: usize) {
-        let bare = (reply.is_none() && header_bytes == 0).then_some(size);
-        if bare.is_none() || bare != self.bare {
-            self.write(reply, header_bytes, size);
-            self.bare = bare;
+        let is_same = self.of == Some((header_bytes, size));
+        if !is_same {
+            self.measure(header_bytes, size);
+        }
+        if let Some(reply) = reply {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(reply);
+            self.bytes.extend_from_slice(&self.sizes);
+            self.bare = false;
+        } else if !(is_same && self.bare) {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(self.sizes.get(1..).unwrap_or_default());
+            self.bare = true;
         }
     }
 
-    fn write(&mut self, reply: Option<&[u8]>, header_bytes: usize, size: usize) {
+    fn measure(&mut self, header_bytes: usize, size: usize) {
         let mut digits = itoa::Buffer::new();
-        self.bytes.clear();
-        if let Some(reply) = reply {
-            self.bytes.extend_from_slice(reply);
-            self.bytes.push(b' ');
-        }
+        self.sizes.clear();
         if header_bytes > 0 {
-            self.bytes.extend_from_slice(digits.format(header_bytes).as_bytes());
-            self.bytes.push(b' ');
+            self.sizes.push(b' ');
+            self.sizes.extend_from_slice(digits.format(header_bytes).as_bytes());
         }
-        self.bytes.extend_from_slice(digits.format(size).as_bytes());
-        self.bytes.extend_from_slice(b"\r\n");
+        self.sizes.push(b' ');
+        self.sizes.extend_from_slice(digits.format(size).as_bytes());
+        self.sizes.extend_from_slice(b"\r\n");
+        self.of = Some((header_bytes, size));
     }
 }
 

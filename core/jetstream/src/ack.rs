@@ -1,7 +1,7 @@
 //! Acknowledgements: the subject they go to, and what they say.
 
 use api::requests::Next;
-use moment::{GoDuration, Timestamp};
+use moment::GoDuration;
 use std::time::Duration;
 
 /// What every acknowledgement subject begins with.
@@ -42,63 +42,6 @@ impl<'a> AckSubject<'a> {
             stream_seq: tokens.next()?.parse().ok()?,
             consumer_seq: tokens.next()?.parse().ok()?,
         })
-    }
-}
-
-/// Five numbers of at most twenty characters, each with a dot before it.
-const NUMBERS_BYTES_MAX: usize = 5 * 21;
-
-/// The numbers at the end of the reply subject of a delivered message, as text: made once, before it is known whether the
-/// message may go, as its size decides that.
-pub(crate) struct Numbers {
-    bytes: [u8; NUMBERS_BYTES_MAX],
-    len: usize,
-}
-
-/// What they tell.
-#[derive(Clone, Copy)]
-pub(crate) struct Counted {
-    /// How often the message was delivered.
-    pub deliveries: u64,
-    /// Its sequence in the stream.
-    pub stream_seq: u64,
-    /// The number of this delivery.
-    pub consumer_seq: u64,
-    /// When it came to the stream.
-    pub time: Timestamp,
-    /// How many more are behind it.
-    pub pending: u64,
-}
-
-impl Numbers {
-    pub(crate) fn of(counted: &Counted) -> Self {
-        let Counted { deliveries, stream_seq, consumer_seq, time, pending } = *counted;
-        let mut numbers = Self { bytes: [0; NUMBERS_BYTES_MAX], len: 0 };
-        let mut digits = itoa::Buffer::new();
-        [deliveries, stream_seq, consumer_seq].into_iter().for_each(|number| numbers.put(digits.format(number)));
-        numbers.put(digits.format(time.as_nanos()));
-        numbers.put(digits.format(pending));
-        numbers
-    }
-
-    fn put(&mut self, number: &str) {
-        let digits = self.len + 1..self.len + 1 + number.len();
-        self.bytes[self.len] = b'.';
-        self.len = digits.end;
-        self.bytes[digits].copy_from_slice(number.as_bytes());
-    }
-
-    /// How long the reply subject of this consumer is, bytes.
-    pub(crate) fn reply_len(&self, stream: &str, consumer: &str) -> usize {
-        PREFIX.len() + stream.len() + 1 + consumer.len() + self.len
-    }
-
-    /// Appends it.
-    pub(crate) fn write_reply(&self, stream: &str, consumer: &str, out: &mut Vec<u8>) {
-        for part in [PREFIX, stream, ".", consumer] {
-            out.extend_from_slice(part.as_bytes());
-        }
-        out.extend_from_slice(&self.bytes[..self.len]);
     }
 }
 
@@ -156,33 +99,15 @@ fn delay(text: &[u8]) -> Duration {
 mod tests {
     use super::*;
 
-    fn reply_of(counted: Counted) -> String {
-        let (mut subject, numbers) = (Vec::new(), Numbers::of(&counted));
-        numbers.write_reply("S", "c", &mut subject);
-        assert_eq!(numbers.reply_len("S", "c"), subject.len());
-        String::from_utf8(subject).expect("text")
-    }
-
     #[test]
     fn subjects_come_back_in_both_forms() {
         let delivery = AckSubject { stream: "S", consumer: "c", deliveries: 2, stream_seq: 3, consumer_seq: 4 };
-        let time = Timestamp::from_nanos(5);
-        let subject = reply_of(Counted { deliveries: 2, stream_seq: 3, consumer_seq: 4, time, pending: 6 });
-        assert_eq!(subject, "$JS.ACK.S.c.2.3.4.5.6");
-        assert_eq!(AckSubject::parse(&subject), Some(delivery));
+        assert_eq!(AckSubject::parse("$JS.ACK.S.c.2.3.4.5.6"), Some(delivery));
         assert_eq!(AckSubject::parse("$JS.ACK._.hash.S.c.2.3.4.5.6"), Some(delivery));
         assert_eq!(AckSubject::parse("$JS.ACK.D.hash.S.c.2.3.4.5.6.rnd"), Some(delivery));
         for bad in ["$JS.ACK.S.c", "$JS.ACK.S.c.x.3.4.5.6", "$JS.ACK.S.c.2.3.4.5.6.7", "other"] {
             assert_eq!(AckSubject::parse(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn the_largest_numbers_have_room() {
-        let most = u64::MAX;
-        let time = Timestamp::from_nanos(i64::MIN);
-        let subject = reply_of(Counted { deliveries: most, stream_seq: most, consumer_seq: most, time, pending: most });
-        assert_eq!(subject, format!("$JS.ACK.S.c.{most}.{most}.{most}.{}.{most}", i64::MIN));
     }
 
     #[test]

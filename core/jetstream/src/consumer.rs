@@ -15,6 +15,7 @@ use crate::ack::Ack;
 use crate::backup::consumer_state::Progress;
 use crate::log::{Log, LogError};
 use crate::outbox::{Effect, Now, Outbox};
+use crate::reply_subject::ReplySubject;
 use crate::subjects_match;
 use api::responses::{ConsumerInfo, PriorityGroup, SequencePair};
 use api::{AckPolicy, ConsumerConfig, DeliverPolicy, Name};
@@ -77,6 +78,8 @@ pub struct Consumer {
     sample: u8,
     /// The client of its priority group that gets all messages.
     pin: Option<groups::Pin>,
+    /// The reply subject of the message that was offered last.
+    reply: ReplySubject,
 }
 
 /// Something that happened to a delivery, for those who listen to advisories.
@@ -156,6 +159,7 @@ impl Consumer {
             happened: Vec::new(),
             sample,
             pin: None,
+            reply: ReplySubject::default(),
         }
     }
 

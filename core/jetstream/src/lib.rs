@@ -22,6 +22,7 @@ mod number;
 mod origins;
 mod outbox;
 pub mod publish;
+mod reply_subject;
 mod schedule;
 pub mod stream;
 pub mod stream_config;

@@ -165,20 +165,6 @@ impl Outbox {
         self.end(letter);
     }
 
-    /// Delivers a stored message, which keeps its subject; where it is acknowledged is written into its place.
-    pub(crate) fn deliver(
-        &mut self,
-        to: &[u8],
-        reply: impl FnOnce(&mut Vec<u8>),
-        (subject, headers, payload): (&[u8], &[u8], &[u8]),
-    ) {
-        let mut letter = self.begin(to, After::Nothing);
-        letter.subject = Some(self.lay(subject));
-        letter.reply = Some(self.written(reply));
-        (letter.headers, letter.payload) = (self.lay(headers), self.lay(payload));
-        self.end(letter);
-    }
-
     fn begin(&mut self, to: &[u8], after: After) -> Letter {
         let start = self.bytes.len();
         let to = self.lay(to);
@@ -191,7 +177,9 @@ impl Outbox {
     }
 
     fn lay(&mut self, part: &[u8]) -> u32 {
-        self.bytes.extend_from_slice(part);
+        if !part.is_empty() {
+            self.bytes.extend_from_slice(part);
+        }
         length(part.len())
     }
 

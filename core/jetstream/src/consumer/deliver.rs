@@ -2,9 +2,9 @@
 
 use super::Consumer;
 use super::groups::Offer;
-use crate::ack::{Counted, Numbers};
 use crate::log::{Found, Log, LogError, View};
-use crate::outbox::{Awaited, Effect, Interest, Now, Outbox, status};
+use crate::outbox::{Awaited, Effect, Interest, Now, Outbox, Outgoing, status};
+use crate::reply_subject::Counted;
 use crate::stream::append_headers;
 use api::AckPolicy;
 use std::time::Duration;
@@ -223,8 +223,9 @@ impl Consumer {
         };
         let consumer_seq = self.delivered.consumer.saturating_add(1);
         let (stream_seq, time, pending) = (message.seq, message.time, left_behind);
-        let numbers = Numbers::of(&Counted { deliveries, stream_seq, consumer_seq, time, pending });
-        let reply_len = numbers.reply_len(stream, self.name.as_str());
+        let counted = Counted { deliveries, stream_seq, consumer_seq, time, pending };
+        self.reply.set(stream, self.name.as_str(), &counted);
+        let reply_len = self.reply.as_bytes().len();
         let size = (message.subject.len() + reply_len + headers.len() + payload.len()) as u64;
         let offer = Offer { subject: message.subject, size, pending: left };
         if self.is_pull() && !self.choose(&offer, now, interest, chance, out) {
@@ -235,10 +236,10 @@ impl Consumer {
         }
         self.advance(&message, deliveries, now);
         self.left = Some(left_behind);
-        let reply = |bytes: &mut Vec<u8>| numbers.write_reply(stream, self.name.as_str(), bytes);
         let pinned = self.with_pin(headers);
         let headers = pinned.as_deref().unwrap_or(headers);
-        out.deliver(self.receiver(), reply, (message.subject, headers, payload));
+        let (subject, reply) = (Some(message.subject), Some(self.reply.as_bytes()));
+        out.send(&Outgoing { to: self.receiver(), subject, reply, headers, payload, whole: None });
         self.sent(size, now);
         Some(message.seq)
     }
