@@ -11,8 +11,8 @@ use crate::shell::{self, cargo_program, root, said, text};
 
 const CLIENT: &str = "async-nats";
 
-/// Test programs about WebSocket, and those that need no server.
-const LEFT_OUT: [&str; 2] = ["websocket_test", "subject_validation_test"];
+/// Test programs that need no server.
+const LEFT_OUT: [&str; 1] = ["subject_validation_test"];
 
 /// Runs every test of the client but those on the list, which has to be right: what is left out must be there.
 pub(crate) fn suites() -> Result<String, Failure> {
