@@ -9,11 +9,12 @@ use crate::stream::append_headers;
 use api::AckPolicy;
 use std::time::Duration;
 
-/// Messages one consumer delivers before the others get their turn.
-const BATCH: usize = 256;
+/// Messages one consumer delivers before the others get their turn: a seventh of a millisecond. With half as many each of them
+/// costs 6 % more, as a write to a connection has its price.
+const BATCH: usize = 512;
 /// Messages one consumer looks at before the others get their turn: those that are delivered, that its reader must not see
 /// and that are gone.
-const LOOKS: usize = 4 * BATCH;
+const LOOKS: usize = 2 * BATCH;
 
 /// Bytes of messages after which it is the others' turn.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
