@@ -157,7 +157,8 @@ const AREAS: &[Area] = &[
         name: "limits",
         shows: "A thousand users with eleven different rates publish without end for ten seconds: each is within five percent of what \
                 it may. An account shares its rate evenly among eight that flood. The flood of one tenant, limited or not, hurts the \
-                others' tail less than it does at the reference (`REFERENCE_NATS_SERVER`). Under a flood of refusals a trail takes at most five percent \
+                others' tail less than it does at the reference (`REFERENCE_NATS_SERVER`). What a tenant asks of its streams, and how long its \
+                neighbour's publishers wait meanwhile, is measured beside the reference. Under a flood of refusals a trail takes at most five percent \
                 from those who behave, and the disk holds what it may.",
         needs: &[],
         runs: &[Run {

@@ -37,6 +37,24 @@ pub fn to_vec(value: &impl Serialize) -> Vec<u8> {
     out
 }
 
+/// Adds an entry to the inside of an object: a name and a number.
+pub fn put_count(object: &mut Vec<u8>, name: &str, count: u64) {
+    if !object.is_empty() {
+        object.push(b',');
+    }
+    object.extend_from_slice(&to_vec(&name));
+    object.push(b':');
+    object.extend_from_slice(count.to_string().as_bytes());
+}
+
+/// Adds a number to the inside of a list.
+pub fn put_number(list: &mut Vec<u8>, number: u64) {
+    if !list.is_empty() {
+        list.push(b',');
+    }
+    list.extend_from_slice(number.to_string().as_bytes());
+}
+
 /// What is wrong with a request body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {

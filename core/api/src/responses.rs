@@ -28,6 +28,31 @@ pub fn answer(word: &str, body: impl Serialize) -> Vec<u8> {
     to_vec(&Envelope { kind: crate::calls::answer_type(word), error: None, body })
 }
 
+/// Writes the answer to a request for a stream's info, with what was written before: the inside of the object of its subjects, and of
+/// the list of sequences that are gone. Both may be long, so that they are written a part at a time.
+pub fn stream_info_with(mut told: StreamInfoPage, subjects: &[u8], deleted: &[u8]) -> Vec<u8> {
+    // Nothing else is written like these: a name with such a letter in it, and a number where no other is.
+    const SUBJECTS: (&str, &[u8]) = ("\u{1}", br#""subjects":{"\u0001":0}"#);
+    const DELETED: (u64, &[u8]) = (u64::MAX, br#""deleted":[18446744073709551615]"#);
+    let state = &mut told.info.state;
+    state.subjects = (!subjects.is_empty()).then(|| (SUBJECTS.0.to_owned(), 0)).into_iter().collect();
+    state.deleted = (!deleted.is_empty()).then_some(DELETED.0).into_iter().collect();
+    let mut body = answer("stream_info", told);
+    for (mark, begin, inside, end) in
+        [(SUBJECTS.1, &br#""subjects":{"#[..], subjects, b'}'), (DELETED.1, &br#""deleted":["#[..], deleted, b']')]
+    {
+        // The state stands behind the configuration, whose texts are somebody's.
+        let at = body.windows(mark.len()).rposition(|window| window == mark).filter(|_| !inside.is_empty());
+        if let Some(at) = at {
+            let mut written = begin.to_vec();
+            written.extend_from_slice(inside);
+            written.push(end);
+            body.splice(at..at + mark.len(), written);
+        }
+    }
+    body
+}
+
 /// Writes an answer that is an error. `body` is what stands beside the error, often [`Nothing`].
 pub fn failure(word: &str, error: &ApiError, body: impl Serialize) -> Vec<u8> {
     to_vec(&Envelope { kind: crate::calls::answer_type(word), error: Some(error), body })

@@ -2,6 +2,7 @@
 
 mod deliver;
 mod groups;
+mod left;
 mod pending;
 mod pull;
 mod push;
@@ -16,7 +17,9 @@ use crate::backup::consumer_state::Progress;
 use crate::log::{Log, LogError};
 use crate::outbox::{Effect, Now, Outbox};
 use crate::reply_subject::ReplySubject;
+use crate::search::{Lasts, Newest, Tally};
 use crate::subjects_match;
+use crate::work::Work;
 use api::responses::{ConsumerInfo, PriorityGroup, SequencePair};
 use api::{AckPolicy, ConsumerConfig, DeliverPolicy, Name};
 use auth::Reading;
@@ -59,8 +62,13 @@ pub struct Consumer {
     floor: Position,
     last_acked: Option<Timestamp>,
     deliveries: Deliveries,
+    /// Deliveries up to this sequence are done with; a turn may not be enough to forget them all.
+    releasing: Option<u64>,
+    /// How its place in the stream is looked for, until that is found.
+    beginning: Option<Beginning>,
     /// How many messages are still to be delivered, when that is known.
-    left: Option<u64>,
+    counted: Option<left::Counted>,
+    tally: Option<Tally>,
     waiting: VecDeque<Waiting>,
     push: Option<Push>,
     /// When its pause ends, as far as it was seen to pause.
@@ -96,6 +104,11 @@ pub(crate) enum Happened {
 /// Happenings kept until they are told; more are dropped, the state does not depend on them.
 const MAX_HAPPENED: usize = 10_000;
 
+/// Filters that are compared with a subject for a unit of work.
+const FILTERS_A_UNIT: u64 = 4;
+/// Deliveries that are forgotten at once, when one word acknowledges many.
+const RELEASED_AT_ONCE: usize = 1_024;
+
 /// What became of an acknowledgement.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Acked {
@@ -105,24 +118,31 @@ pub struct Acked {
     pub next: Option<api::requests::Next>,
 }
 
+/// A search for the place in the stream that a configuration names.
+#[derive(Debug, Default)]
+struct Beginning {
+    newest: Newest,
+    lasts: Option<Lasts>,
+    /// How far it was elsewhere, to go on with.
+    progress: Option<Progress>,
+}
+
 impl Consumer {
-    /// A new consumer, at the place in the stream that its configuration names.
-    pub fn new<L: Log>(
+    /// A consumer that is not at its place in the stream yet.
+    pub(crate) fn new(
         name: Name,
         config: ConsumerConfig,
         filters: Vec<Filter>,
-        log: &mut L,
+        created: Timestamp,
         now: Now,
-    ) -> Result<Consumer, LogError> {
-        let mut consumer = Consumer::blank(name, config, filters, now.wall, now);
-        let (next, firsts) = consumer.start(log)?;
-        let before = firsts.front().copied().unwrap_or(next).saturating_sub(1);
-        consumer.next = next;
-        consumer.firsts = firsts;
-        consumer.delivered.stream = before;
-        consumer.floor.stream = before;
-        consumer.is_dirty = true;
-        Ok(consumer)
+    ) -> Consumer {
+        let beginning = Some(Beginning::default());
+        Consumer { beginning, ..Consumer::blank(name, config, filters, created, now) }
+    }
+
+    /// The same for one that goes on where it was elsewhere.
+    pub(crate) fn going_on(self, progress: Progress) -> Consumer {
+        Consumer { beginning: Some(Beginning { progress: Some(progress), ..Beginning::default() }), ..self }
     }
 
     pub(crate) fn blank(
@@ -132,7 +152,7 @@ impl Consumer {
         created: Timestamp,
         now: Now,
     ) -> Consumer {
-        let push = Push::new(&config, now.tick);
+        let (push, most) = (Push::new(&config, now.tick), most_deliveries(&config));
         let sample = crate::consumer_config::sample_percent(&config).unwrap_or(0);
         Consumer {
             name,
@@ -147,8 +167,11 @@ impl Consumer {
             last_delivered: None,
             floor: Position::default(),
             last_acked: None,
-            deliveries: Deliveries::default(),
-            left: None,
+            deliveries: Deliveries::at_most(most),
+            releasing: None,
+            beginning: None,
+            counted: None,
+            tally: None,
             waiting: VecDeque::new(),
             push,
             resumes: None,
@@ -169,7 +192,22 @@ impl Consumer {
         }
     }
 
-    fn start<L: Log>(&self, log: &mut L) -> Result<(u64, VecDeque<u64>), LogError> {
+    /// Finds its place in the stream.
+    fn begin<L: Log>(&mut self, beginning: &mut Beginning, log: &mut L, work: &mut Work) -> Result<(), LogError> {
+        let (next, firsts) = self.start(beginning, log, work)?;
+        let before = firsts.front().copied().unwrap_or(next).saturating_sub(1);
+        (self.next, self.firsts) = (next, firsts);
+        (self.delivered.stream, self.floor.stream) = (before, before);
+        (self.counted, self.is_dirty) = (None, true);
+        Ok(())
+    }
+
+    fn start<L: Log>(
+        &self,
+        beginning: &mut Beginning,
+        log: &mut L,
+        work: &mut Work,
+    ) -> Result<(u64, VecDeque<u64>), LogError> {
         let state = log.state();
         let (first, end) = (state.first_seq.max(1), state.last_seq + 1);
         let next = match self.config.deliver_policy {
@@ -181,26 +219,21 @@ impl Consumer {
                 None => first,
             },
             DeliverPolicy::Last if self.filters.is_empty() => state.last_seq.max(1),
-            DeliverPolicy::Last => self.lasts(log)?.last().copied().unwrap_or(end),
-            DeliverPolicy::LastPerSubject => return Ok((end, self.lasts(log)?.into())),
+            DeliverPolicy::Last => beginning.newest.go_on(&self.filters, log, work)?.unwrap_or(end),
+            DeliverPolicy::LastPerSubject => {
+                let lasts = beginning.lasts.get_or_insert_with(|| Lasts::new(0, usize::MAX));
+                if !self.filters.is_empty() {
+                    lasts.go_on(&self.filters, log, &|subject| self.sees(subject), work)?;
+                }
+                return Ok((end, std::mem::take(&mut lasts.found).into_iter().collect()));
+            }
         };
         Ok((next, VecDeque::new()))
     }
 
-    /// The last message of each subject, in order.
-    fn lasts<L: Log>(&self, log: &mut L) -> Result<Vec<u64>, LogError> {
-        let mut lasts = Vec::new();
-        for filter in &self.filters {
-            for (subject, _) in log.subjects(filter) {
-                if !self.sees(&subject) {
-                    continue;
-                }
-                lasts.extend(log.last_of(&subject)?);
-            }
-        }
-        lasts.sort_unstable();
-        lasts.dedup();
-        Ok(lasts)
+    /// How many wait for messages.
+    pub(crate) fn crowd(&self) -> u64 {
+        self.waiting.len() as u64
     }
 
     /// Whether messages are pulled and not pushed.
@@ -223,13 +256,19 @@ impl Consumer {
         (self.filters.is_empty() || subjects_match(&self.filters, subject)) && self.sees(subject)
     }
 
+    /// The same, with what it takes to find out.
+    pub(crate) fn wants(&self, subject: &[u8], work: &mut Work) -> bool {
+        work.spend(self.filters.len() as u64 / FILTERS_A_UNIT);
+        self.takes(subject)
+    }
+
     /// From now on it delivers nothing that must not be read on behalf of whoever made it.
     pub(crate) fn bind(&mut self, reading: Option<Reading>) {
         let everything = [Filter::everything()];
         let filters = if self.filters.is_empty() { &everything } else { self.filters.as_slice() };
         self.withheld = reading.iter().flat_map(|r| filters.iter().flat_map(|filter| r.withheld(filter))).collect();
         self.reading = reading;
-        self.left = None;
+        self.forget_count();
     }
 
     /// Whether a message of this subject may be delivered at all.
@@ -238,49 +277,9 @@ impl Consumer {
         self.reading.as_ref().is_none_or(sees)
     }
 
-    /// A message was stored.
-    pub(crate) fn note_stored(&mut self, subject: &[u8]) {
-        if self.left.is_some() && self.takes(subject) {
-            self.left = self.left.map(|left| left + 1);
-        }
-    }
-
-    /// A message was removed.
-    pub(crate) fn note_removed(&mut self, seq: u64) {
-        if seq >= self.next || !self.firsts.is_empty() {
-            self.left = None;
-        }
-        if self.deliveries.remove(seq).is_some() {
-            self.settle_floor();
-        }
-    }
-
-    /// Messages were removed, among them all below `first`.
-    pub(crate) fn note_removals(&mut self, first: u64) {
-        self.left = None;
-        self.firsts.retain(|&seq| seq >= first);
-        if self.next < first && self.firsts.is_empty() {
-            self.next = first;
-        }
-        if self.deliveries.remove_below(first) {
-            self.settle_floor();
-        }
-    }
-
     /// Whether this consumer still needs a message of this subject.
-    pub(crate) fn needs(&self, seq: u64, subject: &[u8]) -> bool {
-        self.deliveries.holds(seq) || (seq >= self.next && self.takes(subject))
-    }
-
-    /// How many messages are still to be delivered.
-    pub(crate) fn left<L: Log>(&mut self, log: &mut L) -> Result<u64, LogError> {
-        if let Some(left) = self.left {
-            return Ok(left);
-        }
-        let withheld = if self.withheld.is_empty() { 0 } else { log.count(&self.withheld, self.next)? };
-        let left = log.count(&self.filters, self.next)?.saturating_sub(withheld) + self.firsts.len() as u64;
-        self.left = Some(left);
-        Ok(left)
+    pub(crate) fn needs(&self, seq: u64, subject: &[u8], work: &mut Work) -> bool {
+        self.deliveries.holds(seq) || (seq >= self.next && self.wants(subject, work))
     }
 
     /// Below what everything is acknowledged.
@@ -329,7 +328,10 @@ impl Consumer {
             self.note(Happened::Acked { stream_seq, consumer_seq, deliveries: count, after });
         }
         let settled = match self.config.ack_policy {
-            AckPolicy::All | AckPolicy::FlowControl => self.deliveries.take_up_to(stream_seq),
+            AckPolicy::All | AckPolicy::FlowControl => {
+                self.releasing = self.releasing.max(Some(stream_seq));
+                self.release_some(RELEASED_AT_ONCE)
+            }
             _ => self.deliveries.remove(stream_seq).map(|_| stream_seq).into_iter().collect(),
         };
         if !settled.is_empty() {
@@ -337,6 +339,32 @@ impl Consumer {
             self.settle_floor();
         }
         settled
+    }
+
+    /// Whether there is more to forget of what is done with.
+    pub(crate) fn is_releasing(&self) -> bool {
+        self.releasing.is_some()
+    }
+
+    /// Forgets as much of that as a turn allows. Gives what it will not need any more.
+    pub(crate) fn release(&mut self, work: &mut Work) -> Vec<u64> {
+        let settled = work.lend(|units| {
+            let at_most = usize::try_from(*units).unwrap_or(usize::MAX).min(RELEASED_AT_ONCE);
+            let settled = self.release_some(at_most);
+            *units -= settled.len() as u64;
+            settled
+        });
+        self.settle_floor();
+        settled
+    }
+
+    fn release_some(&mut self, at_most: usize) -> Vec<u64> {
+        let Some(up_to) = self.releasing else { return Vec::new() };
+        let released = self.deliveries.take_up_to(up_to, at_most);
+        if self.deliveries.first().is_none_or(|(seq, _)| seq > up_to) {
+            self.releasing = None;
+        }
+        released
     }
 
     /// So many of a hundred, spread evenly.
@@ -351,10 +379,13 @@ impl Consumer {
         vec![stream_seq]
     }
 
-    /// Messages that were delivered as often as they may be are given up.
-    fn give_up(&mut self) {
-        let Ok(max @ 1..) = u64::try_from(self.config.max_deliver) else { return };
-        for (stream_seq, deliveries) in self.deliveries.worn_out(max) {
+    /// What waited for its acknowledgement for too long is delivered again, and what was delivered as often as it may be is given up.
+    fn give_up(&mut self, now: Now, work: &mut Work) {
+        while !work.is_over() && self.deliveries.expire_one(now.tick) {
+            work.spend(1);
+        }
+        while let Some((stream_seq, deliveries)) = self.deliveries.worn_out().filter(|_| !work.is_over()) {
+            work.spend(1);
             self.deliveries.remove(stream_seq);
             self.note(Happened::MaxDeliveries { stream_seq, deliveries });
             self.settle_floor();
@@ -386,13 +417,14 @@ impl Consumer {
             (seq, DeliverPolicy::ByStartSequence) => seq,
             _ => return Ok(Err("not allowed")),
         };
-        self.deliveries = Deliveries::default();
+        self.deliveries = Deliveries::at_most(most_deliveries(&self.config));
+        self.releasing = None;
         self.firsts.clear();
         self.next = seq;
         self.delivered = Position { consumer: 0, stream: seq - 1 };
         self.floor = self.delivered;
         (self.last_delivered, self.last_acked) = (None, None);
-        self.left = None;
+        self.forget_count();
         self.is_dirty = true;
         Ok(Ok(seq))
     }
@@ -416,15 +448,16 @@ impl Consumer {
             let due = (!wait.is_zero()).then(|| now.tick + wait);
             self.deliveries.restore(seq, Pending { consumer_seq, count, since: now.tick, due });
         }
-        self.left = None;
+        self.forget_count();
         self.is_dirty = true;
     }
 
     /// Takes a changed configuration.
     pub(crate) fn reconfigure(&mut self, config: ConsumerConfig, filters: Vec<Filter>, now: Now) {
-        self.left = None;
+        self.forget_count();
         let was_active = self.push.as_ref().is_some_and(|push| push.is_active);
         self.sample = crate::consumer_config::sample_percent(&config).unwrap_or(0);
+        self.deliveries.set_most(most_deliveries(&config));
         self.config = config;
         self.filters = filters;
         self.push = Push::new(&self.config, now.tick);
@@ -434,8 +467,23 @@ impl Consumer {
     }
 
     /// The consumer, told.
-    pub fn info<L: Log>(&mut self, stream: &str, log: &mut L, now: Now) -> Result<ConsumerInfo, LogError> {
-        let left = self.left(log)?;
+    pub fn info<L: Log>(
+        &mut self,
+        stream: &str,
+        log: &mut L,
+        now: Now,
+        work: &mut Work,
+    ) -> Result<ConsumerInfo, LogError> {
+        let left = self.left(log, now, work)?;
+        Ok(self.told(stream, left, now))
+    }
+
+    /// The consumer as far as it is known without looking, told.
+    pub(crate) fn told_so_far(&self, stream: &str, now: Now) -> ConsumerInfo {
+        self.told(stream, self.left_so_far(), now)
+    }
+
+    fn told(&self, stream: &str, left: u64, now: Now) -> ConsumerInfo {
         let pair = |position: Position, last_active| SequencePair {
             consumer_seq: position.consumer,
             stream_seq: position.stream,
@@ -443,7 +491,7 @@ impl Consumer {
         };
         let pause = self.config.pause_until.filter(|until| *until > now.wall);
         let remaining = pause.map_or(0, |until| i64::try_from(until.since(now.wall).as_nanos()).unwrap_or(i64::MAX));
-        Ok(ConsumerInfo {
+        ConsumerInfo {
             stream_name: stream.to_owned(),
             name: self.name.to_string(),
             created: Some(self.created),
@@ -465,7 +513,7 @@ impl Consumer {
                 .map(|group| self.told_group(group))
                 .into_iter()
                 .collect(),
-        })
+        }
     }
 
     fn told_group(&self, group: &str) -> PriorityGroup {
@@ -513,6 +561,11 @@ impl Consumer {
             out.say(&waiting.reply, crate::outbox::status("409 Consumer Deleted", &[]), Vec::new());
         }
     }
+}
+
+/// How often a message is delivered at most.
+fn most_deliveries(config: &ConsumerConfig) -> u64 {
+    u64::try_from(config.max_deliver).ok().filter(|&most| most > 0).unwrap_or(u64::MAX)
 }
 
 fn next_of(ack: Ack) -> Option<api::requests::Next> {

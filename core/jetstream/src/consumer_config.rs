@@ -1,12 +1,12 @@
 //! Which consumer configurations make sense, what their defaults are, and what may be changed.
 
-use crate::stream_config::{MAX_DESCRIPTION_BYTES, MAX_METADATA_BYTES, metadata_bytes};
+use crate::stream_config::{MAX_COMPARED, MAX_DESCRIPTION_BYTES, MAX_METADATA_BYTES, metadata_bytes};
 use api::errors::*;
 use api::{
     AckPolicy, ApiError, ConsumerConfig, DeliverPolicy, MAX_NAME_BYTES, Name, NameFault, PriorityPolicy, ReplayPolicy,
     Retention, StreamConfig,
 };
-use subject::{Filter, Subject};
+use subject::{Filter, Overlaps, Subject};
 
 const MILLISECOND: i64 = 1_000_000;
 const SECOND: i64 = 1_000 * MILLISECOND;
@@ -289,11 +289,18 @@ fn check_filters(config: &ConsumerConfig) -> Result<Vec<Filter>, ApiError> {
     let parse =
         |text: &String| Filter::parse(text.as_bytes()).map_err(|_| STREAM_INVALID_CONFIG.with("invalid subject"));
     let filters = single.into_iter().chain(&config.filter_subjects).map(parse).collect::<Result<Vec<_>, _>>()?;
-    let collide = |at: usize| filters[at + 1..].iter().any(|other| other.overlaps(&filters[at]));
-    match (0..filters.len()).any(collide) {
-        true => Err(CONSUMER_OVERLAPPING_SUBJECT_FILTERS.into()),
-        false => Ok(filters),
+    let (mut compared, mut looks) = (Overlaps::default(), MAX_COMPARED);
+    for filter in &filters {
+        if compared.overlap(filter, &mut looks).ok_or_else(too_many_to_compare)? {
+            return Err(CONSUMER_OVERLAPPING_SUBJECT_FILTERS.into());
+        }
+        compared.insert(filter);
     }
+    Ok(filters)
+}
+
+fn too_many_to_compare() -> ApiError {
+    CONSUMER_CREATE.with("too many filter subjects to compare")
 }
 
 fn check_start(config: &ConsumerConfig) -> Result<(), ApiError> {
@@ -373,17 +380,23 @@ fn check_workqueue(config: &ConsumerConfig) -> Result<(), ApiError> {
 }
 
 /// Whether two consumers of a work queue would work on the same messages.
-pub(crate) fn check_unique<'a>(
-    filters: &[Filter],
-    mut others: impl Iterator<Item = &'a [Filter]>,
-) -> Result<(), ApiError> {
-    let clash =
-        others.find(|other| filters.is_empty() || other.is_empty() || crate::stream_config::overlap(filters, other));
-    match clash {
-        None => Ok(()),
-        Some(_) if filters.is_empty() => Err(CONSUMER_WQ_MULTIPLE_UNFILTERED.into()),
-        Some(_) => Err(CONSUMER_WQ_CONSUMER_NOT_UNIQUE.into()),
+pub(crate) fn check_unique<'a>(filters: &[Filter], others: impl Iterator<Item = &'a [Filter]>) -> Result<(), ApiError> {
+    let (mut own, mut looks) = (Overlaps::default(), MAX_COMPARED);
+    filters.iter().for_each(|filter| own.insert(filter));
+    for other in others {
+        if filters.is_empty() {
+            return Err(CONSUMER_WQ_MULTIPLE_UNFILTERED.into());
+        }
+        for filter in other {
+            if own.overlap(filter, &mut looks).ok_or_else(too_many_to_compare)? {
+                return Err(CONSUMER_WQ_CONSUMER_NOT_UNIQUE.into());
+            }
+        }
+        if other.is_empty() {
+            return Err(CONSUMER_WQ_CONSUMER_NOT_UNIQUE.into());
+        }
     }
+    Ok(())
 }
 
 /// Whether `new` may replace `old`.

@@ -24,9 +24,11 @@ mod outbox;
 pub mod publish;
 mod reply_subject;
 mod schedule;
+mod search;
 pub mod stream;
 pub mod stream_config;
 mod tenant;
+mod work;
 
 pub use asker::Asker;
 pub use backup::fuzz_restore;
@@ -35,10 +37,11 @@ pub use chance::{Chance, random_word};
 pub use consumer::Consumer;
 pub use follower::{Follower, Made};
 pub use limits::Limits;
-pub use log::{Draft, Found, Log, LogError, LogState, Shelves, Stored, View};
+pub use log::{Down, Draft, Found, Known, Log, LogError, LogState, Shelves, Stored, View, Walk};
 pub use outbox::{After, Awaited, Effect, Interest, Now, Outbox, Outgoing, status};
 pub use stream::{ASKING_INBOX, Incoming, Stream};
 pub use tenant::{Door, KeptConsumer, KeptStream, Missing, Settings, Surroundings, Tenant};
+pub use work::{BYTES_A_UNIT, DISK_UNITS, MESSAGE_UNITS, REQUEST_UNITS, Work};
 
 use subject::{Filter, Subject};
 

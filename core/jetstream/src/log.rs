@@ -2,6 +2,7 @@
 //!
 //! The host implements these traits over the store; the scenes of this room implement them in memory.
 
+use crate::work::Work;
 use moment::Timestamp;
 use subject::Filter;
 
@@ -72,21 +73,61 @@ pub struct LogState {
     pub lost_bytes: u64,
 }
 
-/// The log can not do it: the disk failed, is full, or a write failed earlier. The text is for the operator.
+/// Why the log does not do it, or not yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogError(pub String);
+pub enum LogError {
+    /// The disk failed, is full, or a write failed earlier. The text is for the operator.
+    Failed(String),
+    /// It is more work than is left of the turn. Asked again in another turn it goes on.
+    Unfinished,
+}
 
 /// A search for the next message.
 #[derive(Debug)]
 pub enum Found<M> {
     /// The next message that fits.
     Message(M),
-    /// Nothing fits below this sequence; go on there later.
+    /// Nothing fits below this sequence, where the messages end; go on there later.
     NothingBefore(u64),
+    /// Nothing fits below this sequence, and the turn is over; go on there in another one.
+    Unfinished(u64),
+}
+
+/// A search for the newest message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Down {
+    /// The newest that fits.
+    Found(u64),
+    /// There is none.
+    End,
+    /// It would take longer than was allowed.
+    Stopped,
+}
+
+/// How far a walk over the subjects of a log is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Walk {
+    /// Which numbers the subjects had, and where it is among them: only the log knows what that means.
+    pub at: (u32, u32),
+}
+
+/// What is known of a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known<'a> {
+    /// Its text.
+    pub subject: &'a [u8],
+    /// Its messages.
+    pub messages: u64,
+    /// Sequence of the newest, or an upper bound of it.
+    pub last: u64,
+    /// Whether it is not just a bound.
+    pub is_exact: bool,
 }
 
 /// The messages of one stream. What is staged counts in every answer but those of reading; it can be read once the host
 /// has committed it.
+///
+/// What may look at many messages or subjects takes the work that is left of a turn, and does no more.
 pub trait Log {
     /// A message that was read.
     type Message: Stored;
@@ -95,14 +136,22 @@ pub trait Log {
     fn stage(&mut self, draft: &Draft<'_>) -> Result<u64, LogError>;
     /// What a message of these lengths weighs.
     fn weight(&self, subject: usize, headers: usize, payload: usize) -> u64;
-    /// Removes one message. Whether there was one.
-    fn remove(&mut self, seq: u64) -> Result<bool, LogError>;
+    /// Whether something is staged that waits for the disk.
+    fn waits_for_disk(&self) -> bool;
+    /// Removes one message, and says what its subject was. Whether there was one.
+    fn remove(&mut self, seq: u64, gone: &mut dyn FnMut(&[u8])) -> Result<bool, LogError>;
     /// Removes one message and its bytes. Whether there was one.
-    fn erase(&mut self, seq: u64) -> Result<bool, LogError>;
-    /// Removes everything below a sequence. Gives how many went.
-    fn remove_below(&mut self, first: u64) -> Result<u64, LogError>;
-    /// Removes the oldest of a subject until `keep` are left. Gives how many went.
-    fn trim_subject(&mut self, subject: &[u8], keep: u64) -> Result<u64, LogError>;
+    fn erase(&mut self, seq: u64, gone: &mut dyn FnMut(&[u8])) -> Result<bool, LogError>;
+    /// Removes everything below a sequence.
+    fn remove_below(&mut self, first: u64, work: &mut Work) -> Result<(), LogError>;
+    /// Removes the oldest of a subject until `keep` are left, and says which went.
+    fn trim_subject(
+        &mut self,
+        subject: &[u8],
+        keep: u64,
+        work: &mut Work,
+        gone: &mut dyn FnMut(u64),
+    ) -> Result<(), LogError>;
     /// The next message gets a sequence above `last`.
     fn skip_to(&mut self, last: u64) -> Result<(), LogError>;
     /// What it holds.
@@ -111,30 +160,47 @@ pub trait Log {
     fn readable(&self) -> u64;
     /// Whether a message is kept under this sequence, staged ones included.
     fn is_live(&self, seq: u64) -> bool;
+    /// The first sequence from one on that a message is kept under, staged ones included.
+    fn next_live(&self, seq: u64) -> Option<u64>;
+    /// The subject of a message, staged ones included.
+    fn subject_of(&mut self, seq: u64) -> Result<Option<&[u8]>, LogError>;
     /// Reads one message.
     fn load(&mut self, seq: u64) -> Result<Option<Self::Message>, LogError>;
     /// The next message from `from` on that one of the filters takes; without filters, the next.
-    fn next(&mut self, filters: &[Filter], from: u64) -> Result<Found<Self::Message>, LogError>;
+    fn next(&mut self, filters: &[Filter], from: u64, work: &mut Work) -> Result<Found<Self::Message>, LogError>;
     /// The next message with headers from `from` on. Those without are not read.
     fn next_headed(&mut self, from: u64) -> Result<Found<Self::Message>, LogError>;
     /// As [`Log::load`], without making the message the caller's own.
     fn look_at(&mut self, seq: u64) -> Result<Option<View<'_>>, LogError>;
     /// As [`Log::next`], without making the message the caller's own.
-    fn look(&mut self, filters: &[Filter], from: u64) -> Result<Found<View<'_>>, LogError>;
+    fn look(&mut self, filters: &[Filter], from: u64, work: &mut Work) -> Result<Found<View<'_>>, LogError>;
+    /// The newest message that a filter takes, staged ones included, as far as so many looks reach.
+    fn look_down(&mut self, filter: &Filter, looks: u64, work: &mut Work) -> Down;
     /// Sequence of the newest message of a subject.
-    fn last_of(&mut self, subject: &[u8]) -> Result<Option<u64>, LogError>;
-    /// Sequence of the newest message of all subjects that a filter takes.
-    fn last_matching(&mut self, filter: &Filter) -> Result<Option<u64>, LogError>;
+    fn last_of(&mut self, subject: &[u8], work: &mut Work) -> Result<Option<u64>, LogError>;
     /// Messages of a subject.
     fn messages_of(&self, subject: &[u8]) -> u64;
-    /// Subjects that a filter takes, with their counts and the sequence of the newest message, as far as it is known.
-    fn subjects(&self, filter: &Filter) -> Vec<(Vec<u8>, u64)>;
-    /// How many messages from `from` on one of the filters takes; without filters, all.
-    fn count(&mut self, filters: &[Filter], from: u64) -> Result<u64, LogError>;
+    /// Goes on with a walk over the subjects that one of the filters takes, or over all, in no particular order. Each is met once, if
+    /// the filters are different ones. `found` says whether to go on. Whether the walk is at its end.
+    ///
+    /// Nothing else is done with the log meanwhile: a walk may begin anew if subjects came or went.
+    fn walk(
+        &mut self,
+        filters: &[Filter],
+        walk: &mut Walk,
+        work: &mut Work,
+        found: &mut dyn FnMut(&Known<'_>) -> bool,
+    ) -> bool;
+    /// How many messages from `from` on one of the filters takes, or all without filters, and none of the others does, staged ones
+    /// included; and where to go on: behind the last when that was all.
+    fn count(&mut self, filters: (&[Filter], &[Filter]), from: u64, work: &mut Work) -> Result<(u64, u64), LogError>;
     /// The first sequence kept since a moment; one more than the last when there is none.
     fn seq_at(&mut self, time: Timestamp) -> Result<u64, LogError>;
-    /// Sequences between first and last that are gone, at most `max`.
-    fn deleted(&self, max: usize) -> Vec<u64>;
+    /// Adds sequences between first and last that are gone, from one on, until there are `max`. Where to go on, if that was not
+    /// all.
+    fn deleted(&self, from: u64, max: usize, work: &mut Work, gone: &mut Vec<u64>) -> Option<u64>;
+    /// Units of work that nobody counted yet, since this was asked last.
+    fn take_toll(&mut self) -> u64;
 }
 
 /// Where logs and metadata are kept.

@@ -1,7 +1,7 @@
 //! Mirrors and sources: which configurations of them make sense, and what they mean.
 
 use crate::log::MAX_FIRST_SEQUENCE;
-use crate::stream_config::Neighbours;
+use crate::stream_config::{MAX_COMPARED, Neighbours};
 use api::errors::*;
 use api::stream::{StreamSource, SubjectTransform};
 use api::{ApiError, Name, StreamConfig};
@@ -9,6 +9,11 @@ use sha2::{Digest, Sha256};
 use std::collections::{HashSet, VecDeque};
 use subject::transform::Transform;
 use subject::{Filter, Subject};
+
+/// Sources of one stream.
+const MAX_SOURCES: usize = 1_000;
+/// Comparisons that one of a subject with a prefix stands for: it has to be put together first.
+const PREFIX_PRICE: usize = 8;
 
 /// What every subject of the API begins with.
 const API_PREFIX: &str = "$JS.API";
@@ -108,6 +113,7 @@ pub(crate) fn short_hash(text: &str) -> String {
 
 /// Refuses mirrors and sources that make no sense, and lets a mirror answer direct reads if its origin does.
 pub(crate) fn check(config: &mut StreamConfig, pedantic: bool, neighbours: &Neighbours<'_>) -> Result<(), ApiError> {
+    check_sizes(config)?;
     check_mirror(config, pedantic, neighbours)?;
     if !config.sources.is_empty() && config.allow_msg_schedules {
         return Err(SOURCE_WITH_MSG_SCHEDULES.into());
@@ -115,6 +121,18 @@ pub(crate) fn check(config: &mut StreamConfig, pedantic: bool, neighbours: &Neig
     check_sources(config, neighbours)?;
     check_external(config, neighbours)?;
     check_cycles(config, neighbours)
+}
+
+/// Refuses what would take long to look at.
+fn check_sizes(config: &StreamConfig) -> Result<(), ApiError> {
+    if config.sources.len() > MAX_SOURCES {
+        return Err(invalid(format!("more than {MAX_SOURCES} sources")));
+    }
+    let pairs = config.mirror.iter().chain(&config.sources).map(|source| source.subject_transforms.len().pow(2));
+    match pairs.sum::<usize>() as u64 > MAX_COMPARED {
+        true => Err(invalid("too many subject transforms to compare")),
+        false => Ok(()),
+    }
 }
 
 fn check_mirror(config: &mut StreamConfig, pedantic: bool, neighbours: &Neighbours<'_>) -> Result<(), ApiError> {
@@ -234,7 +252,11 @@ fn check_external(config: &StreamConfig, neighbours: &Neighbours<'_>) -> Result<
     let stored = origins().filter(|origin| origin.external.is_none());
     let stored = stored.filter_map(|origin| (neighbours.find)(&origin.name)).flat_map(|origin| &origin.subjects);
     let stored: Vec<&String> = stored.collect();
-    for external in origins().filter_map(|origin| origin.external.as_ref()).filter(|ext| !ext.deliver.is_empty()) {
+    let delivering = || origins().filter_map(|origin| origin.external.as_ref()).filter(|ext| !ext.deliver.is_empty());
+    if (stored.len() * delivering().count() * PREFIX_PRICE) as u64 > MAX_COMPARED {
+        return Err(invalid("too many subjects of origins to compare"));
+    }
+    for external in delivering() {
         let prefix = &external.deliver;
         if !is_literal(prefix) {
             return Err(STREAM_INVALID_EXTERNAL_DELIVERY_SUBJ.with(prefix));
@@ -268,9 +290,14 @@ fn check_external(config: &StreamConfig, neighbours: &Neighbours<'_>) -> Result<
 /// A stream must not be copied into itself, however many others lie between.
 fn check_cycles(config: &StreamConfig, neighbours: &Neighbours<'_>) -> Result<(), ApiError> {
     let cycle = || Err(invalid("detected cycle"));
-    let (mut to_visit, mut visited) = (VecDeque::from([config]), HashSet::new());
+    let (mut to_visit, mut visited, mut looks) = (VecDeque::from([config]), HashSet::new(), MAX_COMPARED);
     while let Some(config) = to_visit.pop_front() {
-        visited.insert(config.name.as_str());
+        if !visited.insert(config.name.as_str()) {
+            // What it leads to was looked at already.
+            continue;
+        }
+        let further = 1 + config.sources.len() as u64;
+        looks = looks.checked_sub(further).ok_or_else(|| invalid("too many sources to follow"))?;
         for source in config.sources.iter().filter(|source| source.external.is_none()) {
             if visited.contains(source.name.as_str()) {
                 if reaches(&config.subjects, &source.filter_subject) {

@@ -100,6 +100,14 @@ pub struct Outbox {
     effects: Vec<Effect>,
 }
 
+/// How much was in an outbox.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    bytes: usize,
+    letters: usize,
+    effects: usize,
+}
+
 /// Where the parts of a message lie in the buffer, one behind the other and the end of a line behind them, and when it may
 /// leave.
 #[derive(Debug)]
@@ -254,6 +262,48 @@ impl Outbox {
         self.bytes.len()
     }
 
+    /// How much is in it now.
+    pub fn mark(&self) -> Mark {
+        let (bytes, letters) = (self.bytes.len(), self.letters.len());
+        Mark { bytes, letters, effects: self.effects.len() }
+    }
+
+    /// Bytes of the messages behind a mark.
+    pub fn bytes_since(&self, mark: &Mark) -> usize {
+        self.bytes.len().saturating_sub(mark.bytes)
+    }
+
+    /// What came behind a mark is not wanted.
+    pub fn rewind(&mut self, mark: &Mark) {
+        self.bytes.truncate(mark.bytes);
+        self.letters.truncate(mark.letters);
+        self.effects.truncate(mark.effects);
+    }
+
+    /// Takes out the messages behind a mark. What else is wanted stays.
+    pub fn split_off(&mut self, mark: &Mark) -> Outbox {
+        let mut taken = Outbox { bytes: self.bytes.split_off(mark.bytes.min(self.bytes.len())), ..Outbox::default() };
+        for letter in self.letters.split_off(mark.letters.min(self.letters.len())) {
+            let else_say = letter.else_say.and_then(|place| self.instead.get(place as usize));
+            let else_say = else_say.map(|text| taken.instead(text));
+            taken.letters.push(Letter { start: letter.start.saturating_sub(mark.bytes), else_say, ..letter });
+        }
+        taken
+    }
+
+    /// Puts what is in another one behind what is in this.
+    pub fn append(&mut self, other: &mut Outbox) {
+        let start = self.bytes.len();
+        self.bytes.append(&mut other.bytes);
+        let (letters, instead) = (std::mem::take(&mut other.letters), std::mem::take(&mut other.instead));
+        for letter in letters {
+            let else_say = letter.else_say.and_then(|place| instead.get(place as usize));
+            let else_say = else_say.map(|text| self.instead(text));
+            self.letters.push(Letter { start: start + letter.start, else_say, ..letter });
+        }
+        self.effects.append(&mut other.effects);
+    }
+
     /// Everything was done. A buffer that grew past what is usual is given back.
     pub fn clear(&mut self) {
         if self.bytes.capacity() > KEPT_BYTES {
@@ -330,6 +380,19 @@ mod tests {
         assert_eq!(wholes, [&b"NATS/1.0\r\n\r\nbody\r\n"[..], b"stored\r\n", b"made\r\n"]);
         let refused = Outgoing { payload: b"failed", ..acknowledged };
         assert_eq!(out.messages(|after| after == After::Nothing).collect::<Vec<_>>(), [full, refused]);
+        let mark = out.mark();
+        out.acknowledge(b"three", |bytes| bytes.extend_from_slice(b"late"), After::Log(2), &failed);
+        let late = Outgoing { to: b"three", payload: b"late", ..Outgoing::default() };
+        let mut held = out.split_off(&mark);
+        assert_eq!(held.messages(|_| true).collect::<Vec<_>>(), [late]);
+        assert_eq!(out.messages(|_| true).collect::<Vec<_>>(), [full, acknowledged, made]);
+        out.append(&mut held);
+        assert!(held.is_empty() && out.bytes_since(&mark) > 0);
+        assert_eq!(out.messages(|_| true).collect::<Vec<_>>(), [full, acknowledged, made, late]);
+        let unstored = Outgoing { payload: b"failed", ..late };
+        assert_eq!(out.messages(|after| after == After::Nothing).collect::<Vec<_>>(), [full, refused, unstored]);
+        out.rewind(&mark);
+        assert_eq!(out.messages(|_| true).collect::<Vec<_>>(), [full, acknowledged, made]);
         out.clear();
         assert!(out.is_empty() && out.messages(|_| true).next().is_none());
     }

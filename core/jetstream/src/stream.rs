@@ -3,10 +3,12 @@
 mod age;
 mod agenda;
 mod batches;
+mod chores;
 mod copies;
 mod counters;
 mod fast;
 mod following;
+mod purge;
 mod remote;
 mod take;
 
@@ -26,9 +28,10 @@ use crate::outbox::{After, Now, Outbox, Outgoing};
 use crate::publish::{MSG_ID, Wishes};
 use crate::stream_config::StreamRules;
 use crate::tenant::Settings;
+use crate::work::Work;
 use api::errors::*;
 use api::responses::{pub_ack, pub_counted, pub_refused};
-use api::{ApiError, Name, Retention, StreamConfig};
+use api::{ApiError, Name, StreamConfig};
 use counters::Counter;
 use moment::{Instant, Timestamp};
 use std::collections::BTreeMap;
@@ -78,6 +81,10 @@ pub struct Stream<L> {
     pub(crate) copies: Vec<copies::Copying>,
     /// Where streams of others sent that are copied no longer, and the host does not know yet.
     pub(crate) unheard: Vec<Filter>,
+    /// The origin that has its turn next, when a turn was not enough for all.
+    pub(crate) next_copied: usize,
+    /// Where the search for what was copied before a restart goes on.
+    sought_down_to: Option<u64>,
     /// Whether something was copied since the last commit, which nobody can read before.
     pub(crate) has_fresh_copies: bool,
     /// Streams that copy from this one, where it has to wait for them.
@@ -86,6 +93,12 @@ pub struct Stream<L> {
     pub(crate) abandoned: Vec<(String, Abandoned)>,
     /// Whether there may be something new for the consumers.
     pub(crate) has_news: bool,
+    /// The consumer that has its turn next, when a turn was not enough for all.
+    pub(crate) next_consumer: Option<Name>,
+    /// Consumers that are gone, and are forgotten once what only they needed is gone.
+    pub(crate) leaving: Vec<Name>,
+    /// What follows from what was done, and is done before anything else.
+    chores: chores::Chores,
     /// When something is due without anything new: expiry, a delivery again, a sign of life.
     pub(crate) wake: Option<Instant>,
     last_time: Timestamp,
@@ -132,10 +145,15 @@ impl<L: Log> Stream<L> {
             counting: counters::Counting::default(),
             copies: Vec::new(),
             unheard: Vec::new(),
+            next_copied: 0,
+            sought_down_to: None,
             has_fresh_copies: false,
             copiers: BTreeMap::new(),
             abandoned: Vec::new(),
             has_news: true,
+            next_consumer: None,
+            leaving: Vec::new(),
+            chores: chores::Chores::default(),
             wake: None,
             last_time,
         };
@@ -166,7 +184,7 @@ impl<L: Log> Stream<L> {
             }
         }
         // Whatever came after the last of them had no headers.
-        if let Found::Message(_) = self.log.next(&[], at)? {
+        if let Found::Message(_) = self.log.next(&[], at, &mut Work::unbounded())? {
             self.dedupe.note_without_id();
         }
         Ok(())
@@ -193,57 +211,74 @@ impl<L: Log> Stream<L> {
 
     /// Takes a message in and tells its publisher, once that is true. `asker` is who published it, if somebody who may not
     /// read everything.
-    pub fn publish(
+    ///
+    /// # Errors
+    /// The turn is over before it was taken; it is published again then.
+    pub(crate) fn publish(
         &mut self,
         incoming: &Incoming<'_>,
         asker: Option<&Arc<dyn Asker>>,
-        now: Now,
-        chance: u32,
+        (now, chance): (Now, u32),
+        work: &mut Work,
         out: &mut Outbox,
-    ) {
+    ) -> Result<(), Unfinished> {
         let reply = incoming.reply.filter(|_| !self.config.no_ack);
         if let Some(reply) = reply.filter(|reply| reply.ends_with(fast::SUFFIX)) {
             self.has_news = true;
-            return self.publish_fast((incoming, asker), reply, now, chance, out);
+            return self.publish_fast((incoming, asker), reply, (now, chance), work, out);
         }
         if !incoming.headers.is_empty() {
             let wishes = Wishes::read(incoming.headers);
             if let Some(id) = wishes.batch.filter(|id| !id.is_empty()) {
-                return self.publish_of_batch((incoming, asker), (&wishes, id), now, chance, out);
+                return self.publish_of_batch((incoming, asker), (&wishes, id), (now, chance), work, out);
             }
         }
-        let taken = self.take(incoming, Origin::Client(asker), now, chance, out);
-        self.answer_publisher(incoming, taken, out);
+        let taken = self.take(incoming, Origin::Client(asker), (now, chance), work, out);
+        self.answer_publisher(incoming, taken, out)
     }
 
     /// Tells a publisher what became of its message, if it waits for that.
-    fn answer_publisher(&self, incoming: &Incoming<'_>, taken: Result<Taken, NotTaken>, out: &mut Outbox) {
-        let Some(reply) = incoming.reply.filter(|_| !self.config.no_ack) else { return };
-        match taken {
-            Ok(Taken { seq, counter }) => self.acknowledge(reply, seq, counter.as_ref(), false, out),
-            Err(NotTaken::Duplicate(seq)) => self.acknowledge(reply, seq, None, true, out),
-            Err(NotTaken::Refused(error)) => self.refuse(incoming, &error, out),
+    fn answer_publisher(
+        &self,
+        incoming: &Incoming<'_>,
+        taken: Result<Taken, NotTaken>,
+        out: &mut Outbox,
+    ) -> Result<(), Unfinished> {
+        let reply = incoming.reply.filter(|_| !self.config.no_ack);
+        match (taken, reply) {
+            (Err(NotTaken::Unfinished), _) => return Err(Unfinished),
+            (_, None) => {}
+            (Ok(Taken { seq, counter }), Some(reply)) => self.acknowledge(reply, seq, counter.as_ref(), false, out),
+            (Err(NotTaken::Duplicate(seq)), Some(reply)) => self.acknowledge(reply, seq, None, true, out),
+            (Err(NotTaken::Refused(error)), _) => self.refuse(incoming, &error, out),
         }
+        Ok(())
     }
 
     fn publish_of_batch(
         &mut self,
         (incoming, asker): (&Incoming<'_>, Option<&Arc<dyn Asker>>),
         (wishes, id): (&Wishes<'_>, &[u8]),
-        now: Now,
-        chance: u32,
+        at: (Now, u32),
+        work: &mut Work,
         out: &mut Outbox,
-    ) {
+    ) -> Result<(), Unfinished> {
         self.has_news = true;
-        let taken = self.take_of_batch((incoming, asker), wishes, id, (now, chance), out);
-        let Some(reply) = incoming.reply.filter(|_| !self.config.no_ack) else { return };
-        match taken {
-            Ok(ack) => {
+        let taken = self.take_of_batch((incoming, asker), wishes, id, at, work, out);
+        let reply = incoming.reply.filter(|_| !self.config.no_ack);
+        match (taken, reply) {
+            (Err(NotTaken::Unfinished), _) => return Err(Unfinished),
+            (_, None) => {}
+            (Ok(ack), Some(reply)) => {
                 let ack = ack.map_or(Vec::new(), |ack| ack.told(self.name.as_str(), &self.domain));
                 out.answer(reply, Vec::new(), ack, self.after(), Some(self.unstored.clone()));
             }
-            Err(error) => self.refuse(incoming, &error, out),
+            (Err(NotTaken::Duplicate(_)), _) => {
+                self.refuse(incoming, &ATOMIC_PUBLISH_CONTAINS_DUPLICATE_MESSAGE.into(), out);
+            }
+            (Err(NotTaken::Refused(error)), _) => self.refuse(incoming, &error, out),
         }
+        Ok(())
     }
 
     /// Tells a publisher why its message is not taken.
@@ -273,62 +308,26 @@ impl<L: Log> Stream<L> {
         &mut self,
         incoming: &Incoming<'_>,
         origin: Origin<'_>,
-        now: Now,
-        chance: u32,
+        (now, chance): (Now, u32),
+        work: &mut Work,
         out: &mut Outbox,
     ) -> Result<Taken, NotTaken> {
-        let checked = self.check(incoming, origin, None, now, chance)?;
-        let seq = self.admit(&checked, now, chance, out)?;
+        let checked = self.check(incoming, origin, None, (now, chance), work)?;
+        let seq = self.admit(&checked, (now, chance), work, out)?;
         Ok(Taken { seq, counter: origin.told(&checked).cloned() })
     }
 
-    /// Removes what the limits do not allow to stay. Gives how many messages went.
-    pub fn enforce(&mut self, subject: Option<&[u8]>) -> Result<u64, LogError> {
-        let mut removed = 0;
-        if let (Some(subject), Ok(limit @ 1..)) = (subject, u64::try_from(self.config.max_msgs_per_subject)) {
-            removed += self.log.trim_subject(subject, limit)?;
-        }
-        let max_msgs = u64::try_from(self.config.max_msgs).unwrap_or(u64::MAX);
-        let max_bytes = u64::try_from(self.config.max_bytes).unwrap_or(u64::MAX);
-        if (max_msgs, max_bytes) == (u64::MAX, u64::MAX) {
-            return Ok(removed);
-        }
-        loop {
-            let state = self.log.state();
-            let is_over = state.messages > max_msgs || state.bytes > max_bytes;
-            if !is_over || state.messages == 0 || !self.log.remove(state.first_seq)? {
-                return Ok(removed);
-            }
-            removed += 1;
-        }
-    }
-
-    /// Enforces every limit on every subject: after a change of the configuration, or a restart.
-    pub fn enforce_all(&mut self) -> Result<(), LogError> {
-        if let Ok(limit @ 1..) = u64::try_from(self.config.max_msgs_per_subject) {
-            let over = self.log.subjects(&Filter::everything()).into_iter().filter(|(_, count)| *count > limit);
-            for (subject, _) in over.collect::<Vec<_>>() {
-                self.log.trim_subject(&subject, limit)?;
-            }
-        }
-        self.enforce(None)?;
-        self.note_removals();
+    /// Takes what the stream itself has to say.
+    pub(crate) fn take_at_once(
+        &mut self,
+        incoming: &Incoming<'_>,
+        at: (Now, u32),
+        work: &mut Work,
+        out: &mut Outbox,
+    ) -> Result<(), NotTaken> {
+        let checked = self.check_at_once(incoming, Origin::Server, at, work)?;
+        self.admit(&checked, at, work, out)?;
         Ok(())
-    }
-
-    /// Messages went without the consumers being asked.
-    pub(crate) fn note_removals(&mut self) {
-        let first = self.log.state().first_seq;
-        self.consumers.values_mut().for_each(|consumer| consumer.note_removals(first));
-    }
-
-    /// Removes one message. Whether there was one.
-    pub fn remove(&mut self, seq: u64) -> Result<bool, LogError> {
-        let removed = self.log.remove(seq)?;
-        if removed {
-            self.consumers.values_mut().for_each(|consumer| consumer.note_removed(seq));
-        }
-        Ok(removed)
     }
 
     fn republish(
@@ -370,14 +369,14 @@ impl<L: Log> Stream<L> {
     }
 
     /// Does what is due.
-    pub(crate) fn work(&mut self, now: Now, chance: u32, out: &mut Outbox) -> Result<(), LogError> {
-        self.expire_batches(now);
-        self.fast.expire(now);
-        self.expire(now, chance, out)
+    pub(crate) fn tend(&mut self, at: (Now, u32), work: &mut Work, out: &mut Outbox) -> Result<(), LogError> {
+        self.expire_batches(at.0);
+        self.fast.expire(at.0);
+        self.expire(at, work, out)
     }
 
-    /// Takes a changed configuration.
-    pub fn reconfigure(&mut self, config: StreamConfig, rules: StreamRules, now: Now) -> Result<(), LogError> {
+    /// Takes a changed configuration. Its limits are enforced by chores.
+    pub(crate) fn reconfigure(&mut self, config: StreamConfig, rules: StreamRules, now: Now) {
         let began_lives = config.allow_msg_ttl && !self.config.allow_msg_ttl;
         self.config = config;
         self.rules = rules;
@@ -388,90 +387,13 @@ impl<L: Log> Stream<L> {
         if began_lives {
             self.begin_walk();
         }
-        self.enforce_all()
-    }
-
-    /// Removes messages on request. Gives how many went.
-    pub fn purge(&mut self, request: &api::requests::Purge) -> Result<u64, LogError> {
-        let before = self.log.state().messages;
-        if request.filter.is_empty() || request.filter == ">" {
-            let first = match (request.seq, request.keep) {
-                (0, 0) => u64::MAX,
-                (0, keep) => self.nth_from_the_end(keep)?,
-                (seq, _) => seq,
-            };
-            self.log.remove_below(first)?;
-        } else if let Ok(filter) = Filter::parse(request.filter.as_bytes()) {
-            self.purge_subjects(filter, request)?;
-        }
-        self.note_removals();
-        Ok(before - self.log.state().messages)
-    }
-
-    /// The sequence from which `keep` messages are left.
-    fn nth_from_the_end(&mut self, keep: u64) -> Result<u64, LogError> {
-        let state = self.log.state();
-        let (mut low, mut high) = (state.first_seq, state.last_seq + 1);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.log.count(&[], middle)? > keep { low = middle + 1 } else { high = middle }
-        }
-        Ok(low)
-    }
-
-    fn purge_subjects(&mut self, filter: Filter, request: &api::requests::Purge) -> Result<(), LogError> {
-        if request.seq > 0 {
-            let filters = [filter];
-            let mut at = self.log.state().first_seq;
-            while let Found::Message(message) = self.log.next(&filters, at)? {
-                at = message.seq() + 1;
-                if message.seq() >= request.seq {
-                    break;
-                }
-                self.log.remove(message.seq())?;
-            }
-            return Ok(());
-        }
-        let counts = self.log.subjects(&filter);
-        let total: u64 = counts.iter().map(|(_, count)| count).sum();
-        if counts.len() == 1 || request.keep == 0 {
-            for (subject, _) in counts {
-                self.log.trim_subject(&subject, request.keep)?;
-            }
-            return Ok(());
-        }
-        // With several subjects the newest of all of them together stay.
-        let (filters, mut surplus) = ([filter], total.saturating_sub(request.keep));
-        let mut at = self.log.state().first_seq;
-        while surplus > 0 {
-            let Found::Message(message) = self.log.next(&filters, at)? else { break };
-            at = message.seq() + 1;
-            self.log.remove(message.seq())?;
-            surplus -= 1;
-        }
-        Ok(())
-    }
-
-    /// A message was acknowledged by a consumer, or will never be: does anybody still need it?
-    pub(crate) fn settle(&mut self, seq: u64) -> Result<(), LogError> {
-        let is_done = match self.config.retention {
-            Retention::Limits => false,
-            Retention::WorkQueue => true,
-            Retention::Interest => match self.log.load(seq)? {
-                Some(message) => {
-                    let subject = message.subject();
-                    let is_needed = self.consumers.values().any(|consumer| consumer.needs(seq, subject));
-                    !is_needed && !self.copiers.values().any(|copier| copier.needs(seq, subject))
-                }
-                None => false,
-            },
-        };
-        if is_done {
-            self.remove(seq)?;
-        }
-        Ok(())
+        self.enforce_all();
     }
 }
+
+/// The turn is over before something was done. It is done again from the beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unfinished;
 
 /// Appends a header block with more lines at its end.
 pub(crate) fn append_headers(out: &mut Vec<u8>, block: &[u8], lines: &[(&str, &[u8])]) {
@@ -489,6 +411,6 @@ pub(crate) fn append_headers(out: &mut Vec<u8>, block: &[u8], lines: &[(&str, &[
 }
 
 /// What the publisher is told when the log fails; the reason is for the operator.
-pub(crate) fn failed(_: LogError) -> ApiError {
+pub(crate) fn failed() -> ApiError {
     STREAM_STORE_FAILED.with("the store failed; the server's log says why")
 }

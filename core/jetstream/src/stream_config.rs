@@ -4,12 +4,17 @@ use crate::log::MAX_FIRST_SEQUENCE;
 use api::errors::*;
 use api::{ApiError, Discard, Name, NameFault, PersistMode, Retention, StorageKind, StreamConfig};
 use subject::transform::Transform;
-use subject::{Filter, Subject};
+use subject::{Filter, Overlaps, Subject};
 
 /// Longest description.
 pub const MAX_DESCRIPTION_BYTES: usize = 4096;
 /// Bytes of metadata, keys and values together.
 pub const MAX_METADATA_BYTES: usize = 128 * 1024;
+/// Subjects of one stream.
+pub const MAX_SUBJECTS: usize = 10_000;
+/// Comparisons of filters with each other for one request. Few filters of many go the same way, so that this is enough for those that
+/// somebody would write.
+pub(crate) const MAX_COMPARED: u64 = 262_144;
 const MILLISECOND: i64 = 1_000_000;
 const SECOND: i64 = 1_000 * MILLISECOND;
 /// How long message ids are remembered when nobody says.
@@ -255,13 +260,19 @@ fn default_window(max_age: i64, pedantic: bool, max_window: i64) -> Result<i64, 
 }
 
 fn check_subjects(config: &StreamConfig) -> Result<(), ApiError> {
-    let mut filters: Vec<Filter> = Vec::with_capacity(config.subjects.len());
+    if config.subjects.len() > MAX_SUBJECTS {
+        return Err(invalid(&format!("more than {MAX_SUBJECTS} subjects")));
+    }
+    let (mut filters, mut compared) = (Vec::<Filter>::with_capacity(config.subjects.len()), Overlaps::default());
+    let mut looks = MAX_COMPARED;
     for text in &config.subjects {
         let filter = Filter::parse(text.as_bytes()).map_err(|_| invalid("invalid subject"))?;
-        if let Some(same) = filters.iter().find(|other| other.overlaps(&filter)) {
+        let overlaps = compared.overlap(&filter, &mut looks).ok_or_else(|| invalid("too many subjects to compare"))?;
+        if overlaps && let Some(same) = filters.iter().find(|other| other.overlaps(&filter)) {
             return Err(invalid(&format!("subject {:?} overlaps with {text:?}", same.to_string())));
         }
         check_reserved(&filter, config.no_ack)?;
+        compared.insert(&filter);
         filters.push(filter);
     }
     Ok(())
@@ -382,11 +393,6 @@ pub fn required_level(config: &StreamConfig) -> u32 {
         (config.allow_batched, 4),
     ];
     levels.into_iter().filter(|(has, _)| *has).map(|(_, level)| level).max().unwrap_or(0)
-}
-
-/// Whether two subjects lists of different streams collide.
-pub(crate) fn overlap(left: &[Filter], right: &[Filter]) -> bool {
-    left.iter().any(|left| right.iter().any(|right| left.overlaps(right)))
 }
 
 /// Whether a subject is stored by these rules.

@@ -13,6 +13,7 @@ pub(crate) mod reading;
 mod streams;
 
 pub use detail::Missing;
+pub(crate) use direct::Read;
 pub use kept::{KeptConsumer, KeptStream};
 
 use crate::ack::{Ack, AckSubject};
@@ -25,13 +26,20 @@ use crate::limits::Limits;
 use crate::log::{Log, LogError, Shelves};
 use crate::outbox::{After, Effect, Interest, Now, Outbox};
 use crate::stream::{Incoming, Stream};
+use crate::work::{BYTES_A_UNIT, MESSAGE_UNITS, REQUEST_UNITS, Work};
 use api::advisories::Event;
 use api::responses::AccountLimits;
 use api::{Call, Mode, Name};
 use moment::Instant;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 use subject::{Filter, Subject, Sublist};
+
+/// Bytes of states of consumers that are kept at a time, with one state more.
+const KEPT_BYTES: usize = 1024 * 1024;
+/// Consumers, or those that wait for one, that are looked at for a unit of work.
+const CROWD_A_UNIT: u64 = 8;
 
 /// What the server says about itself and this account.
 #[derive(Clone, Debug)]
@@ -107,6 +115,23 @@ pub struct Tenant<S: Shelves> {
     /// Direct reads that one round was not enough for.
     reads: VecDeque<part_read::PartRead>,
     attention: Attention,
+    /// What may be done in this turn, and how far the message at hand is.
+    work: Work,
+    /// Streams with something to be done before anything else is.
+    at_work: VecDeque<Name>,
+    /// A message was not done with when the turn was over: nothing else is done before it is.
+    is_interrupted: bool,
+    /// What is said once that is done.
+    held: Outbox,
+    /// What is stored grows faster than consumers count it: nothing comes in before they have delivered again.
+    is_behind: bool,
+    /// The stream whose consumers have their turn next, when a turn was not enough for all.
+    next_stream: Option<Name>,
+    /// The same of streams in which something is due, and of those that copy.
+    next_due: Option<Name>,
+    next_copying: Option<Name>,
+    /// Streams that may have something to copy.
+    copying: BTreeSet<Name>,
 }
 
 /// Whether an account has anything to do. Most of many accounts are quiet most of the time, and then cost nothing.
@@ -158,23 +183,112 @@ impl<S: Shelves> Tenant<S> {
             transfers,
             reads: VecDeque::new(),
             attention,
+            work: Work::unbounded(),
+            at_work: VecDeque::new(),
+            is_interrupted: false,
+            held: Outbox::default(),
+            is_behind: false,
+            next_stream: None,
+            next_due: None,
+            next_copying: None,
+            copying: BTreeSet::new(),
         }
     }
 
     /// Puts back a stream that was kept, with its consumers.
     pub fn restore(&mut self, kept: KeptStream, log: S::Log, around: &mut Surroundings<'_, S>) -> Result<(), LogError> {
-        let refuse = |error: api::ApiError| LogError(format!("stream {}: {}", kept.config.name, error.description));
+        let refuse =
+            |error: api::ApiError| LogError::Failed(format!("stream {}: {}", kept.config.name, error.description));
         let rules = crate::stream_config::compile(&kept.config).map_err(refuse)?;
         let mut stream = Stream::new(kept.id, kept.config, rules, kept.created, log, &self.settings);
         stream.recall(around.now)?;
         for consumer in kept.consumers {
-            self.restore_consumer(&mut stream, consumer, around.now)?;
+            self.restore_consumer(&mut stream, consumer, around.now);
         }
-        stream.enforce_all()?;
+        stream.enforce_all();
         stream.wake = Some(around.now.tick);
         self.enlist(&stream, around.out);
+        self.at_work.push_back(stream.name.clone());
         self.streams.insert(stream.name.clone(), stream);
         Ok(())
+    }
+
+    /// The account has its turn: so many units of work may be done.
+    pub fn begin_turn(&mut self, units: u64) {
+        self.work.begin(units);
+    }
+
+    /// Whether nothing is left of the turn.
+    pub fn has_done_enough(&self) -> bool {
+        self.work.is_over()
+    }
+
+    /// Units that were done in this turn.
+    pub fn units_done(&self) -> u64 {
+        self.work.done()
+    }
+
+    /// Whether something is to be done before anything else.
+    pub fn is_at_work(&self) -> bool {
+        !self.at_work.is_empty()
+    }
+
+    /// Goes on with what is to be done before anything else. Whether that is done: then what was held back is said, which waits for
+    /// the next commit like everything that is said before it.
+    pub fn go_on(&mut self, around: &mut Surroundings<'_, S>) -> bool {
+        if !self.is_at_work() && self.held.is_empty() {
+            return true;
+        }
+        self.wake();
+        let is_done = self.do_chores(around);
+        if is_done {
+            around.out.append(&mut self.held);
+        }
+        is_done
+    }
+
+    /// Says what was held back, if what it waited for was done between two turns.
+    pub fn say_held(&mut self, out: &mut Outbox) {
+        if !self.is_at_work() {
+            out.append(&mut self.held);
+        }
+    }
+
+    /// Whether something is still to be said about what was done.
+    pub fn holds_back(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// What was to be said once it is true, and will never be: the store is opened anew.
+    pub fn take_held(&mut self) -> Outbox {
+        std::mem::take(&mut self.held)
+    }
+
+    fn do_chores(&mut self, around: &mut Surroundings<'_, S>) -> bool {
+        while let Some(name) = self.at_work.front().cloned() {
+            if let Some(stream) = self.streams.get_mut(&name) {
+                let outcome = stream.do_chores(around.now, &mut self.work);
+                self.work.spend(stream.log.take_toll());
+                stream.has_news = true;
+                if outcome == Err(LogError::Unfinished) {
+                    return false;
+                }
+                for consumer in std::mem::take(&mut stream.leaving) {
+                    drop_log_error(self.forget_consumer(name.as_str(), &consumer, around));
+                }
+            }
+            self.at_work.pop_front();
+        }
+        true
+    }
+
+    /// What was done with a stream may have left something to do.
+    fn note_chores(&mut self, name: &str) {
+        let Some(stream) = self.streams.get_mut(name) else { return };
+        self.work.spend(stream.log.take_toll());
+        if stream.has_chores() && self.at_work.iter().all(|other| *other != stream.name) {
+            self.at_work.push_back(stream.name.clone());
+        }
     }
 
     fn enlist(&mut self, stream: &Stream<S::Log>, out: &mut Outbox) {
@@ -196,24 +310,50 @@ impl<S: Shelves> Tenant<S> {
         }
     }
 
+    /// Whether what came may be taken, by the rest of the account: a consumer must know how many messages are left, and would never
+    /// deliver if more came in each round than it counts in one.
+    pub fn may_receive(&self) -> bool {
+        self.is_interrupted || !self.is_behind
+    }
+
     /// Takes a message of this account through the door it came by. A message may come by two: an audit stream that takes
-    /// `$JS.>` gets requests by its own door as well.
-    pub fn receive(&mut self, door: Door, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
+    /// `$JS.>` gets requests by its own door as well. Whether it is done with: otherwise the turn was not enough for it, and it is
+    /// to be given again, before any other, in the next one.
+    pub fn receive(&mut self, door: Door, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) -> bool {
         self.wake();
+        let mark = around.out.mark();
+        self.is_interrupted = !self.take(door, message, around);
+        if self.is_interrupted {
+            around.out.rewind(&mark);
+        } else {
+            self.work.finish();
+        }
+        // Spent behind what is done by it: so each turn brings it further, however short the turn.
+        let bytes = message.headers.len() + message.payload.len() + around.out.bytes_since(&mark);
+        self.work.spend(MESSAGE_UNITS + bytes as u64 / BYTES_A_UNIT);
+        if !self.is_interrupted && self.is_at_work() && !self.do_chores(around) {
+            // What was said is not true before that is done.
+            self.held = around.out.split_off(&mark);
+        }
+        !self.is_interrupted
+    }
+
+    fn take(&mut self, door: Door, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) -> bool {
         // Subjects of streams are not read as text: that would cost each message.
         let is_text = door != Door::Streams;
         let text = if is_text { std::str::from_utf8(message.subject).unwrap_or_default() } else { "" };
         match door {
-            Door::Requests => self.request(text, message, around),
-            Door::Answers if text.starts_with(crate::ack::PREFIX) => self.acknowledge(text, message, around),
+            Door::Requests => return self.request(text, message, around),
+            Door::Answers if text.starts_with(crate::ack::PREFIX) => return self.acknowledge(text, message, around),
+            Door::Streams => return self.publish(message, "", around),
             Door::Answers => match text.strip_prefix(backup::PREFIX) {
                 Some(rest) => self.transferred(rest, message, around),
                 None => self.flow_answered(text, message, around),
             },
-            Door::Streams => self.publish(message, "", around),
             Door::Copies => self.hear(message, around),
             Door::Interest => self.interest_began(text, around.now),
         }
+        true
     }
 
     /// Somebody listens to what a consumer delivers, so it is looked at in this round.
@@ -244,13 +384,14 @@ impl<S: Shelves> Tenant<S> {
 
     /// Nothing is staged in any log, says the host. If nothing is to be delivered either, the account is quiet from now on.
     pub fn rest(&mut self) {
-        if self.attention.is_awake && !self.attention.has_more && !self.streams.values().any(|stream| stream.has_news) {
+        let is_busy = self.attention.has_more || self.is_at_work() || self.holds_back();
+        if self.attention.is_awake && !is_busy && !self.streams.values().any(|stream| stream.has_news) {
             self.attention.is_awake = false;
             self.attention.deadline = self.find_deadline();
         }
     }
 
-    fn request(&mut self, text: &str, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
+    fn request(&mut self, text: &str, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) -> bool {
         self.used = None;
         let in_domain = self.tail_in_domain(text);
         if let Some(subject) = in_domain.filter(|tail| tail.starts_with("$KV.") || tail.starts_with("$OBJ.")) {
@@ -258,11 +399,13 @@ impl<S: Shelves> Tenant<S> {
             let (prefix, subject) = (&text[..text.len() - subject.len()], subject.as_bytes());
             return self.publish(&Incoming { subject, ..*message }, prefix, around);
         }
-        let Some(tail) = text.strip_prefix(api::calls::PREFIX).or(in_domain) else { return };
+        let Some(tail) = text.strip_prefix(api::calls::PREFIX).or(in_domain) else { return true };
         let plain = format!("{}{tail}", api::calls::PREFIX);
-        if let Some(call) = Call::parse(&plain) {
-            self.call(&call, message, around);
-        }
+        let Some(call) = Call::parse(&plain) else { return true };
+        let is_done = self.call(&call, message, around);
+        self.work.spend(REQUEST_UNITS);
+        self.note_chores(call.stream);
+        is_done
     }
 
     /// What follows the API's prefix with the domain in it.
@@ -272,60 +415,85 @@ impl<S: Shelves> Tenant<S> {
     }
 
     /// Takes a message for a stream, which was published under a prefix that the streams know nothing of.
-    fn publish(&mut self, message: &Incoming<'_>, prefix: &str, around: &mut Surroundings<'_, S>) {
-        let Tenant { streams, index, last, used: stored, settings, chance, .. } = self;
+    fn publish(&mut self, message: &Incoming<'_>, prefix: &str, around: &mut Surroundings<'_, S>) -> bool {
+        let Tenant { streams, index, last, used: stored, settings, chance, work, at_work, .. } = self;
         if last.as_ref().is_none_or(|(subject, _)| subject != message.subject) {
             *last = stream_of(index, message.subject);
         }
-        let Some((_, name)) = last else { return };
+        let Some((_, name)) = last else { return true };
         if stored.is_none() && settings.limits.bound_bytes() {
             *stored = Some(used(streams));
         }
-        let Some(stream) = streams.get_mut(name) else { return };
+        let Some(stream) = streams.get_mut(name) else { return true };
         let may = reading::may_schedule(message, around.asker)
             .and_then(|()| reading::may_roll_up(stream, prefix, message, around.asker));
         if let Err(error) = may.and_then(|()| check_room(stream, message, &settings.limits, stored, around.shelves)) {
             around.follower.into_iter().for_each(|follower| stream.tell_refused(&**follower, &error, around.now));
-            return stream.refuse(message, &error, around.out);
+            stream.refuse(message, &error, around.out);
+            return true;
         }
-        match around.follower {
-            None => stream.publish(message, around.asker, around.now, chance.roll() as u32, around.out),
+        let at = (around.now, chance.roll() as u32);
+        let published = match around.follower {
+            None => stream.publish(message, around.asker, at, work, around.out),
             Some(follower) => {
-                let message = (message, around.asker);
-                stream.publish_followed(message, &**follower, around.now, chance.roll() as u32, around.out);
-                // What is only followed took no room.
+                // What is only followed takes no room.
                 *stored = None;
+                stream.publish_followed((message, around.asker), &**follower, at, work, around.out)
             }
+        };
+        work.spend(stream.log.take_toll());
+        if stream.has_chores() && at_work.iter().all(|other| other != name) {
+            at_work.push_back(name.clone());
         }
+        if published.is_err() {
+            // It takes its room when it is stored.
+            *stored = None;
+        }
+        published.is_ok()
     }
 
-    fn acknowledge(&mut self, subject: &str, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
-        let Some(ack) = AckSubject::parse(subject) else { return };
+    fn acknowledge(&mut self, subject: &str, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) -> bool {
+        let Some(ack) = AckSubject::parse(subject) else { return true };
         let found = self.streams.get_mut(ack.stream).filter(|stream| stream.consumers.contains_key(ack.consumer));
         let Some(stream) = found else {
             // Whoever waits for a confirmation must not wait for nobody.
-            return message.reply.into_iter().for_each(|reply| Self::nobody_there(message, reply, around));
+            message.reply.into_iter().for_each(|reply| Self::nobody_there(message, reply, around));
+            return true;
         };
-        let Some(consumer) = stream.consumers.get_mut(ack.consumer) else { return };
-        let acked = consumer.acknowledge(Ack::parse(message.payload), ack.stream_seq, around.now);
+        let Some(consumer) = stream.consumers.get_mut(ack.consumer) else { return true };
+        let word = Ack::parse(message.payload);
+        let mut acked = crate::consumer::Acked::default();
+        if self.work.note_change() {
+            acked = consumer.acknowledge(word, ack.stream_seq, around.now);
+        } else if let Ack::DoneNext(next) = word {
+            acked.next = Some(next);
+        }
         stream.has_news = true;
+        let name = consumer.name.clone();
+        stream.acknowledged(&name, acked.settled);
         if let Some(next) = acked.next
             && let Some(reply) = message.reply
+            && let Some(consumer) = stream.consumers.get_mut(ack.consumer)
         {
+            let (log, work) = (&mut stream.log, &mut self.work);
             let asked = match reading::may_pull(consumer, &stream.rules.subjects, around.asker) {
-                Ok(by) => consumer.ask(&next, reply, by, &mut stream.log, around.now, around.out),
+                Ok(by) => consumer.ask((&next, reply, by), log, around.now, work, around.out),
                 Err(status) => {
                     around.out.say(reply, status, Vec::new());
                     Ok(())
                 }
             };
-            drop_log_error(asked);
-            return;
+            self.note_chores(ack.stream);
+            return asked != Err(LogError::Unfinished);
         }
-        for seq in acked.settled {
-            drop_log_error(stream.settle(seq));
+        self.note_chores(ack.stream);
+        if message.reply.is_some() && !self.do_chores(around) {
+            // What is kept as acknowledged has gone before.
+            return false;
         }
-        tell_happened(stream, &mut self.chance, &self.settings, around);
+        if let Some(stream) = self.streams.get_mut(ack.stream) {
+            tell_happened(stream, &mut self.chance, &self.settings, around);
+        }
         if let Some(reply) = message.reply {
             // Whoever asks for a confirmation gets it when the acknowledgement can not be forgotten any more.
             let kept = self.keep_state(ack.stream, ack.consumer, around.shelves);
@@ -334,6 +502,7 @@ impl<S: Shelves> Tenant<S> {
                 around.out.answer(reply, Vec::new(), Vec::new(), after, None);
             }
         }
+        true
     }
 
     fn keep_state(&mut self, stream: &str, consumer: &str, shelves: &mut S) -> Result<(), LogError> {
@@ -343,7 +512,9 @@ impl<S: Shelves> Tenant<S> {
         };
         if consumer.is_kept() && consumer.is_dirty {
             let key = kept::state_key(account, stream, consumer.name.as_str());
-            shelves.put(&key, &consumer.encode_state())?;
+            let state = consumer.encode_state();
+            self.work.spend(state.len() as u64 / BYTES_A_UNIT);
+            shelves.put(&key, &state)?;
             consumer.is_dirty = false;
         }
         Ok(())
@@ -362,45 +533,86 @@ impl<S: Shelves> Tenant<S> {
         let Some(consumer) = stream.consumers.get_mut(consumer) else { return };
         let (is_open, settled) = consumer.flow_answered(message.subject, message.headers, around.now);
         stream.has_news |= is_open;
-        for seq in settled {
-            drop_log_error(stream.settle(seq));
-        }
+        let (consumer, stream_name) = (consumer.name.clone(), stream.name.clone());
+        stream.acknowledged(&consumer, settled);
+        self.note_chores(stream_name.as_str());
     }
 
     /// Delivers what became readable, to whoever wants it. Call after each commit. Whether there is more to deliver.
     pub fn deliver(&mut self, around: &mut Surroundings<'_, S>) -> bool {
         self.used = None;
+        // What is held back is not said here: the next commit makes it true.
+        let must_wait = self.is_interrupted || !self.do_chores(around) || self.holds_back();
+        self.attention.has_more = must_wait || self.deliver_now(around);
+        self.attention.has_more
+    }
+
+    fn deliver_now(&mut self, around: &mut Surroundings<'_, S>) -> bool {
+        self.note_copying();
+        self.is_behind = false;
+        // Whoever copies, sends or reads much leaves consumers half a turn.
+        let half = self.work.keep_half();
         let mut has_more = self.copy(around) | self.send_streams(around) | self.continue_reads(around);
-        let (chance, settings) = (&mut self.chance, &self.settings);
-        for stream in self.streams.values_mut().filter(|stream| stream.has_news) {
+        self.work.give_back(half);
+        let news = self.streams.values().filter(|stream| stream.has_news).map(|stream| stream.name.clone());
+        for name in from(news.collect(), self.next_stream.take()) {
+            if self.work.is_over() || !self.do_chores(around) {
+                self.next_stream = Some(name);
+                return true;
+            }
+            let Some(stream) = self.streams.get_mut(&name) else { continue };
             let fresh = std::mem::take(&mut stream.has_fresh_copies);
-            let more = pump(stream, chance, settings, around);
-            stream.has_news = more || fresh;
-            has_more |= more;
+            let came = pump(stream, &mut self.chance, &self.settings, &mut self.work, around);
+            stream.has_news = came.has_more || fresh;
+            has_more |= came.has_more;
+            self.is_behind |= came.is_behind;
+            self.note_chores(name.as_str());
         }
-        self.attention.has_more = has_more;
-        has_more
+        !self.do_chores(around) || has_more
     }
 
     /// Does what is due: deliveries again, signs of life, expiry, ephemeral consumers that nobody wants.
     pub fn tick(&mut self, around: &mut Surroundings<'_, S>) {
-        let now = around.now;
         self.wake();
-        self.continue_restores(around);
+        if self.is_interrupted || !self.go_on(around) {
+            return;
+        }
         self.expire_restores(around);
+        let half = self.work.keep_half();
+        self.tend_streams(around);
+        self.work.give_back(half);
+        self.continue_restores(around);
+    }
+
+    fn tend_streams(&mut self, around: &mut Surroundings<'_, S>) {
+        let now = around.now;
+        let is_due = |stream: &&Stream<S::Log>| stream.wake.is_some_and(|at| at <= now.tick);
+        let due = self.streams.values().filter(is_due).map(|stream| stream.name.clone());
         let mut abandoned = Vec::new();
-        for stream in self.streams.values_mut().filter(|stream| stream.wake.is_some_and(|at| at <= now.tick)) {
-            let (chance, before) = (self.chance.roll() as u32, stream.state().last_seq);
-            drop_log_error(stream.work(now, chance, around.out));
+        for name in from(due.collect(), self.next_due.take()) {
+            if self.work.is_over() || !self.do_chores(around) {
+                self.next_due = Some(name);
+                break;
+            }
+            let Some(stream) = self.streams.get_mut(&name) else { continue };
+            let (at, before) = ((now, self.chance.roll() as u32), stream.state().last_seq);
+            drop_log_error(stream.tend(at, &mut self.work, around.out));
             let home = (self.settings.account.as_str(), self.settings.domain.as_str());
-            drop_log_error(stream.tend_remotes(home, now, &mut self.chance, around.out));
+            drop_log_error(stream.tend_remotes(home, now, &mut self.chance, &mut self.work, around.out));
             let has_stored = stream.state().last_seq > before;
-            stream.has_news = pump(stream, &mut self.chance, &self.settings, around) || has_stored;
+            stream.has_news = match stream.has_chores() {
+                true => {
+                    stream.wake = Some(now.tick);
+                    true
+                }
+                false => pump(stream, &mut self.chance, &self.settings, &mut self.work, around).has_more || has_stored,
+            };
             for consumer in stream.consumers.values() {
                 if consumer.inactive_at().is_some_and(|at| at <= now.tick) {
                     abandoned.push((stream.name.clone(), consumer.name.clone()));
                 }
             }
+            self.note_chores(name.as_str());
         }
         for (stream, consumer) in abandoned {
             drop_log_error(self.remove_consumer(&stream, &consumer, around));
@@ -416,17 +628,24 @@ impl<S: Shelves> Tenant<S> {
         self.streams.values().filter_map(|stream| stream.wake).chain(self.transfers_deadline()).min()
     }
 
-    /// Stages the states of consumers that changed, to be durable with the next commit.
+    /// Stages the states of consumers that changed, to be durable with the next commit. What is left of much of it is staged the
+    /// next time.
     pub fn keep_states(&mut self, shelves: &mut S) -> Result<(), LogError> {
         let account = &self.settings.account;
-        if !self.attention.has_unkept {
+        // What is kept as acknowledged has gone before: a crash in between would leave what nobody needs.
+        if !self.attention.has_unkept || self.is_at_work() {
             return Ok(());
         }
+        let mut bytes = 0;
         for stream in self.streams.values_mut() {
-            let name = stream.name.clone();
             for consumer in stream.consumers.values_mut().filter(|consumer| consumer.is_dirty && consumer.is_kept()) {
-                let key = kept::state_key(account, name.as_str(), consumer.name.as_str());
-                shelves.put(&key, &consumer.encode_state())?;
+                if bytes >= KEPT_BYTES {
+                    return Ok(());
+                }
+                let key = kept::state_key(account, stream.name.as_str(), consumer.name.as_str());
+                let state = consumer.encode_state();
+                bytes += state.len();
+                shelves.put(&key, &state)?;
                 consumer.is_dirty = false;
             }
         }
@@ -509,31 +728,68 @@ fn used<L: Log>(streams: &BTreeMap<Name, Stream<L>>) -> [u64; 2] {
     used
 }
 
-/// Lets the consumers of a stream deliver. Whether one of them has more.
+/// Names in their order, from one on.
+fn from(mut names: Vec<Name>, first: Option<Name>) -> Vec<Name> {
+    if let Some(first) = first {
+        let at = names.partition_point(|name| *name < first);
+        names.rotate_left(at);
+    }
+    names
+}
+
+/// What came of letting consumers deliver.
+#[derive(Default)]
+struct Came {
+    /// One of them has more.
+    has_more: bool,
+    /// One of them did not come to the end of what it counts, though it is near.
+    is_behind: bool,
+}
+
+/// Lets the consumers of a stream deliver.
 fn pump<S: Shelves>(
     stream: &mut Stream<S::Log>,
     chance: &mut Chance,
     settings: &Settings,
+    work: &mut Work,
     around: &mut Surroundings<'_, S>,
-) -> bool {
-    let mut settled = Vec::new();
-    let mut has_more = false;
-    let name = stream.name.clone();
-    for consumer in stream.consumers.values_mut() {
-        let mut roll = || chance.roll();
-        let pumped = consumer.pump(name.as_str(), &mut stream.log, around.now, around.interest, &mut roll, around.out);
-        if let Ok(pumped) = pumped {
-            settled.extend(pumped.settled);
-            has_more |= pumped.has_more;
+) -> Came {
+    let (mut settled, mut came, name) = (Vec::new(), Came::default(), stream.name.clone());
+    let first = stream.next_consumer.take();
+    let before = first.clone().map(|first| (Unbounded, Excluded(first)));
+    let after = (first.map_or(Unbounded, Included), Unbounded);
+    for range in std::iter::once(after).chain(before) {
+        for (_, consumer) in stream.consumers.range_mut(range) {
+            if work.is_over() {
+                stream.next_consumer = Some(consumer.name.clone());
+                break;
+            }
+            if consumer.ready(&mut stream.log, around.now, work) == Err(LogError::Unfinished) {
+                stream.next_consumer = Some(consumer.name.clone());
+                break;
+            }
+            let mut roll = || chance.roll();
+            let (log, at) = (&mut stream.log, (around.now, around.interest));
+            let pumped = consumer.pump(name.as_str(), log, at, &mut roll, work, around.out);
+            if let Ok(pumped) = pumped {
+                settled.extend(pumped.settled);
+                came.is_behind |= pumped.is_behind;
+                came.has_more |= pumped.has_more;
+            }
+            work.spend(1 + consumer.crowd() / CROWD_A_UNIT);
+        }
+        if let Some(next) = stream.next_consumer.clone() {
+            came.has_more = true;
+            stream.make_ready(&next);
+            break;
         }
     }
-    if stream.config.retention != api::Retention::Limits {
-        settled.into_iter().for_each(|seq| drop_log_error(stream.settle(seq)));
-    }
+    work.spend(stream.consumers.len() as u64 / CROWD_A_UNIT + stream.log.take_toll());
+    settled.into_iter().for_each(|seq| stream.settle(seq));
     tell_happened(stream, chance, settings, around);
     let consumers = stream.consumers.values().filter_map(crate::Consumer::deadline).min();
     stream.wake = [stream.deadline(around.now), consumers].into_iter().flatten().min();
-    has_more
+    came
 }
 
 /// Tells what happened to the deliveries of a stream's consumers.

@@ -24,6 +24,20 @@ impl Page {
         }
     }
 
+    /// How many of the first bits are set.
+    fn count_below(&self, bits: u64) -> u64 {
+        match self {
+            Page::Kept => 0,
+            Page::Gone => bits,
+            Page::Mixed(words) => {
+                let whole =
+                    words.iter().take((bits / 64) as usize).map(|word| u64::from(word.count_ones())).sum::<u64>();
+                let rest = words.get((bits / 64) as usize).map_or(0, |word| word & ((1 << (bits % 64)) - 1));
+                whole + u64::from(rest.count_ones())
+            }
+        }
+    }
+
     fn set(&mut self, bit: u64) {
         let mut words = match std::mem::take(self) {
             Page::Kept => Box::new([0; WORDS]),
@@ -77,6 +91,14 @@ impl Deleted {
 
     pub(crate) fn contains(&self, seq: u64) -> bool {
         self.place(seq).is_some_and(|(page, bit)| self.pages.get(page).is_some_and(|page| page.contains(bit)))
+    }
+
+    /// How many below `seq` are deleted.
+    pub(crate) fn count_below(&self, seq: u64) -> u64 {
+        let bits = seq.saturating_sub(self.base);
+        let (whole, rest) = ((bits / PAGE) as usize, bits % PAGE);
+        let before = self.pages.iter().take(whole).map(|page| page.count_below(PAGE)).sum::<u64>();
+        before + self.pages.get(whole).map_or(0, |page| page.count_below(rest))
     }
 
     /// The first sequence from `seq` on that is not deleted.
@@ -192,6 +214,8 @@ mod tests {
         }
         assert_eq!(deleted.ranges(), [100..101, 163..166, 300..301]);
         assert_eq!(deleted.count(), 5);
+        let below = [0, 100, 101, 163, 164, 165, 166, 300, 301, 9_999].map(|seq| deleted.count_below(seq));
+        assert_eq!(below, [0, 0, 1, 1, 2, 3, 4, 4, 5, 5]);
         assert!(deleted.contains(164) && !deleted.contains(166) && !deleted.contains(99) && !deleted.contains(9_999));
     }
 
@@ -201,6 +225,10 @@ mod tests {
         let last = 100 + MAX_SPAN;
         deleted.insert_range(101..last);
         assert_eq!(deleted.count(), MAX_SPAN - 1);
+        assert_eq!(
+            (deleted.count_below(101), deleted.count_below(5_000), deleted.count_below(last)),
+            (0, 4_899, MAX_SPAN - 1)
+        );
         assert_eq!(deleted.ranges(), std::slice::from_ref(&(101..last)));
         let mixed = |deleted: &Deleted| deleted.pages.iter().filter(|page| matches!(page, Page::Mixed(_))).count();
         assert!(mixed(&deleted) <= 2 && size_of::<Page>() * deleted.pages.capacity() <= 32 * 1024);

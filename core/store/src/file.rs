@@ -26,6 +26,7 @@ use crate::deleted::{MAX_SPAN, ranges_of};
 use crate::disk::join;
 use crate::error::{Finding, StoreError};
 use crate::index::Entry;
+use crate::part::{Garbage, Part};
 use crate::record::{self, Draft, Manifest, Record, message_size};
 use crate::remembered::Remembered;
 use crate::seal::{Cipher, KeyId, StreamId, Vault, Wrapped};
@@ -44,6 +45,9 @@ pub(crate) const MAX_SKIP: u64 = i64::MAX as u64;
 pub const MAX_SPARSE_BLOCKS: usize = 2048;
 /// What the messages of such a block weigh at most.
 const SPARSE_BYTES: u64 = 64 * 1024;
+/// Files that go at once when a commit leaves them without messages, and how many looks at messages one of them is worth.
+const LEAVING_AT_ONCE: usize = 16;
+const FILE_TOLL: u64 = 256;
 /// Longest payload.
 pub const MAX_PAYLOAD: usize = 64 * 1024 * 1024;
 
@@ -155,6 +159,8 @@ pub struct FileStream {
     /// Blocks that the last write left without messages; their files go once it is durable.
     dead: Vec<u64>,
     dying: Vec<u64>,
+    /// Those that nothing durable needs any more. They go some at a time.
+    doomed: Vec<u64>,
     /// Damaged stretches of those, to be copied aside before.
     evidence: BTreeMap<u64, Vec<Range<u64>>>,
     /// Those of them that are to be read for damage before.
@@ -169,6 +175,9 @@ pub struct FileStream {
     clock: u64,
     /// The record that was lent last.
     opened: Vec<u8>,
+    /// See [`FileStream::take_toll`].
+    toll: u64,
+    garbage: Vec<Garbage>,
     findings: Vec<Finding>,
 }
 
@@ -212,6 +221,7 @@ impl FileStream {
             unsynced_removals: false,
             dead: Vec::new(),
             dying: Vec::new(),
+            doomed: Vec::new(),
             evidence: BTreeMap::new(),
             unread: BTreeSet::new(),
             flushed: first_seq - 1,
@@ -221,6 +231,8 @@ impl FileStream {
             summary: None,
             clock: 0,
             opened: Vec::new(),
+            toll: 0,
+            garbage: Vec::new(),
             findings: Vec::new(),
         }
     }
@@ -346,20 +358,40 @@ impl FileStream {
     /// Removes the oldest messages of a subject until at most `keep` are left. Gives how many went.
     pub fn trim_subject(&mut self, subject: &[u8], keep: u64) -> Result<u64, StoreError> {
         let mut removed = 0;
-        while let Some((no, first)) = self.excess(subject, keep)? {
-            removed += u64::from(match self.subjects.totals(no).and_then(|totals| totals.known_first_size()) {
-                Some(size) => self.forget_known(first, no, size.into()),
-                None => self.remove(first)?,
-            });
-        }
+        self.trim_within(subject, keep, &mut { u64::MAX }, |_| removed += 1)?;
         Ok(removed)
     }
 
-    fn excess(&mut self, subject: &[u8], keep: u64) -> Result<Option<(u32, u64)>, StoreError> {
-        let Some(no) = self.subjects.find(subject) else { return Ok(None) };
-        let over = self.subjects.totals(no).is_some_and(|totals| totals.messages > keep);
-        let first = if over { self.first_of(subject)? } else { None };
-        Ok(first.map(|first| (no, first)))
+    /// The same in parts, and tells which went. Whether that is done.
+    pub fn trim_within(
+        &mut self,
+        subject: &[u8],
+        keep: u64,
+        looks: &mut u64,
+        mut gone: impl FnMut(u64),
+    ) -> Result<bool, StoreError> {
+        while let Some(no) = self.subjects.find(subject) {
+            let messages = self.subjects.totals(no).map_or(0, |totals| totals.messages);
+            if messages <= keep {
+                return Ok(true);
+            }
+            let first = match self.first_of_within(subject, looks)? {
+                Part::Done(Some(first)) if *looks > 0 => first,
+                Part::Done(None) => return Ok(true),
+                Part::Done(Some(_)) | Part::Unfinished => return Ok(false),
+            };
+            *looks -= 1;
+            let is_gone = match self.subjects.totals(no).and_then(|totals| totals.known_first_size()) {
+                Some(size) => self.forget_known(first, no, size.into()),
+                None => self.remove(first)?,
+            };
+            if is_gone {
+                gone(first);
+            } else if self.subject(subject).is_some_and(|totals| totals.messages == messages) {
+                return Ok(true);
+            }
+        }
+        Ok(true)
     }
 
     fn forget_known(&mut self, seq: u64, no: u32, size: u64) -> bool {
@@ -400,16 +432,26 @@ impl FileStream {
     /// Removes everything below `first`. Gives how many messages went.
     pub fn remove_below(&mut self, first: u64) -> Result<u64, StoreError> {
         let before = self.state.messages;
+        self.remove_below_within(first, &mut { u64::MAX })?;
+        Ok(before - self.state.messages)
+    }
+
+    /// The same in parts: each message is a look. Whether that is done.
+    pub fn remove_below_within(&mut self, first: u64, looks: &mut u64) -> Result<bool, StoreError> {
         if first > self.state.last_seq {
             self.clear();
-            return Ok(before);
+            return Ok(true);
         }
         while self.state.first_seq < first && self.state.messages > 0 {
+            if *looks == 0 {
+                return Ok(false);
+            }
+            *looks -= 1;
             if !self.remove(self.state.first_seq)? {
                 break;
             }
         }
-        Ok(before - self.state.messages)
+        Ok(true)
     }
 
     fn clear(&mut self) {
@@ -418,11 +460,16 @@ impl FileStream {
             block.bytes = 0;
             block.entries = Some(Vec::new());
         }
-        self.subjects.clear();
+        self.garbage.push(Garbage::of(self.subjects.clear()));
         self.state.messages = 0;
         self.state.bytes = 0;
         self.state.first_seq = self.state.last_seq + 1;
         self.head_moved = true;
+    }
+
+    /// What is of no use any more and takes long to be given back.
+    pub fn take_garbage(&mut self) -> Vec<Garbage> {
+        std::mem::take(&mut self.garbage)
     }
 
     /// The next message will have a sequence above `last`, or above 2^63 - 1 if `last` is; what is skipped counts as deleted.
@@ -541,7 +588,7 @@ impl FileStream {
 
     fn leaving(&self) -> Vec<u64> {
         let empty = self.blocks.iter().filter(|block| block.messages() == 0).map(|block| block.generation);
-        self.dead.iter().chain(&self.dying).copied().chain(empty).collect()
+        self.dead.iter().chain(&self.dying).chain(&self.doomed).copied().chain(empty).collect()
     }
 
     /// Ends the tail in the middle of a batch. What it holds becomes durable first: the manifest of the next block must not
@@ -679,7 +726,8 @@ impl FileStream {
             tail.synced();
         }
         self.readable = self.readable.max(self.syncing_to);
-        self.remove_dying();
+        self.doomed.append(&mut self.dying);
+        self.remove_leaving(LEAVING_AT_ONCE);
         self.close_when_full();
         Ok(())
     }
@@ -712,6 +760,7 @@ impl FileStream {
 
     /// The files of these blocks go once what is written is durable.
     fn doom(&mut self, blocks: Vec<Block>) {
+        self.toll += blocks.len() as u64 * FILE_TOLL;
         for block in blocks {
             self.dead.push(block.generation);
             if block.owes_reading() {
@@ -722,14 +771,26 @@ impl FileStream {
         }
     }
 
-    fn remove_dying(&mut self) {
-        for generation in std::mem::take(&mut self.dying) {
+    /// Whether files are still to be removed that nothing needs any more.
+    pub fn is_leaving(&self) -> bool {
+        !self.doomed.is_empty()
+    }
+
+    /// Removes some of the files that nothing needs any more; one that was never read is read first, which is enough at once. How
+    /// many of the files that may go at once that was.
+    pub fn remove_leaving(&mut self, most: usize) -> usize {
+        let mut removed = 0;
+        while removed < most
+            && let Some(generation) = self.doomed.pop()
+        {
+            removed = if self.unread.contains(&generation) { most } else { removed + 1 };
             match self.remove_file(generation) {
                 Ok(()) => self.unsynced_removals = true,
                 // It is tried again after the next commit, and found again when the stream is opened.
                 Err(_) => self.dead.push(generation),
             }
         }
+        removed
     }
 
     fn remove_file(&mut self, generation: u64) -> Result<(), StoreError> {

@@ -3,10 +3,12 @@
 use crate::chunks::{Chunks, Spot};
 use crate::error::StoreError;
 use crate::file::{MAX_PART, MAX_PAYLOAD, MAX_SKIP, Next, State};
+use crate::part::{Down, Garbage, Part};
 use crate::places::Places;
 use crate::record::{Draft, Message, MessageView};
-use crate::subjects::{SubjectTotals, Subjects, matches};
+use crate::subjects::{SubjectTotals, Subjects, Walk, fits, price};
 use moment::Timestamp;
+use std::ops::ControlFlow;
 use subject::Filter;
 
 /// Bytes the reference counts for a message in memory beyond its parts.
@@ -41,6 +43,7 @@ pub struct MemoryStream {
     chunks: Chunks,
     subjects: Subjects,
     state: State,
+    garbage: Vec<Garbage>,
 }
 
 impl MemoryStream {
@@ -48,7 +51,8 @@ impl MemoryStream {
     pub fn new(first_seq: u64, seed: u64) -> MemoryStream {
         let first_seq = first_seq.max(1);
         let state = State { first_seq, last_seq: first_seq - 1, ..State::default() };
-        MemoryStream { slots: Places::default(), chunks: Chunks::default(), subjects: Subjects::new(seed), state }
+        let (slots, chunks, subjects) = (Places::default(), Chunks::default(), Subjects::new(seed));
+        MemoryStream { slots, chunks, subjects, state, garbage: Vec::new() }
     }
 
     /// What the stream holds.
@@ -132,20 +136,55 @@ impl MemoryStream {
     /// Removes everything below `first`. Gives how many messages went.
     pub fn remove_below(&mut self, first: u64) -> u64 {
         let before = self.state.messages;
+        self.remove_below_within(first, &mut { u64::MAX });
+        before - self.state.messages
+    }
+
+    /// The same in parts: each message is a look. Whether that is done.
+    pub fn remove_below_within(&mut self, first: u64, looks: &mut u64) -> bool {
+        if first > self.state.last_seq && self.state.messages > 0 {
+            self.clear();
+        }
         while self.state.messages > 0 && self.state.first_seq < first {
+            if *looks == 0 {
+                return false;
+            }
+            *looks -= 1;
             self.remove_first();
         }
-        before - self.state.messages
+        true
+    }
+
+    fn clear(&mut self) {
+        let (slots, chunks) = (std::mem::take(&mut self.slots), std::mem::take(&mut self.chunks));
+        self.garbage.push(Garbage::of((slots, chunks, self.subjects.clear())));
+        (self.state.messages, self.state.bytes, self.state.first_seq) = (0, 0, self.state.last_seq + 1);
+    }
+
+    /// What is of no use any more and takes long to be given back.
+    pub fn take_garbage(&mut self) -> Vec<Garbage> {
+        std::mem::take(&mut self.garbage)
     }
 
     /// Removes the oldest messages of a subject until at most `keep` are left. Gives how many went.
     pub fn trim_subject(&mut self, subject: &[u8], keep: u64) -> u64 {
         let mut removed = 0;
-        while self.subject(subject).is_some_and(|totals| totals.messages > keep) {
-            let Some(first) = self.first_of(subject) else { break };
-            removed += u64::from(self.remove(first));
-        }
+        self.trim_within(subject, keep, &mut { u64::MAX }, |_| removed += 1);
         removed
+    }
+
+    /// The same in parts, and tells which went. Whether that is done.
+    pub fn trim_within(&mut self, subject: &[u8], keep: u64, looks: &mut u64, mut gone: impl FnMut(u64)) -> bool {
+        while self.subject(subject).is_some_and(|totals| totals.messages > keep) {
+            match self.first_of_within(subject, looks) {
+                Part::Done(Some(_)) | Part::Unfinished if *looks == 0 => return false,
+                Part::Done(Some(first)) if self.remove(first) => gone(first),
+                Part::Done(_) => return true,
+                Part::Unfinished => return false,
+            }
+            *looks -= 1;
+        }
+        true
     }
 
     /// The next message will have a sequence above `last`, or above 2^63 - 1 if `last` is.
@@ -180,8 +219,35 @@ impl MemoryStream {
 
     /// The same, in its place; the sequence to go on with when there is none.
     pub fn look(&self, filters: &[Filter], from: u64) -> Result<MessageView<'_>, u64> {
-        let found = self.live_from(from).find(|message| fits(filters, message));
-        found.ok_or_else(|| (self.state.last_seq + 1).max(from))
+        self.look_within(filters, from, &mut { u64::MAX })
+    }
+
+    /// The same in parts: with no looks left it gives the sequence to go on with as well.
+    pub fn look_within(&self, filters: &[Filter], from: u64, looks: &mut u64) -> Result<MessageView<'_>, u64> {
+        let price = price(filters);
+        for message in self.live_from(from) {
+            if *looks == 0 {
+                return Err(message.seq);
+            }
+            *looks = looks.saturating_sub(price);
+            if takes(filters, &message) {
+                return Ok(message);
+            }
+        }
+        Err((self.state.last_seq + 1).max(from))
+    }
+
+    /// The next message, in parts: with no looks left it gives the sequence to go on with as well.
+    pub fn next_within(&self, filters: &[Filter], from: u64, looks: &mut u64) -> Next {
+        match self.look_within(filters, from, looks) {
+            Ok(message) => Next::Message(Message::of(&message)),
+            Err(seq) => Next::NotBefore(seq),
+        }
+    }
+
+    /// The first sequence from one on that a message is kept under.
+    pub fn next_live_from(&self, seq: u64) -> Option<u64> {
+        self.slots.from(seq).next().map(|(seq, _)| seq)
     }
 
     /// The next message with headers from `from` on.
@@ -201,60 +267,95 @@ impl MemoryStream {
         self.subjects.totals(self.subjects.find(subject)?).copied()
     }
 
-    /// All subjects that a filter takes, in no particular order.
-    pub fn subjects<'a>(&'a self, filter: &'a Filter) -> impl Iterator<Item = (&'a [u8], &'a SubjectTotals)> {
-        self.subjects.matching(filter)
+    /// Walks on over the subjects that filters take, see [`Walk`]. Whether that was all.
+    pub fn walk(
+        &mut self,
+        filters: &[Filter],
+        walk: &mut Walk,
+        looks: &mut u64,
+        found: impl FnMut(&[u8], &SubjectTotals) -> ControlFlow<()>,
+    ) -> bool {
+        self.subjects.walk(filters, walk, looks, found)
     }
 
     /// Sequence of the oldest message of a subject.
     pub fn first_of(&mut self, subject: &[u8]) -> Option<u64> {
-        let totals = self.subject(subject)?;
+        self.first_of_within(subject, &mut { u64::MAX }).done().flatten()
+    }
+
+    fn first_of_within(&mut self, subject: &[u8], looks: &mut u64) -> Part<Option<u64>> {
+        let Some(totals) = self.subject(subject) else { return Part::Done(None) };
         if totals.first_is_exact {
-            return Some(totals.first);
+            return Part::Done(Some(totals.first));
         }
-        let found = self.live_from(totals.first).find(|message| message.subject == subject)?.seq;
+        let (found, at) = seek(self.live_from(totals.first), subject, looks);
         if let Some(totals) = self.subjects.find(subject).and_then(|no| self.subjects.totals_mut(no)) {
-            (totals.first, totals.first_is_exact) = (found, true);
+            (totals.first, totals.first_is_exact) = (at.unwrap_or(totals.first), found);
         }
-        Some(found)
+        if found || at.is_none() { Part::Done(at) } else { Part::Unfinished }
     }
 
     /// Sequence of the newest message of a subject.
     pub fn last_of(&mut self, subject: &[u8]) -> Option<u64> {
-        let totals = self.subject(subject)?;
-        if totals.last_is_exact {
-            return Some(totals.last);
-        }
-        let mut older = self.slots.down_from(totals.last).map(|(seq, slot)| slot.view(seq, &self.chunks));
-        let found = older.find(|message| message.subject == subject)?.seq;
-        if let Some(totals) = self.subjects.find(subject).and_then(|no| self.subjects.totals_mut(no)) {
-            (totals.last, totals.last_is_exact) = (found, true);
-        }
-        Some(found)
+        self.last_of_within(subject, &mut { u64::MAX }).done().flatten()
     }
 
-    /// Sequence of the newest message of all subjects that a filter takes.
-    pub fn last_matching(&mut self, filter: &Filter) -> Option<u64> {
-        if filter.is_literal() {
-            return self.last_of(filter.as_bytes());
+    /// The same in parts: asked again it goes on where it was.
+    pub fn last_of_within(&mut self, subject: &[u8], looks: &mut u64) -> Part<Option<u64>> {
+        let Some(totals) = self.subject(subject) else { return Part::Done(None) };
+        if totals.last_is_exact {
+            return Part::Done(Some(totals.last));
         }
-        loop {
-            let (subject, totals) = self.subjects.newest(filter)?;
-            if totals.last_is_exact {
-                return Some(totals.last);
+        let (found, at) = seek(self.live_down_from(totals.last), subject, looks);
+        if let Some(totals) = self.subjects.find(subject).and_then(|no| self.subjects.totals_mut(no)) {
+            (totals.last, totals.last_is_exact) = (at.unwrap_or(totals.last), found);
+        }
+        if found || at.is_none() { Part::Done(at) } else { Part::Unfinished }
+    }
+
+    fn live_down_from(&self, from: u64) -> impl Iterator<Item = MessageView<'_>> {
+        self.slots.down_from(from).map(|(seq, slot)| slot.view(seq, &self.chunks))
+    }
+
+    /// Looks from the newest message on towards older ones for one that a filter takes.
+    pub fn look_down(&self, filter: &Filter, looks: &mut u64) -> Down {
+        for message in self.live_down_from(self.state.last_seq) {
+            if *looks == 0 {
+                return Down::Stopped;
             }
-            // From now on it is exact.
-            let subject = subject.to_vec();
-            self.last_of(&subject);
+            *looks -= 1;
+            if filter.matches_stored(message.subject) {
+                return Down::Found(message.seq);
+            }
         }
+        Down::End
     }
 
     /// How many live messages from `from` on one of the filters takes; without filters, all of them.
     pub fn count(&self, filters: &[Filter], from: u64) -> u64 {
-        if filters.is_empty() && from <= self.state.first_seq {
-            return self.state.messages;
+        self.count_within((filters, &[]), from, &mut { u64::MAX }).0
+    }
+
+    /// How many live messages from `from` on one of the filters takes, or all, and none of the others does, as far as the looks
+    /// reach; and where to go on: behind the last message when that was all.
+    pub fn count_within(&self, (filters, but): (&[Filter], &[Filter]), from: u64, looks: &mut u64) -> (u64, u64) {
+        let end = (self.state.last_seq + 1).max(from);
+        if filters.is_empty() && but.is_empty() {
+            if from <= self.state.first_seq {
+                return (self.state.messages, end);
+            }
+            let (count, on) = self.slots.count_from(from, looks);
+            return (count, on.unwrap_or(end));
         }
-        self.live_from(from).filter(|message| fits(filters, message)).count() as u64
+        let (price, mut count) = (price(filters) + price(but) - 1, 0);
+        for message in self.live_from(from) {
+            if *looks == 0 {
+                return (count, message.seq);
+            }
+            *looks = looks.saturating_sub(price);
+            count += u64::from(takes(filters, &message) && !fits(but, message.subject));
+        }
+        (count, end)
     }
 
     /// The first live sequence stored at or after a moment; one more than the last when there is none.
@@ -272,15 +373,54 @@ impl MemoryStream {
 
     /// Sequences between the first and the last message that are gone, at most `max` of them.
     pub fn deleted(&self, max: usize) -> Vec<u64> {
-        let live = self.slots.from(self.state.first_seq).map(|(seq, _)| seq);
-        let mut next = self.state.first_seq;
-        let gaps = live.chain([self.state.last_seq + 1]).flat_map(|live| std::mem::replace(&mut next, live + 1)..live);
-        gaps.take(max).collect()
+        let mut gone = Vec::new();
+        self.deleted_within(self.state.first_seq, max, &mut { u64::MAX }, &mut gone);
+        gone
+    }
+
+    /// The same in parts, from a sequence on. Where to go on, as long as there is more.
+    pub fn deleted_within(&self, from: u64, max: usize, looks: &mut u64, gone: &mut Vec<u64>) -> Option<u64> {
+        let mut next = from.max(self.state.first_seq);
+        let live = self.slots.from(next).map(|(seq, _)| seq);
+        for live in live.chain([self.state.last_seq + 1]) {
+            while next < live {
+                if gone.len() >= max {
+                    return None;
+                }
+                if *looks == 0 {
+                    return Some(next);
+                }
+                *looks -= 1;
+                gone.push(next);
+                next += 1;
+            }
+            if *looks == 0 {
+                return Some(next);
+            }
+            *looks -= 1;
+            next = live + 1;
+        }
+        None
     }
 }
 
-fn fits(filters: &[Filter], message: &MessageView<'_>) -> bool {
-    filters.is_empty() || filters.iter().any(|filter| matches(filter, message.subject))
+/// Goes through messages until one is of the subject, as far as the looks reach. Whether one was found, and where it is or where
+/// to go on; `None` at the end.
+fn seek<'a>(messages: impl Iterator<Item = MessageView<'a>>, subject: &[u8], looks: &mut u64) -> (bool, Option<u64>) {
+    for message in messages {
+        if message.subject == subject {
+            return (true, Some(message.seq));
+        }
+        if *looks == 0 {
+            return (false, Some(message.seq));
+        }
+        *looks -= 1;
+    }
+    (false, None)
+}
+
+fn takes(filters: &[Filter], message: &MessageView<'_>) -> bool {
+    filters.is_empty() || fits(filters, message.subject)
 }
 
 fn size_of(subject: &[u8], headers: &[u8], payload: &[u8]) -> u64 {

@@ -167,6 +167,23 @@ impl<T: Copy> Places<T> {
         })
     }
 
+    /// How many are live from a sequence on, and where to go on; a page is a look.
+    pub(crate) fn count_from(&self, seq: u64, looks: &mut u64) -> (u64, Option<u64>) {
+        let (first, bit) = spot(seq);
+        let tail = (self.tail_no >= first).then_some((self.tail_no, &self.tail));
+        let pages = self.pages.range(first..).map(|(&no, page)| (no, page)).chain(tail);
+        let mut count = 0;
+        for (no, page) in pages {
+            if *looks == 0 {
+                return (count, Some((no * PAGE).max(seq)));
+            }
+            *looks -= 1;
+            let mask = if no == first { u64::MAX << bit } else { u64::MAX };
+            count += u64::from((page.live & mask).count_ones());
+        }
+        (count, None)
+    }
+
     /// Pages and places for values that memory is held for.
     #[cfg(test)]
     pub(crate) fn held(&self) -> (usize, usize) {

@@ -3,7 +3,8 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
-use subject::{Filter, Subject};
+use std::ops::ControlFlow;
+use subject::Filter;
 
 /// Number of a subject within its stream. Given out again once the subject is gone.
 pub(crate) type SubjectNo = u32;
@@ -41,6 +42,25 @@ impl SubjectTotals {
     }
 }
 
+/// How far a walk over the subjects of a stream is: it is made in parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Walk {
+    numbering: u32,
+    at: SubjectNo,
+}
+
+impl Walk {
+    /// What it is as numbers.
+    pub fn numbers(self) -> (u32, u32) {
+        (self.numbering, self.at)
+    }
+
+    /// A walk that was numbers.
+    pub fn of((numbering, at): (u32, u32)) -> Walk {
+        Walk { numbering, at }
+    }
+}
+
 /// Numbers that are kept although their subjects are gone.
 const NUMBERS_KEPT: usize = 1024;
 
@@ -55,12 +75,17 @@ pub(crate) struct Subjects {
     table: HashTable<SubjectNo>,
     entries: Vec<Option<Entry>>,
     free: Vec<SubjectNo>,
+    /// How often they were numbered anew.
+    numbering: u32,
+    /// Whether a walk has come by since a subject was added or went.
+    is_walked: bool,
 }
 
 impl Subjects {
     /// `seed` keeps a publisher from choosing subjects that collide.
     pub(crate) fn new(seed: u64) -> Subjects {
-        Subjects { hasher: FixedState::with_seed(seed), table: HashTable::new(), entries: Vec::new(), free: Vec::new() }
+        let (hasher, table) = (FixedState::with_seed(seed), HashTable::new());
+        Subjects { hasher, table, entries: Vec::new(), free: Vec::new(), numbering: 0, is_walked: false }
     }
 
     /// Makes room for so many more.
@@ -70,18 +95,28 @@ impl Subjects {
         table.reserve(count, |&no| hasher.hash_one(text_of(entries, no).expect("the table names live entries")));
     }
 
-    pub(crate) fn clear(&mut self) {
-        (self.table, self.entries, self.free) = (HashTable::new(), Vec::new(), Vec::new());
+    /// None any more. What they took is given away: giving it back takes long where there were many.
+    pub(crate) fn clear(&mut self) -> impl Send + 'static {
+        self.renumbered();
+        let entries = std::mem::take(&mut self.entries);
+        (std::mem::take(&mut self.table), entries, std::mem::take(&mut self.free))
     }
 
-    /// Whether memory is held for many more subjects than there are.
+    fn renumbered(&mut self) {
+        self.numbering = self.numbering.wrapping_add(1);
+        self.is_walked = false;
+    }
+
+    /// Whether memory is held for many more subjects than there are. As long as nothing changes but that somebody walks over them,
+    /// they keep their numbers.
     pub(crate) fn is_wasteful(&self) -> bool {
-        self.entries.len() > NUMBERS_KEPT && self.table.len() < self.entries.len() / 4
+        !self.is_walked && self.entries.len() > NUMBERS_KEPT && self.table.len() < self.entries.len() / 4
     }
 
     /// Numbers the subjects anew and gives back what the others took. Gives the new number of each old one; of one that is
     /// gone, a number that no subject has.
     pub(crate) fn renumber(&mut self) -> Vec<SubjectNo> {
+        self.renumbered();
         let mut numbers = vec![SubjectNo::MAX; self.entries.len()];
         let mut kept = Vec::with_capacity(self.table.len());
         for (number, entry) in numbers.iter_mut().zip(std::mem::take(&mut self.entries)) {
@@ -164,6 +199,7 @@ impl Subjects {
     }
 
     fn insert(&mut self, text: &[u8], totals: SubjectTotals) -> SubjectNo {
+        self.is_walked = false;
         let entry = Entry { text: text.into(), totals };
         let no = match self.free.pop() {
             Some(no) => {
@@ -202,6 +238,7 @@ impl Subjects {
             }
             return;
         }
+        self.is_walked = false;
         let entry = self.entries[no as usize].take().expect("checked above");
         if let Ok(slot) = self.table.find_entry(self.hasher.hash_one(&*entry.text), |&other| other == no) {
             slot.remove();
@@ -214,36 +251,57 @@ impl Subjects {
         self.entries.iter().flatten().map(|entry| (&*entry.text, &entry.totals))
     }
 
-    /// The subject that matches with the newest message, as far as its totals say. Subjects that came last are looked at first,
-    /// and where an older message would not count the text is not looked at.
-    pub(crate) fn newest(&self, filter: &Filter) -> Option<(&[u8], &SubjectTotals)> {
-        let mut best: Option<&Entry> = None;
-        for entry in self.entries.iter().rev().flatten() {
-            if best.is_none_or(|best| entry.totals.last > best.totals.last) && matches(filter, &entry.text) {
-                best = Some(entry);
+    /// Walks on over the subjects that one of the filters takes, in no particular order; without filters, over all. Each is met
+    /// once, if the filters are different ones. Each that is looked at costs so many looks, and when there are none left, or
+    /// when `found` breaks off, the walk goes on later. Whether it is at its end.
+    ///
+    /// A walk lasts as long as the numbers of the subjects do: as no subject comes or goes meanwhile. Otherwise it may begin
+    /// anew.
+    pub(crate) fn walk(
+        &mut self,
+        filters: &[Filter],
+        walk: &mut Walk,
+        looks: &mut u64,
+        mut found: impl FnMut(&[u8], &SubjectTotals) -> ControlFlow<()>,
+    ) -> bool {
+        let are_literal = !filters.is_empty() && filters.iter().all(Filter::is_literal);
+        if walk.numbering != self.numbering && !are_literal {
+            *walk = Walk { numbering: self.numbering, at: 0 };
+        }
+        self.is_walked = true;
+        let (end, price) = if are_literal { (filters.len(), 1) } else { (self.entries.len(), price(filters)) };
+        while (walk.at as usize) < end {
+            if *looks == 0 {
+                return false;
+            }
+            *looks = looks.saturating_sub(price);
+            let at = walk.at as usize;
+            walk.at += 1;
+            let entry = match filters.get(at).filter(|_| are_literal) {
+                Some(filter) => self.find(filter.as_bytes()).and_then(|no| self.entries.get(no as usize)),
+                None => self.entries.get(at),
+            };
+            let Some(Some(entry)) = entry else { continue };
+            let fits = are_literal || filters.is_empty() || fits(filters, &entry.text);
+            if fits && found(&entry.text, &entry.totals).is_break() {
+                return walk.at as usize >= end;
             }
         }
-        best.map(|entry| (&*entry.text, &entry.totals))
-    }
-
-    /// Every subject that matches, in no particular order.
-    pub(crate) fn matching<'a>(
-        &'a self,
-        filter: &'a Filter,
-    ) -> Box<dyn Iterator<Item = (&'a [u8], &'a SubjectTotals)> + 'a> {
-        if filter.is_literal() {
-            let no = self.find(filter.as_bytes());
-            let found = no.and_then(|no| self.entries.get(no as usize)?.as_ref());
-            return Box::new(found.into_iter().map(|entry| (&*entry.text, &entry.totals)));
-        }
-        let all = self.entries.iter().flatten();
-        Box::new(all.filter(|entry| matches(filter, &entry.text)).map(|entry| (&*entry.text, &entry.totals)))
+        true
     }
 }
 
-/// Whether a filter takes a stored subject.
-pub(crate) fn matches(filter: &Filter, text: &[u8]) -> bool {
-    Subject::parse(text).is_ok_and(|subject| filter.matches(subject))
+/// Filters that are compared for one look.
+const FILTERS_A_LOOK: u64 = 4;
+
+/// Looks that it costs to compare a subject with so many filters.
+pub(crate) fn price(filters: &[Filter]) -> u64 {
+    1 + filters.len() as u64 / FILTERS_A_LOOK
+}
+
+/// Whether one of the filters takes a stored subject.
+pub(crate) fn fits(filters: &[Filter], text: &[u8]) -> bool {
+    filters.iter().any(|filter| filter.matches_stored(text))
 }
 
 fn text_of(entries: &[Option<Entry>], no: SubjectNo) -> Option<&[u8]> {
@@ -294,20 +352,58 @@ mod tests {
         assert_eq!(subjects.text(renumbered[0]), None);
     }
 
+    fn found(subjects: &mut Subjects, filters: &[&str], at_once: u64) -> Vec<String> {
+        let filters: Vec<Filter> =
+            filters.iter().map(|text| Filter::parse(text.as_bytes()).expect("a filter")).collect();
+        let (mut walk, mut found) = (Walk::default(), Vec::new());
+        loop {
+            let mut looks = at_once;
+            let is_over = subjects.walk(&filters, &mut walk, &mut looks, |text, _| {
+                found.push(String::from_utf8_lossy(text).into_owned());
+                ControlFlow::Continue(())
+            });
+            if is_over {
+                found.sort();
+                return found;
+            }
+            assert_eq!(looks, 0, "it goes as far as it may");
+        }
+    }
+
     #[test]
-    fn a_filter_finds_its_subjects() {
+    fn filters_find_their_subjects_once_however_small_the_parts() {
         let mut subjects = Subjects::new(1);
         for (seq, text) in [b"a.1", b"a.2", b"b.1"].iter().enumerate() {
             subjects.add(*text, seq as u64, 1);
         }
-        let found = |filter: &[u8]| {
-            let filter = Filter::parse(filter).expect("a filter");
-            let mut found: Vec<Vec<u8>> = subjects.matching(&filter).map(|(text, _)| text.to_vec()).collect();
-            found.sort();
-            found
-        };
-        assert_eq!(found(b"a.*"), [b"a.1", b"a.2"]);
-        assert_eq!(found(b"b.1"), [b"b.1"]);
-        assert!(found(b"c").is_empty());
+        for at_once in 1..6 {
+            assert_eq!(found(&mut subjects, &["a.*"], at_once), ["a.1", "a.2"]);
+            assert_eq!(found(&mut subjects, &["b.1"], at_once), ["b.1"]);
+            assert_eq!(found(&mut subjects, &["b.1", "a.*", "a.1"], at_once), ["a.1", "a.2", "b.1"]);
+            assert_eq!(found(&mut subjects, &["b.1", "c", "a.2"], at_once), ["a.2", "b.1"]);
+            assert_eq!(found(&mut subjects, &[], at_once).len(), 3);
+            assert!(found(&mut subjects, &["c"], at_once).is_empty());
+        }
+    }
+
+    #[test]
+    fn subjects_keep_their_numbers_while_somebody_walks() {
+        let mut subjects = Subjects::new(1);
+        let text = |seq: u64| format!("s.{seq}").into_bytes();
+        let numbers: Vec<SubjectNo> = (0..10_000).map(|seq| subjects.add(&text(seq), seq, 1)).collect();
+        (0..9_999).for_each(|seq| subjects.remove(numbers[seq as usize], seq));
+        assert!(subjects.is_wasteful());
+        let (mut walk, mut looks) = (Walk::default(), 100);
+        assert!(!subjects.walk(&[], &mut walk, &mut looks, |_, _| ControlFlow::Continue(())));
+        assert!(!subjects.is_wasteful());
+        subjects.add(b"new", 10_000, 1);
+        assert!(subjects.is_wasteful());
+        subjects.renumber();
+        let (mut met, mut looks) = (0, 100);
+        let is_over = subjects.walk(&[], &mut walk, &mut looks, |_, _| {
+            met += 1;
+            ControlFlow::Continue(())
+        });
+        assert!(is_over && met == 2, "a walk over other numbers begins anew");
     }
 }

@@ -77,6 +77,12 @@ impl Filter {
         algebra::matches(&self.0, subject.as_bytes())
     }
 
+    /// The same for bytes that are known to be a subject: whoever stored them has seen that. Of others the answer means nothing.
+    #[inline]
+    pub fn matches_stored(&self, subject: &[u8]) -> bool {
+        algebra::matches(&self.0, subject)
+    }
+
     /// Whether every subject that `narrow` matches is matched by this filter too.
     pub fn covers(&self, narrow: &Self) -> bool {
         algebra::covers(&self.0, &narrow.0)

@@ -3,7 +3,7 @@
 //! `cargo run --release -p bulwark-jetstream-host --example rates [directory]`
 
 use bulwark_jetstream_host::{
-    AccountSettings, Arrival, Batch, Clock, Desk, DeskSettings, Door, Outgoing, Port, RealClock, Report,
+    AccountSettings, Arrival, Clock, Desk, DeskSettings, Door, Outgoing, Port, RealClock, Report,
 };
 use jetstream::Incoming;
 use std::path::{Path, PathBuf};
@@ -80,16 +80,16 @@ fn measure(dir: &Path, case: &Case) {
 
     let payload = vec![b'x'; case.payload];
     let subjects: Vec<String> = (0..1000).map(|n| format!("s.subject.{n}")).collect();
-    let mut round = Batch::default();
+    let mut round = Vec::new();
     for n in 0..case.round {
         let (subject, reply) = (subjects[n % 1000].as_bytes(), Some(&b"_INBOX.abcdefgh.1"[..]));
         let message = Incoming { subject, reply, headers: b"", payload: &payload };
-        round.push(&Arrival { account: &name, door: Door::Streams, message, asker: None, follower: None });
+        round.push(Arrival { account: &name, door: Door::Streams, message, asker: None, follower: None });
     }
     let (begin, cpu) = (Instant::now(), cpu_time());
     let mut stored = 0_u64;
     while begin.elapsed() < Duration::from_secs(3) {
-        desk.round(round.iter(), clock.now());
+        desk.round(round.iter().copied(), clock.now());
         stored += case.round as u64;
     }
     let (wall, cpu) = (begin.elapsed().as_secs_f64(), cpu_time() - cpu);

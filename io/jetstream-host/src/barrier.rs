@@ -4,7 +4,7 @@
 //! named; what lies on the disk stays there and comes back with the account: at a start, or when its settings are set again.
 
 use crate::Report;
-use crate::desk::Desk;
+use crate::desk::{Desk, refuse_held};
 use jetstream::Tenant;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -26,7 +26,9 @@ impl Desk {
         self.unlisten(account);
         let streams = self.tenants.get(account).into_iter().flat_map(Tenant::streams);
         self.unrecovered.extend(streams.map(|stream| (account.to_string(), stream.name.to_string())));
-        self.tenants.remove(account);
+        if let Some(mut tenant) = self.tenants.remove(account) {
+            refuse_held(&*self.port, account, &mut tenant);
+        }
         self.accounts.remove(account);
     }
 }

@@ -1,7 +1,12 @@
 //! The host's loop without its thread: take, decide, make durable, send.
 
+mod leaving;
+mod turns;
+
 use crate::barrier::guarded;
+use crate::freeing::Freeing;
 use crate::inlet::Arrival;
+use crate::lanes::{Batch, Lanes};
 use crate::ledger::{Bounds, Ledger};
 use crate::opening::open_shelves;
 use crate::shelf::{Shelf, Shelving, half_gone};
@@ -13,11 +18,11 @@ use api::monitoring::options::JszOptions;
 use jetstream::{After, Door, Effect, Interest, KeptStream, Log as _, LogError, Now, Outbox, Settings, Tenant};
 use moment::Instant;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Disk, Entropy, FileSettings, MetaLog, Root, Sealing, StoreError, StreamId, SyncTicket};
+use store::{Disk, Entropy, FileSettings, Garbage, MetaLog, Root, Sealing, StoreError, StreamId, SyncTicket};
 use subject::Filter;
+use turns::{Debts, TURN_UNITS};
 
 /// Consumer states that nobody waits for are kept this often.
 const KEEP_STATES_EVERY: Duration = Duration::from_millis(250);
@@ -42,12 +47,15 @@ pub struct DeskSettings {
     pub sync_every: Duration,
     /// How much there may be.
     pub bounds: Bounds,
+    /// Units of work that an account may do before it is the turn of others.
+    pub turn_units: u64,
 }
 
 impl Default for DeskSettings {
     fn default() -> Self {
         let (sealing, files) = (Sealing::default(), FileSettings::default());
-        DeskSettings { sealing, files, sync_every: Duration::from_secs(120), bounds: Bounds::default() }
+        let sync_every = Duration::from_secs(120);
+        DeskSettings { sealing, files, sync_every, bounds: Bounds::default(), turn_units: TURN_UNITS }
     }
 }
 
@@ -73,10 +81,15 @@ pub struct Desk {
     syncs_beside: bool,
     syncing: Option<Syncing>,
     has_more: bool,
+    /// Files are still to be removed that streams left behind.
+    is_leaving: bool,
     /// Which of memory and files were full when it was last looked.
     was_full: [bool; 2],
     pub(crate) upkeep: Upkeep,
     outboxes: Outboxes,
+    lanes: Lanes,
+    debts: Debts,
+    freeing: Freeing,
 }
 
 /// The store failed; it is opened again at a moment.
@@ -138,9 +151,13 @@ impl Desk {
             syncs_beside: false,
             syncing: None,
             has_more: false,
+            is_leaving: false,
             was_full: [false; 2],
             upkeep: Upkeep::new(now),
             outboxes: Outboxes::default(),
+            lanes: Lanes::default(),
+            debts: Debts::default(),
+            freeing: Freeing::default(),
         };
         desk.finish_removals()?;
         let streams = desk.restore(accounts, now)?;
@@ -223,14 +240,14 @@ impl Desk {
             let (stream, consumers) = (kept.config.name.clone(), kept.consumers.len());
             let messages = log.state().messages;
             let restored = guarded(|| tenant.restore(kept, log, &mut around));
-            match restored.unwrap_or_else(|why| Err(LogError(format!("stream {account} > {stream}: {why}")))) {
+            match restored.unwrap_or_else(|why| Err(LogError::Failed(format!("stream {account} > {stream}: {why}")))) {
                 Ok(()) => {
                     self.unrecovered.remove(&(account.to_string(), stream.clone()));
                     self.port.report(Report::Restored { account: account.to_string(), stream, messages, consumers })
                 }
                 Err(error) => {
                     self.unrecovered.insert((account.to_string(), stream));
-                    self.port.report(Report::Finding(error.0));
+                    self.port.report(Report::Finding(text_of(error)));
                 }
             }
         }
@@ -272,20 +289,62 @@ impl Desk {
         self.accounts.remove(account);
     }
 
-    /// Takes messages, and does everything that follows from them and from the time.
+    /// Takes messages, and does everything that follows from them and from the time, in as many rounds as it takes.
     pub fn round<'a>(&mut self, arrivals: impl IntoIterator<Item = Arrival<'a>>, now: Now) {
+        self.step(arrivals, now);
+        while self.has_waiting() {
+            self.work(now, &mut |_| {});
+        }
+    }
+
+    /// Takes messages and does one round, after which what was not done waits for the next one.
+    pub fn step<'a>(&mut self, arrivals: impl IntoIterator<Item = Arrival<'a>>, now: Now) {
+        self.take(arrivals);
+        self.work(now, &mut |_| {});
+    }
+
+    /// Units of work that were done so far, for all accounts.
+    pub fn units_done(&self) -> u64 {
+        self.debts.units_done()
+    }
+
+    /// Whether messages wait for a turn, or for what follows from them.
+    pub fn has_waiting(&self) -> bool {
+        !self.lanes.is_empty() || self.tenants.values().any(|tenant| tenant.is_at_work() || tenant.holds_back())
+    }
+
+    /// Takes messages, which wait for the turns of their accounts.
+    fn take<'a>(&mut self, arrivals: impl IntoIterator<Item = Arrival<'a>>) {
+        let mut last: Option<(&Arc<str>, Batch)> = None;
+        for arrival in arrivals {
+            match &mut last {
+                Some((account, batch)) if Arc::ptr_eq(account, arrival.account) => batch.push(&arrival),
+                last => {
+                    let mut batch = self.lanes.blank();
+                    batch.push(&arrival);
+                    if let Some((account, batch)) = last.replace((arrival.account, batch)) {
+                        self.lanes.push(account, batch);
+                    }
+                }
+            }
+        }
+        last.into_iter().for_each(|(account, batch)| self.lanes.push(account, batch));
+        let _ = self.lanes.take_done();
+    }
+
+    /// What waits for its turn.
+    pub(crate) fn lanes(&mut self) -> &mut Lanes {
+        &mut self.lanes
+    }
+
+    /// One round: every account that waits has a turn, and what follows from that and from the time is done. `more` brings what came
+    /// meanwhile.
+    pub(crate) fn work(&mut self, now: Now, more: &mut dyn FnMut(&mut Lanes)) {
         self.reopen_if_due(now);
         self.shelving.begin_round();
         let mut outboxes = std::mem::take(&mut self.outboxes);
-        let mut arrivals = arrivals.into_iter().peekable();
-        self.receive(&mut arrivals, now, &mut outboxes);
-        while arrivals.peek().is_some() {
-            // So much is to be said that it is said before more is heard.
-            let outcome = self.commit(now);
-            self.perform_all(&mut outboxes, &outcome);
-            self.remove_discarded(&outcome);
-            self.receive(&mut arrivals, now, &mut outboxes);
-        }
+        self.give_turns(now, &mut outboxes, more);
+        self.say_held(&mut outboxes);
         self.tick(now, &mut outboxes);
         self.keep_states(now);
         let outcome = self.commit(now);
@@ -298,6 +357,7 @@ impl Desk {
         self.tell_drawn();
         self.settle();
         self.report_room();
+        self.debts.pay(self.settings.turn_units);
     }
 
     fn report_room(&mut self) {
@@ -307,41 +367,6 @@ impl Desk {
                 self.port.report(Report::OutOfRoom { on_disk });
             }
             self.was_full[usize::from(on_disk)] = is_full;
-        }
-    }
-
-    /// Takes messages, until all are taken or a round has enough to say. Those of one account usually come one after the
-    /// other, and then it is looked up once.
-    fn receive<'a>(
-        &mut self,
-        arrivals: &mut Peekable<impl Iterator<Item = Arrival<'a>>>,
-        now: Now,
-        outboxes: &mut Outboxes,
-    ) {
-        let mut said = 0;
-        while said < MAX_SAID_BYTES
-            && let Some(first) = arrivals.next()
-        {
-            let account = first.account;
-            let Some(tenant) = self.tenants.get_mut(account) else { continue };
-            let (interest, out) = (InAccount { port: &*self.port, account }, outboxes.of(account));
-            let before = out.bytes();
-            let mut next = Some(first);
-            let done = guarded(|| {
-                while let Some(Arrival { door, message, asker, follower, .. }) = next {
-                    let (shelves, out) = (&mut self.shelving, &mut *out);
-                    let mut around =
-                        jetstream::Surroundings { shelves, now, interest: &interest, out, asker, follower };
-                    tenant.receive(door, &message, &mut around);
-                    let has_room = said + out.bytes().saturating_sub(before) < MAX_SAID_BYTES;
-                    next = arrivals.next_if(|next| has_room && Arc::ptr_eq(next.account, account));
-                }
-            });
-            said += out.bytes().saturating_sub(before);
-            if let Err(why) = done {
-                outboxes.by_account.remove(account);
-                self.quarantine(account, &why);
-            }
         }
     }
 
@@ -361,9 +386,11 @@ impl Desk {
                 asker: None,
                 follower: None,
             };
+            tenant.begin_turn(self.settings.turn_units);
             if let Err(why) = guarded(|| tenant.tick(&mut around)) {
                 broken.push((account.clone(), why));
             }
+            self.debts.note(account, tenant.units_done(), self.settings.turn_units);
         }
         self.quarantine_all(broken, outboxes);
     }
@@ -396,14 +423,15 @@ impl Desk {
         let mut outcome = Outcome::default();
         let mut due: Vec<(Due<'_>, Option<SyncTicket>)> = Vec::new();
         for tenant in self.tenants.values_mut().filter(|tenant| tenant.is_awake()) {
-            for stream in tenant.streams_mut().filter(|stream| stream.log.is_dirty()) {
+            // What failed in an earlier round fails whatever waits for it in this one.
+            for stream in tenant.streams_mut().filter(|stream| stream.log.is_dirty() || stream.log.is_poisoned()) {
                 match stream.log.flush() {
                     Ok(ticket) => due.push((Due::Log(stream.id, &mut stream.log), ticket)),
                     Err(error) => outcome.fail(Some(stream.id), &error),
                 }
             }
         }
-        if self.shelving.meta.is_dirty() {
+        if self.shelving.meta.is_dirty() || self.shelving.meta.is_poisoned() {
             match self.shelving.meta.flush() {
                 Ok(ticket) => due.push((Due::Meta(&mut self.shelving.meta), ticket)),
                 Err(error) => outcome.fail(None, &error),
@@ -454,6 +482,9 @@ impl Desk {
             return;
         };
         let accounts: Vec<Settings> = self.accounts.values().cloned().collect();
+        for (account, tenant) in &mut self.tenants {
+            refuse_held(&*self.port, account, tenant);
+        }
         self.tenants.keys().for_each(|account| self.unlisten(account));
         self.root = root;
         self.shelving = shelving;
@@ -490,10 +521,12 @@ impl Desk {
             let (shelves, out) = (&mut self.shelving, outboxes.of(account));
             let mut around =
                 jetstream::Surroundings { shelves, now, interest: &interest, out, asker: None, follower: None };
+            tenant.begin_turn(self.settings.turn_units);
             match guarded(|| tenant.deliver(&mut around)) {
                 Ok(has_more) => self.has_more |= has_more,
                 Err(why) => broken.push((account.clone(), why)),
             }
+            self.debts.note(account, tenant.units_done(), self.settings.turn_units);
         }
         self.quarantine_all(broken, outboxes);
         // Nothing in here waits for anything but what was committed just now.
@@ -503,6 +536,7 @@ impl Desk {
     /// From now on syncs that come now and then run on a thread of their own.
     pub fn sync_beside(&mut self) {
         self.syncs_beside = true;
+        self.freeing.beside();
     }
 
     fn sync_now_and_then(&mut self, now: Now) {
@@ -554,10 +588,19 @@ impl Desk {
             return outcome;
         }
         let mut by_stream: BTreeMap<u64, syncing::Done> = done.into_iter().map(|done| (done.stream, done)).collect();
-        for stream in self.tenants.values_mut().flat_map(Tenant::streams_mut) {
-            let Some(syncing::Done { number, outcome: synced, .. }) = by_stream.remove(&stream.id) else { continue };
-            if let Err(error) = stream.log.synced_beside(number, synced) {
-                outcome.fail(Some(stream.id), &error);
+        for tenant in self.tenants.values_mut() {
+            let mut is_leaving = false;
+            for stream in tenant.streams_mut() {
+                let Some(syncing::Done { number, outcome: synced, .. }) = by_stream.remove(&stream.id) else {
+                    continue;
+                };
+                if let Err(error) = stream.log.synced_beside(number, synced) {
+                    outcome.fail(Some(stream.id), &error);
+                }
+                is_leaving |= stream.log.is_leaving();
+            }
+            if is_leaving {
+                tenant.wake();
             }
         }
         outcome
@@ -566,17 +609,6 @@ impl Desk {
     fn sync_all(&mut self) -> Outcome {
         let due = self.due_syncs();
         self.settle_syncs(syncing::run(due))
-    }
-
-    fn remove_discarded(&mut self, outcome: &Outcome) {
-        if outcome.meta_failed {
-            return;
-        }
-        for id in std::mem::take(&mut self.shelving.discarded) {
-            if self.root.remove_stream(StreamId(id)).is_ok() {
-                let _ = self.shelving.forget_gone(id);
-            }
-        }
     }
 
     fn finish_removals(&mut self) -> Result<(), StoreError> {
@@ -589,14 +621,19 @@ impl Desk {
 
     /// Reports damage found on the way, and lets accounts rest that have nothing more to do.
     fn settle(&mut self) {
+        let mut garbage: Vec<Garbage> = self.shelving.take_garbage();
         for tenant in self.tenants.values_mut().filter(|tenant| tenant.is_awake()) {
-            for finding in tenant.streams_mut().flat_map(|stream| stream.log.take_findings()) {
-                self.port.report(Report::Finding(finding.to_string()));
+            for stream in tenant.streams_mut() {
+                garbage.extend(stream.log.take_garbage());
+                for finding in stream.log.take_findings() {
+                    self.port.report(Report::Finding(finding.to_string()));
+                }
             }
-            if !tenant.streams_mut().any(|stream| stream.log.is_dirty()) {
+            if !tenant.streams_mut().any(|stream| stream.log.is_dirty() || stream.log.is_leaving()) {
                 tenant.rest();
             }
         }
+        self.freeing.free(garbage);
     }
 
     fn perform_all(&self, outboxes: &mut Outboxes, outcome: &Outcome) {
@@ -624,7 +661,7 @@ impl Desk {
 
     /// How long nothing is to be done, unless a message comes.
     pub fn rest(&self, now: Now) -> Duration {
-        if self.has_more {
+        if self.has_more || self.is_leaving || !self.lanes.is_empty() || !self.shelving.discarded.is_empty() {
             return Duration::ZERO;
         }
         let tenants = self.tenants.values().filter_map(Tenant::deadline);
@@ -637,8 +674,11 @@ impl Desk {
         next.map_or(KEEP_STATES_EVERY * 4, |at| at.since(now.tick))
     }
 
-    /// Whoever waits for messages is told, and everything is kept and synced: before the process ends.
+    /// What was taken is done, whoever waits for messages is told, and everything is kept and synced: before the process ends.
     pub fn close(&mut self, now: Now) -> Result<(), StoreError> {
+        while self.has_waiting() {
+            self.work(now, &mut |_| {});
+        }
         let mut outboxes = std::mem::take(&mut self.outboxes);
         self.tenants.iter_mut().for_each(|(account, tenant)| tenant.say_shutdown(outboxes.of(account)));
         self.perform_all(&mut outboxes, &Outcome::default());
@@ -687,7 +727,7 @@ impl Desk {
         self.unrecovered.retain(|(of, _)| of != account);
         match failed {
             Some(text) => Err(text),
-            None => removed.map_err(|error| error.0),
+            None => removed.map_err(text_of),
         }
     }
 
@@ -735,6 +775,21 @@ impl Desk {
     /// The streams of an account, to look at.
     pub fn tenant(&self, account: &str) -> Option<&Tenant<Shelving>> {
         self.tenants.get(account)
+    }
+}
+
+/// Whoever waits for what an account did not get done hears that it failed.
+pub(crate) fn refuse_held(port: &dyn Port, account: &str, tenant: &mut Tenant<Shelving>) {
+    let held = tenant.take_held();
+    if held.has_messages() {
+        port.publish(account, &mut held.messages(|after| after == After::Nothing));
+    }
+}
+
+fn text_of(error: LogError) -> String {
+    match error {
+        LogError::Failed(text) => text,
+        LogError::Unfinished => "it takes longer than a turn".to_owned(),
     }
 }
 

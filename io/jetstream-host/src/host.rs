@@ -2,7 +2,7 @@
 
 use crate::Port;
 use crate::desk::{Desk, DeskSettings};
-use crate::inlet::{Batch, Inlet};
+use crate::inlet::Inlet;
 use jetstream::{Now, Settings};
 use moment::{Instant, Timestamp};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -10,9 +10,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store::{Disk, Entropy, StoreError};
-
-/// Messages taken in one round.
-const ROUND: usize = 8192;
 
 /// Who asks the thread something waits this long at most.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -195,14 +192,12 @@ impl Drop for Host {
 }
 
 fn run(mut desk: Desk, inlet: &Inlet, changes: &Mutex<Vec<Change>>, clock: &dyn Clock) -> Result<(), StoreError> {
-    let (mut rest, mut batch) = (Duration::ZERO, Batch::default());
+    let mut rest = Duration::ZERO;
     let mut tell_lost_at = clock.now().tick;
     loop {
-        let is_closed = inlet.wait(rest, &mut batch);
+        let is_closed = inlet.wait(rest, desk.lanes());
         make(changes, &mut desk, clock);
-        for from in (0..batch.len().max(1)).step_by(ROUND) {
-            desk.round(batch.part(from, ROUND), clock.now());
-        }
+        desk.work(clock.now(), &mut |lanes| inlet.take(lanes));
         let now = clock.now();
         if now.tick >= tell_lost_at {
             desk.tell_lost(inlet.take_lost_requests());

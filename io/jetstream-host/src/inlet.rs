@@ -1,15 +1,19 @@
 //! The queue between the broker's workers and the host's thread.
 
+use crate::lanes::{Batch, Lanes, Load};
 use jetstream::{Asker, Door, Follower, Incoming};
-use std::num::NonZeroU32;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// A buffer that grew past this in a flood is not kept for the next one.
-const KEPT_BYTES: usize = 8 * 1024 * 1024;
+/// Of what is still free an account may have so many times as much waiting: alone it fills nine tenths, and there is room for those
+/// that come next.
+const SHARE: usize = 9;
+/// Batches that are kept, empty.
+const KEPT_BATCHES: usize = 16;
 
-/// What may wait.
+/// What may wait, of all accounts together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InletLimits {
     /// Messages.
@@ -23,6 +27,19 @@ pub struct InletLimits {
 impl Default for InletLimits {
     fn default() -> Self {
         InletLimits { messages: 100_000, bytes: 128 * 1024 * 1024, requests: 10_000 }
+    }
+}
+
+impl InletLimits {
+    /// Whether there is room for one more, beside everything that waits and what waits of its account.
+    fn has_room(&self, all: Load, own: Load, more: Load) -> bool {
+        let fits = |limit: usize, all: usize, own: usize, more: usize| {
+            let free = limit.saturating_sub(all);
+            more <= free && own.saturating_add(more) <= free.saturating_mul(SHARE)
+        };
+        fits(self.messages, all.messages, own.messages, more.messages)
+            && fits(self.bytes, all.bytes, own.bytes, more.bytes)
+            && (more.requests == 0 || fits(self.requests, all.requests, own.requests, more.requests))
     }
 }
 
@@ -41,123 +58,30 @@ pub struct Arrival<'a> {
     pub follower: Option<&'a Arc<dyn Follower>>,
 }
 
-/// Where the parts of a message lie in the buffer of its batch.
-struct Entry {
-    /// Its place among the accounts of the batch.
-    account: u32,
-    door: Door,
-    start: usize,
-    subject: u32,
-    reply: Option<u32>,
-    headers: u32,
-    payload: u32,
-    asker: Option<Arc<dyn Asker>>,
-    /// Which of the followers of the batch, from one on.
-    follower: Option<NonZeroU32>,
-}
-
-/// Messages that arrived, one after the other in one buffer.
-#[derive(Default)]
-pub struct Batch {
-    bytes: Vec<u8>,
-    entries: Vec<Entry>,
-    /// The accounts, each as often as messages of it came one after the other.
-    accounts: Vec<Arc<str>>,
-    /// Who follows some of them.
-    followers: Vec<Arc<dyn Follower>>,
-}
-
-impl Batch {
-    /// Copies a message to the end.
-    pub fn push(&mut self, arrival: &Arrival<'_>) {
-        let Incoming { subject, reply, headers, payload } = arrival.message;
-        if self.accounts.last().is_none_or(|last| !Arc::ptr_eq(last, arrival.account)) {
-            self.accounts.push(arrival.account.clone());
-        }
-        let start = self.bytes.len();
-        for part in [subject, reply.unwrap_or_default(), headers, payload] {
-            self.bytes.extend_from_slice(part);
-        }
-        self.entries.push(Entry {
-            account: u32::try_from(self.accounts.len() - 1).expect("messages are bounded"),
-            door: arrival.door,
-            start,
-            subject: length(subject),
-            reply: reply.map(length),
-            headers: length(headers),
-            payload: length(payload),
-            asker: arrival.asker.cloned(),
-            follower: arrival.follower.and_then(|follower| {
-                self.followers.push(follower.clone());
-                NonZeroU32::new(u32::try_from(self.followers.len()).ok()?)
-            }),
-        });
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// The messages from one place on, at most `count`.
-    pub fn part(&self, from: usize, count: usize) -> impl Iterator<Item = Arrival<'_>> {
-        self.entries.iter().skip(from).take(count).map(|entry| self.arrival(entry))
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = Arrival<'_>> {
-        self.part(0, self.len())
-    }
-
-    fn arrival<'a>(&'a self, entry: &'a Entry) -> Arrival<'a> {
-        let mut rest = &self.bytes[entry.start..];
-        let mut take = |length: u32| {
-            let (part, after) = rest.split_at(length as usize);
-            rest = after;
-            part
-        };
-        let subject = take(entry.subject);
-        let reply = entry.reply.map(&mut take);
-        let (headers, payload) = (take(entry.headers), take(entry.payload));
-        let message = Incoming { subject, reply, headers, payload };
-        Arrival {
-            account: &self.accounts[entry.account as usize],
-            door: entry.door,
-            message,
-            asker: entry.asker.as_ref(),
-            follower: entry.follower.and_then(|number| self.followers.get(number.get() as usize - 1)),
-        }
-    }
-
-    fn clear(&mut self) {
-        if self.bytes.capacity() > KEPT_BYTES {
-            *self = Batch::default();
-        }
-        self.bytes.clear();
-        self.entries.clear();
-        self.accounts.clear();
-        self.followers.clear();
-    }
-}
-
-/// No part of a message is longer than a message may be, and that is far below four gigabytes.
-fn length(part: &[u8]) -> u32 {
-    u32::try_from(part.len()).expect("messages are bounded")
-}
-
 /// The queue is full: the host is behind, and this message was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
+/// An account of which something waits, here or at the host.
+struct Account {
+    name: Arc<str>,
+    load: Load,
+    /// What the host has not taken yet.
+    batch: Batch,
+}
+
 #[derive(Default)]
 struct Queue {
-    batch: Batch,
-    requests: usize,
+    accounts: Vec<Option<Account>>,
+    free: Vec<usize>,
+    by_name: HashMap<Arc<str>, usize>,
+    /// The account of the last message: many come one after the other.
+    last: Option<usize>,
+    /// Accounts of which the host has not taken everything, in order.
+    arrived: Vec<usize>,
+    /// What waits of all accounts.
+    load: Load,
+    spare: Vec<Batch>,
     dropped: u64,
     /// Requests among them that nobody was told of yet.
     lost_requests: u64,
@@ -166,6 +90,67 @@ struct Queue {
     is_poked: bool,
     /// The thread sleeps until it is told.
     is_idle: bool,
+}
+
+const PLACED: &str = "a place that is named is taken";
+
+impl Queue {
+    /// The place of an account, made if it has none.
+    fn place(&mut self, name: &Arc<str>) -> usize {
+        let is_last = |at: &usize| {
+            let account = self.accounts.get(*at).and_then(Option::as_ref);
+            account.is_some_and(|account| Arc::ptr_eq(&account.name, name))
+        };
+        if let Some(at) = self.last.filter(is_last) {
+            return at;
+        }
+        let at = match self.by_name.get(name) {
+            Some(&at) => at,
+            None => {
+                let account = Some(Account { name: name.clone(), load: Load::default(), batch: Batch::default() });
+                let at = match self.free.pop() {
+                    Some(at) => {
+                        self.accounts[at] = account;
+                        at
+                    }
+                    None => {
+                        self.accounts.push(account);
+                        self.accounts.len() - 1
+                    }
+                };
+                self.by_name.insert(name.clone(), at);
+                at
+            }
+        };
+        self.last = Some(at);
+        at
+    }
+
+    fn account(&mut self, at: usize) -> &mut Account {
+        self.accounts[at].as_mut().expect(PLACED)
+    }
+
+    /// It is full, or closed.
+    #[cold]
+    fn refuse(&mut self, name: &Arc<str>, load: Load) {
+        self.dropped += 1;
+        self.lost_requests += u64::from(load.requests > 0 && !self.is_closed);
+        // It has a place only as long as anything waits.
+        self.done(name, Load::default());
+    }
+
+    /// Something of an account is done with; without anything that waits it has no place any more.
+    fn done(&mut self, name: &Arc<str>, load: Load) {
+        self.load.take(load);
+        let Some(&at) = self.by_name.get(name) else { return };
+        let account = self.account(at);
+        account.load.take(load);
+        if account.load.messages == 0 && account.batch.is_empty() {
+            self.by_name.remove(name);
+            self.accounts[at] = None;
+            self.free.push(at);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -201,21 +186,22 @@ impl Inlet {
 
     /// Hands in one of many messages. Never blocks. [`Inlet::wake`] has to follow behind the last of them.
     pub fn put(&self, arrival: &Arrival<'_>) -> Result<(), Full> {
-        let Incoming { subject, reply, headers, payload } = arrival.message;
-        let weight = subject.len() + reply.map_or(0, <[u8]>::len) + headers.len() + payload.len();
-        let is_request = arrival.door == Door::Requests;
-        let limits = &self.0.limits;
+        let load = Load::of(arrival.door, &arrival.message);
         let mut queue = self.queue();
-        let is_full = queue.batch.len() >= limits.messages
-            || queue.batch.bytes.len() + weight > limits.bytes
-            || (is_request && queue.requests >= limits.requests);
-        if is_full || queue.is_closed {
-            queue.dropped += 1;
-            queue.lost_requests += u64::from(is_request && !queue.is_closed);
+        let at = queue.place(arrival.account);
+        let Queue { accounts, load: all, arrived, spare, is_closed, .. } = &mut *queue;
+        let account = accounts[at].as_mut().expect(PLACED);
+        if *is_closed || !self.0.limits.has_room(*all, account.load, load) {
+            queue.refuse(arrival.account, load);
             return Err(Full);
         }
-        queue.batch.push(arrival);
-        queue.requests += usize::from(is_request);
+        if account.batch.is_empty() {
+            arrived.push(at);
+            account.batch = spare.pop().unwrap_or_default();
+        }
+        all.add(load);
+        account.load.add(load);
+        account.batch.push(arrival);
         if queue.is_idle {
             self.0.owes_word.store(true, Ordering::Release);
         }
@@ -242,12 +228,12 @@ impl Inlet {
 
     /// Messages that wait.
     pub fn len(&self) -> usize {
-        self.queue().batch.len()
+        self.queue().load.messages
     }
 
     /// API requests that wait.
     pub fn requests(&self) -> usize {
-        self.queue().requests
+        self.queue().load.requests
     }
 
     /// Whether none waits.
@@ -267,19 +253,35 @@ impl Inlet {
         self.0.arrived.notify_one();
     }
 
-    /// Waits for messages, for a poke, or for the time to pass, and takes everything that waits in exchange for a batch
-    /// that is done with. Whether the queue is closed.
-    pub(crate) fn wait(&self, at_most: Duration, batch: &mut Batch) -> bool {
-        batch.clear();
+    /// Waits for messages, for a poke, or for the time to pass, and takes everything that came. Whether the queue is closed.
+    pub(crate) fn wait(&self, at_most: Duration, lanes: &mut Lanes) -> bool {
         let idle = |queue: &mut Queue| {
-            queue.is_idle = queue.batch.is_empty() && !queue.is_closed && !queue.is_poked;
+            queue.is_idle = queue.arrived.is_empty() && !queue.is_closed && !queue.is_poked;
             queue.is_idle
         };
         let waited = self.0.arrived.wait_timeout_while(self.queue(), at_most, idle);
         let mut queue = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
-        (queue.is_poked, queue.is_idle, queue.requests) = (false, false, 0);
-        std::mem::swap(&mut queue.batch, batch);
+        (queue.is_poked, queue.is_idle) = (false, false);
+        take(&mut queue, lanes);
         queue.is_closed
+    }
+
+    /// Takes what came meanwhile, and what the host is done with makes room.
+    pub(crate) fn take(&self, lanes: &mut Lanes) {
+        take(&mut self.queue(), lanes);
+    }
+}
+
+fn take(queue: &mut Queue, lanes: &mut Lanes) {
+    for (account, load) in lanes.take_done() {
+        queue.done(&account, load);
+    }
+    let room = KEPT_BATCHES.saturating_sub(queue.spare.len());
+    queue.spare.extend(lanes.take_spare().into_iter().take(room));
+    for at in std::mem::take(&mut queue.arrived) {
+        let account = queue.account(at);
+        let (name, batch) = (account.name.clone(), std::mem::take(&mut account.batch));
+        lanes.push(&name, batch);
     }
 }
 
@@ -291,84 +293,86 @@ mod tests {
         Incoming { subject, reply: None, headers: b"", payload }
     }
 
-    #[test]
-    fn messages_keep_their_parts() {
-        let account: Arc<str> = "A".into();
-        let full = Incoming { reply: Some(b"_INBOX.1"), headers: b"NATS/1.0\r\n\r\n", ..message(b"a.b", b"body") };
-        let mut batch = Batch::default();
-        batch.push(&Arrival { account: &account, door: Door::Streams, message: full, asker: None, follower: None });
-        batch.push(&Arrival {
-            account: &account,
-            door: Door::Requests,
-            message: message(b"a", b""),
-            asker: None,
-            follower: None,
-        });
-        let arrivals: Vec<_> = batch.iter().collect();
-        assert_eq!((arrivals[0].message, arrivals[0].door), (full, Door::Streams));
-        assert_eq!((arrivals[1].message, arrivals[1].door), (message(b"a", b""), Door::Requests));
-        assert_eq!(batch.part(1, 9).count(), 1);
+    fn request<'a>(account: &'a Arc<str>) -> Arrival<'a> {
+        let message = message(b"$JS.API.INFO", b"");
+        Arrival { account, door: Door::Requests, message, asker: None, follower: None }
+    }
+
+    /// Works off everything that waits.
+    fn work_off(inlet: &Inlet, lanes: &mut Lanes) -> usize {
+        inlet.wait(Duration::ZERO, lanes);
+        let mut count = 0;
+        while let Some(mut lane) = lanes.next() {
+            while lane.first().is_some() {
+                lanes.advance(&mut lane);
+                count += 1;
+            }
+        }
+        inlet.take(lanes);
+        count
     }
 
     #[test]
     fn a_full_queue_takes_nothing_and_counts_it() {
         let inlet = Inlet::new(InletLimits { bytes: 100, ..InletLimits::default() });
         let account: Arc<str> = "A".into();
-        let big = Arrival {
-            account: &account,
-            door: Door::Streams,
-            message: message(b"a", &[0; 50]),
-            asker: None,
-            follower: None,
-        };
+        let big = Arrival { door: Door::Streams, message: message(b"a", &[0; 50]), ..request(&account) };
         assert_eq!(inlet.deliver(&big), Ok(()));
         assert_eq!(inlet.deliver(&big), Err(Full));
         assert_eq!((inlet.len(), inlet.dropped()), (1, 1));
-        let mut batch = Batch::default();
-        inlet.wait(Duration::ZERO, &mut batch);
-        assert_eq!(batch.len(), 1);
-        assert_eq!(inlet.deliver(&big), Ok(()));
+        let mut lanes = Lanes::default();
+        inlet.wait(Duration::ZERO, &mut lanes);
+        assert_eq!(inlet.deliver(&big), Err(Full), "what the host has not done yet waits still");
+        let mut lane = lanes.next().expect("one waits");
+        lanes.advance(&mut lane);
+        inlet.take(&mut lanes);
+        assert_eq!((inlet.deliver(&big), inlet.len()), (Ok(()), 1));
     }
 
     #[test]
     fn who_sleeps_is_woken_once_for_a_batch() {
         let (inlet, account) = (Inlet::default(), Arc::<str>::from("A"));
         let sleeper = inlet.clone();
-        let thread = std::thread::spawn(move || {
-            let mut batch = Batch::default();
-            sleeper.wait(Duration::from_secs(60), &mut batch);
-            batch.len()
-        });
+        let thread = std::thread::spawn(move || work_off_after_sleep(&sleeper));
         while !inlet.queue().is_idle {
             std::thread::yield_now();
         }
-        let arrival = Arrival {
-            account: &account,
-            door: Door::Streams,
-            message: message(b"a", b""),
-            asker: None,
-            follower: None,
-        };
+        let arrival = Arrival { door: Door::Streams, message: message(b"a", b""), ..request(&account) };
         assert_eq!((inlet.put(&arrival), inlet.put(&arrival)), (Ok(()), Ok(())));
         inlet.wake();
         assert_eq!(thread.join().expect("no panic"), 2);
         assert!(!inlet.0.owes_word.load(Ordering::Acquire));
     }
 
+    fn work_off_after_sleep(inlet: &Inlet) -> usize {
+        let mut lanes = Lanes::default();
+        inlet.wait(Duration::from_secs(60), &mut lanes);
+        work_off(inlet, &mut lanes)
+    }
+
     #[test]
     fn requests_have_a_limit_of_their_own() {
         let inlet = Inlet::new(InletLimits { requests: 1, ..InletLimits::default() });
         let account: Arc<str> = "A".into();
-        let request = Arrival {
-            account: &account,
-            door: Door::Requests,
-            message: message(b"$JS.API.INFO", b""),
-            asker: None,
-            follower: None,
-        };
-        assert_eq!((inlet.deliver(&request), inlet.deliver(&request)), (Ok(()), Err(Full)));
-        assert_eq!(inlet.deliver(&Arrival { door: Door::Answers, ..request }), Ok(()));
+        assert_eq!((inlet.deliver(&request(&account)), inlet.deliver(&request(&account))), (Ok(()), Err(Full)));
+        assert_eq!(inlet.deliver(&Arrival { door: Door::Answers, ..request(&account) }), Ok(()));
         assert_eq!(inlet.requests(), 1);
         assert_eq!((inlet.take_lost_requests(), inlet.take_lost_requests()), (1, 0));
+        assert_eq!((work_off(&inlet, &mut Lanes::default()), inlet.requests()), (2, 0));
+    }
+
+    #[test]
+    fn an_account_that_floods_leaves_room_for_others() {
+        let inlet = Inlet::new(InletLimits { requests: 1_000, ..InletLimits::default() });
+        let accounts: Vec<Arc<str>> = (0..5).map(|n| format!("A{n}").into()).collect();
+        let taken: Vec<usize> = accounts
+            .iter()
+            .map(|account| (0..2_000).filter(|_| inlet.deliver(&request(account)).is_ok()).count())
+            .collect();
+        assert_eq!(taken, [900, 90, 9, 1, 0], "each leaves a tenth of what it found");
+        let mut lanes = Lanes::default();
+        assert_eq!(work_off(&inlet, &mut lanes), 1_000);
+        assert_eq!(inlet.deliver(&request(&accounts[4])), Ok(()));
+        assert!(inlet.queue().by_name.len() == 1, "nothing is kept of accounts that wait for nothing");
     }
 }

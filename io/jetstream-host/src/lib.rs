@@ -26,8 +26,10 @@
 mod account_keys;
 mod barrier;
 mod desk;
+mod freeing;
 mod host;
 mod inlet;
+mod lanes;
 mod ledger;
 mod opening;
 mod shelf;
@@ -36,7 +38,7 @@ mod upkeep;
 
 pub use desk::{AccountSettings, Desk, DeskSettings, Opened};
 pub use host::{Asked, Clock, Hand, Host, RealClock};
-pub use inlet::{Arrival, Batch, Full, Inlet, InletLimits};
+pub use inlet::{Arrival, Full, Inlet, InletLimits};
 pub use jetstream::{ASKING_INBOX, Asker, Awaited, BatchLimits, Door, Follower, Incoming, Made, OpenBatches, Outgoing};
 pub use ledger::{Bounds, Ledger};
 pub use shelf::{Shelf, Shelving, half_gone};

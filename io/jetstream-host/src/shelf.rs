@@ -2,13 +2,14 @@
 
 use crate::ledger::{Bounds, Ledger, signed};
 use api::{Compression, PersistMode, StorageKind, StreamConfig};
-use jetstream::{Draft, Found, KeptStream, Log, LogError, LogState, Shelves, Stored, View};
+use jetstream::{Down, Draft, Found, KeptStream, Known, Log, LogError, LogState, Shelves, Stored, View, Walk, Work};
 use moment::Timestamp;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use store::{
-    Context, FileSettings, FileStream, Finding, KeyNo, Keyring, MemoryStream, MessageView, MetaLog, Next, StoreError,
-    StreamId, SubjectTotals, SyncMode, SyncTicket, Vault, memory_size, message_size, stream_dir,
+    Context, FileSettings, FileStream, Finding, Garbage, KeyNo, Keyring, MemoryStream, MessageView, MetaLog, Next,
+    Part, StoreError, StreamId, SubjectTotals, SyncMode, SyncTicket, Vault, memory_size, message_size, stream_dir,
 };
 use subject::Filter;
 
@@ -54,18 +55,11 @@ impl Stored for Held {
 }
 
 fn refused(error: StoreError) -> LogError {
-    LogError(error.to_string())
+    LogError::Failed(error.to_string())
 }
 
-fn counted<'a>(subjects: impl Iterator<Item = (&'a [u8], &'a SubjectTotals)>) -> Vec<(Vec<u8>, u64)> {
-    subjects.map(|(text, totals)| (text.to_vec(), totals.messages)).collect()
-}
-
-fn found(next: Next) -> Found<Held> {
-    match next {
-        Next::Message(message) => Found::Message(Held(message)),
-        Next::NotBefore(seq) => Found::NothingBefore(seq),
-    }
+fn done<T>(part: Part<T>) -> Result<T, LogError> {
+    part.done().ok_or(LogError::Unfinished)
 }
 
 fn view(message: MessageView<'_>) -> View<'_> {
@@ -78,6 +72,14 @@ impl Shelf {
     pub fn is_dirty(&self) -> bool {
         match &self.kept {
             Kept::File(file) => file.is_dirty(),
+            Kept::Memory(_) => false,
+        }
+    }
+
+    /// Whether an earlier failure keeps it from acknowledging anything.
+    pub fn is_poisoned(&self) -> bool {
+        match &self.kept {
+            Kept::File(file) => file.is_poisoned(),
             Kept::Memory(_) => false,
         }
     }
@@ -111,6 +113,22 @@ impl Shelf {
         match &mut self.kept {
             Kept::File(file) => file.synced(outcome),
             Kept::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Whether files are still to be removed that nothing needs any more.
+    pub(crate) fn is_leaving(&self) -> bool {
+        match &self.kept {
+            Kept::File(file) => file.is_leaving(),
+            Kept::Memory(_) => false,
+        }
+    }
+
+    /// Removes some of them. How many of those that may go at once that was.
+    pub(crate) fn remove_leaving(&mut self, most: usize) -> usize {
+        match &mut self.kept {
+            Kept::File(file) => file.remove_leaving(most),
+            Kept::Memory(_) => 0,
         }
     }
 
@@ -168,12 +186,33 @@ impl Shelf {
             Kept::File(file) => file.examine_next(),
             Kept::Memory(_) => Ok(false),
         };
-        self.count();
+        self.weigh();
         examined
     }
 
+    fn nothing_before<M>(&self, seq: u64, work: &Work) -> Found<M> {
+        match work.is_over() && seq <= self.readable() {
+            true => Found::Unfinished(seq),
+            false => Found::NothingBefore(seq),
+        }
+    }
+
+    /// Memory of messages that are gone, to be given back where nobody waits.
+    pub(crate) fn take_garbage(&mut self) -> Vec<Garbage> {
+        match &mut self.kept {
+            Kept::File(file) => file.take_garbage(),
+            Kept::Memory(memory) => memory.take_garbage(),
+        }
+    }
+
+    /// It is not in the account of everything any more.
+    fn weighs_nothing(&mut self) {
+        self.ledger.weigh(self.is_on_disk(), self.counted, 0);
+        self.counted = 0;
+    }
+
     /// What it weighs now, noted in the account of everything.
-    fn count(&mut self) {
+    fn weigh(&mut self) {
         let now = self.state().bytes;
         self.ledger.weigh(self.is_on_disk(), self.counted, now);
         self.counted = now;
@@ -194,7 +233,7 @@ impl Shelf {
 
 impl Drop for Shelf {
     fn drop(&mut self) {
-        self.ledger.weigh(self.is_on_disk(), self.counted, 0);
+        self.weighs_nothing();
     }
 }
 
@@ -208,7 +247,7 @@ impl Log for Shelf {
             Kept::File(file) => file.stage(&draft),
             Kept::Memory(memory) => memory.stage(&draft),
         };
-        self.count();
+        self.weigh();
         staged.map_err(refused)
     }
 
@@ -219,40 +258,52 @@ impl Log for Shelf {
         }
     }
 
-    fn remove(&mut self, seq: u64) -> Result<bool, LogError> {
+    fn waits_for_disk(&self) -> bool {
+        self.is_dirty()
+    }
+
+    fn remove(&mut self, seq: u64, gone: &mut dyn FnMut(&[u8])) -> Result<bool, LogError> {
+        self.subject_of(seq)?.into_iter().for_each(gone);
         let removed = match &mut self.kept {
             Kept::File(file) => file.remove(seq).map_err(refused),
             Kept::Memory(memory) => Ok(memory.remove(seq)),
         };
-        self.count();
+        self.weigh();
         removed
     }
 
-    fn erase(&mut self, seq: u64) -> Result<bool, LogError> {
+    fn erase(&mut self, seq: u64, gone: &mut dyn FnMut(&[u8])) -> Result<bool, LogError> {
+        self.subject_of(seq)?.into_iter().for_each(gone);
         let removed = match &mut self.kept {
             Kept::File(file) => file.erase(seq).map_err(refused),
             Kept::Memory(memory) => Ok(memory.remove(seq)),
         };
-        self.count();
+        self.weigh();
         removed
     }
 
-    fn remove_below(&mut self, first: u64) -> Result<u64, LogError> {
-        let removed = match &mut self.kept {
-            Kept::File(file) => file.remove_below(first).map_err(refused),
-            Kept::Memory(memory) => Ok(memory.remove_below(first)),
-        };
-        self.count();
-        removed
+    fn remove_below(&mut self, first: u64, work: &mut Work) -> Result<(), LogError> {
+        let is_done = work.lend(|looks| match &mut self.kept {
+            Kept::File(file) => file.remove_below_within(first, looks).map_err(refused),
+            Kept::Memory(memory) => Ok(memory.remove_below_within(first, looks)),
+        });
+        self.weigh();
+        if is_done? { Ok(()) } else { Err(LogError::Unfinished) }
     }
 
-    fn trim_subject(&mut self, subject: &[u8], keep: u64) -> Result<u64, LogError> {
-        let removed = match &mut self.kept {
-            Kept::File(file) => file.trim_subject(subject, keep).map_err(refused),
-            Kept::Memory(memory) => Ok(memory.trim_subject(subject, keep)),
-        };
-        self.count();
-        removed
+    fn trim_subject(
+        &mut self,
+        subject: &[u8],
+        keep: u64,
+        work: &mut Work,
+        gone: &mut dyn FnMut(u64),
+    ) -> Result<(), LogError> {
+        let is_done = work.lend(|looks| match &mut self.kept {
+            Kept::File(file) => file.trim_within(subject, keep, looks, gone).map_err(refused),
+            Kept::Memory(memory) => Ok(memory.trim_within(subject, keep, looks, gone)),
+        });
+        self.weigh();
+        if is_done? { Ok(()) } else { Err(LogError::Unfinished) }
     }
 
     fn skip_to(&mut self, last: u64) -> Result<(), LogError> {
@@ -296,6 +347,20 @@ impl Log for Shelf {
         }
     }
 
+    fn next_live(&self, seq: u64) -> Option<u64> {
+        match &self.kept {
+            Kept::File(file) => file.next_live_from(seq),
+            Kept::Memory(memory) => memory.next_live_from(seq),
+        }
+    }
+
+    fn subject_of(&mut self, seq: u64) -> Result<Option<&[u8]>, LogError> {
+        match &mut self.kept {
+            Kept::File(file) => file.subject_of(seq).map_err(refused),
+            Kept::Memory(memory) => Ok(memory.look_at(seq).map(|message| message.subject)),
+        }
+    }
+
     fn load(&mut self, seq: u64) -> Result<Option<Held>, LogError> {
         match &mut self.kept {
             Kept::File(file) => file.load(seq).map(|message| message.map(Held)).map_err(refused),
@@ -303,18 +368,26 @@ impl Log for Shelf {
         }
     }
 
-    fn next(&mut self, filters: &[Filter], from: u64) -> Result<Found<Held>, LogError> {
-        match &mut self.kept {
-            Kept::File(file) => file.next(filters, from).map(found).map_err(refused),
-            Kept::Memory(memory) => Ok(found(memory.next(filters, from))),
-        }
+    fn next(&mut self, filters: &[Filter], from: u64, work: &mut Work) -> Result<Found<Held>, LogError> {
+        let next = work.lend(|looks| match &mut self.kept {
+            Kept::File(file) => file.next_within(filters, from, looks).map_err(refused),
+            Kept::Memory(memory) => Ok(memory.next_within(filters, from, looks)),
+        })?;
+        Ok(match next {
+            Next::Message(message) => Found::Message(Held(message)),
+            Next::NotBefore(seq) => self.nothing_before(seq, work),
+        })
     }
 
     fn next_headed(&mut self, from: u64) -> Result<Found<Held>, LogError> {
-        match &mut self.kept {
-            Kept::File(file) => file.next_headed(from).map(found).map_err(refused),
-            Kept::Memory(memory) => Ok(found(memory.next_headed(from))),
-        }
+        let next = match &mut self.kept {
+            Kept::File(file) => file.next_headed(from).map_err(refused)?,
+            Kept::Memory(memory) => memory.next_headed(from),
+        };
+        Ok(match next {
+            Next::Message(message) => Found::Message(Held(message)),
+            Next::NotBefore(seq) => Found::NothingBefore(seq),
+        })
     }
 
     fn look_at(&mut self, seq: u64) -> Result<Option<View<'_>>, LogError> {
@@ -324,26 +397,36 @@ impl Log for Shelf {
         }
     }
 
-    fn look(&mut self, filters: &[Filter], from: u64) -> Result<Found<View<'_>>, LogError> {
-        let found = match &mut self.kept {
-            Kept::File(file) => file.look(filters, from).map_err(refused)?,
-            Kept::Memory(memory) => memory.look(filters, from),
-        };
-        Ok(found.map_or_else(Found::NothingBefore, |message| Found::Message(view(message))))
+    fn look(&mut self, filters: &[Filter], from: u64, work: &mut Work) -> Result<Found<View<'_>>, LogError> {
+        let end = self.readable();
+        let found = work.lend(|looks| match &mut self.kept {
+            Kept::File(file) => file.look_within(filters, from, looks).map_err(refused),
+            Kept::Memory(memory) => Ok(memory.look_within(filters, from, looks)),
+        })?;
+        Ok(match found {
+            Ok(message) => Found::Message(view(message)),
+            Err(seq) if work.is_over() && seq <= end => Found::Unfinished(seq),
+            Err(seq) => Found::NothingBefore(seq),
+        })
     }
 
-    fn last_of(&mut self, subject: &[u8]) -> Result<Option<u64>, LogError> {
-        match &mut self.kept {
-            Kept::File(file) => file.last_of(subject).map_err(refused),
-            Kept::Memory(memory) => Ok(memory.last_of(subject)),
+    fn look_down(&mut self, filter: &Filter, looks: u64, work: &mut Work) -> Down {
+        let down = work.lend_some(looks, |looks| match &self.kept {
+            Kept::File(file) => file.look_down(filter, looks),
+            Kept::Memory(memory) => memory.look_down(filter, looks),
+        });
+        match down {
+            store::Down::Found(seq) => Down::Found(seq),
+            store::Down::End => Down::End,
+            store::Down::Stopped => Down::Stopped,
         }
     }
 
-    fn last_matching(&mut self, filter: &Filter) -> Result<Option<u64>, LogError> {
-        match &mut self.kept {
-            Kept::File(file) => file.last_matching(filter).map_err(refused),
-            Kept::Memory(memory) => Ok(memory.last_matching(filter)),
-        }
+    fn last_of(&mut self, subject: &[u8], work: &mut Work) -> Result<Option<u64>, LogError> {
+        work.lend(|looks| match &mut self.kept {
+            Kept::File(file) => file.last_of_within(subject, looks).map_err(refused).and_then(done),
+            Kept::Memory(memory) => done(memory.last_of_within(subject, looks)),
+        })
     }
 
     fn messages_of(&self, subject: &[u8]) -> u64 {
@@ -354,18 +437,34 @@ impl Log for Shelf {
         totals.map_or(0, |totals| totals.messages)
     }
 
-    fn subjects(&self, filter: &Filter) -> Vec<(Vec<u8>, u64)> {
-        match &self.kept {
-            Kept::File(file) => counted(file.subjects(filter)),
-            Kept::Memory(memory) => counted(memory.subjects(filter)),
-        }
+    fn walk(
+        &mut self,
+        filters: &[Filter],
+        walk: &mut Walk,
+        work: &mut Work,
+        found: &mut dyn FnMut(&Known<'_>) -> bool,
+    ) -> bool {
+        let mut at = store::Walk::of(walk.at);
+        let mut tell = |subject: &[u8], totals: &SubjectTotals| {
+            let SubjectTotals { messages, last, last_is_exact: is_exact, .. } = *totals;
+            match found(&Known { subject, messages, last, is_exact }) {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        };
+        let is_over = work.lend(|looks| match &mut self.kept {
+            Kept::File(file) => file.walk(filters, &mut at, looks, &mut tell),
+            Kept::Memory(memory) => memory.walk(filters, &mut at, looks, &mut tell),
+        });
+        walk.at = at.numbers();
+        is_over
     }
 
-    fn count(&mut self, filters: &[Filter], from: u64) -> Result<u64, LogError> {
-        match &mut self.kept {
-            Kept::File(file) => file.count(filters, from).map_err(refused),
-            Kept::Memory(memory) => Ok(memory.count(filters, from)),
-        }
+    fn count(&mut self, filters: (&[Filter], &[Filter]), from: u64, work: &mut Work) -> Result<(u64, u64), LogError> {
+        work.lend(|looks| match &mut self.kept {
+            Kept::File(file) => file.count_within(filters, from, looks).map_err(refused),
+            Kept::Memory(memory) => Ok(memory.count_within(filters, from, looks)),
+        })
     }
 
     fn seq_at(&mut self, time: Timestamp) -> Result<u64, LogError> {
@@ -375,10 +474,17 @@ impl Log for Shelf {
         }
     }
 
-    fn deleted(&self, max: usize) -> Vec<u64> {
-        match &self.kept {
-            Kept::File(file) => file.deleted(max),
-            Kept::Memory(memory) => memory.deleted(max),
+    fn deleted(&self, from: u64, max: usize, work: &mut Work, gone: &mut Vec<u64>) -> Option<u64> {
+        work.lend(|looks| match &self.kept {
+            Kept::File(file) => file.deleted_within(from, max, looks, gone),
+            Kept::Memory(memory) => memory.deleted_within(from, max, looks, gone),
+        })
+    }
+
+    fn take_toll(&mut self) -> u64 {
+        match &mut self.kept {
+            Kept::File(file) => file.take_toll(),
+            Kept::Memory(_) => 0,
         }
     }
 }
@@ -404,6 +510,8 @@ pub struct Shelving {
     unpacked: usize,
     /// What archives hold that is not unpacked as a whole.
     held: usize,
+    /// Logs of streams that are gone.
+    garbage: Vec<Garbage>,
 }
 
 /// What is unpacked of archives in one round, of all accounts: it is held in memory until it is durable. A few bytes can be
@@ -437,7 +545,13 @@ impl Shelving {
             reserved: BTreeMap::new(),
             unpacked: 0,
             held: 0,
+            garbage: Vec::new(),
         }
+    }
+
+    /// Memory of streams that are gone, to be given back where nobody waits.
+    pub(crate) fn take_garbage(&mut self) -> Vec<Garbage> {
+        std::mem::take(&mut self.garbage)
     }
 
     /// A round begins.
@@ -480,7 +594,7 @@ impl Shelving {
 
     fn shelf(&self, kept: Kept) -> Shelf {
         let mut shelf = Shelf { kept, ledger: self.ledger.clone(), counted: 0 };
-        shelf.count();
+        shelf.weigh();
         shelf
     }
 
@@ -557,13 +671,15 @@ impl Shelves for Shelving {
         Ok(())
     }
 
-    fn discard(&mut self, id: u64, log: Shelf) {
+    fn discard(&mut self, id: u64, mut log: Shelf) {
         self.reserved.remove(&id);
         if log.is_on_disk() {
             // Noted first, so that a crash in between leaves no files that nobody knows.
             let _ = self.meta.put(&gone_key(id), &[]);
             self.discarded.push(id);
         }
+        log.weighs_nothing();
+        self.garbage.push(Garbage::of(log));
     }
 
     fn hold(&mut self, id: u64) -> Result<(), LogError> {

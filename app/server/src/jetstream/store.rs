@@ -82,7 +82,8 @@ pub(super) fn desk(settings: &JetStream, place: &Place) -> DeskSettings {
         Sync::Every(interval) => (SyncMode::Lazy, interval),
     };
     let bounds = Bounds { memory: place.max_memory, store: place.max_store };
-    DeskSettings { sealing, files: FileSettings { sync, ..FileSettings::default() }, sync_every, bounds }
+    let files = FileSettings { sync, ..FileSettings::default() };
+    DeskSettings { sealing, files, sync_every, bounds, ..DeskSettings::default() }
 }
 
 /// What may wait for the host.

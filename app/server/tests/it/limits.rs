@@ -1,5 +1,7 @@
 //! Rates of users and accounts at the built server, as publishers who never stop meet them.
 
+mod streams;
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -166,21 +168,7 @@ fn tail_under_a_flood(held: Held) -> Duration {
             }}"
         ),
     );
-    let address = server.client;
-    let login = |name: &str| {
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let connect = format!("CONNECT {{\"user\":\"{name}\",\"pass\":\"{name}\",\"verbose\":false}}\r\nPING\r\n");
-        stream.write_all(connect.as_bytes()).unwrap();
-        let mut lines = BufReader::new(stream.try_clone().unwrap());
-        let mut line = String::new();
-        while !line.starts_with("PONG") {
-            line.clear();
-            assert!(lines.read_line(&mut line).unwrap() > 0);
-        }
-        stream
-    };
+    let login = |name: &str| login(&server, name);
     // Somebody hears it all, so that every message costs something.
     let mut sink = login("noisy");
     sink.write_all(b"SUB u.> 1\r\n").unwrap();
@@ -194,7 +182,7 @@ fn tail_under_a_flood(held: Held) -> Duration {
         let done = done.clone();
         std::thread::spawn(move || flood(publishers, || done.load(Ordering::Relaxed)))
     };
-    let mut waits = round_trips(login("quiet"), TAIL_TIME);
+    let mut waits = round_trips(login("quiet"), "SUB q 1\r\n", "PUB q 0\r\n\r\n", TAIL_TIME);
     done.store(true, Ordering::Relaxed);
     flooding.join().unwrap();
     drop(server);
@@ -203,16 +191,32 @@ fn tail_under_a_flood(held: Held) -> Duration {
     waits[waits.len() * 99 / 100]
 }
 
-/// What one connection waits for its own messages, one after the other.
-fn round_trips(mut stream: TcpStream, time: Duration) -> Vec<Duration> {
+/// A client whose name is its password, logged in.
+fn login(server: &Server, name: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.client).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let user = format!("\"user\":\"{name}\",\"pass\":\"{name}\",\"verbose\":false,\"headers\":true");
+    stream.write_all(format!("CONNECT {{{user}}}\r\nPING\r\n").as_bytes()).unwrap();
     let mut lines = BufReader::new(stream.try_clone().unwrap());
-    stream.write_all(b"SUB q 1\r\n").unwrap();
+    let mut line = String::new();
+    while !line.starts_with("PONG") {
+        line.clear();
+        assert!(lines.read_line(&mut line).unwrap() > 0);
+    }
+    stream
+}
+
+/// What one connection waits for the messages that come for its own, one after the other.
+fn round_trips(mut stream: TcpStream, subscribes: &str, publishes: &str, time: Duration) -> Vec<Duration> {
+    let mut lines = BufReader::new(stream.try_clone().unwrap());
+    stream.write_all(subscribes.as_bytes()).unwrap();
     let (mut line, mut waits, begun) = (String::new(), Vec::new(), Instant::now());
     while begun.elapsed() < time {
         let asked = Instant::now();
-        stream.write_all(b"PUB q 0\r\n\r\n").unwrap();
+        stream.write_all(publishes.as_bytes()).unwrap();
         line.clear();
-        while !line.starts_with("MSG q") {
+        while !line.starts_with("MSG ") {
             line.clear();
             assert!(lines.read_line(&mut line).unwrap() > 0);
             if line.starts_with("PING") {

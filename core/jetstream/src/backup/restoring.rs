@@ -9,6 +9,7 @@ use crate::log::{Draft, Log, LogError, MAX_FIRST_SEQUENCE, Shelves};
 use crate::outbox::Now;
 use crate::publish::{Lifetime, Wishes};
 use crate::stream::Stream;
+use crate::work::{BYTES_A_UNIT, MESSAGE_UNITS, Work};
 use api::errors::*;
 use api::requests::RestoreState;
 use api::{ApiError, ConsumerConfig, json};
@@ -27,7 +28,7 @@ const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 const MAX_AHEAD_BYTES: usize = 8 * 1024 * 1024;
 const MAX_AHEAD_PIECES: usize = 1024;
 /// Consumers of one archive.
-const MAX_CONSUMERS: u64 = 100_000;
+const MAX_CONSUMERS: u64 = 10_000;
 
 /// A stream that is being restored.
 pub(crate) struct Restoring<L> {
@@ -55,6 +56,8 @@ pub(crate) struct Restoring<L> {
     /// Consumers of an archive of an older server, as far as they came.
     halves: BTreeMap<String, (Option<ConsumerConfig>, Option<Progress>)>,
     stage: Stage,
+    /// Messages that are still to go, when an archive of an older server ends.
+    ending: Option<std::vec::IntoIter<u64>>,
     deadline: Instant,
 }
 
@@ -152,6 +155,7 @@ impl<L: Log> Restoring<L> {
             told,
             halves: BTreeMap::new(),
             stage: Stage::State,
+            ending: None,
             deadline: now.tick + PATIENCE,
         }
     }
@@ -192,9 +196,14 @@ impl<L: Log> Restoring<L> {
 
     /// Unpacks and stages what came, as far as the server takes it in this round. Gives who waited for the pieces, once all of
     /// them are staged.
-    pub(crate) fn work<S: Shelves>(&mut self, shelves: &mut S, now: Now) -> Result<Vec<Box<[u8]>>, ApiError> {
+    pub(crate) fn work<S: Shelves>(
+        &mut self,
+        shelves: &mut S,
+        now: Now,
+        work: &mut Work,
+    ) -> Result<Vec<Box<[u8]>>, ApiError> {
         self.deadline = now.tick + PATIENCE;
-        let is_done = self.unpack(shelves, now);
+        let is_done = self.unpack(shelves, now, work);
         let held = self.frames.pending() + self.archive.held();
         let has_room = shelves.hold_unpacked(std::mem::replace(&mut self.held, held), held);
         match is_done? {
@@ -222,8 +231,12 @@ impl<L: Log> Restoring<L> {
     }
 
     /// Whether all that came was unpacked and staged.
-    fn unpack<S: Shelves>(&mut self, shelves: &mut S, now: Now) -> Result<bool, ApiError> {
-        while shelves.may_unpack() {
+    fn unpack<S: Shelves>(&mut self, shelves: &mut S, now: Now, work: &mut Work) -> Result<bool, ApiError> {
+        while shelves.may_unpack() && !work.is_over() {
+            if self.ending.is_some() {
+                self.go_on_ending(work)?;
+                continue;
+            }
             let mut bytes = 0;
             if !self.take_next(&mut bytes, now)? {
                 let Some(plain) = self.frames.next(usize::MAX).map_err(told)? else { return Ok(true) };
@@ -231,6 +244,7 @@ impl<L: Log> Restoring<L> {
                 self.archive.push(&plain);
             }
             shelves.note_unpacked(bytes);
+            work.spend(MESSAGE_UNITS + bytes as u64 / BYTES_A_UNIT);
         }
         Ok(false)
     }
@@ -312,7 +326,7 @@ impl<L: Log> Restoring<L> {
             0 => Ok(()),
             seq if seq > MAX_FIRST_SEQUENCE => return Err(failed(format!("message sequence {seq} out of order"))),
             seq if seq == log.state().last_seq + 1 => log.skip_to(seq),
-            seq => log.remove(seq).map(drop),
+            seq => log.remove(seq, &mut |_| {}).map(drop),
         };
         done.map_err(|_| failed("the store failed"))
     }
@@ -320,15 +334,28 @@ impl<L: Log> Restoring<L> {
     /// What the files of older servers still hold and the stream no longer had goes, as the request says.
     fn end_old(&mut self, before: u64, state: State, now: Now) -> Result<(), ApiError> {
         self.take_message(Entry::default(), before, state, now)?;
-        for seq in std::mem::take(&mut self.told.deleted) {
+        self.ending = Some(std::mem::take(&mut self.told.deleted).into_iter());
+        Ok(())
+    }
+
+    fn go_on_ending(&mut self, work: &mut Work) -> Result<(), ApiError> {
+        while let Some(seq) = self.ending.as_mut().and_then(Iterator::next) {
             if seq <= self.stream.state().last_seq {
                 self.take_away(seq)?;
+            }
+            work.spend(1);
+            if work.is_over() {
+                return Ok(());
             }
         }
         let first = self.told.first_seq;
         if first > self.stream.state().first_seq {
-            self.stream.log.remove_below(first).map_err(|_| failed("the store failed"))?;
+            match self.stream.log.remove_below(first, work) {
+                Err(LogError::Unfinished) => return Ok(()),
+                outcome => outcome.map_err(|_| failed("the store failed"))?,
+            }
         }
+        self.ending = None;
         for (name, half) in std::mem::take(&mut self.halves) {
             if let (Some(config), progress) = half {
                 self.consumers.push((name, config, progress.unwrap_or_default()));

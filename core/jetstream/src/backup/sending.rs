@@ -6,6 +6,7 @@ use super::frames::Encoder;
 use crate::log::{Found, Log, LogError, Stored};
 use crate::outbox::{Interest, Now, Outbox, Outgoing, status};
 use crate::stream::Stream;
+use crate::work::{MESSAGE_UNITS, Work};
 use api::requests::Snapshot as Request;
 use api::responses::StreamState;
 use api::{Name, json};
@@ -22,6 +23,8 @@ const MAX_WINDOW_BYTES: i64 = 32 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long we wait for somebody to listen.
 const WAIT_FOR_INTEREST: Duration = Duration::from_secs(2);
+/// Bytes that are packed for a unit of work.
+const PACKED_A_UNIT: u64 = 64;
 /// Pieces sent in one go; others want to be served between.
 const PIECES_AT_ONCE: usize = 64;
 
@@ -135,10 +138,11 @@ impl Sending {
         stream: Option<&mut Stream<L>>,
         now: Now,
         interest: &dyn Interest,
+        work: &mut Work,
         out: &mut Outbox,
     ) -> Option<Ended> {
         let ended = match stream {
-            Some(stream) => self.advance(stream, now, interest, out).unwrap_or(Some(Ended::StoreFailed)),
+            Some(stream) => self.advance(stream, now, interest, work, out).unwrap_or(Some(Ended::StoreFailed)),
             None => Some(Ended::StoreFailed),
         }?;
         out.say(&self.deliver, ended.status(self.index > 1), Vec::new());
@@ -150,6 +154,7 @@ impl Sending {
         stream: &mut Stream<L>,
         now: Now,
         interest: &dyn Interest,
+        work: &mut Work,
         out: &mut Outbox,
     ) -> Result<Option<Ended>, LogError> {
         let is_wanted = interest.is_wanted(&self.deliver);
@@ -169,7 +174,11 @@ impl Sending {
             if self.room == 0 {
                 return Ok(None);
             }
-            self.fill(stream)?;
+            self.fill(stream, work)?;
+            if self.packed.len() < self.chunk_bytes && !self.is_read {
+                // The turn was not enough for a piece.
+                break;
+            }
             if self.packed.len() < self.chunk_bytes {
                 let piece = std::mem::take(&mut self.packed);
                 if !piece.is_empty() {
@@ -197,17 +206,22 @@ impl Sending {
     }
 
     /// Reads until there is enough for a piece, or nothing more.
-    fn fill<L: Log>(&mut self, stream: &mut Stream<L>) -> Result<(), LogError> {
+    fn fill<L: Log>(&mut self, stream: &mut Stream<L>, work: &mut Work) -> Result<(), LogError> {
         let mut plain = Vec::new();
-        while self.packed.len() < self.chunk_bytes && !self.is_read {
+        while self.packed.len() < self.chunk_bytes && !self.is_read && !work.is_over() {
             plain.clear();
-            match self.next_entry(stream)? {
+            let entry = match self.next_entry(stream, work) {
+                Err(LogError::Unfinished) => return Ok(()),
+                entry => entry?,
+            };
+            match entry {
                 Some(entry) => entry.write(&mut plain),
                 None => {
                     Entry::default().write(&mut plain);
                     self.is_read = true;
                 }
             }
+            work.spend(MESSAGE_UNITS + plain.len() as u64 / PACKED_A_UNIT);
             self.encoder.push(&plain, &mut self.packed);
             if self.is_read {
                 self.encoder.finish(&mut self.packed);
@@ -216,7 +230,7 @@ impl Sending {
         Ok(())
     }
 
-    fn next_entry<L: Log>(&mut self, stream: &mut Stream<L>) -> Result<Option<Entry>, LogError> {
+    fn next_entry<L: Log>(&mut self, stream: &mut Stream<L>, work: &mut Work) -> Result<Option<Entry>, LogError> {
         if let Some(name) = self.consumers.pop_front() {
             // The state counts them, so one that is gone by now is written as one that never was anywhere.
             let payload = match stream.consumers.get(&name) {
@@ -226,7 +240,14 @@ impl Sending {
             let name = format!("{CONSUMERS}{name}").into_bytes();
             return Ok(Some(Entry { name, nanos: self.nanos, payload, ..Entry::default() }));
         }
-        let Found::Message(message) = stream.log.next(&[], self.next)? else { return Ok(None) };
+        let message = match stream.log.next(&[], self.next, work)? {
+            Found::Message(message) => message,
+            Found::NothingBefore(_) => return Ok(None),
+            Found::Unfinished(seq) => {
+                self.next = seq;
+                return Err(LogError::Unfinished);
+            }
+        };
         if message.seq() > self.last_seq {
             return Ok(None);
         }

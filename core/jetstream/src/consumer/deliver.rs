@@ -2,11 +2,13 @@
 
 use super::Consumer;
 use super::groups::Offer;
+use super::pull::LOOKS_A_UNIT;
 use crate::log::{Found, Log, LogError, View};
 use crate::outbox::{Awaited, Effect, Interest, Now, Outbox, Outgoing, status};
 use crate::reply_subject::Counted;
 use crate::stream::append_headers;
-use api::AckPolicy;
+use crate::work::{BYTES_A_UNIT, MESSAGE_UNITS, Work};
+use api::{AckPolicy, PriorityPolicy};
 use std::time::Duration;
 
 /// Messages one consumer delivers before the others get their turn: a seventh of a millisecond. With half as many each of them
@@ -26,6 +28,8 @@ pub(crate) struct Pumped {
     pub settled: Vec<u64>,
     /// Whether there is more to deliver at once.
     pub has_more: bool,
+    /// Whether a turn was not enough to count the little that is not counted yet.
+    pub is_behind: bool,
 }
 
 /// The next message, and how often it will have been delivered then.
@@ -45,6 +49,8 @@ enum Source<'a> {
     Candidate(Candidate<'a>),
     /// A message that is gone, or that its reader must not see; look again.
     Skipped,
+    /// The turn is over.
+    Unfinished,
     Nothing,
 }
 
@@ -54,32 +60,42 @@ impl Consumer {
         &mut self,
         stream: &str,
         log: &mut L,
-        now: Now,
-        interest: &dyn Interest,
+        (now, interest): (Now, &dyn Interest),
         chance: &mut dyn FnMut() -> u64,
+        work: &mut Work,
         out: &mut Outbox,
     ) -> Result<Pumped, LogError> {
         let mut pumped = Pumped::default();
-        self.deliveries.expire(now.tick);
         self.expire_pin(now);
-        self.give_up();
+        self.give_up(now, work);
         self.see_interest(stream, now, interest, out);
         self.resumes =
             self.config.pause_until.filter(|until| *until > now.wall).map(|until| now.tick + until.since(now.wall));
         if self.resumes.is_none() {
             let around = Around { stream, now, interest };
             let (mut sent, mut looks, before) = (0, 0, out.bytes());
-            let is_over = |sent: usize, looks: usize, bytes: usize| {
-                sent >= BATCH || looks >= LOOKS || bytes.saturating_sub(before) >= BATCH_BYTES
+            let is_over = |sent: usize, looks: usize, bytes: usize, work: &Work| {
+                sent >= BATCH || looks >= LOOKS || bytes.saturating_sub(before) >= BATCH_BYTES || work.is_over()
             };
-            while !is_over(sent, looks, out.bytes()) && self.may_deliver(now, interest, out) {
+            while !is_over(sent, looks, out.bytes(), work) && self.may_deliver(now, interest, work, out) {
                 looks += 1;
-                let left = self.left(log)?;
-                match self.next_message(log)? {
-                    Source::Nothing => break,
+                let left = match self.left(log, now, work) {
+                    Err(LogError::Unfinished) => {
+                        pumped.is_behind = self.is_nearly_counted(log);
+                        break;
+                    }
+                    left => left?,
+                };
+                match self.next_message(log, work)? {
+                    Source::Nothing | Source::Unfinished => break,
                     Source::Skipped => continue,
                     Source::Candidate(candidate) => {
+                        let bytes = out.bytes();
+                        if self.config.priority_policy != PriorityPolicy::None {
+                            work.spend(self.waiting.len() as u64 / LOOKS_A_UNIT);
+                        }
                         let Some(seq) = self.deliver(&around, candidate, left, chance, out) else { break };
+                        work.spend(MESSAGE_UNITS + out.bytes().saturating_sub(bytes) as u64 / BYTES_A_UNIT);
                         sent += 1;
                         self.ask_how_far(stream, chance, out);
                         if self.config.ack_policy == AckPolicy::None {
@@ -88,12 +104,18 @@ impl Consumer {
                     }
                 }
             }
-            pumped.has_more = is_over(sent, looks, out.bytes());
+            pumped.has_more = is_over(sent, looks, out.bytes(), work);
         }
         if !pumped.has_more {
-            let is_empty = self.deliveries.waits_again() == 0 && self.left(log)? == 0;
-            let is_at_end = is_empty || self.clock_woke_somebody(now);
-            self.expire_waiting(now, is_at_end, interest, out);
+            match self.left(log, now, work) {
+                Err(LogError::Unfinished) => (pumped.has_more, pumped.is_behind) = (true, self.is_nearly_counted(log)),
+                left => {
+                    let is_empty = self.deliveries.waits_again() == 0 && left? == 0;
+                    let is_at_end = is_empty || self.clock_woke_somebody(now);
+                    work.spend(self.waiting.len() as u64);
+                    self.expire_waiting(now, is_at_end, interest, out);
+                }
+            }
         }
         self.pull_heartbeats(now, out);
         self.push_heartbeat(stream, now, chance, out);
@@ -130,7 +152,7 @@ impl Consumer {
         Some(Awaited { subject, group, by: format!("{stream}.{}", self.name).into_bytes() })
     }
 
-    fn may_deliver(&mut self, now: Now, interest: &dyn Interest, out: &mut Outbox) -> bool {
+    fn may_deliver(&mut self, now: Now, interest: &dyn Interest, work: &mut Work, out: &mut Outbox) -> bool {
         if self.not_before.is_some_and(|at| at > now.tick) {
             return false;
         }
@@ -144,22 +166,23 @@ impl Consumer {
         }
         match &self.push {
             Some(push) => push.is_active && push.flow.as_ref().is_none_or(|flow| flow.has_room()),
-            None => self.somebody_waits(now, interest, out),
+            None => self.somebody_waits(now, interest, work, out),
         }
     }
 
     /// Forgets those at the front who left or whose time is up.
-    fn somebody_waits(&mut self, now: Now, interest: &dyn Interest, out: &mut Outbox) -> bool {
+    fn somebody_waits(&mut self, now: Now, interest: &dyn Interest, work: &mut Work, out: &mut Outbox) -> bool {
         let Some(first) = self.waiting.front() else { return false };
         let is_over = first.deadline().is_some_and(|at| at <= now.tick);
         if is_over || !interest.is_wanted(&first.reply) {
+            work.spend(self.waiting.len() as u64);
             self.pull_heartbeats(now, out);
             self.expire_waiting(now, false, interest, out);
         }
         !self.waiting.is_empty()
     }
 
-    fn next_message<'a, L: Log>(&mut self, log: &'a mut L) -> Result<Source<'a>, LogError> {
+    fn next_message<'a, L: Log>(&mut self, log: &'a mut L, work: &mut Work) -> Result<Source<'a>, LogError> {
         if let Some(seq) = self.deliveries.next_again() {
             return self.next_again(seq, log);
         }
@@ -174,13 +197,11 @@ impl Consumer {
                 Some(message) => Source::Candidate(Candidate { message, deliveries: 1 }),
                 None => {
                     self.firsts.pop_front();
-                    // Each of them is counted, whatever became of it.
-                    self.left = self.left.map(|left| left.saturating_sub(1));
                     Source::Skipped
                 }
             });
         }
-        Ok(match log.look(&self.filters, self.next)? {
+        Ok(match log.look(&self.filters, self.next, work)? {
             // It was not counted among what is left.
             Found::Message(message) if !self.sees(message.subject) => {
                 self.next = message.seq + 1;
@@ -189,7 +210,13 @@ impl Consumer {
             Found::Message(message) => Source::Candidate(Candidate { message, deliveries: 1 }),
             Found::NothingBefore(seq) => {
                 self.next = seq;
+                self.count_nothing_before(seq);
                 Source::Nothing
+            }
+            Found::Unfinished(seq) => {
+                self.next = seq;
+                self.count_nothing_before(seq);
+                Source::Unfinished
             }
         })
     }
@@ -236,7 +263,6 @@ impl Consumer {
             return None;
         }
         self.advance(&message, deliveries, now);
-        self.left = Some(left_behind);
         let pinned = self.with_pin(headers);
         let headers = pinned.as_deref().unwrap_or(headers);
         let (subject, reply) = (Some(message.subject), Some(self.reply.as_bytes()));
@@ -270,7 +296,10 @@ impl Consumer {
                 Some(&first) if first == seq => {
                     self.firsts.pop_front();
                 }
-                _ => self.next = seq + 1,
+                _ => {
+                    self.next = seq + 1;
+                    self.count_delivered();
+                }
             }
         }
         if self.config.ack_policy == AckPolicy::None {

@@ -17,15 +17,52 @@ pub struct Pending {
 }
 
 /// All delivered messages without acknowledgement, by sequence and by deadline.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Deliveries {
     pending: BTreeMap<u64, Pending>,
     due: BTreeSet<(Instant, u64)>,
     again: BTreeSet<u64>,
+    /// To be delivered again, and delivered as often as may be.
+    worn: BTreeSet<u64>,
+    /// How often that is.
+    most: u64,
     redelivered: u64,
 }
 
+impl Default for Deliveries {
+    fn default() -> Self {
+        let (pending, due, again, worn) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Deliveries { pending, due, again, worn, most: u64::MAX, redelivered: 0 }
+    }
+}
+
 impl Deliveries {
+    /// None yet, of messages that are delivered so often at most.
+    pub(crate) fn at_most(most: u64) -> Deliveries {
+        Deliveries { most, ..Deliveries::default() }
+    }
+
+    /// From now on they are delivered so often at most.
+    pub(crate) fn set_most(&mut self, most: u64) {
+        if std::mem::replace(&mut self.most, most) != most {
+            let waiting = std::mem::take(&mut self.again).into_iter().chain(std::mem::take(&mut self.worn));
+            waiting.collect::<Vec<_>>().into_iter().for_each(|seq| self.wait_again(seq));
+        }
+    }
+
+    fn wait_again(&mut self, seq: u64) {
+        let is_worn = self.count(seq) >= self.most;
+        if is_worn {
+            self.worn.insert(seq)
+        } else {
+            self.again.insert(seq)
+        };
+    }
+
+    fn waits(&self, seq: u64) -> bool {
+        self.again.contains(&seq) || self.worn.contains(&seq)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.pending.len()
     }
@@ -54,10 +91,9 @@ impl Deliveries {
         self.pending.get(&seq).copied()
     }
 
-    /// Messages to be delivered again that were delivered so often already.
-    pub(crate) fn worn_out(&self, max: u64) -> Vec<(u64, u64)> {
-        let counts = self.again.iter().map(|&seq| (seq, self.count(seq)));
-        counts.filter(|(_, count)| *count >= max).collect()
+    /// A message that is to be delivered again and may not be, and how often it was.
+    pub(crate) fn worn_out(&self) -> Option<(u64, u64)> {
+        self.worn.first().map(|&seq| (seq, self.count(seq)))
     }
 
     pub(crate) fn count(&self, seq: u64) -> u64 {
@@ -67,6 +103,7 @@ impl Deliveries {
     /// A message was delivered, for the first time or again.
     pub(crate) fn delivered(&mut self, seq: u64, consumer_seq: u64, now: Instant, due: Option<Instant>) {
         self.again.remove(&seq);
+        self.worn.remove(&seq);
         let fresh = Pending { consumer_seq, count: 0, since: now, due: None };
         let pending = self.pending.entry(seq).or_insert(fresh);
         if let Some(old) = pending.due.take() {
@@ -87,9 +124,7 @@ impl Deliveries {
             Some(due) => {
                 self.due.insert((due, seq));
             }
-            None => {
-                self.again.insert(seq);
-            }
+            None => self.wait_again(seq),
         }
     }
 
@@ -99,22 +134,18 @@ impl Deliveries {
             self.due.remove(&(due, seq));
         }
         self.again.remove(&seq);
+        self.worn.remove(&seq);
         self.redelivered -= u64::from(pending.count > 1);
         Some(pending)
     }
 
-    /// Removes everything up to a sequence and gives what that was.
-    pub(crate) fn take_up_to(&mut self, seq: u64) -> Vec<u64> {
-        let seqs: Vec<u64> = self.pending.range(..=seq).map(|(seq, _)| *seq).collect();
+    /// Removes the oldest up to a sequence, so many of them, and gives what that was.
+    pub(crate) fn take_up_to(&mut self, seq: u64, at_most: usize) -> Vec<u64> {
+        let seqs: Vec<u64> = self.pending.range(..=seq).take(at_most).map(|(seq, _)| *seq).collect();
         seqs.iter().for_each(|&seq| {
             self.remove(seq);
         });
         seqs
-    }
-
-    /// Whether anything below this sequence was there.
-    pub(crate) fn remove_below(&mut self, first: u64) -> bool {
-        first > 0 && !self.take_up_to(first - 1).is_empty()
     }
 
     /// Delivers a message again at a moment, or as soon as possible.
@@ -122,14 +153,14 @@ impl Deliveries {
         if self.pending.contains_key(&seq) {
             self.set_due(seq, (!now).then_some(at));
             if now {
-                self.again.insert(seq);
+                self.wait_again(seq);
             }
         }
     }
 
     /// Gives a message more time.
     pub(crate) fn extend(&mut self, seq: u64, at: Instant) {
-        if self.pending.contains_key(&seq) && !self.again.contains(&seq) {
+        if self.pending.contains_key(&seq) && !self.waits(seq) {
             self.set_due(seq, Some(at));
         }
     }
@@ -143,15 +174,15 @@ impl Deliveries {
         self.due.extend(due.map(|due| (due, seq)));
     }
 
-    /// Messages whose time is up are to be delivered again.
-    pub(crate) fn expire(&mut self, now: Instant) {
-        while let Some(&(due, seq)) = self.due.first().filter(|(due, _)| *due <= now) {
-            self.due.remove(&(due, seq));
-            if let Some(pending) = self.pending.get_mut(&seq) {
-                pending.due = None;
-            }
-            self.again.insert(seq);
+    /// A message whose time is up is to be delivered again. Whether there was one.
+    pub(crate) fn expire_one(&mut self, now: Instant) -> bool {
+        let Some(&(due, seq)) = self.due.first().filter(|(due, _)| *due <= now) else { return false };
+        self.due.remove(&(due, seq));
+        if let Some(pending) = self.pending.get_mut(&seq) {
+            pending.due = None;
         }
+        self.wait_again(seq);
+        true
     }
 
     /// The next message to be delivered again.
@@ -181,9 +212,9 @@ mod tests {
         let mut deliveries = Deliveries::default();
         deliveries.delivered(1, 1, at(0), Some(at(10)));
         deliveries.delivered(2, 2, at(0), Some(at(20)));
-        deliveries.expire(at(9));
+        assert!(!deliveries.expire_one(at(9)));
         assert_eq!(deliveries.next_again(), None);
-        deliveries.expire(at(10));
+        assert!(deliveries.expire_one(at(10)) && !deliveries.expire_one(at(10)));
         assert_eq!((deliveries.next_again(), deliveries.deadline()), (Some(1), Some(at(20))));
         deliveries.delivered(1, 3, at(10), Some(at(30)));
         assert_eq!((deliveries.next_again(), deliveries.count(1), deliveries.redelivered()), (None, 2, 1));
@@ -205,8 +236,27 @@ mod tests {
     fn acknowledging_all_takes_everything_before() {
         let mut deliveries = Deliveries::default();
         (1..=5).for_each(|seq| deliveries.delivered(seq, seq, at(0), Some(at(10))));
-        assert_eq!(deliveries.take_up_to(3), [1, 2, 3]);
+        assert_eq!((deliveries.take_up_to(3, 2), deliveries.take_up_to(3, 2)), (vec![1, 2], vec![3]));
         assert_eq!(deliveries.len(), 2);
+    }
+
+    #[test]
+    fn a_message_that_was_delivered_as_often_as_may_be_is_worn_out() {
+        let mut deliveries = Deliveries::at_most(2);
+        for seq in [1, 2] {
+            deliveries.delivered(seq, seq, at(0), Some(at(10)));
+            deliveries.again(seq, at(0), true);
+        }
+        assert_eq!((deliveries.worn_out(), deliveries.waits_again()), (None, 2));
+        deliveries.delivered(1, 3, at(10), Some(at(20)));
+        assert!(deliveries.expire_one(at(20)));
+        assert_eq!((deliveries.worn_out(), deliveries.next_again()), (Some((1, 2)), Some(2)));
+        deliveries.set_most(1);
+        assert_eq!((deliveries.worn_out(), deliveries.waits_again()), (Some((1, 2)), 0));
+        deliveries.set_most(u64::MAX);
+        assert_eq!((deliveries.worn_out(), deliveries.waits_again()), (None, 2));
+        deliveries.set_most(2);
+        assert!(deliveries.remove(1).is_some() && deliveries.worn_out().is_none());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::asker::Asker;
 use crate::log::{Log, LogError};
 use crate::outbox::{Interest, Now, Outbox, status};
 use crate::tenant::reading::sees;
+use crate::work::Work;
 use api::requests::Next;
 use moment::{GoDuration, Instant};
 use std::sync::Arc;
@@ -13,6 +14,11 @@ use subject::Filter;
 
 /// Most messages one request may ask for.
 const MAX_BATCH: i64 = 1_000_000;
+/// Clients that wait at one consumer at most, whatever its configuration says: all of them are looked at when its time comes.
+const MAX_WAITING: i64 = 16_384;
+
+/// So many clients that wait are looked at for a unit, where nobody is asked whether they are still there.
+pub(super) const LOOKS_A_UNIT: u64 = 8;
 
 /// A client that waits.
 #[derive(Debug)]
@@ -95,53 +101,53 @@ impl Consumer {
     /// Takes a pull request. `by` is whose it is, if somebody's who may not read everything.
     pub(crate) fn ask<L: Log>(
         &mut self,
-        request: &Next,
-        reply: &[u8],
-        by: Option<Arc<dyn Asker>>,
+        (request, reply, by): (&Next, &[u8], Option<Arc<dyn Asker>>),
         log: &mut L,
         now: Now,
+        work: &mut Work,
         out: &mut Outbox,
     ) -> Result<(), LogError> {
         self.last_seen = now.tick;
-        match self.admit(request, reply, by, log, now, out)? {
+        let there = if request.no_wait { self.left(log, now, work)? + self.deliveries.waits_again() } else { 0 };
+        match self.admit((request, reply, by), there, now, work, out) {
             Ok(()) => {}
             Err(PullRefused(text)) => out.say(reply, status(&text, &[]), Vec::new()),
         }
         Ok(())
     }
 
-    fn admit<L: Log>(
+    /// Takes it or says why not. `there` are the messages that somebody may have who does not want to wait.
+    fn admit(
         &mut self,
-        request: &Next,
-        reply: &[u8],
-        by: Option<Arc<dyn Asker>>,
-        log: &mut L,
+        (request, reply, by): (&Next, &[u8], Option<Arc<dyn Asker>>),
+        there: u64,
         now: Now,
+        work: &mut Work,
         out: &mut Outbox,
-    ) -> Result<Result<(), PullRefused>, LogError> {
-        if let Err(refused) = self.check_request(request).and_then(|()| self.check_group_request(request, now)) {
-            return Ok(Err(refused));
-        }
+    ) -> Result<(), PullRefused> {
+        self.check_request(request).and_then(|()| self.check_group_request(request, now))?;
         if request.no_wait {
-            let there = self.left(log)? + self.deliveries.waits_again();
             if there == 0 && request.expires == 0 {
-                return Ok(Err(PullRefused("404 No Messages".into())));
+                return Err(PullRefused("404 No Messages".into()));
             }
+            work.spend(self.waiting.len() as u64 / LOOKS_A_UNIT);
             let asked: u64 = self.waiting.iter().map(|waiting| waiting.left).sum();
             if there > 0 && there < asked {
-                return Ok(Err(PullRefused("408 Requests Pending".into())));
+                return Err(PullRefused("408 Requests Pending".into()));
             }
         }
-        if self.waiting.len() as i64 >= self.config.max_waiting {
+        let most = self.config.max_waiting.min(MAX_WAITING);
+        if self.waiting.len() as i64 >= most {
+            work.spend(self.waiting.len() as u64 / LOOKS_A_UNIT);
             self.expire_waiting(now, false, &Everybody, out);
-            if self.waiting.len() as i64 >= self.config.max_waiting {
+            if self.waiting.len() as i64 >= most {
                 // With heartbeats the client finds out by their absence.
                 let silent = request.idle_heartbeat > 0;
-                return Ok(if silent { Ok(()) } else { Err(PullRefused("409 Exceeded MaxWaiting".into())) });
+                return if silent { Ok(()) } else { Err(PullRefused("409 Exceeded MaxWaiting".into())) };
             }
         }
         self.enqueue(Waiting { asker: by, ..waiting(request, reply, now) });
-        Ok(Ok(()))
+        Ok(())
     }
 
     fn check_request(&self, request: &Next) -> Result<(), PullRefused> {

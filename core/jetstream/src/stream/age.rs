@@ -1,10 +1,10 @@
 //! What goes because of its age, and the markers that stay in its place.
 
-use super::take::Origin;
 use super::{Incoming, Stream};
 use crate::log::{Found, Log, LogError, Stored};
 use crate::outbox::{Now, Outbox};
 use crate::publish::{Lifetime, MARKER, ROLLUP, TTL, Wishes};
+use crate::work::{MESSAGE_UNITS, Work};
 use moment::{GoDuration, Instant, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -60,23 +60,33 @@ impl<L: Log> Stream<L> {
     }
 
     /// Removes messages that are too old, and produces what schedules want.
-    pub fn expire(&mut self, now: Now, chance: u32, out: &mut Outbox) -> Result<(), LogError> {
-        self.walk(now)?;
-        let aged = self.expire_oldest(now, chance, out)?;
-        let lived = self.expire_lives(now, chance, out)?;
-        if aged + lived > 0 {
-            self.note_removals();
-        }
-        self.run_agenda(now, chance, out)
+    pub(super) fn expire(&mut self, at: (Now, u32), work: &mut Work, out: &mut Outbox) -> Result<(), LogError> {
+        self.walk(at.0, work)?;
+        self.expire_oldest(at, work, out)?;
+        self.expire_lives(at, work, out)?;
+        self.run_agenda(at, work, out)
     }
 
-    fn walk(&mut self, now: Now) -> Result<(), LogError> {
+    /// Whether nothing more is to be done now: the turn is over, or something comes first.
+    pub(super) fn must_wait(&self, work: &Work) -> bool {
+        work.is_over() || self.has_chores()
+    }
+
+    fn walk(&mut self, now: Now, work: &mut Work) -> Result<(), LogError> {
         let Some(mut at) = self.ages.walk else { return Ok(()) };
         for _ in 0..WALK_AT_ONCE {
-            let Found::Message(message) = self.log.next(&[], at)? else {
-                self.ages.walk = None;
-                return Ok(());
+            let message = match self.log.next(&[], at, work)? {
+                Found::Message(message) => message,
+                Found::Unfinished(seq) => {
+                    at = seq;
+                    break;
+                }
+                Found::NothingBefore(_) => {
+                    self.ages.walk = None;
+                    return Ok(());
+                }
             };
+            work.spend(MESSAGE_UNITS);
             at = message.seq() + 1;
             let wishes = Wishes::read(message.headers());
             if let Ok(Some(Lifetime::For(life))) = wishes.lifetime() {
@@ -92,58 +102,64 @@ impl<L: Log> Stream<L> {
         Ok(())
     }
 
-    fn expire_oldest(&mut self, now: Now, chance: u32, out: &mut Outbox) -> Result<usize, LogError> {
+    fn expire_oldest(&mut self, at: (Now, u32), work: &mut Work, out: &mut Outbox) -> Result<(), LogError> {
+        let now = at.0;
         let is_due = self.ages.oldest.is_none_or(|at| at <= now.tick);
         if self.config.max_age <= 0 || !is_due {
-            return Ok(0);
+            return Ok(());
         }
         let max_age = Duration::from_nanos(self.config.max_age as u64);
-        let (mut removed, mut looked) = (0, 0);
+        let mut looked = 0;
         self.ages.oldest = None;
-        while let Found::Message(oldest) = self.log.next(&[], self.ages.cursor.max(self.log.state().first_seq))? {
+        loop {
+            if looked >= EXPIRE_AT_ONCE || self.must_wait(work) {
+                self.ages.oldest = Some(now.tick);
+                return Ok(());
+            }
+            let oldest = match self.log.next(&[], self.ages.cursor.max(self.log.state().first_seq), work)? {
+                Found::Message(oldest) => oldest,
+                Found::NothingBefore(_) => return Ok(()),
+                Found::Unfinished(_) => continue,
+            };
             let age = now.wall.since(oldest.time());
             if age < max_age {
                 self.ages.oldest = Some(now.tick + (max_age - age));
-                break;
+                return Ok(());
             }
-            if looked >= EXPIRE_AT_ONCE {
-                self.ages.oldest = Some(now.tick);
-                break;
-            }
+            work.spend(MESSAGE_UNITS);
             looked += 1;
             self.ages.cursor = oldest.seq() + 1;
-            if matches!(Wishes::read(oldest.headers()).lifetime(), Ok(Some(Lifetime::Forever))) {
-                continue;
+            if !matches!(Wishes::read(oldest.headers()).lifetime(), Ok(Some(Lifetime::Forever))) {
+                self.remove_or_mark(&oldest, at, work, out)?;
             }
-            self.remove_or_mark(&oldest, now, chance, out)?;
-            removed += 1;
         }
-        Ok(removed)
     }
 
-    fn expire_lives(&mut self, now: Now, chance: u32, out: &mut Outbox) -> Result<usize, LogError> {
-        let mut removed = 0;
+    fn expire_lives(&mut self, at: (Now, u32), work: &mut Work, out: &mut Outbox) -> Result<(), LogError> {
+        let (now, mut removed) = (at.0, 0);
         while removed < EXPIRE_AT_ONCE
+            && !self.must_wait(work)
             && let Some(&(due, seq)) = self.ages.due.first().filter(|(due, _)| *due <= now.wall)
         {
             self.ages.due.remove(&(due, seq));
+            work.spend(MESSAGE_UNITS);
             if let Some(message) = self.log.load(seq)? {
-                self.remove_or_mark(&message, now, chance, out)?;
+                self.remove_or_mark(&message, at, work, out)?;
                 removed += 1;
             } else if self.log.is_live(seq) {
                 // It is there and can not be read yet, because the disk is slow.
                 self.ages.due.insert((now.wall + Duration::from_secs(1), seq));
             }
         }
-        Ok(removed)
+        Ok(())
     }
 
     /// The last message of a subject leaves a marker, if the stream wants that.
     fn remove_or_mark(
         &mut self,
         message: &L::Message,
-        now: Now,
-        chance: u32,
+        at: (Now, u32),
+        work: &mut Work,
         out: &mut Outbox,
     ) -> Result<(), LogError> {
         let stays = self.config.subject_delete_marker_ttl / 1_000_000_000 * 1_000_000_000;
@@ -153,10 +169,10 @@ impl<L: Log> Stream<L> {
             let headers = format!("NATS/1.0\r\n{MARKER}: MaxAge\r\n{TTL}: {life}\r\n{ROLLUP}: sub\r\n\r\n");
             let marker =
                 Incoming { subject: message.subject(), reply: None, headers: headers.as_bytes(), payload: b"" };
-            if self.take(&marker, Origin::Server, now, chance, out).is_ok() {
+            if self.take_at_once(&marker, at, work, out).is_ok() {
                 return Ok(());
             }
         }
-        self.log.remove(message.seq()).map(|_| ())
+        self.remove(message.seq(), work).map(drop)
     }
 }

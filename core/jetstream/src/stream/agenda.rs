@@ -1,10 +1,11 @@
 //! Schedules: which messages of a stream produce others, and when.
 
-use super::take::{NotTaken, Origin, with_header};
+use super::take::{NotTaken, with_header};
 use super::{Incoming, Stream};
 use crate::log::{Log, LogError, Stored};
 use crate::outbox::{Now, Outbox};
 use crate::publish::{SCHEDULE_NEXT, SCHEDULER, Wishes};
+use crate::work::{MESSAGE_UNITS, Work};
 use moment::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -44,13 +45,13 @@ impl Agenda {
     }
 
     /// Takes what is due. It stays on the list of subjects until it was produced.
-    fn take_due(&mut self, now: Timestamp) -> Vec<(u64, Vec<u8>)> {
+    fn take_due(&mut self, now: Timestamp) -> Vec<(u64, Vec<u8>, Timestamp)> {
         let mut taken = Vec::new();
         while taken.len() < AT_ONCE
             && self.due.first().is_some_and(|(at, ..)| *at <= now)
-            && let Some((_, seq, subject)) = self.due.pop_first()
+            && let Some((at, seq, subject)) = self.due.pop_first()
         {
-            taken.push((seq, subject));
+            taken.push((seq, subject, at));
         }
         taken.sort_unstable();
         taken
@@ -70,30 +71,42 @@ struct Produced {
 
 impl<L: Log> Stream<L> {
     /// Produces what is due.
-    pub(super) fn run_agenda(&mut self, now: Now, chance: u32, out: &mut Outbox) -> Result<(), LogError> {
-        for (seq, subject) in self.agenda.take_due(now.wall) {
-            match self.produce(seq, &subject, now)? {
-                None => self.agenda.forget(&subject),
-                Some(produced) => {
-                    let Produced { target, headers, payload } = &produced;
-                    let incoming = Incoming { subject: target, reply: None, headers, payload };
-                    let stored = self.take(&incoming, Origin::Server, now, chance, out);
-                    if let Err(NotTaken::Refused(_)) = stored {
-                        self.agenda.again(&subject, now.wall + AGAIN_AFTER);
-                    }
+    pub(super) fn run_agenda(&mut self, at: (Now, u32), work: &mut Work, out: &mut Outbox) -> Result<(), LogError> {
+        let now = at.0;
+        for (seq, subject, due) in self.agenda.take_due(now.wall) {
+            if self.must_wait(work) {
+                self.agenda.again(&subject, due);
+                continue;
+            }
+            work.spend(MESSAGE_UNITS);
+            let stored = match self.produce(seq, &subject, now, work) {
+                Ok(Some(Produced { target, headers, payload })) => {
+                    let incoming = Incoming { subject: &target, reply: None, headers: &headers, payload: &payload };
+                    self.take_at_once(&incoming, at, work, out)
                 }
+                Ok(None) => {
+                    self.agenda.forget(&subject);
+                    Ok(())
+                }
+                Err(LogError::Unfinished) => Err(NotTaken::Unfinished),
+                Err(error) => return Err(error),
+            };
+            match stored {
+                Err(NotTaken::Refused(_)) => self.agenda.again(&subject, now.wall + AGAIN_AFTER),
+                Err(NotTaken::Unfinished) => self.agenda.again(&subject, now.wall),
+                Ok(()) | Err(NotTaken::Duplicate(_)) => {}
             }
         }
         Ok(())
     }
 
     /// What the schedule of this sequence produces now. `None`: it is no schedule any more.
-    fn produce(&mut self, seq: u64, subject: &[u8], now: Now) -> Result<Option<Produced>, LogError> {
+    fn produce(&mut self, seq: u64, subject: &[u8], now: Now, work: &mut Work) -> Result<Option<Produced>, LogError> {
         let Some(message) = self.log.load(seq)? else { return Ok(None) };
         let wishes = Wishes::read(message.headers());
         let (Ok(Some(schedule)), Some(target)) = (wishes.schedule(), wishes.schedule_target()) else { return Ok(None) };
         let source = match wishes.schedule_source() {
-            Some(source) => match self.log.last_of(source)? {
+            Some(source) => match self.log.last_of(source, work)? {
                 Some(seq) => self.log.load(seq)?,
                 None => None,
             },

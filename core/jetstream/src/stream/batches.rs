@@ -8,6 +8,7 @@ use crate::batch_limits::{Defaults, Slot};
 use crate::log::{Log, LogError, Stored};
 use crate::outbox::{Now, Outbox};
 use crate::publish::{BATCH_COMMIT, BATCH_ID, BATCH_SEQUENCE, Rollup, Wishes};
+use crate::work::Work;
 use api::errors::*;
 use api::responses::BatchAck;
 use api::{API_LEVEL, ApiError};
@@ -118,12 +119,12 @@ impl Staged {
         self.counters.insert(subject.to_vec(), counter);
     }
 
-    /// Whether the id is new.
-    pub(super) fn note_id(&mut self, id: &[u8]) -> bool {
-        self.ids.insert(id.to_vec())
+    pub(super) fn holds_id(&self, id: &[u8]) -> bool {
+        self.ids.contains(id)
     }
 
     pub(super) fn note(&mut self, checked: &Checked<'_>, weight: u64) {
+        self.ids.extend(checked.id.clone());
         *self.subjects.entry(checked.subject.to_vec()).or_default() += 1;
         self.messages += 1;
         self.bytes += weight;
@@ -157,6 +158,11 @@ impl Batches {
         Some(open)
     }
 
+    fn put_back(&mut self, id: &[u8], open: Open) {
+        self.bytes += open.bytes;
+        self.open.insert(id.to_vec(), open);
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.open.values().map(|open| open.expires).min()
     }
@@ -170,8 +176,9 @@ impl<L: Log> Stream<L> {
         wishes: &Wishes<'_>,
         id: &[u8],
         (now, chance): (Now, u32),
+        work: &mut Work,
         out: &mut Outbox,
-    ) -> Result<Option<BatchAck>, ApiError> {
+    ) -> Result<Option<BatchAck>, NotTaken> {
         if self.config.sealed {
             return Err(STREAM_SEALED.into());
         }
@@ -203,7 +210,9 @@ impl<L: Log> Stream<L> {
                 self.hold(id, held, now)?;
                 Ok(None)
             }
-            Some(commit) => self.commit_batch(id, (commit == Commit::With).then_some(held), now, chance, out).map(Some),
+            Some(commit) => {
+                self.commit_batch(id, (commit == Commit::With).then_some(held), (now, chance), work, out).map(Some)
+            }
         }
     }
 
@@ -295,37 +304,28 @@ impl<L: Log> Stream<L> {
         &mut self,
         id: &[u8],
         last: Option<Held>,
-        now: Now,
-        chance: u32,
+        at: (Now, u32),
+        work: &mut Work,
         out: &mut Outbox,
-    ) -> Result<BatchAck, ApiError> {
-        let mut messages = self.batches.forget(id).ok_or(ATOMIC_PUBLISH_INCOMPLETE_BATCH)?.messages;
-        match last {
-            Some(last) => messages.push(last),
-            // The last that is stored says that the batch is complete.
-            None => {
-                if let Some(last) = messages.last_mut() {
-                    last.headers = with_header(&last.headers, BATCH_COMMIT, b"1");
-                }
+    ) -> Result<BatchAck, NotTaken> {
+        let open = self.batches.forget(id).ok_or(ATOMIC_PUBLISH_INCOMPLETE_BATCH)?;
+        // The last that is stored says that the batch is complete.
+        let complete = match &last {
+            Some(_) => None,
+            None => open.messages.last().map(|last| with_header(&last.headers, BATCH_COMMIT, b"1")),
+        };
+        let messages: Vec<&Held> = open.messages.iter().chain(&last).collect();
+        let checked = match self.check_batch(&messages, complete.as_deref(), at, work) {
+            Err(NotTaken::Unfinished) => {
+                self.batches.put_back(id, open);
+                return Err(NotTaken::Unfinished);
             }
-        }
-        let mut staged = Staged::default();
-        let mut checked = Vec::with_capacity(messages.len());
-        for held in &messages {
-            if Wishes::read(&held.headers).expected_last_id().is_some() {
-                return Err(ATOMIC_PUBLISH_UNSUPPORTED_HEADER_BATCH.with("Nats-Expected-Last-Msg-Id"));
-            }
-            let Held { subject, headers, payload, asker } = held;
-            let incoming = Incoming { subject, reply: None, headers, payload };
-            match self.check(&incoming, Origin::Client(asker.as_ref()), Some(&mut staged), now, chance) {
-                Ok(message) => checked.push(message),
-                Err(NotTaken::Refused(error)) => return Err(error),
-                Err(NotTaken::Duplicate(_)) => return Err(ATOMIC_PUBLISH_CONTAINS_DUPLICATE_MESSAGE.into()),
-            }
-        }
+            checked => checked?,
+        };
         let mut seq = 0;
         for message in &checked {
-            seq = self.admit(message, now, chance, out)?;
+            self.do_chores_at_once(at.0, work)?;
+            seq = self.admit(message, at, work, out)?;
         }
         let publisher = Origin::Client(messages.last().and_then(|last| last.asker.as_ref()));
         let value = checked.last().and_then(|message| publisher.told(message)).map(|c| c.total.to_string());
@@ -333,6 +333,31 @@ impl<L: Log> Stream<L> {
         // A batch that only counts says how far, as a single message does.
         let value = value.filter(|_| checked.len() == 1);
         Ok(BatchAck { seq, value, batch, count: checked.len() as u64 })
+    }
+
+    /// `complete` are the headers of the last message, if they are others than those it came with.
+    fn check_batch<'a>(
+        &mut self,
+        messages: &[&'a Held],
+        complete: Option<&'a [u8]>,
+        at: (Now, u32),
+        work: &mut Work,
+    ) -> Result<Vec<Checked<'a>>, NotTaken> {
+        let mut staged = Staged::default();
+        let mut checked = Vec::with_capacity(messages.len());
+        for (number, held) in messages.iter().enumerate() {
+            let Held { subject, headers, payload, asker } = held;
+            let headers = complete.filter(|_| number + 1 == messages.len()).unwrap_or(headers);
+            if Wishes::read(headers).expected_last_id().is_some() {
+                return Err(ATOMIC_PUBLISH_UNSUPPORTED_HEADER_BATCH.with("Nats-Expected-Last-Msg-Id").into());
+            }
+            let incoming = Incoming { subject, reply: None, headers, payload };
+            match self.check(&incoming, Origin::Client(asker.as_ref()), Some(&mut staged), at, work) {
+                Err(NotTaken::Duplicate(_)) => return Err(ATOMIC_PUBLISH_CONTAINS_DUPLICATE_MESSAGE.into()),
+                message => checked.push(message?),
+            }
+        }
+        Ok(checked)
     }
 
     fn abandon(&mut self, id: &[u8], why: Abandoned) {
@@ -365,7 +390,7 @@ impl<L: Log> Stream<L> {
             }
             id = own;
             let is_first = block.get(BATCH_SEQUENCE) == Some(b"1");
-            self.log.remove(seq)?;
+            self.remove(seq, &mut Work::unbounded())?;
             if is_first {
                 break;
             }

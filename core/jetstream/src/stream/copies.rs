@@ -8,6 +8,7 @@ use crate::log::{Found, Log, LogError, Stored};
 use crate::origins::Origin;
 use crate::outbox::{After, Effect, Now, Outbox};
 use crate::publish::{STREAM_SOURCE, Wishes};
+use crate::work::{MESSAGE_UNITS, Work};
 use api::errors::STREAM_NOT_FOUND;
 use api::responses::SourceInfo;
 use api::stream::StreamSource;
@@ -24,6 +25,8 @@ const AT_ONCE: usize = 512;
 const BYTES_AT_ONCE: usize = 4 * 1024 * 1024;
 /// What could not be stored is tried again after this.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How far it is to the end of an origin is counted by so many looks; beyond, all sequences are counted as if they were wanted.
+const LAG_UNITS: u64 = 2_048;
 
 /// One origin of a stream, and how far copying it is.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(crate) struct Copying {
     is_mirror: bool,
     /// The next sequence of the origin; `None` before the first look.
     next: Option<u64>,
+    /// Whether it was looked for among the messages what was copied before a restart.
+    is_sought: bool,
     /// The last sequence that was stored here.
     copied: u64,
     /// What the origin must not forget yet: copied, and not durable here.
@@ -94,6 +99,7 @@ impl Copying {
             config: config.clone(),
             is_mirror,
             next: None,
+            is_sought: false,
             copied: 0,
             unsettled: Vec::new(),
             last_contact: None,
@@ -125,6 +131,7 @@ impl<L: Log> Stream<L> {
         let wanted: Vec<(StreamSource, bool)> =
             mirror.chain(self.config.sources.iter().map(|s| (s, false))).map(|(s, m)| (s.clone(), m)).collect();
         let mut before = std::mem::take(&mut self.copies);
+        self.sought_down_to = None;
         for (config, is_mirror) in wanted {
             let known = before.iter().position(|copying| copying.config == config && copying.is_mirror == is_mirror);
             self.copies.extend(match known {
@@ -151,13 +158,16 @@ impl<L: Log> Stream<L> {
         (account, domain): (&str, &str),
         now: Now,
         chance: &mut Chance,
+        work: &mut Work,
         out: &mut Outbox,
     ) -> Result<(), LogError> {
         out.extend(std::mem::take(&mut self.unheard).into_iter().map(Effect::Deafen));
         if !self.has_remotes() {
             return Ok(());
         }
-        self.find_positions()?;
+        if !self.find_positions(work)? {
+            return Ok(());
+        }
         let stream = self.name.as_str();
         for copying in &mut self.copies {
             let Copying { remote: Some(remote), config, is_mirror, next, .. } = copying else { continue };
@@ -173,8 +183,8 @@ impl<L: Log> Stream<L> {
         &mut self,
         message: &Incoming<'_>,
         is_full: bool,
-        now: Now,
-        chance: u32,
+        (now, chance): (Now, u32),
+        work: &mut Work,
         out: &mut Outbox,
     ) -> bool {
         let Incoming { headers, payload, .. } = *message;
@@ -183,7 +193,7 @@ impl<L: Log> Stream<L> {
             match remote.take(message, *is_mirror, now, out) {
                 News::Foreign => continue,
                 News::Message(_) if is_full => self.begin_again(at, now, out),
-                news => self.follow(at, news, (headers, payload), now, chance, out),
+                news => self.follow(at, news, (headers, payload), (now, chance), work, out),
             }
             return true;
         }
@@ -195,8 +205,8 @@ impl<L: Log> Stream<L> {
         at: usize,
         news: News<'_>,
         (headers, payload): (&[u8], &[u8]),
-        now: Now,
-        chance: u32,
+        (now, chance): (Now, u32),
+        work: &mut Work,
         out: &mut Outbox,
     ) {
         let (id, is_empty) = (self.id, self.log.state().messages == 0);
@@ -218,7 +228,9 @@ impl<L: Log> Stream<L> {
                 let headers = remote.how_far(copying.copied);
                 out.answer(reply, headers, Vec::new(), After::Log(id), None);
             }
-            News::Message(delivered) => self.take_delivered(at, &delivered, (headers, payload), now, chance, out),
+            News::Message(delivered) => {
+                self.take_delivered(at, &delivered, (headers, payload), (now, chance), work, out);
+            }
         }
     }
 
@@ -227,8 +239,8 @@ impl<L: Log> Stream<L> {
         at: usize,
         delivered: &Delivered<'_>,
         (headers, payload): (&[u8], &[u8]),
-        now: Now,
-        chance: u32,
+        (now, chance): (Now, u32),
+        work: &mut Work,
         out: &mut Outbox,
     ) {
         let Delivered { seq, number, time, pending, subject } = *delivered;
@@ -238,7 +250,7 @@ impl<L: Log> Stream<L> {
         if is_new {
             let (subject, headers, payload) = (subject.to_vec(), headers.to_vec(), payload.to_vec());
             let copy = Copy { seq, time, subject, headers, payload };
-            if self.store_copy(at, copy, &identity, now, chance, out).is_err() {
+            if self.store_copy(at, copy, &identity, (now, chance), work, out).is_err() {
                 return self.begin_again(at, now, out);
             }
             self.has_fresh_copies = true;
@@ -261,9 +273,11 @@ impl<L: Log> Stream<L> {
     }
 
     /// What the next round of copying needs, for each origin.
-    pub(crate) fn wanted_copies(&mut self, now: Now) -> Result<Vec<(usize, Wanted)>, LogError> {
-        self.find_positions()?;
+    pub(crate) fn wanted_copies(&mut self, now: Now, work: &mut Work) -> Result<Vec<(usize, Wanted)>, LogError> {
         let mut wanted = Vec::new();
+        if !self.find_positions(work)? {
+            return Err(LogError::Unfinished);
+        }
         for (at, copying) in self.copies.iter().enumerate() {
             let Ok(stream) = Name::parse(&copying.origin.stream) else { continue };
             if !copying.is_remote() && copying.not_before.is_none_or(|at| at <= now.tick) {
@@ -272,13 +286,15 @@ impl<L: Log> Stream<L> {
                     .push((at, Wanted { stream, filters: copying.origin.filters.clone(), next: copying.next, start }));
             }
         }
+        let first = wanted.partition_point(|(at, _)| *at < self.next_copied);
+        wanted.rotate_left(first);
         Ok(wanted)
     }
 
-    /// After a restart: how far each origin was copied is in the messages.
-    fn find_positions(&mut self) -> Result<(), LogError> {
-        if self.copies.iter().all(|copying| copying.next.is_some()) {
-            return Ok(());
+    /// After a restart: how far each origin was copied is in the messages. Whether that is known.
+    fn find_positions(&mut self, work: &mut Work) -> Result<bool, LogError> {
+        if self.copies.iter().all(|copying| copying.next.is_some() || copying.is_sought) {
+            return Ok(true);
         }
         let state = self.log.state();
         for copying in self.copies.iter_mut().filter(|copying| copying.is_mirror && state.last_seq > 0) {
@@ -286,8 +302,14 @@ impl<L: Log> Stream<L> {
             copying.next = Some(state.last_seq.saturating_add(1));
             copying.copied = state.last_seq;
         }
-        let (mut at, mut open) = (self.log.readable(), self.copies.iter().filter(|c| c.next.is_none()).count());
+        let mut at = self.sought_down_to.take().unwrap_or_else(|| self.log.readable());
+        let mut open = self.copies.iter().filter(|c| c.next.is_none()).count();
         while at >= state.first_seq.max(1) && open > 0 {
+            if work.is_over() {
+                self.sought_down_to = Some(at);
+                return Ok(false);
+            }
+            work.spend(2);
             if let Some(message) = self.log.load(at)?
                 && let Some(source) = Wishes::read(message.headers()).source
             {
@@ -302,16 +324,17 @@ impl<L: Log> Stream<L> {
             at -= 1;
         }
         for copying in self.copies.iter_mut().filter(|copying| copying.next.is_none()) {
+            copying.is_sought = true;
             copying.next = match copying.config.opt_start_seq {
                 0 if copying.config.opt_start_time.is_some() => None,
                 seq => Some(seq.max(1)),
             };
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Reads what another stream wants of this one.
-    pub(crate) fn read_copies(&mut self, wanted: &Wanted) -> Result<Copies, LogError> {
+    pub(crate) fn read_copies(&mut self, wanted: &Wanted, work: &mut Work) -> Result<Copies, LogError> {
         let start = match (wanted.next, wanted.start) {
             (Some(next), _) => next,
             (None, Some(time)) => self.log.seq_at(time)?,
@@ -321,17 +344,26 @@ impl<L: Log> Stream<L> {
         let mut copies = Copies { messages: Vec::new(), next: start, has_more: false, identity };
         let mut bytes = 0;
         loop {
-            match self.log.next(&wanted.filters, copies.next)? {
+            match self.log.next(&wanted.filters, copies.next, work)? {
                 Found::NothingBefore(seq) => {
                     copies.next = seq.max(copies.next);
                     return Ok(copies);
                 }
-                Found::Message(_) if copies.messages.len() >= AT_ONCE || bytes >= BYTES_AT_ONCE => {
+                Found::Unfinished(seq) => {
+                    (copies.next, copies.has_more) = (seq.max(copies.next), true);
+                    return Ok(copies);
+                }
+                Found::Message(_)
+                    if copies.messages.len() >= AT_ONCE
+                        || bytes >= BYTES_AT_ONCE
+                        || (work.is_over() && !copies.messages.is_empty()) =>
+                {
                     copies.has_more = true;
                     return Ok(copies);
                 }
                 Found::Message(message) => {
                     bytes += message.headers().len() + message.payload().len();
+                    work.spend(2 * MESSAGE_UNITS);
                     copies.next = message.seq() + 1;
                     copies.messages.push(Copy {
                         seq: message.seq(),
@@ -366,7 +398,14 @@ impl<L: Log> Stream<L> {
 
     /// Stores what was read of an origin. Whether another round is needed at once: to copy more, or to make durable what
     /// was copied.
-    pub(crate) fn store_copies(&mut self, at: usize, copies: Copies, now: Now, chance: u32, out: &mut Outbox) -> bool {
+    pub(crate) fn store_copies(
+        &mut self,
+        at: usize,
+        copies: Copies,
+        (now, chance): (Now, u32),
+        work: &mut Work,
+        out: &mut Outbox,
+    ) -> bool {
         let Some(copying) = self.copies.get_mut(at) else { return false };
         copying.last_contact = Some(now.tick);
         copying.error = None;
@@ -376,19 +415,20 @@ impl<L: Log> Stream<L> {
         self.has_fresh_copies |= has_copied;
         for copy in copies.messages {
             let seq = copy.seq;
-            match self.store_copy(at, copy, &copies.identity, now, chance, out) {
+            match self.store_copy(at, copy, &copies.identity, (now, chance), work, out) {
                 Ok(stored) => {
                     if let Some(copying) = self.copies.get_mut(at) {
                         copying.copied = seq;
                         copying.unsettled.extend(stored.map(|own| (own, seq)));
                     }
                 }
-                Err(()) => {
+                Err(why) => {
+                    let is_unfinished = matches!(why, NotTaken::Unfinished);
                     if let Some(copying) = self.copies.get_mut(at) {
                         copying.next = Some(seq);
-                        copying.not_before = Some(now.tick + AGAIN_AFTER);
+                        copying.not_before = (!is_unfinished).then(|| now.tick + AGAIN_AFTER);
                     }
-                    return false;
+                    return is_unfinished;
                 }
             }
         }
@@ -401,11 +441,14 @@ impl<L: Log> Stream<L> {
         at: usize,
         copy: Copy,
         identity: &str,
-        now: Now,
-        chance: u32,
+        (now, chance): (Now, u32),
+        work: &mut Work,
         out: &mut Outbox,
-    ) -> Result<Option<u64>, ()> {
-        let Some(copying) = self.copies.get(at) else { return Err(()) };
+    ) -> Result<Option<u64>, NotTaken> {
+        if self.has_chores() {
+            return Err(NotTaken::Unfinished);
+        }
+        let Some(copying) = self.copies.get(at) else { return Err(NotTaken::Refused(STREAM_NOT_FOUND.into())) };
         let subject = copying.origin.rewrite(&copy.subject, chance);
         let is_mirror = copying.is_mirror;
         let headers = match is_mirror {
@@ -419,32 +462,30 @@ impl<L: Log> Stream<L> {
             return Ok(None);
         }
         let incoming = Incoming { subject: &subject, reply: None, headers: &headers, payload: &copy.payload };
-        let checked = match self.check(&incoming, Bringer::Source, None, now, chance) {
-            Ok(checked) => checked,
+        let checked = match self.check_at_once(&incoming, Bringer::Source, (now, chance), work) {
             Err(NotTaken::Duplicate(_)) => return Ok(None),
-            Err(NotTaken::Refused(_)) => return Err(()),
+            checked => checked?,
         };
         if is_mirror {
-            self.store_mirrored(&checked, copy.seq, copy.time, now, chance, out).map(Some)
+            self.store_mirrored(&checked, (copy.seq, copy.time), (now, chance), work, out).map(Some)
         } else {
-            self.admit(&checked, now, chance, out).map(Some).map_err(|_| ())
+            Ok(self.admit(&checked, (now, chance), work, out).map(Some)?)
         }
     }
 
     fn store_mirrored(
         &mut self,
         checked: &Checked<'_>,
-        seq: u64,
-        time: Timestamp,
-        now: Now,
-        chance: u32,
+        (seq, time): (u64, Timestamp),
+        at: (Now, u32),
+        work: &mut Work,
         out: &mut Outbox,
-    ) -> Result<u64, ()> {
+    ) -> Result<u64, NotTaken> {
         if seq > self.log.state().last_seq + 1 {
-            self.log.skip_to(seq - 1).map_err(|_| ())?;
+            self.log.skip_to(seq - 1)?;
         }
         self.last_time = self.last_time.max(time);
-        self.admit_at(checked, self.last_time, now, chance, out).map_err(|_| ())
+        Ok(self.admit_at(checked, self.last_time, at, work, out)?)
     }
 
     /// What an origin may forget: what is durable here. By origin, up to a sequence.
@@ -461,17 +502,16 @@ impl<L: Log> Stream<L> {
     }
 
     /// Messages of this stream are durable in a stream that copies it.
-    pub(crate) fn settle_copies(&mut self, copier: &Name, seqs: &[u64]) -> Result<(), LogError> {
+    pub(crate) fn settle_copies(&mut self, copier: &Name, seqs: &[u64]) {
         if self.config.retention == Retention::Limits {
-            return Ok(());
+            return;
         }
         for &seq in seqs {
             if let Some(copier) = self.copiers.get_mut(copier) {
                 copier.settled = copier.settled.max(seq);
             }
-            self.settle(seq)?;
+            self.settle(seq);
         }
-        Ok(())
     }
 
     /// Another stream copies this one.
@@ -523,9 +563,14 @@ impl<L: Log> Stream<L> {
         self.copies.iter().filter_map(|copying| copying.not_before).chain(remotes).min()
     }
 
-    /// How many of this stream's messages somebody still wants to copy.
-    pub(crate) fn lag_of(&mut self, wanted: &Wanted) -> u64 {
-        self.log.count(&wanted.filters, wanted.next.unwrap_or(1)).unwrap_or(0)
+    /// How many of this stream's messages somebody still wants to copy, at most.
+    pub(crate) fn lag_of(&mut self, wanted: &Wanted, work: &mut Work) -> u64 {
+        // Many may be asked for at once: in a turn that is over nothing is looked at.
+        let mut counting = Work::turn(if work.is_over() { 0 } else { LAG_UNITS });
+        let counted = self.log.count((&wanted.filters, &[]), wanted.next.unwrap_or(1), &mut counting);
+        work.spend(counting.done());
+        let (Ok((count, next)), state) = (counted, self.log.state()) else { return 0 };
+        count + (state.last_seq + 1).saturating_sub(next).min(state.messages)
     }
 }
 

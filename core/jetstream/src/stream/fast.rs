@@ -3,12 +3,13 @@
 
 use super::batches::MAX_ID_BYTES;
 use super::take::{NotTaken, Origin};
-use super::{Incoming, Stream};
+use super::{Incoming, Stream, Unfinished};
 use crate::asker::Asker;
 use crate::batch_limits::{Defaults, Slot};
 use crate::log::Log;
 use crate::outbox::{After, Now, Outbox};
 use crate::publish::Wishes;
+use crate::work::Work;
 use api::errors::*;
 use api::responses::{BatchAck, flow_ack, flow_error, flow_gap, pub_refused};
 use api::{API_LEVEL, ApiError};
@@ -132,15 +133,16 @@ impl<L: Log> Stream<L> {
         &mut self,
         (incoming, asker): (&Incoming<'_>, Option<&Arc<dyn Asker>>),
         reply: &[u8],
-        now: Now,
-        chance: u32,
+        at: (Now, u32),
+        work: &mut Work,
         out: &mut Outbox,
-    ) {
-        match self.admit_to_fast(incoming, reply, now) {
+    ) -> Result<(), Unfinished> {
+        match self.admit_to_fast(incoming, reply, at.0) {
             Err(error) => out.say(reply, Vec::new(), pub_refused(self.name.as_str(), &error)),
             Ok(line) if line.operation == Operation::Ping => self.pinged(&line, reply, out),
-            Ok(line) => self.add_fast((incoming, asker), &line, reply, now, chance, out),
+            Ok(line) => return self.add_fast((incoming, asker), &line, reply, at, work, out),
         }
+        Ok(())
     }
 
     fn admit_to_fast<'r>(&mut self, incoming: &Incoming<'_>, reply: &'r [u8], now: Now) -> Result<Line<'r>, ApiError> {
@@ -212,24 +214,26 @@ impl<L: Log> Stream<L> {
         (incoming, asker): (&Incoming<'_>, Option<&Arc<dyn Asker>>),
         line: &Line<'_>,
         reply: &[u8],
-        now: Now,
-        chance: u32,
+        at: (Now, u32),
+        work: &mut Work,
         out: &mut Outbox,
-    ) {
+    ) -> Result<(), Unfinished> {
         let after = After::Log(self.id);
-        let Some(open) = self.fast.open.get_mut(line.id) else { return };
+        let Some(open) = self.fast.open.get_mut(line.id) else { return Ok(()) };
         let expected = open.last + 1;
         if line.sequence != expected {
             if line.sequence > expected {
                 out.answer(reply, Vec::new(), flow_gap(expected, line.sequence), after, None);
             }
             if !open.gaps_are_fine || line.sequence < expected {
-                return self.end_fast(line.id, reply, out);
+                self.end_fast(line.id, reply, out);
+                return Ok(());
             }
         }
         if line.operation == Operation::CommitWithout {
             open.last = line.sequence - 1;
-            return self.end_fast(line.id, reply, out);
+            self.end_fast(line.id, reply, out);
+            return Ok(());
         }
         let before = std::mem::replace(&mut open.last, line.sequence);
         let (flow, gaps_are_fine) = (open.flow, open.gaps_are_fine);
@@ -238,7 +242,13 @@ impl<L: Log> Stream<L> {
             out.answer(reply, Vec::new(), flow_ack(0, flow), after, None);
         }
         let plain = Incoming { reply: None, ..*incoming };
-        match self.take(&plain, Origin::Client(asker), now, chance, out) {
+        match self.take(&plain, Origin::Client(asker), at, work, out) {
+            Err(NotTaken::Unfinished) => {
+                if let Some(open) = self.fast.open.get_mut(line.id) {
+                    open.last = before;
+                }
+                return Err(Unfinished);
+            }
             Ok(taken) => self.added_fast(line.id, Some(taken.seq), is_last, reply, out),
             Err(NotTaken::Duplicate(seq)) if !gaps_are_fine && line.sequence == 1 => {
                 self.fast.open.remove(line.id);
@@ -261,6 +271,7 @@ impl<L: Log> Stream<L> {
                 }
             }
         }
+        Ok(())
     }
 
     /// A message was stored, or was stored before.

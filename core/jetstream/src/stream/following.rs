@@ -1,14 +1,15 @@
 //! Messages that somebody follows: what the stream makes of them is told, and those that are only followed are not stored.
 
-use super::take::{Checked, NotTaken, Origin};
-use super::{Incoming, Stream, Taken, fast};
+use super::take::{NotTaken, Origin};
+use super::{Incoming, Stream, Taken, Unfinished, fast};
 use crate::asker::Asker;
 use crate::follower::{Follower, Made};
 use crate::log::Log;
 use crate::outbox::{Now, Outbox};
 use crate::publish::Wishes;
+use crate::work::Work;
+use api::ApiError;
 use api::errors::*;
-use api::{ApiError, Retention};
 use std::sync::Arc;
 
 impl<L: Log> Stream<L> {
@@ -17,40 +18,43 @@ impl<L: Log> Stream<L> {
         &mut self,
         (incoming, asker): (&Incoming<'_>, Option<&Arc<dyn Asker>>),
         follower: &dyn Follower,
-        now: Now,
-        chance: u32,
+        (now, chance): (Now, u32),
+        work: &mut Work,
         out: &mut Outbox,
-    ) {
+    ) -> Result<(), Unfinished> {
         if self.is_of_batch(incoming) {
             // What became of it is told to the batch as a whole.
             if !follower.is_only() {
-                self.publish(incoming, asker, now, chance, out);
+                self.publish(incoming, asker, (now, chance), work, out)?;
             }
-            return self.tell(follower, None, None, now);
+            self.tell(follower, None, None, now);
+            return Ok(());
         }
         let mut subject = None;
         let origin = Origin::Client(asker);
-        let checked = self.check(incoming, origin, None, now, chance);
+        let checked = self.check(incoming, origin, None, (now, chance), work);
+        if matches!(checked, Err(NotTaken::Unfinished)) {
+            return Err(Unfinished);
+        }
         if matches!(&checked, Err(NotTaken::Refused(error)) if error.err_code == STREAM_STORE_FAILED.err_code) {
             // There is no room for it, which is found out last, and not at all if it is only followed.
             subject = Some((self.stored_subject(incoming.subject, chance).into_owned(), false));
             if follower.is_only() {
-                return self.tell(follower, subject, None, now);
+                self.tell(follower, subject, None, now);
+                return Ok(());
             }
         }
         let taken = checked.and_then(|checked| {
-            subject = Some((checked.subject.to_vec(), !self.is_wanted(&checked)));
+            subject = Some((checked.subject.to_vec(), !checked.is_wanted));
             if follower.is_only() {
                 return Ok(None);
             }
-            let seq = self.admit(&checked, now, chance, out)?;
+            let seq = self.admit(&checked, (now, chance), work, out)?;
             Ok(Some(Taken { seq, counter: origin.told(&checked).cloned() }))
         });
         let error = taken.as_ref().err().map(|why| error_text(why, incoming.headers));
         self.tell(follower, subject, error, now);
-        if let Some(taken) = taken.transpose() {
-            self.answer_publisher(incoming, taken, out);
-        }
+        taken.transpose().map_or(Ok(()), |taken| self.answer_publisher(incoming, taken, out))
     }
 
     /// Tells that a message was refused before it was looked at.
@@ -71,19 +75,13 @@ impl<L: Log> Stream<L> {
         let is_fast = incoming.reply.is_some_and(|reply| !self.config.no_ack && reply.ends_with(fast::SUFFIX));
         is_fast || Wishes::read(incoming.headers).batch.is_some_and(|id| !id.is_empty())
     }
-
-    /// Whether anybody needs the message, where only what is needed is kept.
-    pub(super) fn is_wanted(&self, checked: &Checked<'_>) -> bool {
-        self.config.retention != Retention::Interest
-            || self.consumers.values().any(|consumer| consumer.takes(&checked.subject))
-            || self.copiers.values().any(|copier| copier.takes(&checked.subject))
-    }
 }
 
 /// Why a message was not taken, in the words that traces have for it.
 pub(crate) fn error_text(why: &NotTaken, headers: &[u8]) -> String {
     let error = match why {
         NotTaken::Duplicate(_) => return "msgid is duplicate".to_owned(),
+        NotTaken::Unfinished => return String::new(),
         NotTaken::Refused(error) => error,
     };
     let wishes = Wishes::read(headers);

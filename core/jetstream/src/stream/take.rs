@@ -5,13 +5,14 @@ use super::counters::Counter;
 use super::{Incoming, Stream, failed};
 use crate::asker::Asker;
 use crate::dedupe::MAX_ID_BYTES;
-use crate::log::{Draft, Log, Stored};
+use crate::log::{Draft, Log, LogError, Stored};
 use crate::number::Number;
 use crate::outbox::{Now, Outbox};
 use crate::publish::{COUNTER_SOURCES, INCREMENT, Lifetime, MAX_HEADER_BYTES, ROLLUP, Rollup, SCHEDULE, TTL, Wishes};
 use crate::tenant::reading::sees;
+use crate::work::{DISK_UNITS, Work};
 use api::errors::*;
-use api::{ApiError, Discard};
+use api::{ApiError, Discard, Retention};
 use moment::Timestamp;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -48,6 +49,17 @@ pub(crate) enum NotTaken {
     Duplicate(u64),
     /// It makes no sense, or there is no room.
     Refused(ApiError),
+    /// The turn is over before that is known. It is checked again from the beginning.
+    Unfinished,
+}
+
+impl From<LogError> for NotTaken {
+    fn from(error: LogError) -> NotTaken {
+        match error {
+            LogError::Failed(_) => NotTaken::Refused(failed()),
+            LogError::Unfinished => NotTaken::Unfinished,
+        }
+    }
 }
 
 impl From<ApiError> for NotTaken {
@@ -90,6 +102,8 @@ pub(crate) struct Checked<'a> {
     pub(super) scheduling: Option<Scheduling>,
     /// What its counter says then.
     pub(crate) counter: Option<Counter>,
+    /// Whether anybody needs it, where only what is needed is kept.
+    pub(super) is_wanted: bool,
 }
 
 impl<L: Log> Stream<L> {
@@ -98,21 +112,64 @@ impl<L: Log> Stream<L> {
         &mut self,
         incoming: &Incoming<'a>,
         origin: Origin<'_>,
-        mut staged: Option<&mut Staged>,
-        now: Now,
-        chance: u32,
+        staged: Option<&mut Staged>,
+        at: (Now, u32),
+        work: &mut Work,
     ) -> Result<Checked<'a>, NotTaken> {
         if self.config.sealed {
             return Err(STREAM_SEALED.into());
         }
+        let must_count = self.config.allow_msg_counter && matches!(origin, Origin::Client(_));
+        match incoming.headers.is_empty() && staged.is_none() && !must_count {
+            true => self.check_bare(incoming, at.1, work),
+            false => self.check_wishes(incoming, origin, staged, at, work),
+        }
+    }
+
+    /// Finds out what has to be known of a message before it is stored, which one turn may not be enough for.
+    #[inline]
+    fn inquire(&mut self, checked: &mut Checked<'_>, is_of_many: bool, work: &mut Work) -> Result<(), LogError> {
+        match self.rules.republish.is_none() && self.config.retention != Retention::Interest {
+            true => Ok(()),
+            false => self.look_around(checked, is_of_many, work),
+        }
+    }
+
+    fn look_around(&mut self, checked: &mut Checked<'_>, is_of_many: bool, work: &mut Work) -> Result<(), LogError> {
+        if self.rules.republish.is_some() {
+            // Once it is known it can be told in a moment.
+            self.log.last_of(&checked.subject, work)?;
+        }
+        checked.is_wanted = self.wants(&checked.subject, is_of_many, work)?;
+        Ok(())
+    }
+
+    /// The same for what nobody waits for an answer to: it is not put off, and what it takes is spent behind it.
+    pub(super) fn check_at_once<'a>(
+        &mut self,
+        incoming: &Incoming<'a>,
+        origin: Origin<'_>,
+        at: (Now, u32),
+        work: &mut Work,
+    ) -> Result<Checked<'a>, NotTaken> {
+        let mut whole = Work::unbounded();
+        let checked = self.check(incoming, origin, None, at, &mut whole);
+        work.spend(whole.done());
+        checked
+    }
+
+    fn check_wishes<'a>(
+        &mut self,
+        incoming: &Incoming<'a>,
+        origin: Origin<'_>,
+        mut staged: Option<&mut Staged>,
+        (now, chance): (Now, u32),
+        work: &mut Work,
+    ) -> Result<Checked<'a>, NotTaken> {
         let (is_client, asker) = match origin {
             Origin::Client(asker) => (true, asker),
             Origin::Server | Origin::Source => (false, None),
         };
-        let must_count = self.config.allow_msg_counter && is_client;
-        if incoming.headers.is_empty() && staged.is_none() && !must_count {
-            return self.check_bare(incoming, chance);
-        }
         let headers = plain_headers(incoming.headers);
         let subject = self.stored_subject(incoming.subject, chance);
         let wishes = Wishes::read(&headers);
@@ -130,11 +187,11 @@ impl<L: Log> Stream<L> {
         let id = self.check_id(&wishes, staged.as_deref_mut(), now)?;
         self.check_size(&headers, incoming.payload)?;
         if is_client {
-            self.check_expectations(&wishes, &subject, staged.as_deref(), asker)?;
+            self.check_expectations(&wishes, &subject, staged.as_deref(), asker, work)?;
         }
         let scheduling = match origin {
             Origin::Source => None,
-            _ => self.check_scheduling(&wishes, &subject, origin, now)?,
+            _ => self.check_scheduling(&wishes, &subject, origin, now, work)?,
         };
         if let Some(expected) = wishes.expected_last_id().filter(|_| is_client)
             && expected != self.dedupe.last()
@@ -163,6 +220,7 @@ impl<L: Log> Stream<L> {
             lifetime,
             scheduling,
             counter: None,
+            is_wanted: true,
             headers: Cow::Borrowed(b""),
         };
         let headers = self.rewritten(headers.clone(), &wishes, &checked);
@@ -172,10 +230,11 @@ impl<L: Log> Stream<L> {
             checked.rollup = Some(Rollup::Subject);
         }
         if let Some(increment) = increment.filter(|_| self.config.allow_msg_counter) {
-            self.count(&mut checked, increment, staged.as_deref_mut())?;
+            self.count(&mut checked, increment, staged.as_deref_mut(), work)?;
         }
         self.check_size(&checked.headers, &checked.payload)?;
         self.check_room(&checked, staged.as_deref())?;
+        self.inquire(&mut checked, staged.is_some(), work)?;
         if let Some(staged) = staged {
             let weight = self.log.weight(checked.subject.len(), checked.headers.len(), checked.payload.len());
             staged.note(&checked, weight);
@@ -184,8 +243,13 @@ impl<L: Log> Stream<L> {
     }
 
     /// Checks a message without headers, which asks for nothing.
-    fn check_bare<'a>(&mut self, incoming: &Incoming<'a>, chance: u32) -> Result<Checked<'a>, NotTaken> {
-        let checked = Checked {
+    fn check_bare<'a>(
+        &mut self,
+        incoming: &Incoming<'a>,
+        chance: u32,
+        work: &mut Work,
+    ) -> Result<Checked<'a>, NotTaken> {
+        let mut checked = Checked {
             subject: self.stored_subject(incoming.subject, chance),
             payload: Cow::Borrowed(incoming.payload),
             id: None,
@@ -193,10 +257,12 @@ impl<L: Log> Stream<L> {
             lifetime: None,
             scheduling: None,
             counter: None,
+            is_wanted: true,
             headers: Cow::Borrowed(b""),
         };
         self.check_size(b"", incoming.payload)?;
         self.check_room(&checked, None)?;
+        self.inquire(&mut checked, false, work)?;
         Ok(checked)
     }
 
@@ -243,7 +309,8 @@ impl<L: Log> Stream<L> {
         subject: &[u8],
         staged: Option<&Staged>,
         asker: Option<&Arc<dyn Asker>>,
-    ) -> Result<(), ApiError> {
+        work: &mut Work,
+    ) -> Result<(), NotTaken> {
         if let Some((subject, expected)) = wishes.expected_of_subject(subject)? {
             // It may be the last of several, by a filter.
             let filter = Filter::parse(subject).ok().filter(|filter| !filter.is_literal());
@@ -255,15 +322,15 @@ impl<L: Log> Stream<L> {
                 return Err(STREAM_WRONG_LAST_SEQUENCE_CONSTANT.into());
             }
             let last = match &filter {
-                Some(filter) => self.log.last_matching(filter),
-                None => self.log.last_of(subject),
+                Some(filter) => self.newest(filter, work)?,
+                None => self.log.last_of(subject, work)?,
             };
-            let last = last.map_err(failed)?.unwrap_or(0);
+            let last = last.unwrap_or(0);
             if last != expected {
                 // When something was stored that may not be read is not told either.
                 let covered = filter.or_else(|| Filter::parse(subject).ok());
                 return Err(match covered.is_none_or(|covered| reads_all(asker, &covered)) {
-                    true => STREAM_WRONG_LAST_SEQUENCE.with(last),
+                    true => STREAM_WRONG_LAST_SEQUENCE.with(last).into(),
                     false => STREAM_WRONG_LAST_SEQUENCE_CONSTANT.into(),
                 });
             }
@@ -271,7 +338,7 @@ impl<L: Log> Stream<L> {
         if let Some(expected) = wishes.expected_last_seq() {
             let last = self.log.state().last_seq + staged.map_or(0, Staged::len);
             if expected != last {
-                return Err(STREAM_WRONG_LAST_SEQUENCE.with(last));
+                return Err(STREAM_WRONG_LAST_SEQUENCE.with(last).into());
             }
             if staged.is_some_and(|staged| staged.len() > 0) {
                 return Err(STREAM_WRONG_LAST_SEQUENCE_CONSTANT.into());
@@ -280,20 +347,29 @@ impl<L: Log> Stream<L> {
         Ok(())
     }
 
+    /// The newest of all messages that a filter takes.
+    fn newest(&mut self, filter: &Filter, work: &mut Work) -> Result<Option<u64>, LogError> {
+        let mut newest = work.progress().newest.remove(filter).unwrap_or_default();
+        let found = newest.go_on(std::slice::from_ref(filter), &mut self.log, work);
+        work.progress().newest.insert(filter.clone(), newest);
+        found
+    }
+
     fn check_scheduling(
         &mut self,
         wishes: &Wishes<'_>,
         subject: &[u8],
         origin: Origin<'_>,
         now: Now,
-    ) -> Result<Option<Scheduling>, ApiError> {
+        work: &mut Work,
+    ) -> Result<Option<Scheduling>, NotTaken> {
         if matches!(origin, Origin::Server) {
             return Ok(produced_by(wishes));
         }
         let allowed = self.config.allow_msg_schedules;
         match wishes.schedule() {
             Err(_) if !allowed => return Err(MESSAGE_SCHEDULES_DISABLED.into()),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
             Ok(Some(_)) if !allowed => return Err(MESSAGE_SCHEDULES_DISABLED.into()),
             Ok(Some(schedule)) => {
                 let next = schedule.next(now.wall, now.wall).ok_or(MESSAGE_SCHEDULES_PATTERN_INVALID)?;
@@ -312,8 +388,8 @@ impl<L: Log> Stream<L> {
         if !allowed {
             return Err(MESSAGE_SCHEDULES_DISABLED.into());
         }
-        let last = self.log.last_of(ends).map_err(failed)?;
-        let last = last.map_or(Ok(None), |seq| self.log.load(seq)).map_err(failed)?;
+        let last = self.log.last_of(ends, work)?;
+        let last = last.map_or(Ok(None), |seq| self.log.load(seq))?;
         if last.is_some_and(|message| headers::Headers::new(message.headers()).get(SCHEDULE).is_none()) {
             return Err(MESSAGE_SCHEDULES_SCHEDULER_INVALID.into());
         }
@@ -331,7 +407,7 @@ impl<L: Log> Stream<L> {
         let Some(id) = id.filter(|_| self.config.mirror.is_none()) else { return Ok(None) };
         self.dedupe.expire(now.wall, window);
         if let Some(staged) = staged {
-            if self.dedupe.seen(id).is_some() || !staged.note_id(id) {
+            if self.dedupe.seen(id).is_some() || staged.holds_id(id) {
                 return Err(ATOMIC_PUBLISH_CONTAINS_DUPLICATE_MESSAGE.into());
             }
         } else if let Some(seq) = self.dedupe.seen(id) {
@@ -360,10 +436,11 @@ impl<L: Log> Stream<L> {
         checked: &mut Checked<'_>,
         increment: Number,
         staged: Option<&mut Staged>,
-    ) -> Result<(), ApiError> {
+        work: &mut Work,
+    ) -> Result<(), NotTaken> {
         let before = match staged.as_deref().and_then(|staged| staged.counter(&checked.subject)) {
             Some(counter) => counter.clone(),
-            None => self.counter_of(&checked.subject)?,
+            None => self.counter_of(&checked.subject, work)?,
         };
         let (counter, increment) = before.after(&checked.headers, &checked.payload, &checked.subject, increment)?;
         if let Some(increment) = increment {
@@ -382,14 +459,14 @@ impl<L: Log> Stream<L> {
     }
 
     /// What a counter says now. Its last message may not be readable yet.
-    fn counter_of(&mut self, subject: &[u8]) -> Result<Counter, ApiError> {
-        let Some(seq) = self.log.last_of(subject).map_err(failed)? else { return Ok(Counter::default()) };
+    fn counter_of(&mut self, subject: &[u8], work: &mut Work) -> Result<Counter, NotTaken> {
+        let Some(seq) = self.log.last_of(subject, work)? else { return Ok(Counter::default()) };
         if let Some(counter) = self.counting.get(subject, seq) {
             return Ok(counter.clone());
         }
-        match self.log.load(seq).map_err(failed)? {
-            Some(message) => Counter::read(message.headers(), message.payload()),
-            None => Err(STREAM_STORE_FAILED.with("the counter can not be read")),
+        match self.log.load(seq)? {
+            Some(message) => Ok(Counter::read(message.headers(), message.payload())?),
+            None => Err(STREAM_STORE_FAILED.with("the counter can not be read").into()),
         }
     }
 
@@ -433,13 +510,13 @@ impl<L: Log> Stream<L> {
     pub(crate) fn admit(
         &mut self,
         checked: &Checked<'_>,
-        now: Now,
-        chance: u32,
+        at: (Now, u32),
+        work: &mut Work,
         out: &mut Outbox,
     ) -> Result<u64, ApiError> {
         // Time never goes back within a stream, whatever the clock does: searches by time rely on it.
-        self.last_time = self.last_time.max(now.wall);
-        self.admit_at(checked, self.last_time, now, chance, out)
+        self.last_time = self.last_time.max(at.0.wall);
+        self.admit_at(checked, self.last_time, at, work, out)
     }
 
     /// Stores what was checked, as of a moment.
@@ -447,23 +524,27 @@ impl<L: Log> Stream<L> {
         &mut self,
         checked: &Checked<'_>,
         time: Timestamp,
-        now: Now,
-        chance: u32,
+        (now, chance): (Now, u32),
+        work: &mut Work,
         out: &mut Outbox,
     ) -> Result<u64, ApiError> {
         let before = match self.rules.republish {
-            Some(_) => self.log.last_of(&checked.subject).map_err(failed)?.unwrap_or(0),
+            // It was looked for when the message was checked.
+            Some(_) => self.log.last_of(&checked.subject, work).ok().flatten().unwrap_or(0),
             None => 0,
         };
-        let is_wanted = self.is_wanted(checked);
+        let is_wanted = checked.is_wanted;
         let seq = match is_wanted {
             true => {
                 let Checked { subject, headers, payload, .. } = checked;
-                self.log.stage(&Draft { subject, headers, payload, time }).map_err(failed)?
+                if !self.log.waits_for_disk() {
+                    work.spend(self.disk_units());
+                }
+                self.log.stage(&Draft { subject, headers, payload, time }).map_err(|_| failed())?
             }
             false => {
                 let seq = self.log.state().last_seq + 1;
-                self.log.skip_to(seq).map_err(failed)?;
+                self.log.skip_to(seq).map_err(|_| failed())?;
                 seq
             }
         };
@@ -474,38 +555,37 @@ impl<L: Log> Stream<L> {
         if let Some(counter) = &checked.counter {
             self.counting.note(&checked.subject, seq, counter.clone(), self.log.readable());
         }
-        self.after_store(seq, checked, time, is_wanted, now)?;
+        self.after_store(seq, checked, (time, is_wanted), now, work).map_err(|_| failed())?;
         if is_wanted {
             self.republish((before, seq), checked, time, chance, out);
         }
         Ok(seq)
     }
 
+    /// A stream in a file has the round wait for it, once.
+    fn disk_units(&self) -> u64 {
+        if crate::stream_config::is_on_disk(&self.config) { DISK_UNITS } else { 0 }
+    }
+
     fn after_store(
         &mut self,
         seq: u64,
         checked: &Checked<'_>,
-        time: Timestamp,
-        is_wanted: bool,
+        (time, is_wanted): (Timestamp, bool),
         now: Now,
-    ) -> Result<(), ApiError> {
+        work: &mut Work,
+    ) -> Result<(), LogError> {
         self.has_news = true;
-        if is_wanted {
-            self.consumers.values_mut().for_each(|consumer| consumer.note_stored(&checked.subject));
+        match checked.rollup {
+            Some(Rollup::All) => self.remove_below(seq, now, work)?,
+            Some(Rollup::Subject) => self.roll_up(&checked.subject, now, work)?,
+            None => {}
         }
-        let removed = match checked.rollup {
-            Some(Rollup::All) => self.log.remove_below(seq).map_err(failed)?,
-            Some(Rollup::Subject) => self.roll_up(&checked.subject)?,
-            None => 0,
-        };
-        let trimmed = self.enforce(Some(&checked.subject)).map_err(failed)?;
-        if removed + trimmed > 0 {
-            self.note_removals();
-        }
+        self.enforce(&checked.subject, work)?;
         match &checked.scheduling {
             Some(Scheduling::Is(at)) => self.agenda.add(&checked.subject, seq, *at),
             Some(Scheduling::Again(subject, at)) => self.agenda.again(subject, *at),
-            Some(Scheduling::Ends(subject)) => self.end_schedule(&subject.clone())?,
+            Some(Scheduling::Ends(subject)) => self.end_schedule(&subject.clone(), now, work)?,
             None => {}
         }
         if is_wanted {
@@ -514,27 +594,9 @@ impl<L: Log> Stream<L> {
         Ok(())
     }
 
-    /// Leaves the message that was just stored under this subject: with wildcards in it, of all subjects that they match.
-    fn roll_up(&mut self, subject: &[u8]) -> Result<u64, ApiError> {
-        let mut removed = 0;
-        if let Ok(filter) = Filter::parse(subject)
-            && !filter.is_literal()
-        {
-            for (other, _) in self.log.subjects(&filter) {
-                if other != subject {
-                    removed += self.log.trim_subject(&other, 0).map_err(failed)?;
-                }
-            }
-        }
-        Ok(removed + self.log.trim_subject(subject, 1).map_err(failed)?)
-    }
-
-    fn end_schedule(&mut self, subject: &[u8]) -> Result<(), ApiError> {
+    fn end_schedule(&mut self, subject: &[u8], now: Now, work: &mut Work) -> Result<(), LogError> {
         self.agenda.forget(subject);
-        if let Some(seq) = self.log.last_of(subject).map_err(failed)? {
-            self.remove(seq).map_err(failed)?;
-        }
-        Ok(())
+        self.remove_last(subject, now, work)
     }
 }
 

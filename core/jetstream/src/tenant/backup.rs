@@ -61,7 +61,8 @@ impl<S: Shelves> Tenant<S> {
         if self.transfers.sending.len() >= MAX_SENDING {
             return Err(STREAM_SNAPSHOT.with("too many streams are being sent").into());
         }
-        self.streams.get(call.stream).ok_or(STREAM_NOT_FOUND)?.may_read_whole(around.asker)?;
+        let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
+        stream.may_read_whole(around.asker, &mut self.work)?;
         super::reading::may_deliver(&request.deliver_subject, "", around.asker)?;
         let state = self.info(call.stream, around.now)?.state;
         let mut sent = state.clone();
@@ -88,7 +89,7 @@ impl<S: Shelves> Tenant<S> {
         let mut ended = Vec::new();
         for (id, sending) in &mut self.transfers.sending {
             let stream = self.streams.get_mut(&sending.stream);
-            if let Some(how) = sending.pump(stream, around.now, around.interest, around.out) {
+            if let Some(how) = sending.pump(stream, around.now, around.interest, &mut self.work, around.out) {
                 ended.push((id.clone(), how));
             }
         }
@@ -127,10 +128,9 @@ impl<S: Shelves> Tenant<S> {
         message: &Incoming<'_>,
         around: &mut Surroundings<'_, S>,
     ) -> Outcome {
-        self.restore_or(call, body, message, around).map_err(|failed| {
-            let body = failure("stream_restore", &failed.error, Restore { deliver_subject: String::new() });
-            Failed { body: Some(body), ..failed }
-        })
+        let nothing = || Restore { deliver_subject: String::new() };
+        let outcome = self.restore_or(call, body, message, around);
+        outcome.map_err(|failed| failed.telling(|error| failure("stream_restore", error, nothing())))
     }
 
     fn restore_or(
@@ -166,7 +166,7 @@ impl<S: Shelves> Tenant<S> {
         }
         let room = self.room_for(&config);
         let number = around.shelves.new_id()?;
-        let log = around.shelves.create(&self.settings.account, number, &config)?;
+        let log = self.make_log(number, &config, around)?;
         around.shelves.hold(number)?;
         let name = config.name.clone();
         let stream = Stream::new(number, config, rules, around.now.wall, log, &self.settings);
@@ -198,7 +198,7 @@ impl<S: Shelves> Tenant<S> {
     fn go_on_restoring(&mut self, id: &str, around: &mut Surroundings<'_, S>) {
         let Some(restoring) = self.transfers.restoring.get_mut(id) else { return };
         let log = restoring.stream.id;
-        match restoring.work(around.shelves, around.now) {
+        match restoring.work(around.shelves, around.now, &mut self.work) {
             Ok(stored) => {
                 let failed = STREAM_RESTORE.with("the store can not make the messages durable");
                 let failed: Arc<[u8]> = failure("stream_create", &failed, Nothing {}).into();
@@ -254,7 +254,7 @@ impl<S: Shelves> Tenant<S> {
         // Somebody may have made a stream meanwhile that is in the way.
         let is_free = !self.streams.contains_key(&name);
         let checked = if is_free {
-            self.check_overlap(name.as_str(), &stream.rules)
+            self.check_free(name.as_str(), &stream.rules)
         } else {
             Err(STREAM_NAME_EXIST_RESTORE_FAILED.into())
         };
@@ -266,7 +266,8 @@ impl<S: Shelves> Tenant<S> {
         self.enlist(&stream, around.out);
         self.streams.insert(name.clone(), stream);
         self.advise(&Event::Stream { stream: name.to_string(), action: StreamAction::Create }, around);
-        let info = self.info(name.as_str(), around.now).map_err(|failed| failed.error)?;
+        self.note_chores(name.as_str());
+        let info = self.info(name.as_str(), around.now).map_err(Failed::into_error)?;
         Ok(answer("stream_create", info))
     }
 
@@ -294,20 +295,26 @@ impl<S: Shelves> Tenant<S> {
             let may = super::reading::may_deliver(&config.deliver_subject, &config.deliver_group, asker);
             may.map_err(|error| refuse(&error.description))?;
             let progress = progress.within(last_seq).ok_or_else(|| refuse("its state makes no sense"))?;
-            let mut consumer =
-                Consumer::new(name.clone(), config, filters, &mut stream.log, around.now).map_err(failed)?;
+            let now = around.now;
+            let mut consumer = Consumer::new(name.clone(), config, filters, now.wall, now).going_on(progress);
             consumer.bind(asker.map(|asker| asker.reading().clone()).filter(Reading::binds));
-            consumer.proceed(progress, around.now);
             if consumer.is_kept() {
                 let key = kept::consumer_key(&account, stream.name.as_str(), name.as_str());
                 around.shelves.put(&key, &kept::consumer_value(&consumer)).map_err(failed)?;
-                let key = kept::state_key(&account, stream.name.as_str(), name.as_str());
-                around.shelves.put(&key, &consumer.encode_state()).map_err(failed)?;
+                // If one turn is not enough to find its place, its state is kept once that is found.
+                match consumer.find_place(&mut stream.log, now, &mut self.work) {
+                    Err(LogError::Unfinished) => {}
+                    found => {
+                        found.map_err(failed)?;
+                        let key = kept::state_key(&account, stream.name.as_str(), name.as_str());
+                        around.shelves.put(&key, &consumer.encode_state()).map_err(failed)?;
+                    }
+                }
             }
             stream.consumers.insert(name, consumer);
         }
         stream.recall(around.now).map_err(failed)?;
-        stream.enforce_all().map_err(failed)?;
+        stream.enforce_all();
         (stream.wake, stream.has_news) = (Some(around.now.tick), true);
         let key = kept::stream_key(&account, stream.name.as_str());
         around.shelves.put(&key, &kept::stream_value(stream)).map_err(failed)?;

@@ -25,16 +25,39 @@ pub(super) struct Answer {
     pub after: After,
 }
 
-/// A call that failed: what it is told, beside what an error of this call always says.
-pub(super) struct Failed {
-    pub error: ApiError,
-    /// The whole body, where it holds more than the error.
-    pub body: Option<Vec<u8>>,
+/// Why a call is not answered as it should be.
+pub(super) enum Failed {
+    /// It failed: what it is told, beside what an error of this call always says.
+    Refused {
+        error: ApiError,
+        /// The whole body, where it holds more than the error.
+        body: Option<Vec<u8>>,
+    },
+    /// The turn was not enough for it. It is answered again from the beginning.
+    Unfinished,
+}
+
+impl Failed {
+    /// With a body that holds more than the error.
+    pub(super) fn telling(self, body: impl FnOnce(&ApiError) -> Vec<u8>) -> Failed {
+        match self {
+            Failed::Refused { error, .. } => Failed::Refused { body: Some(body(&error)), error },
+            Failed::Unfinished => Failed::Unfinished,
+        }
+    }
+
+    /// What went wrong, where nothing is put off.
+    pub(super) fn into_error(self) -> ApiError {
+        match self {
+            Failed::Refused { error, .. } => error,
+            Failed::Unfinished => crate::stream::failed(),
+        }
+    }
 }
 
 impl From<ApiError> for Failed {
     fn from(error: ApiError) -> Failed {
-        Failed { error, body: None }
+        Failed::Refused { error, body: None }
     }
 }
 
@@ -52,7 +75,10 @@ impl From<json::Fault> for Failed {
 
 impl From<LogError> for Failed {
     fn from(error: LogError) -> Failed {
-        crate::stream::failed(error).into()
+        match error {
+            LogError::Failed(_) => crate::stream::failed().into(),
+            LogError::Unfinished => Failed::Unfinished,
+        }
     }
 }
 
@@ -101,12 +127,12 @@ impl Body<'_> {
 }
 
 impl<S: Shelves> Tenant<S> {
-    /// Answers a call.
-    pub(super) fn call(&mut self, call: &Call<'_>, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) {
+    /// Answers a call. Whether it is done with.
+    pub(super) fn call(&mut self, call: &Call<'_>, message: &Incoming<'_>, around: &mut Surroundings<'_, S>) -> bool {
         // Who does not wait for the answer has what was asked for done all the same.
         let reply = message.reply.unwrap_or_default();
         match call.row.kind {
-            CallKind::ConsumerNext | CallKind::DirectGet | CallKind::DirectGetLast if reply.is_empty() => return,
+            CallKind::ConsumerNext | CallKind::DirectGet | CallKind::DirectGetLast if reply.is_empty() => return true,
             CallKind::ConsumerNext => return self.next(call, message, reply, around),
             CallKind::DirectGet | CallKind::DirectGetLast => return self.direct_get(call, message, reply, around),
             _ => {}
@@ -115,7 +141,10 @@ impl<S: Shelves> Tenant<S> {
             Ok(()) => self.answer(call, message, around),
             Err(error) => Some(Err(error.into())),
         };
-        let Some(outcome) = outcome else { return };
+        let Some(outcome) = outcome else { return true };
+        if matches!(outcome, Err(Failed::Unfinished)) {
+            return false;
+        }
         // What the reference counts: a read message and a reset consumer are no calls, a message that is not there to be
         // deleted is no error.
         let reads = matches!(call.row.kind, CallKind::MessageGet | CallKind::ConsumerReset);
@@ -127,7 +156,8 @@ impl<S: Shelves> Tenant<S> {
                 let failed = failure(call.row.answer, &error, Nothing {});
                 around.out.answer(reply, answer.headers, answer.body, answer.after, Some(failed.into()));
             }
-            Err(Failed { error, body }) => {
+            Err(Failed::Unfinished) => {}
+            Err(Failed::Refused { error, body }) => {
                 let is_absent = call.row.kind == CallKind::MessageDelete
                     && [STREAM_MSG_DELETE_FAILED, SEQUENCE_NOT_FOUND]
                         .iter()
@@ -138,6 +168,7 @@ impl<S: Shelves> Tenant<S> {
                 around.out.say(reply, Vec::new(), body);
             }
         }
+        true
     }
 
     /// Tells those who listen who asked what, and what they were told. Reading a message is nobody's business.
@@ -185,7 +216,7 @@ impl<S: Shelves> Tenant<S> {
             CallKind::StreamList => self.stream_list(body, around),
             CallKind::StreamInfo => self.stream_info(call, body, around),
             CallKind::StreamDelete => self.delete_stream(call, body, around),
-            CallKind::StreamPurge => self.purge_stream(call, body),
+            CallKind::StreamPurge => self.purge_stream(call, body, around.now),
             CallKind::MessageGet => self.get_message(call, body, around.asker),
             CallKind::MessageDelete => self.delete_message(call, body),
             CallKind::ConsumerCreate | CallKind::ConsumerDurableCreate => self.create_consumer(call, body, around),
@@ -223,6 +254,7 @@ impl<S: Shelves> Tenant<S> {
     }
 
     fn account_info(&mut self) -> Outcome {
+        self.work.spend(self.streams.len() as u64);
         let used = |on_disk: bool| {
             let of_kind = self.streams.values().filter(|s| crate::stream_config::is_on_disk(&s.config) == on_disk);
             of_kind.map(|stream| stream.state().bytes).sum::<u64>()

@@ -1,7 +1,7 @@
 //! Calls about consumers.
 
 use super::calls::{Answer, Body, Failed, INFOS_PAGE, NAMES_PAGE, Outcome, keep_metadata, page, show_metadata};
-use super::{Surroundings, Tenant, kept, reading};
+use super::{CROWD_A_UNIT, Surroundings, Tenant, kept, reading};
 use crate::consumer::{Consumer, Unpinned};
 use crate::consumer_config as check;
 use crate::log::{LogError, Shelves};
@@ -16,6 +16,9 @@ use api::responses::{
 use api::{ApiError, Call, CallKind, ConsumerAction, ConsumerConfig, ConsumerRequest, Name, Retention};
 use subject::Filter;
 
+/// What is told of one consumer in a list costs so many units.
+const INFO_UNITS: u64 = 16;
+
 impl<S: Shelves> Tenant<S> {
     pub(super) fn create_consumer(
         &mut self,
@@ -23,6 +26,9 @@ impl<S: Shelves> Tenant<S> {
         body: &Body<'_>,
         around: &mut Surroundings<'_, S>,
     ) -> Outcome {
+        if let Some(making) = self.work.progress().making.take() {
+            return self.finish_consumer(call.stream, making, around);
+        }
         let request = ConsumerRequest::read(&body.value()?, self.settings.mode)?;
         if request.stream_name != call.stream {
             return Err(STREAM_MISMATCH.into());
@@ -52,20 +58,14 @@ impl<S: Shelves> Tenant<S> {
         if before != Some((&config.deliver_subject, &config.deliver_group)) {
             reading::may_deliver(&config.deliver_subject, &config.deliver_group, around.asker)?;
         }
-        let is_sourcing = config.sourcing;
-        let outcome = match (stream.consumers.get(&name), request.action) {
+        match (stream.consumers.get(&name), request.action) {
             (None, ConsumerAction::Update) => Err(CONSUMER_DOES_NOT_EXIST.into()),
             (None, _) => self.add_consumer(call.stream, name, config, filters, around),
             (Some(existing), ConsumerAction::Create) if existing.config != config => {
                 Err(CONSUMER_ALREADY_EXISTS.into())
             }
             (Some(_), _) => self.change_consumer(call.stream, name, config, filters, around),
-        };
-        // Who copies the stream finds out by this whether it is still the same.
-        outcome.map(|answer| match is_sourcing {
-            true => Answer { headers: with_header(b"", "Nats-Stream-Identity", identity.as_bytes()), ..answer },
-            false => answer,
-        })
+        }
     }
 
     /// The consumer's name, from the subject, the configuration, or chance.
@@ -110,10 +110,26 @@ impl<S: Shelves> Tenant<S> {
         let account_max = self.settings.limits.of(stream.config.num_replicas).ok_or(NO_LIMITS)?.max_consumers;
         check_count(stream, default_max, account_max)?;
         check_unique(stream, &name, &filters)?;
-        let mut consumer = Consumer::new(name.clone(), config, filters, &mut stream.log, around.now)?;
+        let mut consumer = Consumer::new(name, config, filters, around.now.wall, around.now);
         consumer.bind(reading::reading_of(around.asker));
+        self.finish_consumer(stream_name, Box::new(consumer), around)
+    }
+
+    /// Brings a consumer to its place, and puts it among the others.
+    fn finish_consumer(
+        &mut self,
+        stream_name: &str,
+        mut consumer: Box<Consumer>,
+        around: &mut Surroundings<'_, S>,
+    ) -> Outcome {
+        let (stream, work) = (self.streams.get_mut(stream_name).ok_or(STREAM_NOT_FOUND)?, &mut self.work);
+        if let Err(error) = consumer.left(&mut stream.log, around.now, work) {
+            work.progress().making = Some(consumer);
+            return Err(error.into());
+        }
         consumer.see_interest(stream_name, around.now, around.interest, around.out);
-        stream.consumers.insert(name.clone(), consumer);
+        let name = consumer.name.clone();
+        stream.consumers.insert(name.clone(), *consumer);
         stream.has_news = true;
         let (stream, consumer) = (stream_name.to_owned(), name.to_string());
         self.advise(&Event::Consumer { stream, consumer, action: ConsumerAct::Create }, around);
@@ -166,9 +182,14 @@ impl<S: Shelves> Tenant<S> {
         Ok(())
     }
 
-    fn consumer_answer(&mut self, stream: &str, name: &Name, around: &mut Surroundings<'_, S>) -> Outcome {
-        let info = self.told_consumer(stream, name.as_str(), around.now)?;
-        Answer::durable(answer("consumer_create", info))
+    fn consumer_answer(&mut self, stream_name: &str, name: &Name, around: &mut Surroundings<'_, S>) -> Outcome {
+        let info = self.told_consumer(stream_name, name.as_str(), around.now)?;
+        let is_sourcing = info.config.as_ref().is_some_and(|config| config.sourcing);
+        let answer = Answer::durable(answer("consumer_create", info))?;
+        let stream = self.streams.get(stream_name).filter(|_| is_sourcing);
+        // Who copies the stream finds out by this whether it is still the same.
+        let identity = stream.map(|stream| with_header(b"", "Nats-Stream-Identity", stream.identity().as_bytes()));
+        Ok(Answer { headers: identity.unwrap_or_default(), ..answer })
     }
 
     /// A consumer, told as to whoever asks for it alone.
@@ -176,7 +197,7 @@ impl<S: Shelves> Tenant<S> {
         let version = self.settings.version.clone();
         let stream = self.streams.get_mut(stream).ok_or(STREAM_NOT_FOUND)?;
         let consumer = stream.consumers.get_mut(name).ok_or(CONSUMER_NOT_FOUND)?;
-        let mut info = consumer.info(stream.name.as_str(), &mut stream.log, now)?;
+        let mut info = consumer.info(stream.name.as_str(), &mut stream.log, now, &mut self.work)?;
         if let Some(config) = &mut info.config {
             show_metadata(&mut config.metadata, &version);
         }
@@ -186,6 +207,7 @@ impl<S: Shelves> Tenant<S> {
     pub(super) fn consumer_names(&mut self, call: &Call<'_>, body: &Body<'_>) -> Outcome {
         let request = ConsumersPage::read(&body.value()?, self.settings.mode)?;
         let stream = self.streams.get(call.stream).ok_or_else(|| no_consumers("consumer_names"))?;
+        self.work.spend(stream.consumers.len() as u64 / CROWD_A_UNIT);
         let names: Vec<String> = stream.consumers.keys().map(Name::to_string).collect();
         let (page, consumers) = page(names, request.offset, NAMES_PAGE);
         Answer::now(answer("consumer_names", Consumers { page, consumers }))
@@ -202,9 +224,20 @@ impl<S: Shelves> Tenant<S> {
         let names: Vec<Name> = stream.consumers.keys().cloned().collect();
         let (page, names) = page(names, request.offset, INFOS_PAGE);
         let mut consumers = Vec::with_capacity(names.len());
+        // What one turn is not enough for is known in the next.
+        let mut counted = Ok(0);
+        for name in &names {
+            if let Some(consumer) = stream.consumers.get_mut(name).filter(|_| counted.is_ok()) {
+                counted = consumer.left(&mut stream.log, around.now, &mut self.work);
+            }
+        }
+        self.work.spend(stream.consumers.len() as u64 / CROWD_A_UNIT);
+        counted?;
         for name in names {
+            self.work.spend(INFO_UNITS);
             if let Some(consumer) = stream.consumers.get_mut(&name) {
-                consumers.push(consumer.info(stream.name.as_str(), &mut stream.log, around.now)?);
+                let told = consumer.info(stream.name.as_str(), &mut stream.log, around.now, &mut self.work)?;
+                consumers.push(told);
             }
         }
         Answer::now(answer("consumer_list", Consumers { page, consumers }))
@@ -247,16 +280,14 @@ impl<S: Shelves> Tenant<S> {
             && let Some(mut gone) = stream.consumers.remove(name)
         {
             gone.say_goodbye(stream.name.as_str(), around.out);
-            if stream.config.retention == Retention::Interest {
-                let state = stream.state();
-                for seq in state.first_seq..=state.last_seq {
-                    stream.settle(seq)?;
-                }
-            }
+            stream.settle_all();
+            stream.leaving.extend(stream.has_chores().then(|| name.clone()));
         }
+        self.note_chores(stream.as_str());
+        let is_put_off = self.streams.get(stream).is_some_and(|stream| stream.leaving.contains(name));
         let (in_stream, consumer) = (stream.to_string(), name.to_string());
         self.advise(&Event::Consumer { stream: in_stream, consumer, action: ConsumerAct::Delete }, around);
-        self.forget_consumer(stream.as_str(), name, around)
+        if is_put_off { Ok(()) } else { self.forget_consumer(stream.as_str(), name, around) }
     }
 
     pub(super) fn forget_consumer(
@@ -276,10 +307,8 @@ impl<S: Shelves> Tenant<S> {
         body: &Body<'_>,
         around: &mut Surroundings<'_, S>,
     ) -> Outcome {
-        self.pause_or(call, body, around).map_err(|failed| {
-            let body = failure("consumer_pause", &failed.error, Paused::default());
-            Failed { body: Some(body), ..failed }
-        })
+        let outcome = self.pause_or(call, body, around);
+        outcome.map_err(|failed| failed.telling(|error| failure("consumer_pause", error, Paused::default())))
     }
 
     fn pause_or(&mut self, call: &Call<'_>, body: &Body<'_>, around: &mut Surroundings<'_, S>) -> Outcome {
@@ -312,10 +341,9 @@ impl<S: Shelves> Tenant<S> {
         body: &Body<'_>,
         around: &mut Surroundings<'_, S>,
     ) -> Outcome {
-        self.reset_or(call, body, around).map_err(|failed| {
-            let body = failure("consumer_reset", &failed.error, WasReset { reset_seq: 0 });
-            Failed { body: Some(body), ..failed }
-        })
+        let outcome = self.reset_or(call, body, around);
+        let nothing = || WasReset { reset_seq: 0 };
+        outcome.map_err(|failed| failed.telling(|error| failure("consumer_reset", error, nothing())))
     }
 
     fn reset_or(&mut self, call: &Call<'_>, body: &Body<'_>, around: &mut Surroundings<'_, S>) -> Outcome {
@@ -328,11 +356,18 @@ impl<S: Shelves> Tenant<S> {
         let identity = body.header("Nats-Stream-Identity").map(|_| stream.identity());
         let stream_name = stream.name.clone();
         let consumer = stream.consumers.get_mut(call.consumer).ok_or(CONSUMER_NOT_FOUND)?;
-        let outcome = consumer.reset(seq, &mut stream.log)?;
-        let reset_seq = outcome.map_err(|why| CONSUMER_INVALID_RESET.with(why))?;
         let name = consumer.name.clone();
-        stream.has_news = true;
-        self.keep_consumer(stream_name.as_str(), &name, around)?;
+        let reset_seq = match self.work.progress().at {
+            Some(seq) => seq,
+            None => {
+                let outcome = consumer.reset(seq, &mut stream.log)?;
+                let reset_seq = outcome.map_err(|why| CONSUMER_INVALID_RESET.with(why))?;
+                stream.has_news = true;
+                self.keep_consumer(stream_name.as_str(), &name, around)?;
+                self.work.progress().at = Some(reset_seq);
+                reset_seq
+            }
+        };
         let info = self.told_consumer(call.stream, call.consumer, around.now)?;
         let answer = Answer::durable(answer("consumer_reset", ConsumerWasReset { info, reset_seq }))?;
         Ok(match identity {
@@ -362,19 +397,21 @@ impl<S: Shelves> Tenant<S> {
         Answer::now(answer("consumer_unpin", Nothing {}))
     }
 
-    /// A pull request.
+    /// A pull request. Whether it is done with.
     pub(super) fn next(
         &mut self,
         call: &Call<'_>,
         message: &Incoming<'_>,
         reply: &[u8],
         around: &mut Surroundings<'_, S>,
-    ) {
+    ) -> bool {
         let Some(stream) = self.streams.get_mut(call.stream) else {
-            return Self::nobody_there(message, reply, around);
+            Self::nobody_there(message, reply, around);
+            return true;
         };
         let Some(consumer) = stream.consumers.get_mut(call.consumer) else {
-            return Self::nobody_there(message, reply, around);
+            Self::nobody_there(message, reply, around);
+            return true;
         };
         let request = match Next::parse(message.payload) {
             Ok(request) => request,
@@ -382,31 +419,36 @@ impl<S: Shelves> Tenant<S> {
             Err(fault) => {
                 let text = ApiError::from(fault).description.replacen("invalid JSON: ", "", 1);
                 let line = format!("400 Bad Request - {text}");
-                return around.out.say(reply, crate::outbox::status(&line, &[]), Vec::new());
+                around.out.say(reply, crate::outbox::status(&line, &[]), Vec::new());
+                return true;
             }
         };
         let by = match reading::may_pull(consumer, &stream.rules.subjects, around.asker) {
             Ok(by) => by,
-            Err(status) => return around.out.say(reply, status, Vec::new()),
+            Err(status) => {
+                around.out.say(reply, status, Vec::new());
+                return true;
+            }
         };
-        let asked = consumer.ask(&request, reply, by, &mut stream.log, around.now, around.out);
+        let (log, work) = (&mut stream.log, &mut self.work);
+        let asked = consumer.ask((&request, reply, by), log, around.now, work, around.out);
         stream.has_news = true;
-        if asked.is_err() {
-            around.out.answer(
-                reply,
-                crate::outbox::status("500 the store failed", &[]),
-                Vec::new(),
-                After::Nothing,
-                None,
-            );
+        match asked {
+            Ok(()) => {}
+            Err(LogError::Unfinished) => return false,
+            Err(LogError::Failed(_)) => {
+                let failed = crate::outbox::status("500 the store failed", &[]);
+                around.out.answer(reply, failed, Vec::new(), After::Nothing, None);
+            }
         }
+        true
     }
 }
 
 fn no_consumers(word: &str) -> Failed {
     let error = ApiError::from(STREAM_NOT_FOUND);
     let body = failure(word, &error, Consumers::<String> { page: Page::default(), consumers: Vec::new() });
-    Failed { error, body: Some(body) }
+    Failed::Refused { error, body: Some(body) }
 }
 
 /// A filter in the subject must be the one in the configuration: permissions are given by subject.

@@ -1,45 +1,63 @@
 //! Streams that copy from each other.
 
-use super::{Surroundings, Tenant};
+use super::{Surroundings, Tenant, from};
 use crate::log::{LogError, Shelves};
 use crate::outbox::Now;
 use crate::stream::{Incoming, Wanted};
 use crate::stream_config::is_on_disk;
 use api::responses::SourceInfo;
 use api::{Name, Retention};
-use std::collections::BTreeSet;
 
 impl<S: Shelves> Tenant<S> {
+    /// Notes which streams may have something to copy by now.
+    pub(super) fn note_copying(&mut self) {
+        if self.copiers.is_empty() {
+            return;
+        }
+        for stream in self.streams.values().filter(|stream| stream.has_news || stream.has_unsettled_copies()) {
+            self.copying.extend(self.copiers.get(stream.name.as_str()).into_iter().flatten().cloned());
+            self.copying.extend((!stream.copies.is_empty()).then(|| stream.name.clone()));
+        }
+    }
+
     /// Copies what became readable. Whether there is more.
     pub(super) fn copy(&mut self, around: &mut Surroundings<'_, S>) -> bool {
-        if self.copiers.is_empty() {
-            return false;
-        }
-        let mut targets = BTreeSet::new();
-        for stream in self.streams.values().filter(|stream| stream.has_news || stream.has_unsettled_copies()) {
-            targets.extend(self.copiers.get(stream.name.as_str()).into_iter().flatten().cloned());
-            targets.extend((!stream.copies.is_empty()).then(|| stream.name.clone()));
-        }
         let mut has_more = false;
-        for target in targets {
+        for target in from(self.copying.iter().cloned().collect(), self.next_copying.take()) {
+            if self.work.is_over() || !self.do_chores(around) {
+                self.next_copying = Some(target);
+                return true;
+            }
             // The log has said what is wrong where it happened; copying goes on at the next occasion.
-            has_more |= self.copy_into(&target, around).unwrap_or(false);
+            let more = self.copy_into(&target, around).unwrap_or_else(|error| error == LogError::Unfinished);
+            self.note_chores(target.as_str());
+            if !more {
+                self.copying.remove(&target);
+            }
+            has_more |= more;
         }
         has_more
     }
 
     fn copy_into(&mut self, target: &Name, around: &mut Surroundings<'_, S>) -> Result<bool, LogError> {
         let Some(stream) = self.streams.get_mut(target) else { return Ok(false) };
-        let (settled, wanted) = (stream.settled_copies(), stream.wanted_copies(around.now)?);
+        let wanted = stream.wanted_copies(around.now, &mut self.work)?;
+        let settled = stream.settled_copies();
         let on_disk = is_on_disk(&stream.config);
         for (origin, seqs) in settled {
             if let Some(origin) = self.streams.get_mut(&origin) {
-                origin.settle_copies(target, &seqs)?;
+                origin.settle_copies(target, &seqs);
             }
+            self.note_chores(origin.as_str());
         }
         let mut has_more = false;
         let is_full = self.is_full(on_disk, around.shelves);
         for (at, wanted) in wanted {
+            if self.work.is_over() {
+                // It is the first in the next turn.
+                self.streams.get_mut(target).into_iter().for_each(|stream| stream.next_copied = at);
+                return Ok(true);
+            }
             if is_full {
                 self.streams.get_mut(target).into_iter().for_each(|stream| stream.wait_for_room(at, around.now));
                 continue;
@@ -50,13 +68,16 @@ impl<S: Shelves> Tenant<S> {
                     if origin.config.retention != Retention::Limits {
                         origin.note_copier(target.clone(), &wanted);
                     }
-                    Some(origin.read_copies(&wanted)?)
+                    Some(origin.read_copies(&wanted, &mut self.work)?)
                 }
                 None => None,
             };
             let Some(stream) = self.streams.get_mut(target) else { break };
             match copies {
-                Some(copies) => has_more |= stream.store_copies(at, copies, around.now, chance, around.out),
+                Some(copies) => {
+                    let at_all = (around.now, chance);
+                    has_more |= stream.store_copies(at, copies, at_all, &mut self.work, around.out);
+                }
                 None => stream.note_missing_origin(at),
             }
         }
@@ -77,19 +98,23 @@ impl<S: Shelves> Tenant<S> {
         let chance = self.chance.roll() as u32;
         let is_full = [false, true].map(|on_disk| self.is_full(on_disk, around.shelves));
         let mut copying = self.streams.values_mut().filter(|stream| stream.has_remotes());
+        let work = &mut self.work;
         let found = copying.find_map(|stream| {
             let is_full = is_full[usize::from(is_on_disk(&stream.config))];
-            stream.hear(message, is_full, around.now, chance, around.out).then_some(stream)
+            stream.hear(message, is_full, (around.now, chance), work, around.out).then_some(stream)
         });
         if let Some(stream) = found {
             stream.wake = [stream.wake, stream.deadline(around.now)].into_iter().flatten().min();
+            let name = stream.name.clone();
+            self.note_chores(name.as_str());
         }
     }
 
     /// How copying into a stream goes.
     pub(super) fn origins(&mut self, name: &str, now: Now) -> (Option<SourceInfo>, Vec<SourceInfo>) {
         let Some((name, stream)) = self.streams.remove_entry(name) else { return (None, Vec::new()) };
-        let lag = |wanted: &Wanted| self.streams.get_mut(&wanted.stream).map_or(0, |origin| origin.lag_of(wanted));
+        let Tenant { streams, work, .. } = self;
+        let lag = |wanted: &Wanted| streams.get_mut(&wanted.stream).map_or(0, |origin| origin.lag_of(wanted, work));
         let told = stream.origins_told(now, lag);
         self.streams.insert(name, stream);
         told

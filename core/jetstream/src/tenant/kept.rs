@@ -2,7 +2,7 @@
 
 use super::Tenant;
 use crate::consumer::Consumer;
-use crate::log::{LogError, Shelves};
+use crate::log::Shelves;
 use crate::outbox::Now;
 use crate::stream::Stream;
 use api::{ConsumerConfig, Mode, Name, StreamConfig, json};
@@ -189,13 +189,8 @@ fn read_reading(value: &serde_json::Value) -> Option<Reading> {
 }
 
 impl<S: Shelves> Tenant<S> {
-    pub(super) fn restore_consumer(
-        &self,
-        stream: &mut Stream<S::Log>,
-        kept: KeptConsumer,
-        now: Now,
-    ) -> Result<(), LogError> {
-        let Ok(name) = Name::parse(&kept.name) else { return Ok(()) };
+    pub(super) fn restore_consumer(&self, stream: &mut Stream<S::Log>, kept: KeptConsumer, now: Now) {
+        let Ok(name) = Name::parse(&kept.name) else { return };
         let config = &kept.config;
         let texts = std::iter::once(&config.filter_subject).chain(&config.filter_subjects);
         let filters = texts.filter(|text| !text.is_empty()).filter_map(|text| Filter::parse(text.as_bytes()).ok());
@@ -204,12 +199,10 @@ impl<S: Shelves> Tenant<S> {
         let restored = kept.state.as_deref().and_then(|state| consumer.restore_state(state, now));
         if restored.is_none() {
             // Without its state it begins where it began; what was acknowledged may come again.
-            consumer = Consumer::new(name.clone(), kept.config, filters, &mut stream.log, now)?;
-            consumer.created = kept.created;
+            consumer = Consumer::new(name.clone(), kept.config, filters, kept.created, now);
         }
         consumer.bind(kept.reading);
         stream.consumers.insert(name, consumer);
-        Ok(())
     }
 }
 

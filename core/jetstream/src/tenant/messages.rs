@@ -7,6 +7,7 @@ use crate::asker::Asker;
 use crate::log::{Found, Log, LogError, Shelves, Stored};
 use crate::outbox::After;
 use crate::stream::Stream;
+use crate::work::Work;
 use api::errors::*;
 use api::requests::{MessageDelete, MessageGet};
 use api::responses::{GotMessage, StoredMessage, Success, answer};
@@ -42,25 +43,33 @@ pub(super) fn wanted(request: &MessageGet) -> Option<Wanted> {
 }
 
 /// Finds the message.
-pub(super) fn find<L: Log>(log: &mut L, wanted: &Wanted) -> Result<Option<L::Message>, LogError> {
-    let next = |log: &mut L, from: u64, filters: &[Filter]| {
-        Ok(match log.next(filters, from)? {
-            Found::Message(message) => Some(message),
-            Found::NothingBefore(_) => None,
-        })
-    };
+pub(super) fn find<L: Log>(log: &mut L, wanted: &Wanted, work: &mut Work) -> Result<Option<L::Message>, LogError> {
     match wanted {
         Wanted::None => Ok(None),
         Wanted::Seq(seq) => log.load(*seq),
-        Wanted::Next(seq, filter) => next(log, *seq, std::slice::from_ref(filter)),
+        Wanted::Next(seq, filter) => next(log, *seq, std::slice::from_ref(filter), work),
         Wanted::Since(time, filter) => {
             let from = log.seq_at(*time)?;
-            next(log, from, filter.as_slice())
+            next(log, from, filter.as_slice(), work)
         }
-        Wanted::Last(filter) => match log.last_matching(filter)? {
-            Some(seq) => log.load(seq),
-            None => Ok(None),
-        },
+        Wanted::Last(filter) => {
+            let mut newest = work.progress().newest.remove(filter).unwrap_or_default();
+            let found = newest.go_on(std::slice::from_ref(filter), log, work);
+            work.progress().newest.insert(filter.clone(), newest);
+            found?.map_or(Ok(None), |seq| log.load(seq))
+        }
+    }
+}
+
+fn next<L: Log>(log: &mut L, from: u64, filters: &[Filter], work: &mut Work) -> Result<Option<L::Message>, LogError> {
+    let at = work.progress().at.unwrap_or(from);
+    match log.next(filters, at, work)? {
+        Found::Message(message) => Ok(Some(message)),
+        Found::NothingBefore(_) => Ok(None),
+        Found::Unfinished(at) => {
+            work.progress().at = Some(at);
+            Err(LogError::Unfinished)
+        }
     }
 }
 
@@ -73,7 +82,7 @@ impl<S: Shelves> Tenant<S> {
         let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
         let wanted = wanted(&request).ok_or(BAD_REQUEST)?;
         // What may not be seen is answered as what is not there.
-        let message = find(&mut stream.log, &wanted)?.filter(|message| sees(asker, message.subject()));
+        let message = find(&mut stream.log, &wanted, &mut self.work)?.filter(|message| sees(asker, message.subject()));
         let message = message.ok_or(NO_MESSAGE_FOUND)?;
         let base64 = |bytes: &[u8]| data_encoding::BASE64.encode(bytes);
         let message = StoredMessage {
@@ -99,10 +108,12 @@ impl<S: Shelves> Tenant<S> {
             return Err(STREAM_MSG_DELETE_FAILED.with("message delete not permitted").into());
         }
         missing(stream, request.seq)?;
-        let removed = if request.no_erase { stream.log.remove(request.seq)? } else { stream.log.erase(request.seq)? };
-        if removed {
-            stream.consumers.values_mut().for_each(|consumer| consumer.note_removed(request.seq));
-        }
+        let work = &mut self.work;
+        if request.no_erase {
+            stream.remove(request.seq, work)?
+        } else {
+            stream.erase(request.seq, work)?
+        };
         let body = answer("stream_msg_delete", Success { success: true });
         Ok(Answer { headers: Vec::new(), body, after: After::Log(stream.id) })
     }

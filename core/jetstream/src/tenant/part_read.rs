@@ -5,6 +5,7 @@ use crate::asker::Asker;
 use crate::log::{Found, Log, LogError, Stored};
 use crate::outbox::{Outbox, status};
 use crate::stream::append_headers;
+use crate::work::{BYTES_A_UNIT, MESSAGE_UNITS, Work};
 use api::Name;
 use std::sync::Arc;
 use subject::Filter;
@@ -43,18 +44,31 @@ pub(super) struct PartRead {
     /// The last sequence that was sent, and how many were.
     pub last: u64,
     pub sent: u64,
+    /// There may be more, and the turn was over.
+    pub is_paused: bool,
 }
 
 impl PartRead {
     /// Sends what goes into one round. Whether that was all.
-    pub(super) fn send_part<L: Log>(&mut self, log: &mut L, out: &mut Outbox) -> Result<bool, LogError> {
+    pub(super) fn send_part<L: Log>(
+        &mut self,
+        log: &mut L,
+        work: &mut Work,
+        out: &mut Outbox,
+    ) -> Result<bool, LogError> {
         let (mut room, mut looks) = (PART_BYTES, PART_LOOKS);
         while self.batch > 0 {
-            if room == 0 || looks == 0 {
+            if room == 0 || looks == 0 || (work.is_over() && !matches!(self.course, Course::Only(_))) {
                 return Ok(false);
             }
             looks -= 1;
-            let Some(message) = self.next(log)? else { break };
+            let Some(message) = self.next(log, work)? else {
+                if self.is_paused {
+                    continue;
+                }
+                break;
+            };
+            work.spend(MESSAGE_UNITS);
             let size = (message.headers().len() + message.payload().len() + message.subject().len()) as u64;
             if self.sent > 0 && size > self.bytes {
                 break;
@@ -67,20 +81,28 @@ impl PartRead {
             (self.last, self.sent) = (message.seq(), self.sent + 1);
             self.batch -= 1;
             self.bytes = self.bytes.saturating_sub(size);
+            work.spend(size / BYTES_A_UNIT);
             room = room.saturating_sub(size);
         }
         self.end(out);
         Ok(true)
     }
 
-    fn next<L: Log>(&mut self, log: &mut L) -> Result<Option<L::Message>, LogError> {
+    fn next<L: Log>(&mut self, log: &mut L, work: &mut Work) -> Result<Option<L::Message>, LogError> {
+        self.is_paused = false;
         match &mut self.course {
             Course::Only(seq) => log.load(*seq),
-            Course::On { filters, at } => {
-                let Found::Message(message) = log.next(filters, *at)? else { return Ok(None) };
-                *at = message.seq() + 1;
-                Ok(Some(message))
-            }
+            Course::On { filters, at } => match log.next(filters, *at, work)? {
+                Found::Message(message) => {
+                    *at = message.seq() + 1;
+                    Ok(Some(message))
+                }
+                Found::NothingBefore(_) => Ok(None),
+                Found::Unfinished(seq) => {
+                    (*at, self.is_paused) = (seq, true);
+                    Ok(None)
+                }
+            },
             Course::These { seqs, .. } => {
                 for seq in seqs {
                     if let Some(message) = log.load(seq)? {

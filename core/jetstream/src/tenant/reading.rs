@@ -4,6 +4,7 @@
 //! what that somebody may read as long as it lives, and a pull by what the puller may read. Copies are judged when they are
 //! ordered: what is copied loses its name, so nothing of the origin may be withheld.
 
+use super::calls::Failed;
 use super::{Surroundings, Tenant};
 use crate::asker::Asker;
 use crate::consumer::Consumer;
@@ -11,6 +12,7 @@ use crate::log::{Log, Shelves};
 use crate::outbox::status;
 use crate::publish::Wishes;
 use crate::stream::{Incoming, Stream, asked_by};
+use crate::work::Work;
 use api::errors::{READ_NOT_PERMITTED, STREAM_ROLLUP_FAILED};
 use api::stream::StreamSource;
 use api::{ApiError, StreamConfig};
@@ -121,14 +123,20 @@ impl<L: Log> Stream<L> {
     }
 
     /// Whether whoever asks sees every message that is stored.
-    pub(super) fn may_read_whole(&self, asker: Option<&Arc<dyn Asker>>) -> Result<(), ApiError> {
+    pub(super) fn may_read_whole(&mut self, asker: Option<&Arc<dyn Asker>>, work: &mut Work) -> Result<(), Failed> {
         let Some(asker) = asker.filter(|asker| asker.reading().binds()) else { return Ok(()) };
-        let stored = self.log.subjects(&Filter::everything());
-        let filters = stored.iter().filter_map(|(subject, _)| Filter::parse(subject).ok());
-        for filter in filters.chain(self.rules.subjects.iter().cloned()) {
-            asker.reading().read_all(&filter).map_err(|denial| refuse(&**asker, &denial))?;
+        let (mut walk, mut denied) = (work.progress().walk.unwrap_or_default(), None);
+        let may_read = |filter: &Filter| asker.reading().read_all(filter);
+        let is_over = self.log.walk(&[], &mut walk, work, &mut |known| {
+            denied = Filter::parse(known.subject).ok().and_then(|filter| may_read(&filter).err());
+            denied.is_none()
+        });
+        let denied = denied.or_else(|| self.rules.subjects.iter().find_map(|filter| may_read(filter).err()));
+        if let Some(denial) = denied {
+            return Err(refuse(&**asker, &denial).into());
         }
-        Ok(())
+        work.progress().walk = Some(walk);
+        if is_over { Ok(()) } else { Err(Failed::Unfinished) }
     }
 }
 

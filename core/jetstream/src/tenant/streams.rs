@@ -2,23 +2,28 @@
 
 use super::calls::{Answer, Body, Failed, INFOS_PAGE, NAMES_PAGE, Outcome, keep_metadata, page, show_metadata};
 use super::reading::sees;
-use super::{Surroundings, Tenant, kept};
+use super::{CROWD_A_UNIT, Surroundings, Tenant, kept};
 use crate::Consumer;
-use crate::log::Log;
-use crate::log::{LogError, LogState, Shelves, Stored};
+use crate::log::{Log, LogError, LogState, Shelves, Stored};
 use crate::outbox::{Effect, Now};
 use crate::stream::Stream;
 use crate::stream_config::{self, StreamRules};
+use crate::work::{MADE_UNITS, Work};
 use api::advisories::{Event, StreamAction};
 use api::errors::*;
 use api::requests::{Purge, StreamInfo as InfoRequest, StreamsPage};
 use api::responses::{
     Cluster, Lost, Page, Purged, StreamCreated, StreamInfo, StreamInfoPage, StreamState, Streams, Success, answer,
-    failure,
+    failure, stream_info_with,
 };
 use api::{ApiError, Call, Name, StreamConfig, StreamRequest};
+use std::collections::BTreeSet;
 use subject::Filter;
 
+/// Comparisons of subjects of a stream that was restored with those of others, which were compared when that began.
+const RECOMPARED: u64 = 1_000_000;
+/// What is told of one stream in a list costs so many units.
+const INFO_UNITS: u64 = 16;
 /// Subjects on one page of a stream's info.
 const SUBJECTS_PAGE: usize = 100_000;
 /// Deleted sequences that an info lists at most.
@@ -39,8 +44,13 @@ impl<S: Shelves> Tenant<S> {
         body: &Body<'_>,
         around: &mut Surroundings<'_, S>,
     ) -> Outcome {
-        let request = self.read_stream_request(call, body)?;
-        let (config, rules) = self.check(request)?;
+        let (config, rules) = match self.work.progress().checked.take() {
+            Some(checked) => *checked,
+            None => {
+                let request = self.read_stream_request(call, body)?;
+                self.check(request)?
+            }
+        };
         if config.sealed {
             return Err(STREAM_INVALID_CONFIG.with("stream configuration for create can not be sealed").into());
         }
@@ -51,7 +61,10 @@ impl<S: Shelves> Tenant<S> {
                 false => Err(STREAM_NAME_EXIST.into()),
             };
         }
-        self.check_overlap(&config.name, &rules)?;
+        if let Err(failed) = self.check_overlap(&config.name, &rules) {
+            self.work.progress().checked = Some(Box::new((config, rules)));
+            return Err(failed);
+        }
         self.check_account(&config, around.shelves)?;
         self.may_order(&config, None, around)?;
         self.add_stream(config, rules, around)
@@ -69,12 +82,34 @@ impl<S: Shelves> Tenant<S> {
         Ok((config, rules))
     }
 
-    pub(super) fn check_overlap(&self, name: &str, rules: &StreamRules) -> Result<(), ApiError> {
-        let others = self.streams.values().filter(|other| other.name.as_str() != name);
-        match others.into_iter().any(|other| stream_config::overlap(&rules.subjects, &other.rules.subjects)) {
-            true => Err(STREAM_SUBJECT_OVERLAP.into()),
-            false => Ok(()),
+    /// Whether no other stream takes anything of these subjects.
+    pub(super) fn check_overlap(&mut self, name: &str, rules: &StreamRules) -> Result<(), Failed> {
+        let compared = usize::try_from(self.work.progress().at.unwrap_or(0)).unwrap_or(usize::MAX);
+        for (number, filter) in rules.subjects.iter().enumerate().skip(compared) {
+            if self.work.is_over() {
+                self.work.progress().at = Some(number as u64);
+                return Err(Failed::Unfinished);
+            }
+            let mut overlaps = false;
+            self.index.reverse_matches(filter, &mut |other: &Name| overlaps |= other.as_str() != name);
+            if overlaps {
+                return Err(STREAM_SUBJECT_OVERLAP.into());
+            }
+            self.work.spend(if filter.is_literal() { 1 } else { 1 + self.index.len() as u64 / CROWD_A_UNIT });
         }
+        Ok(())
+    }
+
+    /// The same at once, for a stream that was compared before.
+    pub(super) fn check_free(&mut self, name: &str, rules: &StreamRules) -> Result<(), ApiError> {
+        let wild = rules.subjects.iter().filter(|filter| !filter.is_literal()).count() as u64;
+        if wild.saturating_mul(self.index.len() as u64) > RECOMPARED {
+            return Err(STREAM_INVALID_CONFIG.with("too many subjects to compare"));
+        }
+        let mut overlaps = false;
+        let mut note = |other: &Name| overlaps |= other.as_str() != name;
+        rules.subjects.iter().for_each(|filter| self.index.reverse_matches(filter, &mut note));
+        if overlaps { Err(STREAM_SUBJECT_OVERLAP.into()) } else { Ok(()) }
     }
 
     /// Whether the account has room for one more stream like this.
@@ -119,9 +154,21 @@ impl<S: Shelves> Tenant<S> {
         limit.saturating_sub(others.map(|other| other.state().bytes).sum())
     }
 
+    pub(super) fn make_log(
+        &mut self,
+        id: u64,
+        config: &StreamConfig,
+        around: &mut Surroundings<'_, S>,
+    ) -> Result<S::Log, LogError> {
+        if stream_config::is_on_disk(config) {
+            self.work.spend(MADE_UNITS);
+        }
+        around.shelves.create(&self.settings.account, id, config)
+    }
+
     fn add_stream(&mut self, config: StreamConfig, rules: StreamRules, around: &mut Surroundings<'_, S>) -> Outcome {
         let id = around.shelves.new_id()?;
-        let log = around.shelves.create(&self.settings.account, id, &config)?;
+        let log = self.make_log(id, &config, around)?;
         let name = config.name.clone();
         let stream = Stream::new(id, config, rules, around.now.wall, log, &self.settings);
         let key = kept::stream_key(&self.settings.account, &name);
@@ -154,24 +201,37 @@ impl<S: Shelves> Tenant<S> {
         body: &Body<'_>,
         around: &mut Surroundings<'_, S>,
     ) -> Outcome {
-        let request = StreamRequest::read(&body.value()?, self.settings.mode)?;
-        stream_config::check_name(&request.config.name)?;
-        if request.config.name != call.stream {
-            return Err(STREAM_MISMATCH.into());
+        let (new, rules) = match self.work.progress().checked.take() {
+            Some(checked) => *checked,
+            None => self.check_change(call, body)?,
+        };
+        if let Err(failed) = self.check_overlap(&new.name, &rules) {
+            self.work.progress().checked = Some(Box::new((new, rules)));
+            return Err(failed);
         }
         let Some(existing) = self.streams.get(call.stream) else { return Err(STREAM_NOT_FOUND.into()) };
         let old = existing.config.clone();
-        let (new, _) = self.check(request)?;
-        let new = stream_config::check_update(&old, new)?;
-        check_consumers(existing.consumers.values(), &old, &new)?;
-        let rules = stream_config::compile(&new)?;
-        self.check_overlap(&new.name, &rules)?;
         self.check_account(&new, around.shelves)?;
         self.may_order(&new, Some(&old), around)?;
         self.change_stream(call.stream, new, rules, around)?;
         self.advise(&Event::Stream { stream: call.stream.to_owned(), action: StreamAction::Modify }, around);
         let info = self.info(call.stream, around.now)?;
         Answer::durable(answer("stream_update", info))
+    }
+
+    /// What a stream is to become, checked against what it is.
+    fn check_change(&self, call: &Call<'_>, body: &Body<'_>) -> Result<(StreamConfig, StreamRules), Failed> {
+        let request = StreamRequest::read(&body.value()?, self.settings.mode)?;
+        stream_config::check_name(&request.config.name)?;
+        if request.config.name != call.stream {
+            return Err(STREAM_MISMATCH.into());
+        }
+        let Some(existing) = self.streams.get(call.stream) else { return Err(STREAM_NOT_FOUND.into()) };
+        let (new, _) = self.check(request)?;
+        let new = stream_config::check_update(&existing.config, new)?;
+        check_consumers(existing.consumers.values(), &existing.config, &new)?;
+        let rules = stream_config::compile(&new)?;
+        Ok((new, rules))
     }
 
     fn change_stream(
@@ -184,10 +244,10 @@ impl<S: Shelves> Tenant<S> {
         let mut stream = self.streams.remove(name).ok_or(STREAM_NOT_FOUND)?;
         self.delist(&stream.name.clone(), &stream.rules.subjects, around.out);
         self.forget_copier(&stream.name);
-        let changed = around
-            .shelves
-            .reconfigure(stream.id, &mut stream.log, &config)
-            .and_then(|()| stream.reconfigure(config, rules, around.now));
+        let changed = around.shelves.reconfigure(stream.id, &mut stream.log, &config);
+        if changed.is_ok() {
+            stream.reconfigure(config, rules, around.now);
+        }
         let key = kept::stream_key(&self.settings.account, name);
         let kept = around.shelves.put(&key, &kept::stream_value(&stream));
         self.enlist(&stream, around.out);
@@ -210,7 +270,8 @@ impl<S: Shelves> Tenant<S> {
     pub fn remove_all(&mut self, around: &mut Surroundings<'_, S>) -> Result<usize, LogError> {
         let names: Vec<Name> = self.streams.keys().cloned().collect();
         for name in &names {
-            self.remove_stream(name.as_str(), around).map_err(|failed| LogError(failed.error.description))?;
+            let removed = self.remove_stream(name.as_str(), around);
+            removed.map_err(|failed| LogError::Failed(failed.into_error().description))?;
         }
         Ok(names.len())
     }
@@ -245,6 +306,7 @@ impl<S: Shelves> Tenant<S> {
         let domain = self.settings.domain.clone();
         let mut streams = Vec::with_capacity(names.len());
         for name in names {
+            self.work.spend(INFO_UNITS);
             if let Some(stream) = self.streams.get_mut(&name) {
                 let mut info = plain_info(stream, &domain, around.now)?;
                 (info.mirror, info.sources) = self.origins(name.as_str(), around.now);
@@ -254,16 +316,19 @@ impl<S: Shelves> Tenant<S> {
         Answer::now(answer("stream_list", Streams { page, streams: Some(streams) }))
     }
 
-    fn chosen(&self, request: &StreamsPage) -> Result<Vec<Name>, Failed> {
+    fn chosen(&mut self, request: &StreamsPage) -> Result<Vec<Name>, Failed> {
+        self.work.spend(self.streams.len() as u64 / CROWD_A_UNIT);
         if request.subject.is_empty() {
             return Ok(self.streams.keys().cloned().collect());
         }
         // What no subject can be, no stream takes.
-        let Ok(wanted) = Filter::parse(request.subject.as_bytes()).map(|filter| [filter]) else {
-            return Ok(Vec::new());
-        };
-        let overlapping = self.streams.values().filter(|s| stream_config::overlap(&wanted, &s.rules.subjects));
-        Ok(overlapping.map(|stream| stream.name.clone()).collect())
+        let Ok(wanted) = Filter::parse(request.subject.as_bytes()) else { return Ok(Vec::new()) };
+        self.work.spend(if wanted.is_literal() { 1 } else { self.index.len() as u64 / CROWD_A_UNIT });
+        let mut overlapping = BTreeSet::new();
+        self.index.reverse_matches(&wanted, &mut |name: &Name| {
+            overlapping.insert(name.clone());
+        });
+        Ok(overlapping.into_iter().collect())
     }
 
     pub(super) fn stream_info(
@@ -272,45 +337,50 @@ impl<S: Shelves> Tenant<S> {
         body: &Body<'_>,
         around: &mut Surroundings<'_, S>,
     ) -> Outcome {
-        self.stream_info_or(call, body, around).map_err(|failed| {
-            let body = failure("stream_info", &failed.error, Page::default());
-            Failed { body: Some(body), ..failed }
-        })
+        let outcome = self.stream_info_or(call, body, around);
+        outcome.map_err(|failed| failed.telling(|error| failure("stream_info", error, Page::default())))
     }
 
     fn stream_info_or(&mut self, call: &Call<'_>, body: &Body<'_>, around: &mut Surroundings<'_, S>) -> Outcome {
         let request = InfoRequest::read(&body.value()?, self.settings.mode)?;
+        let (stream, work) = (self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?, &mut self.work);
+        let deleted = match request.deleted_details {
+            true => list_deleted(&stream.log, work)?,
+            false => Vec::new(),
+        };
+        let mut page = Page::default();
+        let mut subjects = Vec::new();
+        if !request.subjects_filter.is_empty()
+            && stream.state().messages > 0
+            && let Ok(filter) = Filter::parse(request.subjects_filter.as_bytes())
+        {
+            let offset = u64::try_from(request.offset).unwrap_or(0);
+            let mut listing = work.progress().subjects.take().unwrap_or_default();
+            let part = (offset, SUBJECTS_PAGE);
+            let is_seen = |subject: &[u8]| sees(around.asker, subject);
+            let listed = listing.go_on(std::slice::from_ref(&filter), part, &mut stream.log, &is_seen, work);
+            if let Err(error) = listed {
+                work.progress().subjects = Some(listing);
+                return Err(error.into());
+            }
+            if listing.total > 0 {
+                page = Page { total: listing.total, offset, limit: SUBJECTS_PAGE as u64 };
+            }
+            subjects = listing.page;
+        }
+        // Last, as what it takes is spent each time it is told.
         let mut info = self.info(call.stream, around.now)?;
         info.cluster = Some(Cluster { leader: self.settings.server_name.clone() });
-        let stream = self.streams.get_mut(call.stream).ok_or(STREAM_NOT_FOUND)?;
-        if request.deleted_details {
-            info.state.deleted = stream.log.deleted(MAX_DELETED_LISTED);
-        }
-        let mut page = Page::default();
-        if !request.subjects_filter.is_empty() && info.state.messages > 0 {
-            let filter = Filter::parse(request.subjects_filter.as_bytes());
-            let mut subjects = filter.map(|filter| stream.log.subjects(&filter)).unwrap_or_default();
-            subjects.retain(|(subject, _)| sees(around.asker, subject));
-            subjects.sort_unstable();
-            if !subjects.is_empty() {
-                let offset = u64::try_from(request.offset).unwrap_or(0);
-                page = Page { total: subjects.len() as u64, offset, limit: SUBJECTS_PAGE as u64 };
-            }
-            let shown = subjects.into_iter().skip(page.offset as usize).take(SUBJECTS_PAGE);
-            info.state.subjects =
-                shown.map(|(subject, count)| (String::from_utf8_lossy(&subject).into_owned(), count)).collect();
-        }
-        Answer::now(answer("stream_info", StreamInfoPage { page, info }))
+        Answer::now(stream_info_with(StreamInfoPage { page, info }, &subjects, &deleted))
     }
 
-    pub(super) fn purge_stream(&mut self, call: &Call<'_>, body: &Body<'_>) -> Outcome {
-        self.purge_or(call, body).map_err(|failed| {
-            let body = failure("stream_purge", &failed.error, Purged { success: false, purged: 0 });
-            Failed { body: Some(body), ..failed }
-        })
+    pub(super) fn purge_stream(&mut self, call: &Call<'_>, body: &Body<'_>, now: Now) -> Outcome {
+        let outcome = self.purge_or(call, body, now);
+        let nothing = Purged { success: false, purged: 0 };
+        outcome.map_err(|failed| failed.telling(|error| failure("stream_purge", error, nothing)))
     }
 
-    fn purge_or(&mut self, call: &Call<'_>, body: &Body<'_>) -> Outcome {
+    fn purge_or(&mut self, call: &Call<'_>, body: &Body<'_>, now: Now) -> Outcome {
         let request = Purge::read(&body.value()?, self.settings.mode)?;
         if request.seq > 0 && request.keep > 0 {
             return Err(BAD_REQUEST.into());
@@ -322,10 +392,26 @@ impl<S: Shelves> Tenant<S> {
         if stream.config.deny_purge {
             return Err(STREAM_PURGE_FAILED.with("stream purge not permitted").into());
         }
-        let purged = stream.purge(&request)?;
+        let purged = stream.purge(&request, now, &mut self.work)?;
         let body = answer("stream_purge", Purged { success: true, purged });
         Ok(Answer { headers: Vec::new(), body, after: crate::outbox::After::Log(stream.id) })
     }
+}
+
+/// Sequences of a stream that are gone, as JSON.
+fn list_deleted<L: Log>(log: &L, work: &mut Work) -> Result<Vec<u8>, LogError> {
+    let mut listed = std::mem::take(&mut work.progress().deleted);
+    if !listed.is_over {
+        let mut gone = Vec::new();
+        let on = log.deleted(listed.at, MAX_DELETED_LISTED - listed.count, work, &mut gone);
+        gone.iter().for_each(|seq| api::json::put_number(&mut listed.text, *seq));
+        listed.count += gone.len();
+        (listed.at, listed.is_over) = (on.unwrap_or(listed.at), on.is_none());
+    }
+    let told = if listed.is_over { Ok(listed.text.clone()) } else { Err(LogError::Unfinished) };
+    // What comes behind it may not be done with.
+    work.progress().deleted = listed;
+    told
 }
 
 /// Whether the consumers that are there keep to new limits.

@@ -15,6 +15,7 @@ impl FileStream {
     pub fn close(&mut self) -> Result<(), StoreError> {
         self.commit()?;
         self.close_tail();
+        while self.remove_leaving(usize::MAX) > 0 {}
         // After a torn write the next block says first that it goes on from there. What is still to be removed is removed by
         // whoever opens the stream.
         if self.summary.is_some() || self.found_torn || !self.dead.is_empty() || self.is_dirty() {

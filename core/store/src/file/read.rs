@@ -5,18 +5,22 @@ use crate::deleted::Deleted;
 use crate::disk::join;
 use crate::error::{Damage, Finding, StoreError};
 use crate::index::{BlockError, BlockFile, Entry, Lent, Scanned};
+use crate::part::{Down, Part};
 use crate::record::{Draft, Message, MessageView, is_packed, put_message};
 use crate::seal::Form;
-use crate::subjects::{SubjectTotals, matches};
+use crate::subjects::{SubjectNo, SubjectTotals, Subjects, Walk, fits, price};
 use crate::tail::block_name;
 use moment::Timestamp;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use subject::Filter;
 
 /// Block indexes kept in memory for each stream, besides the tail's.
 const MAX_LOADED: usize = 16;
 /// Those of the newest blocks that are kept when a stream is opened.
 const LOADED_AT_FIRST: usize = 2;
+
+/// Messages of a block whose index is made that count as one look.
+const INDEXED_A_LOOK: u64 = 4;
 
 /// Memory for a lent message that is kept for the next.
 const OPENED_KEPT: usize = 1024 * 1024;
@@ -40,6 +44,19 @@ impl FileStream {
         self.index(at)?;
         let Some(entry) = self.blocks[at].entry(seq) else { return Ok(None) };
         self.read_entry(at, seq, entry)
+    }
+
+    /// The subject of a message, which may be staged only. Nothing but the index of its block is read.
+    pub fn subject_of(&mut self, seq: u64) -> Result<Option<&[u8]>, StoreError> {
+        let Some(at) = self.block_of(seq).filter(|&at| self.blocks[at].is_live(seq)) else { return Ok(None) };
+        self.index(at)?;
+        let entry = self.blocks[at].entry(seq).filter(|_| self.blocks[at].is_live(seq));
+        Ok(entry.and_then(|entry| self.subjects.text(entry.subject)))
+    }
+
+    /// The first sequence from one on that a message is kept under, which may be staged only.
+    pub fn next_live_from(&self, seq: u64) -> Option<u64> {
+        Some(self.next_live(seq)).filter(|&seq| seq <= self.state.last_seq)
     }
 
     /// The same as it lies in the file, its payload perhaps compressed.
@@ -73,7 +90,17 @@ impl FileStream {
 
     /// As [`FileStream::next`], lent; the sequence to go on with when there is none.
     pub fn look(&mut self, filters: &[Filter], from: u64) -> Result<Result<MessageView<'_>, u64>, StoreError> {
-        Ok(match self.find_next(filters, from, Self::open_entry)? {
+        self.look_within(filters, from, &mut { u64::MAX })
+    }
+
+    /// The same in parts: with no looks left it gives the sequence to go on with as well.
+    pub fn look_within(
+        &mut self,
+        filters: &[Filter],
+        from: u64,
+        looks: &mut u64,
+    ) -> Result<Result<MessageView<'_>, u64>, StoreError> {
+        Ok(match self.find_next(filters, from, looks, Self::open_entry)? {
             Ok(opened) => self.lent(opened).ok_or(from),
             Err(seq) => Err(seq),
         })
@@ -129,7 +156,12 @@ impl FileStream {
 
     /// The next message from `from` on that one of the filters takes; without filters, the next.
     pub fn next(&mut self, filters: &[Filter], from: u64) -> Result<Next, StoreError> {
-        Ok(self.find_next(filters, from, Self::read_entry)?.map_or_else(Next::NotBefore, Next::Message))
+        self.next_within(filters, from, &mut { u64::MAX })
+    }
+
+    /// The same in parts: with no looks left it gives the sequence to go on with as well.
+    pub fn next_within(&mut self, filters: &[Filter], from: u64, looks: &mut u64) -> Result<Next, StoreError> {
+        Ok(self.find_next(filters, from, looks, Self::read_entry)?.map_or_else(Next::NotBefore, Next::Message))
     }
 
     /// What `read` makes of the next message that it can read; the sequence to go on with when there is none.
@@ -137,6 +169,7 @@ impl FileStream {
         &mut self,
         filters: &[Filter],
         from: u64,
+        looks: &mut u64,
         read: impl Fn(&mut Self, usize, u64, Entry) -> Result<Option<T>, StoreError>,
     ) -> Result<Result<T, u64>, StoreError> {
         let mut seq = from.max(self.state.first_seq);
@@ -148,34 +181,46 @@ impl FileStream {
             if seq > self.readable {
                 break;
             }
-            match self.next_in(at, filters, seq)? {
-                Some((found, entry)) => match read(self, at, found, entry)? {
+            if *looks == 0 {
+                return Ok(Err(seq));
+            }
+            match self.next_in(at, filters, seq, looks)? {
+                Ok((found, entry)) => match read(self, at, found, entry)? {
                     Some(message) => return Ok(Ok(message)),
                     None => seq = found + 1,
                 },
-                None => seq = self.blocks.get(at).map_or(seq + 1, |block| block.last + 1),
+                Err(next) => seq = next,
             }
         }
         Ok(Err(seq.max(from).min(self.readable + 1).max(from)))
     }
 
-    /// The next live message within one block.
-    fn next_in(&mut self, at: usize, filters: &[Filter], seq: u64) -> Result<Option<(u64, Entry)>, StoreError> {
+    /// The next live message within one block, or where to go on.
+    fn next_in(
+        &mut self,
+        at: usize,
+        filters: &[Filter],
+        seq: u64,
+        looks: &mut u64,
+    ) -> Result<Result<(u64, Entry), u64>, StoreError> {
         if self.blocks[at].messages() == 0 {
-            return Ok(None);
+            *looks = looks.saturating_sub(1);
+            return Ok(Err(self.blocks[at].last + 1));
         }
         self.index(at)?;
         let (block, subjects, readable) = (&self.blocks[at], &self.subjects, self.readable);
-        let entries = block.entries_from(seq);
-        let fits = |entry: &Entry| {
-            filters.is_empty() || {
-                let text = subjects.text(entry.subject).unwrap_or_default();
-                filters.iter().any(|filter| matches(filter, text))
+        let (price, mut before) = (price(filters), None);
+        for entry in block.entries_from(seq) {
+            let seq = block.seq_of(*entry);
+            if seq > readable || *looks == 0 {
+                return Ok(Err(seq));
             }
-        };
-        let live = entries.iter().map(|entry| (block.first + u64::from(entry.delta), *entry));
-        let found = live.filter(|(seq, _)| block.is_live(*seq)).find(|(_, entry)| fits(entry));
-        Ok(found.filter(|(seq, _)| *seq <= readable))
+            *looks = looks.saturating_sub(price);
+            if block.is_live(seq) && (filters.is_empty() || is_taken(subjects, filters, entry.subject, &mut before)) {
+                return Ok(Ok((seq, *entry)));
+            }
+        }
+        Ok(Err(block.last + 1))
     }
 
     /// Totals of one subject, staged messages included.
@@ -183,55 +228,76 @@ impl FileStream {
         self.subjects.totals(self.subjects.find(subject)?).copied()
     }
 
-    /// All subjects that a filter takes, in no particular order.
-    pub fn subjects<'a>(&'a self, filter: &'a Filter) -> impl Iterator<Item = (&'a [u8], &'a SubjectTotals)> {
-        self.subjects.matching(filter)
+    /// Walks on over the subjects that filters take, see [`Walk`]. Whether that was all.
+    pub fn walk(
+        &mut self,
+        filters: &[Filter],
+        walk: &mut Walk,
+        looks: &mut u64,
+        found: impl FnMut(&[u8], &SubjectTotals) -> ControlFlow<()>,
+    ) -> bool {
+        self.subjects.walk(filters, walk, looks, found)
     }
 
     /// Sequence of the oldest message of a subject.
     pub fn first_of(&mut self, subject: &[u8]) -> Result<Option<u64>, StoreError> {
-        let Some(totals) = self.subject(subject) else { return Ok(None) };
+        Ok(self.first_of_within(subject, &mut { u64::MAX })?.done().flatten())
+    }
+
+    pub(super) fn first_of_within(&mut self, subject: &[u8], looks: &mut u64) -> Result<Part<Option<u64>>, StoreError> {
+        let Some(totals) = self.subject(subject) else { return Ok(Part::Done(None)) };
         if totals.first_is_exact {
-            return Ok(Some(totals.first));
+            return Ok(Part::Done(Some(totals.first)));
         }
-        let found = self.seek(subject, totals.first, true)?;
-        self.settle(subject, |totals| {
-            if let Some((seq, size)) = found {
-                (totals.first, totals.first_is_exact, totals.first_size) = (seq, true, size);
-            }
+        let sought = self.seek(subject, totals.first, true, looks)?;
+        self.settle(subject, |totals| match sought {
+            Sought::Found(seq, size) => (totals.first, totals.first_is_exact, totals.first_size) = (seq, true, size),
+            Sought::Stopped(seq) => totals.first = seq,
+            Sought::Nowhere => {}
         });
-        Ok(found.map(|(seq, _)| seq))
+        Ok(sought.told())
     }
 
     /// Sequence of the newest message of a subject, staged messages included.
     pub fn last_of(&mut self, subject: &[u8]) -> Result<Option<u64>, StoreError> {
-        let Some(totals) = self.subject(subject) else { return Ok(None) };
-        if totals.last_is_exact {
-            return Ok(Some(totals.last));
-        }
-        let found = self.seek(subject, totals.last, false)?;
-        self.settle(subject, |totals| {
-            if let Some((seq, size)) = found {
-                (totals.last, totals.last_is_exact, totals.last_size) = (seq, true, size);
-            }
-        });
-        Ok(found.map(|(seq, _)| seq))
+        Ok(self.last_of_within(subject, &mut { u64::MAX })?.done().flatten())
     }
 
-    /// Sequence of the newest message of all subjects that a filter takes, staged messages included.
-    pub fn last_matching(&mut self, filter: &Filter) -> Result<Option<u64>, StoreError> {
-        if filter.is_literal() {
-            return self.last_of(filter.as_bytes());
+    /// The same in parts: asked again it goes on where it was.
+    pub fn last_of_within(&mut self, subject: &[u8], looks: &mut u64) -> Result<Part<Option<u64>>, StoreError> {
+        let Some(totals) = self.subject(subject) else { return Ok(Part::Done(None)) };
+        if totals.last_is_exact {
+            return Ok(Part::Done(Some(totals.last)));
         }
-        loop {
-            let Some((subject, totals)) = self.subjects.newest(filter) else { return Ok(None) };
-            if totals.last_is_exact {
-                return Ok(Some(totals.last));
+        let sought = self.seek(subject, totals.last, false, looks)?;
+        self.settle(subject, |totals| match sought {
+            Sought::Found(seq, size) => (totals.last, totals.last_is_exact, totals.last_size) = (seq, true, size),
+            Sought::Stopped(seq) => totals.last = seq,
+            Sought::Nowhere => {}
+        });
+        Ok(sought.told())
+    }
+
+    /// Looks from the newest message on, which may be staged only, towards older ones for one that a filter takes, as far as the
+    /// indexes of blocks are at hand.
+    pub fn look_down(&self, filter: &Filter, looks: &mut u64) -> Down {
+        for block in self.blocks.iter().rev().filter(|block| block.messages() > 0) {
+            let Some(entries) = &block.entries else { return Down::Stopped };
+            for entry in entries.iter().rev() {
+                let seq = block.seq_of(*entry);
+                if !block.is_live(seq) {
+                    continue;
+                }
+                if *looks == 0 {
+                    return Down::Stopped;
+                }
+                *looks -= 1;
+                if filter.matches_stored(self.subjects.text(entry.subject).unwrap_or_default()) {
+                    return Down::Found(seq);
+                }
             }
-            // From now on it is exact.
-            let subject = subject.to_vec();
-            self.last_of(&subject)?;
         }
+        Down::End
     }
 
     fn settle(&mut self, subject: &[u8], change: impl FnOnce(&mut SubjectTotals)) {
@@ -241,8 +307,8 @@ impl FileStream {
     }
 
     /// Walks from `from` up or down to the nearest live message of a subject.
-    fn seek(&mut self, subject: &[u8], from: u64, up: bool) -> Result<Option<(u64, u32)>, StoreError> {
-        let Some(no) = self.subjects.find(subject) else { return Ok(None) };
+    fn seek(&mut self, subject: &[u8], from: u64, up: bool, looks: &mut u64) -> Result<Sought, StoreError> {
+        let Some(no) = self.subjects.find(subject) else { return Ok(Sought::Nowhere) };
         let start = self.blocks.partition_point(|block| block.last < from);
         let candidates: Vec<u64> = if up {
             self.blocks[start..].iter().map(|block| block.generation).collect()
@@ -251,59 +317,74 @@ impl FileStream {
         };
         for generation in candidates {
             let Some(at) = self.blocks.iter().position(|block| block.generation == generation) else { continue };
+            if *looks == 0 {
+                let block = &self.blocks[at];
+                return Ok(Sought::Stopped(if up { block.first.max(from) } else { block.last.min(from) }));
+            }
             self.index(at)?;
             let block = &self.blocks[at];
-            let fits = |entry: &&Entry| {
-                let seq = block.first + u64::from(entry.delta);
-                entry.subject == no && block.is_live(seq) && if up { seq >= from } else { seq <= from }
-            };
             let entries = block.entries.as_deref().unwrap_or_default();
-            let found = if up { entries.iter().find(fits) } else { entries.iter().rev().find(fits) };
-            if let Some(entry) = found {
-                return Ok(Some((block.first + u64::from(entry.delta), entry.size() as u32)));
+            let split = entries
+                .partition_point(|entry| if up { block.seq_of(*entry) < from } else { block.seq_of(*entry) <= from });
+            let (older, newer) = entries.split_at(split);
+            let sought = if up {
+                seek_in(block, newer.iter(), no, looks)
+            } else {
+                seek_in(block, older.iter().rev(), no, looks)
+            };
+            if !matches!(sought, Sought::Nowhere) {
+                return Ok(sought);
             }
         }
-        Ok(None)
+        Ok(Sought::Nowhere)
     }
 
     /// How many live messages from `from` on one of the filters takes; without filters, all of them.
     pub fn count(&mut self, filters: &[Filter], from: u64) -> Result<u64, StoreError> {
-        if from <= self.state.first_seq {
-            return Ok(self.count_all(filters));
+        Ok(self.count_within((filters, &[]), from, &mut { u64::MAX })?.0)
+    }
+
+    /// How many live messages from `from` on one of the filters takes, or all, and none of the others does, as far as the looks
+    /// reach; and where to go on: behind the last message when that was all.
+    pub fn count_within(
+        &mut self,
+        (filters, but): (&[Filter], &[Filter]),
+        from: u64,
+        looks: &mut u64,
+    ) -> Result<(u64, u64), StoreError> {
+        let end = (self.state.last_seq + 1).max(from);
+        let all = filters.is_empty() && but.is_empty();
+        if all && from <= self.state.first_seq {
+            return Ok((self.state.messages, end));
         }
-        let mut count = 0;
+        let (price, mut count) = (price(filters) + price(but) - 1, 0);
         for at in self.blocks.partition_point(|block| block.last < from)..self.blocks.len() {
-            let block = &self.blocks[at];
-            if filters.is_empty() {
+            if *looks == 0 {
+                return Ok((count, self.blocks[at].first.max(from)));
+            }
+            if all {
+                *looks -= 1;
+                let block = &self.blocks[at];
                 let below = from.saturating_sub(block.first).min(block.last + 1 - block.first);
-                let gone = (block.first..block.first + below).filter(|&seq| block.deleted.contains(seq)).count() as u64;
-                count += block.messages() - (below - gone);
+                count += block.messages() - (below - block.deleted.count_below(block.first + below));
                 continue;
             }
             self.index(at)?;
-            let block = &self.blocks[at];
-            let live = block.entries.as_deref().unwrap_or_default().iter().filter(|entry| {
-                let seq = block.first + u64::from(entry.delta);
-                seq >= from && block.is_live(seq)
-            });
-            let text = |entry: &Entry| self.subjects.text(entry.subject).unwrap_or_default();
-            count += live.filter(|entry| filters.iter().any(|filter| matches(filter, text(entry)))).count() as u64;
-        }
-        Ok(count)
-    }
-
-    fn count_all(&self, filters: &[Filter]) -> u64 {
-        match filters {
-            [] => self.state.messages,
-            [only] => self.subjects.matching(only).map(|(_, totals)| totals.messages).sum(),
-            several => {
-                let everything = Filter::everything();
-                let all = self.subjects.matching(&everything);
-                all.filter(|(text, _)| several.iter().any(|filter| matches(filter, text)))
-                    .map(|(_, totals)| totals.messages)
-                    .sum()
+            let (block, subjects, mut before, mut before_but) = (&self.blocks[at], &self.subjects, None, None);
+            for entry in block.entries_from(from) {
+                let seq = block.seq_of(*entry);
+                if *looks == 0 {
+                    return Ok((count, seq));
+                }
+                *looks = looks.saturating_sub(price);
+                count += u64::from(
+                    block.is_live(seq)
+                        && (filters.is_empty() || is_taken(subjects, filters, entry.subject, &mut before))
+                        && (but.is_empty() || !is_taken(subjects, but, entry.subject, &mut before_but)),
+                );
             }
         }
+        Ok((count, end))
     }
 
     /// The first live sequence stored at or after a moment; one more than the last when there is none.
@@ -381,7 +462,24 @@ impl FileStream {
 
     /// Sequences between the first and the last message that are gone, at most `max` of them.
     pub fn deleted(&self, max: usize) -> Vec<u64> {
-        (self.state.first_seq..=self.state.last_seq).filter(|&seq| !self.is_live(seq)).take(max).collect()
+        let mut gone = Vec::new();
+        self.deleted_within(self.state.first_seq, max, &mut { u64::MAX }, &mut gone);
+        gone
+    }
+
+    /// The same in parts, from a sequence on. Where to go on, as long as there is more.
+    pub fn deleted_within(&self, from: u64, max: usize, looks: &mut u64, gone: &mut Vec<u64>) -> Option<u64> {
+        for seq in from.max(self.state.first_seq)..=self.state.last_seq {
+            if gone.len() >= max {
+                return None;
+            }
+            if *looks == 0 {
+                return Some(seq);
+            }
+            *looks -= 1;
+            gone.extend((!self.is_live(seq)).then_some(seq));
+        }
+        None
     }
 
     /// Whether a message with this sequence is stored, staged ones included.
@@ -438,8 +536,14 @@ impl FileStream {
             let scanned = self.scan(at)?;
             self.take_index(at, &scanned);
         }
+        self.toll += self.blocks[at].entries.as_ref().map_or(0, |entries| entries.len() as u64) / INDEXED_A_LOOK;
         self.unload_the_oldest();
         Ok(())
+    }
+
+    /// Looks that were not counted yet, since this was asked last: at the tables of blocks whose index was made.
+    pub fn take_toll(&mut self) -> u64 {
+        std::mem::take(&mut self.toll)
     }
 
     pub(super) fn scan(&mut self, at: usize) -> Result<Scanned, StoreError> {
@@ -514,6 +618,51 @@ impl FileStream {
             oldest.file = None;
         }
     }
+}
+
+/// What came of walking to the nearest message of a subject.
+#[derive(Clone, Copy)]
+enum Sought {
+    /// Its sequence and what it weighs.
+    Found(u64, u32),
+    /// There were no looks left; there is none before this.
+    Stopped(u64),
+    Nowhere,
+}
+
+impl Sought {
+    fn told(self) -> Part<Option<u64>> {
+        match self {
+            Sought::Found(seq, _) => Part::Done(Some(seq)),
+            Sought::Stopped(_) => Part::Unfinished,
+            Sought::Nowhere => Part::Done(None),
+        }
+    }
+}
+
+fn seek_in<'a>(block: &Block, entries: impl Iterator<Item = &'a Entry>, no: SubjectNo, looks: &mut u64) -> Sought {
+    for entry in entries {
+        let seq = block.seq_of(*entry);
+        if entry.subject == no && block.is_live(seq) {
+            return Sought::Found(seq, entry.size() as u32);
+        }
+        if *looks == 0 {
+            return Sought::Stopped(seq);
+        }
+        *looks -= 1;
+    }
+    Sought::Nowhere
+}
+
+/// Whether one of the filters takes a subject. `before` is which was asked about last, and what came of it: many messages of one
+/// subject often come one after the other.
+fn is_taken(subjects: &Subjects, filters: &[Filter], no: SubjectNo, before: &mut Option<(SubjectNo, bool)>) -> bool {
+    if let Some((_, is_taken)) = before.filter(|(same, _)| *same == no) {
+        return is_taken;
+    }
+    let is_taken = fits(filters, subjects.text(no).unwrap_or_default());
+    *before = Some((no, is_taken));
+    is_taken
 }
 
 /// Bitmap of a block restored from its facts.

@@ -7,6 +7,7 @@ mod account_versions;
 mod crash;
 mod house;
 mod meta;
+mod parts;
 mod rotation;
 mod scenes;
 mod tables;

@@ -96,7 +96,9 @@ fn a_block_that_goes_before_it_was_read_keeps_its_damage_aside() {
     let mut stream = open_only(&disk, Cipher::Aes).stream;
     stream.remove_below(150).expect("works");
     stream.commit().expect("works");
-    assert!(!disk.files().contains(&path));
+    // One that is read first is enough at once.
+    while stream.remove_leaving(16) > 0 {}
+    assert!(!stream.is_leaving() && !disk.files().contains(&path));
     let aside = disk.files().into_iter().find(|path| path.contains("/aside/")).expect("it is kept");
     assert_eq!(disk.bytes(&aside)[HEAD + 2000], bytes[HEAD + 2000]);
 }

@@ -293,10 +293,11 @@ fn pieces_that_come_faster_than_they_are_stored_are_refused() {
     let answer = room.ask("$JS.API.STREAM.RESTORE.S", config);
     let deliver = answer.split("\"deliver_subject\":\"").nth(1).expect("a subject");
     let deliver = deliver.split('"').next().expect("a subject").to_owned();
-    let (archive, inbox) = (bomb(40), room.inbox());
+    let (archive, inbox) = (bomb(80), room.inbox());
+    let more = vec![b'x'; 1 << 20];
     let mut pieces = vec![room.message(&deliver, Some(&inbox), b"", &archive)];
-    // The first takes up what a round may unpack.
-    pieces.extend((0..1_100).map(|_| room.message(&deliver, Some(&inbox), b"", b"x")));
+    // Of the first, a turn unpacks a part only.
+    pieces.extend((0..9).map(|_| room.message(&deliver, Some(&inbox), b"", &more)));
     room.round(&pieces);
     let heard = room.heard();
     assert!(heard.iter().any(|letter| text(&letter.payload).contains("faster than they are stored")), "{heard:?}");

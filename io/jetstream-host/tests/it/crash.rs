@@ -1,8 +1,9 @@
 //! Power cuts under load, through the whole desk.
 
-use crate::house::{Parcel, Room};
+use crate::house::{Parcel, Room, sealed};
+use bulwark_jetstream_host::DeskSettings;
 use std::collections::{BTreeMap, BTreeSet};
-use testkit::Dice;
+use testkit::{CrashDisk, Dice};
 
 #[allow(clippy::disallowed_methods, reason = "a test is told from outside how long to run")]
 fn seeds() -> u64 {
@@ -67,7 +68,9 @@ fn every_acknowledged_message_is_there_once_and_in_order_and_what_is_done_stays_
     let (mut stored, mut done) = (0, 0);
     for seed in 0..seeds() {
         let mut dice = Dice(seed);
-        let mut room = Room::new();
+        // Power is cut between the parts of what one turn was not enough for as well.
+        let turn_units = [DeskSettings::default().turn_units, 1, 200][(seed % 3) as usize];
+        let mut room = Room::on(CrashDisk::new(1), DeskSettings { turn_units, ..sealed() });
         room.ask("$JS.API.STREAM.CREATE.S", r#"{"name":"S","subjects":["s"]}"#);
         let consumer = r#"{"stream_name":"S","config":{"durable_name":"c","ack_policy":"explicit"}}"#;
         assert!(room.ask("$JS.API.CONSUMER.DURABLE.CREATE.S.c", consumer).contains("\"name\":\"c\""));

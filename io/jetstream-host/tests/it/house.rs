@@ -140,7 +140,7 @@ pub(crate) fn account(name: &str) -> AccountSettings {
     }
 }
 
-fn sealed() -> DeskSettings {
+pub(crate) fn sealed() -> DeskSettings {
     let sealing =
         store::Sealing { cipher: store::Cipher::Aes, key: Some("the key".into()), ..store::Sealing::default() };
     DeskSettings { sealing, ..DeskSettings::default() }
@@ -267,6 +267,12 @@ impl Room {
         self.desk.round(messages.iter().map(Parcel::arrival), self.now);
     }
 
+    /// One round, after which something may still wait.
+    pub(crate) fn step(&mut self, messages: &[Parcel]) {
+        self.pass(Duration::from_micros(100));
+        self.desk.step(messages.iter().map(Parcel::arrival), self.now);
+    }
+
     pub(crate) fn inbox(&mut self) -> String {
         self.inboxes += 1;
         format!("_I.{}", self.inboxes)
@@ -292,7 +298,7 @@ impl Room {
         }
     }
 
-    fn pass(&mut self, by: Duration) {
+    pub(crate) fn pass(&mut self, by: Duration) {
         self.now = Now { wall: self.now.wall + by, tick: self.now.tick + by };
     }
 }

@@ -14,5 +14,6 @@ mod scenes;
 mod script;
 mod syncing;
 mod transcript;
+mod turns;
 mod upkeep;
 mod varying;

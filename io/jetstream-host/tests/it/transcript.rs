@@ -3,16 +3,28 @@
 //! `transcripts/reference.txt` was recorded from release 2.15.1: `>` a request, `<` its answer, `+` a message without
 //! reply. Times, the server's name and random names are replaced by fixed words on both sides.
 
-use crate::house::{Letter, Room};
+use crate::house::{Letter, Room, sealed};
 use crate::varying::{is_time, replace_values};
+use bulwark_jetstream_host::DeskSettings;
 use std::time::Duration;
+use testkit::CrashDisk;
 
 const REFERENCE: &str = include_str!("transcripts/reference.txt");
 const PATIENCE: Duration = Duration::from_millis(600);
 
 #[test]
 fn answers_are_those_of_the_reference() {
-    let mut room = Room::new();
+    compare(&mut Room::new());
+}
+
+#[test]
+fn answers_are_the_same_however_short_the_turns() {
+    for turn_units in [1, 100] {
+        compare(&mut Room::on(CrashDisk::new(1), DeskSettings { turn_units, ..sealed() }));
+    }
+}
+
+fn compare(room: &mut Room) {
     let mut lines = REFERENCE.lines().peekable();
     let mut wrong = Vec::new();
     let mut answers = 0;
@@ -22,7 +34,7 @@ fn answers_are_those_of_the_reference() {
         match kind {
             ">" => {
                 let expected = lines.next().expect("an answer follows").to_owned();
-                let heard = ask(&mut room, subject, &headers, &body);
+                let heard = ask(room, subject, &headers, &body);
                 answers += 1;
                 if heard != expected {
                     wrong.push(format!("> {rest}\n  reference {expected}\n  ours      {heard}"));
