@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow, bail};
 use jwt::{AccountClaims, OperatorClaims, Scope};
 use nkeys::{KeyPair, PublicKey};
 
-use crate::command::auth::plan::Plan;
+use crate::command::auth::plan::{Ended, Plan, Publishing};
 use crate::failure::advise;
 use crate::invocation::Invocation;
 use crate::show::{is_interactive, pick};
@@ -22,6 +22,15 @@ pub(crate) struct Chosen {
     pub(crate) operator: String,
     pub(crate) account: String,
     pub(crate) claims: AccountClaims,
+}
+
+impl Chosen {
+    /// Has it as its claims are now: signed, kept, and pushed where that is asked for.
+    pub(crate) async fn keep(&self, desk: &Desk<'_>, publishing: &Publishing) -> Result<Ended> {
+        let mut plan = desk.plan(&self.operator);
+        plan.edit_account(&self.account, self.claims.clone())?;
+        plan.commit(publishing).await
+    }
 }
 
 /// This second.

@@ -107,8 +107,6 @@ impl Revoke {
             bail!("the Export {:?} is open to all, there is no leave to take back", self.subject);
         }
         export.revocations.revoke(whom, now());
-        let mut plan = desk.plan(&chosen.operator);
-        plan.edit_account(&chosen.account, chosen.claims)?;
-        plan.commit(&self.publishing).await.map(drop)
+        chosen.keep(desk, &self.publishing).await.map(drop)
     }
 }

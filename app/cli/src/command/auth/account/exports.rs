@@ -235,9 +235,7 @@ impl Add {
         export.name = self.name;
         self.details.apply(&mut export)?;
         chosen.claims.exports.push(export.clone());
-        let mut plan = desk.plan(&chosen.operator);
-        plan.edit_account(&chosen.account, chosen.claims)?;
-        if plan.commit(&self.publishing).await? == Ended::Done {
+        if chosen.keep(desk, &self.publishing).await? == Ended::Done {
             page(&export).print();
         }
         Ok(())
@@ -271,9 +269,7 @@ impl Edit {
         let Some(export) = chosen.claims.exports.get_mut(at) else { bail!("unknown export") };
         self.details.apply(export)?;
         let shown = page(export);
-        let mut plan = desk.plan(&chosen.operator);
-        plan.edit_account(&chosen.account, chosen.claims)?;
-        if plan.commit(&self.publishing).await? == Ended::Done {
+        if chosen.keep(desk, &self.publishing).await? == Ended::Done {
             shown.print();
         }
         Ok(())
@@ -321,9 +317,7 @@ impl Rm {
             return Ok(());
         }
         let export = chosen.claims.exports.remove(at);
-        let mut plan = desk.plan(&chosen.operator);
-        plan.edit_account(&chosen.account, chosen.claims)?;
-        if plan.commit(&self.publishing).await? == Ended::Done {
+        if chosen.keep(desk, &self.publishing).await? == Ended::Done {
             outln!("Removing {} Export for subject {:?}", kind(export.sharing), export.subject);
         }
         Ok(())
@@ -349,8 +343,6 @@ impl Kv {
         ];
         chosen.claims.exports.extend(services.into_iter().map(|subject| export(Sharing::Service, subject)));
         chosen.claims.exports.push(export(Sharing::Stream, format!("_INBOX.KV_{bucket}.>")));
-        let mut plan = desk.plan(&chosen.operator);
-        plan.edit_account(&chosen.account, chosen.claims)?;
-        plan.commit(&self.publishing).await.map(drop)
+        chosen.keep(desk, &self.publishing).await.map(drop)
     }
 }

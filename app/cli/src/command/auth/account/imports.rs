@@ -243,9 +243,7 @@ impl Add {
         import.token = token.map(|(token, _)| token).unwrap_or_default();
         warn_of_missing_export(desk, &chosen.operator, &import)?;
         chosen.claims.imports.push(import.clone());
-        let mut plan = desk.plan(&chosen.operator);
-        plan.edit_account(&chosen.account, chosen.claims)?;
-        if plan.commit(&self.publishing).await? == Ended::Done {
+        if chosen.keep(desk, &self.publishing).await? == Ended::Done {
             page(desk, &chosen.operator, &import).print();
         }
         Ok(())
@@ -356,9 +354,7 @@ impl Edit {
             import.token = activation(path, &importer)?.0;
         }
         let shown = page(desk, &chosen.operator, import);
-        let mut plan = desk.plan(&chosen.operator);
-        plan.edit_account(&chosen.account, chosen.claims)?;
-        if plan.commit(&self.publishing).await? == Ended::Done {
+        if chosen.keep(desk, &self.publishing).await? == Ended::Done {
             shown.print();
         }
         Ok(())
@@ -408,9 +404,7 @@ impl Rm {
             return Ok(());
         }
         let import = chosen.claims.imports.remove(at);
-        let mut plan = desk.plan(&chosen.operator);
-        plan.edit_account(&chosen.account, chosen.claims)?;
-        if plan.commit(&self.publishing).await? == Ended::Done {
+        if chosen.keep(desk, &self.publishing).await? == Ended::Done {
             let from = import.account.to_string();
             outln!(
                 "Removing {} Import for local Subject {:?} imported from Account {from:?}",
@@ -446,8 +440,6 @@ impl Kv {
         chosen.claims.imports.push(import(Sharing::Service, keys.clone(), format!("{prefix}.{keys}")));
         let inbox = format!("_INBOX.KV_{bucket}.>");
         chosen.claims.imports.push(import(Sharing::Stream, inbox.clone(), inbox));
-        let mut plan = desk.plan(&chosen.operator);
-        plan.edit_account(&chosen.account, chosen.claims)?;
-        plan.commit(&self.publishing).await.map(drop)
+        chosen.keep(desk, &self.publishing).await.map(drop)
     }
 }

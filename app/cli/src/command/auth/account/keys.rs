@@ -287,9 +287,7 @@ impl Edit {
         }
         check(&scope.template)?;
         chosen.claims.signing_keys.add(key, Some(scope.clone()));
-        let mut plan = desk.plan(&chosen.operator);
-        plan.edit_account(&chosen.account, chosen.claims)?;
-        if plan.commit(&self.publishing).await? == Ended::Done {
+        if chosen.keep(desk, &self.publishing).await? == Ended::Done {
             show::scope(&key, Some(&scope)).print();
         }
         Ok(())
@@ -370,9 +368,7 @@ impl Rm {
             return Ok(());
         }
         chosen.claims.signing_keys.remove(&key);
-        let mut plan = desk.plan(&chosen.operator);
-        plan.edit_account(&chosen.account, chosen.claims)?;
-        if plan.commit(&self.publishing).await? == Ended::Done {
+        if chosen.keep(desk, &self.publishing).await? == Ended::Done {
             desk.vault.keys.remove(&key.to_string())?;
             outln!("key {:?} removed", key.to_string());
         }

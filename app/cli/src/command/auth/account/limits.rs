@@ -326,9 +326,7 @@ async fn change(
 ) -> Result<()> {
     let mut chosen = desk.account(None, account)?;
     change(&mut chosen.claims)?;
-    let mut plan = desk.plan(&chosen.operator);
-    plan.edit_account(&chosen.account, chosen.claims)?;
-    match plan.commit(publishing).await? {
+    match chosen.keep(desk, publishing).await? {
         Ended::Done => print(desk, &chosen.operator, &chosen.account),
         Ended::Pending => Ok(()),
     }

@@ -118,9 +118,7 @@ impl Add {
         let mut chosen = desk.account(None, self.account.as_deref())?;
         let added = self.added(&chosen.claims.mappings)?;
         chosen.claims.mappings.extend(added.clone());
-        let mut plan = desk.plan(&chosen.operator);
-        plan.edit_account(&chosen.account, chosen.claims)?;
-        if plan.commit(&self.publishing).await? == Ended::Done {
+        if chosen.keep(desk, &self.publishing).await? == Ended::Done {
             page(&added).print();
         }
         Ok(())
@@ -186,9 +184,7 @@ impl Rm {
         }
         let source = source(&chosen.claims.mappings, self.source, "Select a mapping to delete")?;
         chosen.claims.mappings.remove(&source);
-        let mut plan = desk.plan(&chosen.operator);
-        plan.edit_account(&chosen.account, chosen.claims)?;
-        if plan.commit(&self.publishing).await? == Ended::Done {
+        if chosen.keep(desk, &self.publishing).await? == Ended::Done {
             outln!("Deleted mapping {{{source}}}");
         }
         Ok(())

@@ -98,9 +98,7 @@ impl Revocations {
 }
 
 async fn commit(desk: &Desk<'_>, chosen: Chosen, publishing: &Publishing) -> Result<()> {
-    let mut plan = desk.plan(&chosen.operator);
-    plan.edit_account(&chosen.account, chosen.claims)?;
-    plan.commit(publishing).await.map(drop)
+    chosen.keep(desk, publishing).await.map(drop)
 }
 
 impl Add {

@@ -75,9 +75,7 @@ impl Revoke {
         let name = desk.user(&chosen, Some(&self.name))?;
         let subject = desk.vault.library.user(&chosen.operator, &chosen.account, &name)?.common.subject;
         chosen.claims.revocations.revoke(Revoked::Key(subject), now());
-        let mut plan = desk.plan(&chosen.operator);
-        plan.edit_account(&chosen.account, chosen.claims)?;
-        if plan.commit(&self.publishing).await? == Ended::Done {
+        if chosen.keep(desk, &self.publishing).await? == Ended::Done {
             outln!(
                 "Revoked user {name} ({subject}): what was issued up to now is void; nats auth user rotate gives a new key"
             );
