@@ -180,7 +180,8 @@ impl<S: Shelves> Tenant<S> {
     }
 
     fn created(&mut self, name: &str, now: Now) -> Outcome {
-        let info = self.info(name, now)?;
+        // As at the reference, whoever makes a stream is not told the domain.
+        let info = StreamInfo { domain: String::new(), ..self.info(name, now)? };
         Answer::durable(answer("stream_create", StreamCreated { info, did_create: true }))
     }
 
