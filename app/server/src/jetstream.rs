@@ -4,6 +4,7 @@
 
 mod accounts;
 mod admission;
+mod copies;
 mod health;
 mod port;
 mod rights;
@@ -33,6 +34,7 @@ use crate::log::Log;
 
 use self::accounts::Permits;
 use self::admission::Admissions;
+use self::copies::Copies;
 use self::port::BrokerPort;
 use self::store::Place;
 use self::without::{Purging, Refusing};
@@ -184,7 +186,10 @@ impl JetStream {
         }
         let disk = RealDisk::open(&place.folder).map_err(|error| format!("JetStream: {error}"))?;
         let inlet = Inlet::new(store::inlet(settings));
-        let port = Arc::new(BrokerPort::new(&self.hub, &self.log, &self.audit, inlet.clone(), self.start));
+        let domain = settings.jetstream.domain.as_deref().unwrap_or_default();
+        let copies = Arc::new(Copies::new(&self.hub, domain));
+        let port = BrokerPort::new(&self.hub, (&self.log, &self.audit), inlet.clone(), &copies, self.start);
+        let port = Arc::new(port);
         port.rule.set(settings.jetstream.reading);
         let permits = Permits::of(settings);
         let enabled = permits.enabled(directory);
@@ -202,7 +207,7 @@ impl JetStream {
         );
         let host = host.map_err(|error| refused(&error, &place))?;
         let purging = Purging { hand: host.hand(), audit: self.audit.clone(), log: self.log.clone() };
-        let refusing = Refusing::new(&self.hub, settings.jetstream.domain.as_deref().unwrap_or_default(), purging);
+        let refusing = Refusing::new(&self.hub, domain, &copies, purging);
         let running = Running { host, port, refusing, settings: settings.jetstream.clone(), permits, admitted };
         running.refuse_others(directory);
         self.log.notice(&format!("Took {} to start JetStream", port::shown(began.elapsed())));

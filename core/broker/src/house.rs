@@ -70,13 +70,16 @@ pub struct OwnMessage {
     pub headers: Vec<u8>,
     /// The payload.
     pub payload: Vec<u8>,
+    /// It shows clients of this server what was said elsewhere. No part of a server, no other server and no other account gets it, so that
+    /// nobody takes it for the message itself: an order may be shown.
+    pub is_copy: bool,
 }
 
 impl OwnMessage {
     /// A message without reply and headers.
     pub fn new(account: Arc<AccountState>, to: impl Into<Vec<u8>>, payload: impl Into<Vec<u8>>) -> Self {
         let (to, payload) = (to.into(), payload.into());
-        Self { account, to, shown: None, reply: None, headers: Vec::new(), payload }
+        Self { account, to, shown: None, reply: None, headers: Vec::new(), payload, is_copy: false }
     }
 
     fn lent(&self) -> HouseMessage<'_> {
@@ -197,13 +200,32 @@ impl Engine {
         if !message.orders && Weight::of(plan.routed(message.to)).commands() {
             return false;
         }
+        self.send_by(&plan, account, message, buffers)
+    }
+
+    /// Shows a copy to clients.
+    fn show(&mut self, account: &Arc<AccountState>, message: &HouseMessage<'_>, buffers: &mut ReadBuffers) -> bool {
+        let rights = self.own.rights();
+        let Ok(Some(publish)) = crate::publish::judge(&rights, message.to) else { return false };
+        let mut plan = self.plans.once(account, Whence::SERVER, &publish.kept());
+        Rc::get_mut(&mut plan).into_iter().for_each(Plan::keep_clients);
+        self.send_by(&plan, account, message, buffers)
+    }
+
+    fn send_by(
+        &mut self,
+        plan: &Rc<Plan>,
+        account: &Arc<AccountState>,
+        message: &HouseMessage<'_>,
+        buffers: &mut ReadBuffers,
+    ) -> bool {
         if plan.reaches_nobody() && plan.beyond().is_none() {
             return false;
         }
         let HouseMessage { headers, payload, whole, .. } = *message;
         let size = headers.len() + payload.len();
         if let Some(bytes) = whole.filter(|whole| size < BORROW_BYTES && whole.len() == size + 2) {
-            return self.send_own(account, message, size, Source { lender: None, bytes }, &plan);
+            return self.send_own(account, message, size, Source { lender: None, bytes }, plan);
         }
         let mut bytes = std::mem::take(&mut self.own.scratch);
         bytes.clear();
@@ -212,13 +234,13 @@ impl Engine {
             bytes.extend_from_slice(piece);
         }
         if size < BORROW_BYTES {
-            let reached = self.send_own(account, message, size, Source { lender: None, bytes: &bytes }, &plan);
+            let reached = self.send_own(account, message, size, Source { lender: None, bytes: &bytes }, plan);
             self.own.scratch = bytes;
             return reached;
         }
         let id = buffers.lend(bytes);
         let source = Source { lender: Some((id, 0)), bytes: buffers.bytes(id) };
-        let reached = self.send_own(account, message, size, source, &plan);
+        let reached = self.send_own(account, message, size, source, plan);
         self.own.scratch = buffers.blank();
         // A lent buffer stays until the flush anyway.
         self.borrowed = false;
@@ -312,6 +334,16 @@ impl Hub {
         Subject::parse(subject).is_ok_and(|subject| account.graph.reaches(subject)) || leads_out(subject)
     }
 
+    /// Whether any client of this server in the account would see a copy of a message of this subject ([`OwnMessage::is_copy`]).
+    pub fn is_shown(&self, account: &AccountState, subject: &[u8]) -> bool {
+        let server = Permissions::everything();
+        let Ok(Some(publish)) = crate::publish::judge(&server, subject) else { return false };
+        let mut matched = interest::Matched::default();
+        account.graph.matched(&publish, &mut matched);
+        let is_client = |entry: &Arc<Subscription>| matches!(entry.target, Target::Client(_));
+        matched.plain.iter().any(is_client) || matched.groups.iter().any(|group| group.members.iter().any(is_client))
+    }
+
     /// Whether a member of this queue group would get a message of this subject; without a group, whether somebody would who
     /// is in none.
     pub fn is_heard(&self, account: &AccountState, subject: &[u8], group: &[u8]) -> bool {
@@ -362,6 +394,9 @@ pub(crate) fn flush_soon(link: &Arc<Link>) {
 /// Publishes what another thread asked for.
 pub(crate) fn publish_all(engine: &mut Engine, buffers: &mut ReadBuffers, messages: &[OwnMessage]) {
     for message in messages {
-        engine.publish_own(&message.account, &message.lent(), buffers);
+        match message.is_copy {
+            true => engine.show(&message.account, &message.lent(), buffers),
+            false => engine.publish_own(&message.account, &message.lent(), buffers),
+        };
     }
 }

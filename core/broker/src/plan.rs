@@ -456,6 +456,19 @@ impl Plan {
         target
     }
 
+    /// From now on it leads to clients of the account and of this server alone.
+    pub(crate) fn keep_clients(&mut self) {
+        let is_client = |target: &PlanTarget| target.client().is_some() && target.carried.is_none();
+        self.targets.retain(is_client);
+        for group in &mut self.groups {
+            group.members.retain(is_client);
+            group.far.clear();
+        }
+        self.groups.retain(|group| !group.members.is_empty());
+        self.remotes.clear();
+        self.beyond = None;
+    }
+
     fn clear(&mut self) {
         self.denial = None;
         self.targets.clear();

@@ -25,6 +25,7 @@ use jetstream_host::{
 use moment::GoDuration;
 use subject::{Filter, Queue, Subject};
 
+use super::copies::Copies;
 use super::rights::{Way, beyond_rights};
 use crate::audit::Auditor;
 use crate::log::Log;
@@ -36,6 +37,7 @@ pub(super) struct BrokerPort {
     log: Arc<Log>,
     audit: Arc<Auditor>,
     inlet: Inlet,
+    copies: Arc<Copies>,
     /// Where the broker's clock began.
     start: Instant,
     rooms: RwLock<HashMap<String, Room>>,
@@ -57,6 +59,7 @@ struct Ear {
     /// What it listens to: of a stream one of its subjects.
     filter: Filter,
     inlet: Inlet,
+    copies: Arc<Copies>,
     hub: Arc<Hub>,
     rule: Arc<Rule>,
 }
@@ -82,11 +85,17 @@ thread_local! {
 }
 
 impl BrokerPort {
-    pub(super) fn new(hub: &Arc<Hub>, log: &Arc<Log>, audit: &Arc<Auditor>, inlet: Inlet, start: Instant) -> Self {
-        let (hub, log, audit) = (hub.clone(), log.clone(), audit.clone());
+    pub(super) fn new(
+        hub: &Arc<Hub>,
+        (log, audit): (&Arc<Log>, &Arc<Auditor>),
+        inlet: Inlet,
+        copies: &Arc<Copies>,
+        start: Instant,
+    ) -> Self {
+        let (hub, log, audit, copies) = (hub.clone(), log.clone(), audit.clone(), copies.clone());
         let woken = inlet.clone();
         hub.on_batch_end(Box::new(move || woken.wake()));
-        Self { hub, log, audit, inlet, start, rooms: RwLock::default(), rule: Arc::default() }
+        Self { hub, log, audit, inlet, copies, start, rooms: RwLock::default(), rule: Arc::default() }
     }
 
     /// An account that the host will be told of.
@@ -131,6 +140,7 @@ impl Port for BrokerPort {
             let now = moment::Instant::from_nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX));
             house.begin_round(now, system::wall());
             for Outgoing { to, subject: shown, reply, headers, payload, whole } in messages {
+                self.copies.answer(account, to, headers, payload);
                 let orders = reply.is_some_and(|reply| reply.starts_with(ASKING_INBOX.as_bytes()));
                 house.publish(&state, &HouseMessage { to, shown, reply, headers, payload, whole, orders });
             }
@@ -150,8 +160,8 @@ impl Port for BrokerPort {
         let mut rooms = self.rooms_mut();
         let Some(room) = rooms.get_mut(account) else { return };
         let (inlet, hub) = (self.inlet.clone(), self.hub.clone());
-        let rule = self.rule.clone();
-        let ear = Ear { account: room.name.clone(), door, filter: filter.clone(), inlet, hub, rule };
+        let (rule, copies) = (self.rule.clone(), self.copies.clone());
+        let ear = Ear { account: room.name.clone(), door, filter: filter.clone(), inlet, copies, hub, rule };
         let subscription = self.hub.listen(&room.state, filter.clone(), None, Arc::new(ear));
         room.ears.entry((door, filter.clone())).or_default().push(subscription);
     }
@@ -373,9 +383,6 @@ fn speaks_of(headers: &[u8], beginnings: &[&[u8]]) -> bool {
     headers.split(|byte| *byte == b'\n').any(|line| beginnings.iter().any(|with| begins(line, with)))
 }
 
-/// In this header an import says who asks.
-const WHO_ASKS: &str = "Nats-Request-Info";
-
 impl Ear {
     /// Who asks, where that binds what is read. Most of what is published to streams reads nothing.
     fn asker(&self, subject: &[u8], headers: &[u8], sender: &Sender<'_>) -> Option<Arc<dyn Asker>> {
@@ -394,15 +401,6 @@ impl Ear {
             is_reading.then(|| sender.reader(rule)).flatten()
         };
         reader.map(bound)
-    }
-
-    /// The headers of a request without what its sender says of who asks: advisories repeat it, and only an import may write it.
-    fn without_forgery<'a>(&self, headers: &'a [u8], sender: &Sender<'_>, kept: &'a mut Vec<u8>) -> &'a [u8] {
-        if self.door != Door::Requests || headers.is_empty() || !sender.speaks_for_itself() {
-            return headers;
-        }
-        wire::headers::remove(kept, headers, WHO_ASKS);
-        kept
     }
 }
 
@@ -470,7 +468,10 @@ impl Ear {
             }
             _ => reply,
         };
-        let headers = self.without_forgery(headers, sender, &mut kept);
+        let headers = match self.door {
+            Door::Requests => self.copies.request(&self.account, message, sender, &mut kept),
+            _ => headers,
+        };
         let way = match self.door {
             Door::Streams => Some(Way::Own(&self.filter)),
             Door::Requests if !headers.is_empty() => Way::by_interface(subject),

@@ -13,6 +13,7 @@ use broker::{AccountState, Hub, InternalSubscriber, Message, OwnMessage, Sender,
 use jetstream_host::Hand;
 use subject::Filter;
 
+use super::copies::Copies;
 use crate::audit::{Auditor, asked_by};
 use crate::log::Log;
 
@@ -20,6 +21,7 @@ use crate::log::Log;
 pub(super) struct Refusing {
     hub: Arc<Hub>,
     domain: String,
+    copies: Arc<Copies>,
     purging: Purging,
     accounts: Mutex<HashMap<String, Refused>>,
 }
@@ -32,6 +34,7 @@ struct Deaf {
     hub: Arc<Hub>,
     domain: String,
     is_system: bool,
+    copies: Arc<Copies>,
     purging: Purging,
 }
 
@@ -44,8 +47,9 @@ pub(super) struct Purging {
 }
 
 impl Refusing {
-    pub(super) fn new(hub: &Arc<Hub>, domain: &str, purging: Purging) -> Self {
-        Self { hub: hub.clone(), domain: domain.to_owned(), purging, accounts: Mutex::default() }
+    pub(super) fn new(hub: &Arc<Hub>, domain: &str, copies: &Arc<Copies>, purging: Purging) -> Self {
+        let (hub, domain, copies) = (hub.clone(), domain.to_owned(), copies.clone());
+        Self { hub, domain, copies, purging, accounts: Mutex::default() }
     }
 
     /// This account has no streams.
@@ -55,8 +59,8 @@ impl Refusing {
         if accounts.contains_key(name) {
             return;
         }
-        let (hub, purging) = (self.hub.clone(), self.purging.clone());
-        let deaf = Deaf { hub, domain: self.domain.clone(), is_system: account.system, purging };
+        let (hub, copies, purging) = (self.hub.clone(), self.copies.clone(), self.purging.clone());
+        let deaf = Deaf { hub, domain: self.domain.clone(), is_system: account.system, copies, purging };
         let (state, deaf) = (self.hub.account(account), Arc::new(deaf));
         let mut filters = vec!["$JS.API.>".to_owned()];
         if !self.domain.is_empty() {
@@ -84,6 +88,10 @@ impl Refusing {
 
 impl InternalSubscriber for Deaf {
     fn deliver(&self, message: &Message<'_>, sender: &Sender<'_>) {
+        let home = sender.account.settings().name.clone();
+        if !self.is_system && sender.may_order() {
+            self.copies.request(home.as_str(), message, sender, &mut Vec::new());
+        }
         let Some(reply) = message.reply else { return };
         if let Err(denial) = sender.be_answered(reply) {
             return sender.refused(&self.hub, &denial);
@@ -98,6 +106,7 @@ impl InternalSubscriber for Deaf {
             Refusal::Silence => return,
             Refusal::Purge(account) => return self.purge(account, answer, sender),
         }
+        self.copies.answer(home.as_str(), reply, &answer.headers, &answer.payload);
         self.hub.publish(vec![answer]);
     }
 }

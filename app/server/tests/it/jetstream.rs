@@ -2,6 +2,7 @@
 
 mod abroad;
 mod account_keys;
+mod copies;
 mod crash;
 mod elsewhere;
 mod house;

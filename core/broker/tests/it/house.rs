@@ -85,6 +85,23 @@ fn a_part_of_the_server_hears_what_it_listens_to_until_it_no_longer_does() {
 }
 
 #[test]
+fn a_copy_is_seen_by_clients_and_by_nobody_who_would_take_it_for_the_message() {
+    let mut broker = Conversation::open();
+    let bob = broker.guest();
+    let account = global(&broker);
+    let listener = Arc::new(Listener::default());
+    broker.hub.listen(&account, Filter::parse(b"$JS.API.>").unwrap(), None, listener.clone());
+    assert!(!broker.hub.is_shown(&account, b"$JS.API.INFO"), "no client listens");
+    broker.says(&bob, "SUB $JS.> 1\r\nSUB $JS.> some 2\r\n");
+    assert!(broker.hub.is_shown(&account, b"$JS.API.INFO") && !broker.hub.is_shown(&account, b"$KV.x"));
+    let message = || OwnMessage::new(account.clone(), "$JS.API.INFO", "hi");
+    broker.hub.publish(vec![OwnMessage { is_copy: true, ..message() }, message()]);
+    broker.round();
+    assert_eq!(broker.hears(&bob), "MSG $JS.API.INFO 1 2\r\nhi\r\nMSG $JS.API.INFO 2 2\r\nhi\r\n", "and no order");
+    assert!(listener.0.lock().unwrap().is_empty());
+}
+
+#[test]
 fn the_end_of_a_batch_is_told_once_and_to_who_asked_last() {
     let mut broker = Conversation::open();
     let alice = broker.guest();

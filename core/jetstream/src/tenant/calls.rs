@@ -151,7 +151,10 @@ impl<S: Shelves> Tenant<S> {
         self.calls += u64::from(!reads || outcome.is_err());
         match outcome {
             Ok(answer) => {
-                self.audit(call, message, &answer.body, around);
+                // What a message says is nobody's business.
+                if call.row.kind != CallKind::MessageGet {
+                    self.audit(call, message, &answer.body, around);
+                }
                 let error = STREAM_STORE_FAILED.with("the server can not make the change durable");
                 let failed = failure(call.row.answer, &error, Nothing {});
                 around.out.answer(reply, answer.headers, answer.body, answer.after, Some(failed.into()));
@@ -171,9 +174,9 @@ impl<S: Shelves> Tenant<S> {
         true
     }
 
-    /// Tells those who listen who asked what, and what they were told. Reading a message is nobody's business.
+    /// Tells those who listen who asked what, and what they were told.
     fn audit(&mut self, call: &Call<'_>, message: &Incoming<'_>, body: &[u8], around: &mut Surroundings<'_, S>) {
-        let is_told = !matches!(call.row.kind, CallKind::MessageGet | CallKind::ConsumerReset);
+        let is_told = call.row.kind != CallKind::ConsumerReset;
         // Nothing of this is written down while nobody listens.
         if !is_told || !around.interest.is_wanted(b"$JS.EVENT.ADVISORY.API") {
             return;
@@ -182,11 +185,16 @@ impl<S: Shelves> Tenant<S> {
         let event = Event::Audit {
             server: self.settings.server_name.clone(),
             client: self.client_of(message),
-            subject: text(message.subject),
+            subject: self.in_plain_words(text(message.subject)),
             request: text(message.payload),
             response: text(body),
         };
         self.advise(&event, around);
+    }
+
+    /// The subject of a call without the domain.
+    fn in_plain_words(&self, subject: String) -> String {
+        self.tail_in_domain(&subject).map(|tail| format!("{}{tail}", api::calls::PREFIX)).unwrap_or(subject)
     }
 
     /// Who sent a message, as the broker says.

@@ -181,7 +181,9 @@ fn who_asks_cannot_be_forged_in_advisories() {
     let both = [boss.heard().unwrap(), boss.heard().unwrap()];
     let event = both.iter().find(|heard| heard.subject == "$JS.EVENT.ADVISORY.API").unwrap();
     let event: serde_json::Value = serde_json::from_str(&event.body).unwrap();
-    assert_eq!(event["client"], serde_json::json!({ "acc": "A" }));
+    let client = &event["client"];
+    assert_eq!((&client["acc"], &client["user"], &client["kind"]), (&"A".into(), &"boss".into(), &"Client".into()));
+    assert!(!event.to_string().contains("mallory"));
 }
 
 #[test]
