@@ -16,38 +16,56 @@ pub use live::{explain, explain_oneself};
 /// A wish, parsed.
 pub enum Wanted<'a> {
     Publish(Subject<'a>),
+    Deliver { to: Subject<'a>, queue: Option<Queue> },
     Subscribe { filter: Filter, queue: Option<Queue> },
 }
 
+/// The words of a question.
+#[derive(Clone, Copy, Default)]
+pub struct Asked<'a> {
+    /// A subject to publish to.
+    pub publish: Option<&'a str>,
+    /// A subject to which the server is to send messages.
+    pub deliver: Option<&'a str>,
+    /// A filter to subscribe to.
+    pub subscribe: Option<&'a str>,
+    /// The group of those who listen.
+    pub queue: Option<&'a str>,
+}
+
 impl<'a> Wanted<'a> {
-    /// Reads a subject to publish to, or a filter to subscribe to, perhaps with a queue.
-    ///
     /// # Errors
     /// With the text for whoever asked.
-    pub fn read(publish: Option<&'a str>, subscribe: Option<&str>, queue: Option<&str>) -> Result<Self, String> {
-        match (publish, subscribe, queue) {
-            (Some(subject), None, None) => {
-                let parsed = Subject::parse(subject.as_bytes()).ok().filter(|subject| subject.is_literal());
-                parsed.map(Self::Publish).ok_or_else(|| format!("{subject:?} is no subject to publish to"))
-            }
-            (None, Some(filter), queue) => {
+    pub fn read(asked: Asked<'a>) -> Result<Self, String> {
+        let queue = || {
+            let read = |name: &str| Queue::parse(name.as_bytes()).map_err(|_| format!("{name:?} is no queue"));
+            asked.queue.map(read).transpose()
+        };
+        match (asked.publish, asked.deliver, asked.subscribe) {
+            (Some(_), None, None) if asked.queue.is_some() => Err("publishing knows no queue".to_owned()),
+            (Some(subject), None, None) => literal(subject).map(Self::Publish),
+            (None, Some(subject), None) => Ok(Self::Deliver { to: literal(subject)?, queue: queue()? }),
+            (None, None, Some(filter)) => {
                 let parsed = Filter::parse(filter.as_bytes());
                 let filter = parsed.map_err(|_| format!("{filter:?} is no subject filter"))?;
-                let queue =
-                    queue.map(|name| Queue::parse(name.as_bytes()).map_err(|_| format!("{name:?} is no queue")));
-                Ok(Self::Subscribe { filter, queue: queue.transpose()? })
+                Ok(Self::Subscribe { filter, queue: queue()? })
             }
-            (Some(_), None, Some(_)) => Err("publishing knows no queue".to_owned()),
-            _ => Err("one thing is asked at a time: to publish, or to subscribe".to_owned()),
+            _ => Err("one thing is asked at a time: to publish, to subscribe, or to have messages sent".to_owned()),
         }
     }
 
     pub fn wish(&self) -> Wish<'_> {
         match self {
             Self::Publish(subject) => Wish::Publish(*subject),
+            Self::Deliver { to, queue } => Wish::Deliver { to: *to, queue: queue.as_ref() },
             Self::Subscribe { filter, queue } => Wish::Subscribe { filter, queue: queue.as_ref() },
         }
     }
+}
+
+fn literal(subject: &str) -> Result<Subject<'_>, String> {
+    let parsed = Subject::parse(subject.as_bytes()).ok().filter(|subject| subject.is_literal());
+    parsed.ok_or_else(|| format!("{subject:?} is no subject to publish to"))
 }
 
 /// The answer about somebody of this account with these permissions and limits.
@@ -92,7 +110,7 @@ fn ways(directory: &Directory, account: &Arc<Account>, outcome: &Outcome, wish: 
             };
             account.sharing.streams.iter().filter_map(heard).collect()
         }
-        Wish::Reply(_) => Vec::new(),
+        Wish::Reply(_) | Wish::Deliver { .. } => Vec::new(),
     }
 }
 
@@ -126,6 +144,8 @@ fn bounds(account: &Account, user: &WrittenLimits, wish: Wish<'_>) -> Vec<String
             bound("messages per second", per_second(of_account.messages), per_second(of_user.messages));
             bound("bytes per second", per_second(of_account.bytes), per_second(of_user.bytes));
         }
+        // What the server sends is counted for nobody.
+        Wish::Deliver { .. } => {}
         Wish::Subscribe { .. } => {
             bound("subscriptions at most", account.limits.max_subscriptions, user.max_subscriptions);
         }

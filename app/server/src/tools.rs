@@ -28,6 +28,8 @@ pub const USAGE: &str = "\
 Questions about a configuration:
     nats-server explain -c FILE --user NAME (--publish SUBJECT | --subscribe FILTER [--queue QUEUE]) [--json]
                                      May the user do it, which rule decides, and what would have to change
+    nats-server explain -c FILE (--user NAME | --all-users | --creds FILE) --deliver SUBJECT [--queue QUEUE] [--json]
+                                     May the server send messages there on the user's word: answers, and what is stored
     nats-server explain -c FILE --all-users (--publish SUBJECT | --subscribe FILTER [--queue QUEUE]) [--json]
                                      The same for every user
     nats-server explain -c FILE --creds FILE (--publish SUBJECT | --subscribe FILTER [--queue QUEUE]) [--json]

@@ -25,6 +25,13 @@ pub enum Wish<'a> {
     Publish(Subject<'a>),
     /// To be answered on this.
     Reply(&'a [u8]),
+    /// To have the server send messages there: see [`Permissions::deliver`].
+    Deliver {
+        /// To this.
+        to: Subject<'a>,
+        /// To this queue group.
+        queue: Option<&'a Queue>,
+    },
     /// To subscribe.
     Subscribe {
         /// To this.
@@ -68,6 +75,7 @@ impl Permissions {
         let judged = match wish {
             Wish::Publish(subject) => self.judge_publish(subject),
             Wish::Reply(reply) => self.reply(reply).map(|()| None).map_err(|denial| denial.because),
+            Wish::Deliver { to, queue } => self.judge_deliver(to, queue),
             Wish::Subscribe { filter, queue } => self.judge_subscribe(filter, queue),
         };
         match judged {
@@ -127,6 +135,10 @@ impl fmt::Display for Wish<'_> {
         match self {
             Self::Publish(subject) => write!(f, "publish to {}", Quoted(subject.as_bytes())),
             Self::Reply(reply) => write!(f, "ask for answers on {}", Quoted(reply)),
+            Self::Deliver { to, queue: None } => write!(f, "have messages sent to {}", Quoted(to.as_bytes())),
+            Self::Deliver { to, queue: Some(queue) } => {
+                write!(f, "have messages sent to {} in queue {}", Quoted(to.as_bytes()), Quoted(queue.as_bytes()))
+            }
             Self::Subscribe { filter, queue: None } => write!(f, "subscribe to {}", Quoted(filter.as_bytes())),
             Self::Subscribe { filter, queue: Some(queue) } => {
                 write!(f, "subscribe to {} in queue {}", Quoted(filter.as_bytes()), Quoted(queue.as_bytes()))

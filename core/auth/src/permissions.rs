@@ -254,13 +254,22 @@ impl Permissions {
     /// # Errors
     /// Why it may not publish there.
     pub fn deliver(&self, to: Subject<'_>, queue: Option<&Queue>) -> Result<(), Denial> {
-        let Err(because) = self.judge_publish(to) else { return Ok(()) };
-        let is_open = is_inbox(to.as_bytes()) && !matches!(because, Because::ReservedSubject(_));
-        let hears = || Filter::parse(to.as_bytes()).is_ok_and(|filter| self.judge_subscribe(&filter, queue).is_ok());
-        match self.is_stranger || is_open && hears() {
-            true => Ok(()),
-            false => Err(Denial::publish(to.as_bytes(), because)),
+        self.judge_deliver(to, queue).map(drop).map_err(|because| Denial::publish(to.as_bytes(), because))
+    }
+
+    /// The rule that admits that messages are sent there (none if there is no list), or why it may not publish there:
+    /// see [`Permissions::deliver`].
+    pub fn judge_deliver(&self, to: Subject<'_>, queue: Option<&Queue>) -> Result<Option<&Rule>, Because> {
+        let because = match self.judge_publish(to) {
+            Ok(rule) => return Ok(rule),
+            Err(because) => because,
+        };
+        if self.is_stranger {
+            return Ok(None);
         }
+        let is_open = is_inbox(to.as_bytes()) && !matches!(because, Because::ReservedSubject(_));
+        let inbox = Filter::parse(to.as_bytes()).ok().filter(|_| is_open);
+        inbox.and_then(|inbox| self.judge_subscribe(&inbox, queue).ok()).ok_or(because)
     }
 
     /// The rule that admits publishing to this subject (none if there is no list), or why it is refused.

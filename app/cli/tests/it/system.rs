@@ -355,6 +355,9 @@ system_account: SYS
         serde_json::from_str(&explain(&["app", "--subscribe", "news.>", "--queue", "q", "--json"]).fine().stdout)
             .unwrap();
     assert_eq!((&json[0]["verdict"], &json[0]["servers"]), (&"filtered".into(), &serde_json::json!(["one"])), "{json}");
+    let sent = explain(&["app", "--deliver", "billing"]).failed(3).stdout;
+    assert!(sent.starts_with("APP/app may not have messages sent to \"billing\"\n  denied  "), "{sent}");
+    explain(&["app", "--deliver", "_INBOX.x", "--queue", "q"]).fine();
     let nobody = explain(&["nobody", "--publish", "a"]).failed(1).stderr;
     assert!(nobody.contains("one: nobody called \"nobody\" is connected or configured here"), "{nobody}");
     // Everybody about himself, without where it is written.

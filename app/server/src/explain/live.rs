@@ -8,7 +8,7 @@ use auth::{Directory, WrittenLimits};
 use broker::{Hub, Link, Registered};
 use serde_json::{Value, json};
 
-use super::{Wanted, judged};
+use super::{Asked, Wanted, judged};
 
 /// Different answers to one question: connections of the same user with the same permissions share one.
 const ANSWERS_MAX: usize = 256;
@@ -16,7 +16,7 @@ const ANSWERS_MAX: usize = 256;
 const CONNECTIONS_MAX: usize = 1024;
 
 /// About whom: `user` (a name or a public key), perhaps of an `account`, or the connection `cid`; and what: `publish`, or
-/// `subscribe` and perhaps `queue`. The document, or why there is none.
+/// `subscribe` or `deliver` and perhaps `queue`. The document, or why there is none.
 ///
 /// # Errors
 /// If the question cannot be read.
@@ -45,25 +45,30 @@ pub fn explain_oneself(hub: &Hub, asker: &Link, body: &Body) -> Result<Result<Va
 /// The wish as it was written.
 struct Texts {
     publish: String,
+    deliver: String,
     subscribe: String,
     queue: String,
 }
 
 impl Texts {
     fn read(body: &Body) -> Result<Self, BodyFault> {
-        Ok(Self { publish: body.text("publish")?, subscribe: body.text("subscribe")?, queue: body.text("queue")? })
+        let text = |name| body.text(name);
+        let (publish, deliver) = (text("publish")?, text("deliver")?);
+        Ok(Self { publish, deliver, subscribe: text("subscribe")?, queue: text("queue")? })
     }
 
     fn wanted(&self) -> Result<Wanted<'_>, String> {
-        let given = |text: &'_ String| !text.is_empty();
-        if !given(&self.publish) && !given(&self.subscribe) {
-            return Err("\"publish\" or \"subscribe\" says what is wanted".to_owned());
+        let (publish, deliver) = (given(&self.publish), given(&self.deliver));
+        let asked = Asked { publish, deliver, subscribe: given(&self.subscribe), queue: given(&self.queue) };
+        if asked.publish.or(asked.deliver).or(asked.subscribe).is_none() {
+            return Err("\"publish\", \"subscribe\" or \"deliver\" says what is wanted".to_owned());
         }
-        let text = |text: &'_ String| given(text).then(|| text.clone());
-        let (subscribe, queue) = (text(&self.subscribe), text(&self.queue));
-        let publish = Some(self.publish.as_str()).filter(|text| !text.is_empty());
-        Wanted::read(publish, subscribe.as_deref(), queue.as_deref())
+        Wanted::read(asked)
     }
+}
+
+fn given(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 /// Who is asked about.

@@ -12,7 +12,7 @@ use super::abroad::{self, View};
 use super::streams::{self, Reader};
 use super::verdict::{print, print_parties, print_readers};
 use super::words::{Word, Words};
-use crate::explain::{Answer, Wanted, judged};
+use crate::explain::{Answer, Asked, Wanted, judged};
 
 /// What was asked.
 #[derive(Default)]
@@ -24,9 +24,7 @@ struct Question<'a> {
     stream: Option<&'a str>,
     subjects: Option<&'a str>,
     kept_by: Option<&'a str>,
-    publish: Option<&'a str>,
-    subscribe: Option<&'a str>,
-    queue: Option<&'a str>,
+    asked: Asked<'a>,
     all_users: bool,
     json: bool,
 }
@@ -72,9 +70,10 @@ impl<'a> Question<'a> {
                 "kept-by" => question.kept_by = Some(words.value(name, given)?),
                 "subjects" => question.subjects = Some(words.value(name, given)?),
                 "u" | "user" => question.user = Some(words.value(name, given)?),
-                "publish" | "pub" => question.publish = Some(words.value(name, given)?),
-                "subscribe" | "sub" => question.subscribe = Some(words.value(name, given)?),
-                "q" | "queue" => question.queue = Some(words.value(name, given)?),
+                "publish" | "pub" => question.asked.publish = Some(words.value(name, given)?),
+                "deliver" => question.asked.deliver = Some(words.value(name, given)?),
+                "subscribe" | "sub" => question.asked.subscribe = Some(words.value(name, given)?),
+                "q" | "queue" => question.asked.queue = Some(words.value(name, given)?),
                 _ => return Err(format!("explain has no option --{name}\n{}", super::USAGE)),
             }
         }
@@ -82,10 +81,11 @@ impl<'a> Question<'a> {
     }
 
     fn wanted(&self) -> Result<Wanted<'a>, String> {
-        match (self.publish, self.subscribe) {
-            (None, None) => Err("explain needs one of --publish SUBJECT and --subscribe FILTER".to_owned()),
-            _ => Wanted::read(self.publish, self.subscribe, self.queue),
+        let asked = self.asked;
+        if asked.publish.or(asked.deliver).or(asked.subscribe).is_none() {
+            return Err("explain needs one of --publish SUBJECT, --subscribe FILTER and --deliver SUBJECT".to_owned());
         }
+        Wanted::read(asked)
     }
 
     fn readers(&self, directory: &Directory, view: &View, stream: &str) -> Result<Vec<Reader>, String> {
@@ -149,6 +149,9 @@ fn parties(wanted: &Wanted<'_>, directory: &Directory, account: &str) -> Result<
         Wanted::Subscribe { filter, queue: None } if filter.is_literal() => {
             let subject = Subject::parse(filter.as_bytes()).map_err(|error| error.to_string())?;
             Ok(directory.readers(account, subject))
+        }
+        Wanted::Deliver { .. } => {
+            Err("to whom messages may be sent is asked about users: without --account".to_owned())
         }
         Wanted::Subscribe { .. } => Err("who reads something of an account is asked about one subject".to_owned()),
     }

@@ -65,6 +65,9 @@ fn the_running_server_answers_as_the_tool_does_about_those_who_are_connected_and
                 json!({"subscribe": "orders.>", "queue": "workers"}),
                 vec!["--subscribe", "orders.>", "--queue", "workers"],
             ),
+            (json!({"deliver": "orders.new"}), vec!["--deliver", "orders.new"]),
+            (json!({"deliver": "_INBOX.x"}), vec!["--deliver", "_INBOX.x"]),
+            (json!({"deliver": "news.today", "queue": "q"}), vec!["--deliver", "news.today", "--queue", "q"]),
             (json!({"subscribe": "orders.>", "queue": "others"}), vec!["--subscribe", "orders.>", "--queue", "others"]),
         ] {
             let mut question = wish.clone();
@@ -125,9 +128,12 @@ fn somebody_asks_about_himself_in_his_own_account_and_about_nobody_else() {
     teller.publish(EXPLAIN, Some("r"), br#"{"user":"clerk","publish":"a"}"#);
     teller.settle();
     for (question, said) in [
-        (json!({}), "\"publish\" or \"subscribe\" says what is wanted"),
+        (json!({}), "\"publish\", \"subscribe\" or \"deliver\" says what is wanted"),
         (json!({"publish": "a.*"}), "\"a.*\" is no subject to publish to"),
-        (json!({"publish": "a", "subscribe": "b"}), "one thing is asked at a time: to publish, or to subscribe"),
+        (
+            json!({"publish": "a", "subscribe": "b"}),
+            "one thing is asked at a time: to publish, to subscribe, or to have messages sent",
+        ),
         (json!({"publish": 5}), "json: cannot unmarshal number into Go struct field ExplainReq.publish of type string"),
     ] {
         assert!(refused(&mut teller, OF_ONESELF, &question).contains(said.trim_start_matches("json: ")), "{question}");

@@ -172,6 +172,7 @@ fn every_kind_of_origin_has_its_row() {
         ("default permissions", "--user guest --publish orders.new"),
         ("default permissions that withhold", "--user guest --subscribe orders.>"),
         ("a queue, and one that is missing", "--user clerk --subscribe orders.new"),
+        ("where messages are sent on the user's word", "--user clerk --deliver orders.new"),
         ("what belongs to the server", "--user teller --publish _GR_.x"),
         ("the place of the callout service", "--user porter --publish $SYS.REQ.USER.AUTH"),
         ("a mapping", "--user clerk --publish in.new"),

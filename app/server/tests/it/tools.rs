@@ -44,6 +44,9 @@ fn explain_names_the_rule_its_place_and_what_would_have_to_change() {
     let denied = "SHOP/clerk may not publish to \"billing\"\n  denied  no allow entry speaks of it\n  \
                   to change it: add \"billing\" to the user's publish allow list\n";
     assert_eq!(explain(&["--publish", "billing"]), (Some(3), denied.to_owned()));
+    let sent = "SHOP/clerk may not have messages sent to \"events.x\"\n  denied  no allow entry speaks of it\n  \
+                to change it: add \"events.x\" to the user's publish allow list\n";
+    assert_eq!(explain(&["--deliver", "events.x"]), (Some(3), sent.to_owned()));
     let filtered = "SHOP/clerk may subscribe to \"events.>\"\n  filtered  allow \"events.>\" (shop.conf:6:22); \
                     withheld: deny \"events.audit.>\" (shop.conf:6:41)\n  to change it: take out or narrow deny \
                     \"events.audit.>\" (shop.conf:6:41); no allow entry outweighs it\n";
@@ -72,7 +75,7 @@ fn a_question_that_makes_no_sense_is_answered_with_what_is_missing() {
         (vec!["explain", "--publish", "a", "--user", "clerk"], "explain needs a configuration: -c FILE"),
         (
             vec!["explain", "-c", conf, "--user", "clerk"],
-            "explain needs one of --publish SUBJECT and --subscribe FILTER",
+            "explain needs one of --publish SUBJECT, --subscribe FILTER and --deliver SUBJECT",
         ),
         (vec!["explain", "-c", conf, "--publish", "a"], "explain needs one of --user NAME and --all-users"),
         (vec!["explain", "-c", conf, "--publish", "a.*", "--user", "clerk"], "\"a.*\" is no subject to publish to"),

@@ -70,7 +70,7 @@ fn remedy(because: &Because, wish: Wish<'_>) -> Remedy {
 fn entry(wish: Wish<'_>) -> (&'static str, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match wish {
-        Wish::Publish(subject) => ("publish", text(subject.as_bytes())),
+        Wish::Publish(subject) | Wish::Deliver { to: subject, .. } => ("publish", text(subject.as_bytes())),
         Wish::Reply(reply) => ("publish", text(reply)),
         Wish::Subscribe { filter, queue: None } => ("subscribe", text(filter.as_bytes())),
         Wish::Subscribe { filter, queue: Some(queue) } => {

@@ -31,6 +31,19 @@ fn an_explanation_names_user_wish_and_rule() {
         say("owner", Wish::Reply(b"_R_.x")),
         "SHOP/owner may not ask for answers on \"_R_.x\": denied: replies \"_R_.\" are reserved for servers"
     );
+    let sent = |user, to| say(user, Wish::Deliver { to: subject(to), queue: None });
+    assert_eq!(
+        sent("clerk", "orders.new"),
+        "SHOP/clerk may have messages sent to \"orders.new\": allowed: allow \"orders.>\" (shop.conf:3:10)"
+    );
+    assert_eq!(
+        sent("alice", "_INBOX.x.1"),
+        "SHOP/alice may have messages sent to \"_INBOX.x.1\": allowed: allow \"_INBOX.>\" (shop.conf:2:20)"
+    );
+    assert_eq!(
+        sent("clerk", "events.x"),
+        "SHOP/clerk may not have messages sent to \"events.x\": denied: no allow entry speaks of it"
+    );
     assert_eq!(
         say("owner", Wish::Publish(subject("a"))),
         "SHOP/owner may publish to \"a\": allowed: no list restricts it"

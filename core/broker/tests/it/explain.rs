@@ -13,6 +13,10 @@ use crate::conversation::{Client, Conversation};
 
 /// Every subject of up to two tokens over two words.
 const SUBJECTS: [&str; 6] = ["a", "b", "a.a", "a.b", "b.a", "b.b"];
+/// Where messages may be wanted: there, and in inboxes.
+const SENT: [&str; 9] = ["a", "b", "a.a", "a.b", "b.a", "b.b", "_", "_.a", "_.b"];
+/// A question that the server answers itself.
+const WHO: &str = "$SYS.REQ.USER.INFO";
 const FILTERS: [&str; 13] = ["a", "b", "*", ">", "a.a", "a.b", "b.a", "a.*", "b.*", "*.a", "*.b", "*.*", "a.>"];
 const QUEUES: [Option<&str>; 3] = [None, Some("q1"), Some("q2")];
 
@@ -39,7 +43,10 @@ fn user(name: &str, permissions: Option<PermissionsSettings>) -> UserSettings {
     }
 }
 
-fn settings(publish: SideSettings, subscribe: SideSettings) -> Settings {
+fn settings(mut publish: SideSettings, subscribe: SideSettings) -> Settings {
+    if let Some(allow) = &mut publish.allow {
+        allow.push(RuleText::from(WHO));
+    }
     let permissions = PermissionsSettings { publish, subscribe, ..PermissionsSettings::default() };
     let users = vec![user("clerk", Some(permissions)), user("owner", None)];
     Settings {
@@ -70,7 +77,7 @@ fn cases() -> u32 {
     std::env::var_os("PROPTEST_CASES").and_then(|text| text.to_str()?.parse().ok()).unwrap_or(1_000)
 }
 
-/// What one of them asks for: to publish to a subject, and to subscribe.
+/// What one of them asks for: to publish to a subject, to subscribe, and to be sent messages.
 #[derive(Debug, Clone)]
 struct Case {
     publish: SideSettings,
@@ -78,16 +85,18 @@ struct Case {
     subject: &'static str,
     filter: &'static str,
     queue: Option<&'static str>,
+    to: &'static str,
 }
 
 fn any_case() -> impl Strategy<Value = Case> {
-    let wishes = (0..SUBJECTS.len(), 0..FILTERS.len(), 0..QUEUES.len());
-    (side(false), side(true), wishes).prop_map(|(publish, subscribe, (subject, filter, queue))| Case {
+    let wishes = (0..SUBJECTS.len(), 0..FILTERS.len(), 0..QUEUES.len(), 0..SENT.len());
+    (side(false), side(true), wishes).prop_map(|(publish, subscribe, (subject, filter, queue, to))| Case {
         publish,
         subscribe,
         subject: SUBJECTS[subject],
         filter: FILTERS[filter],
         queue: QUEUES[queue],
+        to: SENT[to],
     })
 }
 
@@ -99,8 +108,33 @@ fn explain_equals_what_a_connection_experiences() {
     println!("measured: what explain says is what a connection experiences, for {} random users, all of them", cases());
 }
 
+/// Whether the server sends the clerk's answer to a subject, where the owner listens.
+fn sends_as_explained(
+    settings: &Settings,
+    broker: &mut Conversation,
+    (clerk, owner): (&Client, &Client),
+    to: &str,
+) -> Result<(), TestCaseError> {
+    let wish = Wish::Deliver { to: Subject::parse(to.as_bytes()).unwrap(), queue: None };
+    let outcome = explained(settings, wish);
+    prop_assert_eq!(&live(broker, wish), &outcome);
+    let asks = Wish::Publish(Subject::parse(WHO.as_bytes()).unwrap());
+    if matches!(explained(settings, asks), Outcome::Denied(_)) {
+        return Ok(());
+    }
+    broker.says(owner, format!("SUB {to} sent\r\n"));
+    broker.hears(owner);
+    broker.says(clerk, format!("PUB {WHO} {to} 0\r\n\r\n"));
+    broker.hears(clerk);
+    let sent = broker.hears(owner).starts_with("MSG");
+    prop_assert_eq!(sent, matches!(outcome, Outcome::Allowed { .. }), "to {}: {}", to, outcome);
+    broker.says(owner, "UNSUB sent\r\n");
+    broker.hears(owner);
+    Ok(())
+}
+
 fn equals(case: Case) -> Result<(), TestCaseError> {
-    let Case { publish, subscribe, subject, filter, queue } = case;
+    let Case { publish, subscribe, subject, filter, queue, to } = case;
     let settings = settings(publish, subscribe);
     let mut broker = Conversation::with(&settings, |_| {});
     let (clerk, owner) = (broker.login("clerk"), broker.login("owner"));
@@ -110,6 +144,8 @@ fn equals(case: Case) -> Result<(), TestCaseError> {
     prop_assert_eq!(&live(&broker, wish), &outcome);
     let taken = takes(&mut broker, &clerk, format!("PUB {subject} 0\r\n\r\n"));
     prop_assert_eq!(taken, matches!(outcome, Outcome::Allowed { .. }), "publish {}: {}", subject, outcome);
+
+    sends_as_explained(&settings, &mut broker, (&clerk, &owner), to)?;
 
     let wanted = Filter::parse(filter.as_bytes()).unwrap();
     let queue = queue.map(|name| Queue::parse(name.as_bytes()).unwrap());

@@ -39,13 +39,16 @@ pub(crate) struct Explain {
     #[arg(long)]
     id: Option<String>,
     /// May it publish to this subject?
-    #[arg(long = "publish", visible_alias = "pub", value_name = "SUBJECT", conflicts_with = "subscribe")]
+    #[arg(long = "publish", visible_alias = "pub", value_name = "SUBJECT", conflicts_with_all = ["subscribe", "deliver"])]
     publish: Option<String>,
     /// May it subscribe to this filter?
-    #[arg(long = "subscribe", visible_alias = "sub", value_name = "FILTER", required_unless_present = "publish")]
+    #[arg(long = "subscribe", visible_alias = "sub", value_name = "FILTER", conflicts_with = "deliver")]
     subscribe: Option<String>,
+    /// May the server send messages to this subject on its word: answers, and what is stored?
+    #[arg(long = "deliver", value_name = "SUBJECT", required_unless_present_any = ["publish", "subscribe"])]
+    deliver: Option<String>,
     /// As a member of this queue group
-    #[arg(long, requires = "subscribe")]
+    #[arg(long, conflicts_with = "publish")]
     queue: Option<String>,
     /// Write JSON
     #[arg(long, short = 'j')]
@@ -86,6 +89,7 @@ impl Explain {
             ("user", &self.user),
             ("account", &self.account),
             ("publish", &self.publish),
+            ("deliver", &self.deliver),
             ("subscribe", &self.subscribe),
             ("queue", &self.queue),
         ];
