@@ -1,7 +1,9 @@
 //! Delivery: one message to everybody a plan names.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
+use auth::Denial;
 use moment::Instant;
 use subject::Subject;
 use wire::client::Publish;
@@ -10,7 +12,7 @@ use crate::account_state::AccountState;
 use crate::chance::Chance;
 use crate::hub::Hub;
 use crate::internal::{InternalSubscriber, Message, Rights, Sender};
-use crate::link::Link;
+use crate::link::{Link, LinkKind};
 use crate::links::crossed::Tally;
 use crate::links::crossing::Arrived;
 use crate::links::remote::RemotePeer;
@@ -60,6 +62,8 @@ pub(crate) struct Delivery<'a> {
     /// What crosses to other servers.
     pub(crate) tally: &'a mut Tally,
     pub(crate) hub: &'a Hub,
+    /// The publisher has been told that it gets no answer.
+    pub(crate) unanswered: bool,
 }
 
 /// Why a target does not get a message.
@@ -228,6 +232,14 @@ impl Delivery<'_> {
         from.iter().chain(before).find(takes)
     }
 
+    /// Tells a client of this server that its reply is refused, once for each message.
+    #[cold]
+    fn leave_unanswered(&mut self, publisher: &Arc<Link>, denial: &Denial) {
+        if publisher.kind == LinkKind::Client && !std::mem::replace(&mut self.unanswered, true) {
+            self.stages.line(publisher, &wire::encode::err(&denial.wire_text()));
+        }
+    }
+
     #[inline(always)]
     fn deliver<W: Witness>(&mut self, plan: &Plan, target: &PlanTarget, flight: &Flight<'_>, witness: &mut W) {
         if flight.is_echo(target) {
@@ -238,7 +250,8 @@ impl Delivery<'_> {
             Target::Internal(internal) => {
                 let follower = if W::LOOKS_CLOSELY { witness.handed(&**internal) } else { None };
                 if follower.is_some() || witness.delivers() {
-                    hand_over(&**internal, plan.head(target), flight, follower);
+                    let unanswered = hand_over(&**internal, plan.head(target), flight, follower);
+                    unanswered.into_iter().for_each(|denial| self.leave_unanswered(flight.link, &denial));
                 }
                 return;
             }
@@ -349,18 +362,26 @@ fn look<W: Witness>(target: &PlanTarget, client: &ClientTarget, witness: &mut W)
     missed.is_none()
 }
 
-/// Gives the message to a part of this server.
+/// Gives the message to a part of this server. Why its publisher gets no answer, if the answer is refused.
 #[cold]
-fn hand_over(internal: &dyn InternalSubscriber, subject: &[u8], flight: &Flight<'_>, follower: Option<Follower>) {
+fn hand_over(
+    internal: &dyn InternalSubscriber,
+    subject: &[u8],
+    flight: &Flight<'_>,
+    follower: Option<Follower>,
+) -> Option<Denial> {
     let Publish { reply, header_len, .. } = *flight.publish;
     // A part of the server answers to where the message came from.
     let reply = flight.marked.or(reply);
     let body = flight.whole.body.strip_suffix(b"\r\n").unwrap_or(flight.whole.body);
     let (headers, payload) = body.split_at_checked(header_len).unwrap_or((b"", body));
-    let sender = Sender { link: Some(flight.link), account: flight.account, rights: flight.rights };
+    let unanswered = Cell::new(None);
+    let sender =
+        Sender { link: Some(flight.link), account: flight.account, rights: flight.rights, unanswered: &unanswered };
     let message = Message { subject, shown: flight.shown, reply, headers, payload };
     match follower {
         None => internal.deliver(&message, &sender),
         Some(follower) => internal.deliver_followed(&message, &sender, follower),
     }
+    unanswered.take()
 }

@@ -1,5 +1,6 @@
 //! Subscribers inside the server: system services, streams, the callout.
 
+use std::cell::Cell;
 use std::sync::{Arc, Weak};
 
 use auth::{Denial, LinkRights, Permissions, ReadRule, Reading};
@@ -128,6 +129,8 @@ pub struct Sender<'a> {
     /// The account in which it was published.
     pub account: &'a std::sync::Arc<crate::AccountState>,
     pub(crate) rights: Rights<'a>,
+    /// Why it gets no answer, if it is to be told.
+    pub(crate) unanswered: &'a Cell<Option<Denial>>,
 }
 
 impl Sender<'_> {
@@ -181,6 +184,12 @@ impl Sender<'_> {
             Rights::Leaf(rights, _) => rights.deliver(to, None),
         };
         judged.map_err(|denial| denial.of_reply(reply))
+    }
+
+    /// It gets no answer where it asked for one: it is told so, and it is written where other denials are.
+    pub fn not_answered(&self, hub: &Hub, denial: Denial) {
+        self.refused(hub, &denial);
+        self.unanswered.set(Some(denial));
     }
 
     /// What it published was refused for what it would have done: it is written where other denials are.

@@ -359,8 +359,10 @@ impl Engine {
             telling: &mut self.telling,
             tally: &mut self.tally,
             hub: &self.hub,
+            unanswered: false,
         };
         delivery.fan_out(plan, &flight, witness);
+        self.refusals += u32::from(delivery.unanswered);
         self.plans.count(plan);
     }
 

@@ -16,7 +16,6 @@ use crate::engine::Engine;
 use crate::internal::Rights;
 use crate::link::Link;
 use crate::links::crossing::Whence;
-use crate::observer::Event;
 use crate::publish::{Sending, Source};
 use crate::trace::event;
 use crate::trace::json::{field, key, list, text, text_field};
@@ -30,8 +29,7 @@ impl Engine {
     pub(crate) fn tell_who(&mut self, link: &Arc<Link>, active: &Active, reply: &[u8]) {
         let judged = Subject::parse(reply).map_or(Ok(()), |to| active.permissions.deliver(to, None));
         if let Err(denial) = judged {
-            let denial = denial.of_reply(reply);
-            return self.hub.observer.event(link, &active.label, &Event::Denied { denial: &denial, sid: None });
+            return self.deny_publish(link, active, &denial.of_reply(reply));
         }
         let server = Permissions::everything();
         let Some(proof) = Subject::parse(reply).ok().and_then(|reply| server.publish(reply).ok()) else { return };

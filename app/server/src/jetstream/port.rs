@@ -453,9 +453,11 @@ impl Ear {
         let reply = match self.answered(reply, sender) {
             Ok(reply) => reply,
             // What changes streams or is only answered is not done without an answer.
-            Err(denial) if self.door == Door::Requests => return sender.refused(&self.hub, &denial),
             Err(denial) => {
-                sender.refused(&self.hub, &denial);
+                sender.not_answered(&self.hub, denial);
+                if self.door == Door::Requests {
+                    return;
+                }
                 None
             }
         };

@@ -94,7 +94,7 @@ impl InternalSubscriber for Deaf {
         }
         let Some(reply) = message.reply else { return };
         if let Err(denial) = sender.be_answered(reply) {
-            return sender.refused(&self.hub, &denial);
+            return sender.not_answered(&self.hub, denial);
         }
         let mut answer = OwnMessage::new(sender.account.clone(), reply, Vec::new());
         match refusal(message.subject, &self.domain, self.is_system) {

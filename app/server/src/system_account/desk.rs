@@ -131,7 +131,7 @@ impl InternalSubscriber for Door {
 
     fn deliver(&self, message: &Message<'_>, sender: &Sender<'_>) {
         if let Some(denial) = message.reply.and_then(|reply| sender.be_answered(reply).err()) {
-            return sender.refused(&self.desk.hub, &denial);
+            return sender.not_answered(&self.desk.hub, denial);
         }
         // One byte more than is read is enough to know that it is too long.
         let body = message.payload.get(..BODY_BYTES_MAX + 1).unwrap_or(message.payload);

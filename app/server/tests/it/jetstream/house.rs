@@ -277,6 +277,12 @@ impl Peer {
         }
     }
 
+    /// Hears that it is not answered on this subject.
+    pub(super) fn is_not_answered_on(&mut self, reply: &str) {
+        let said = self.heard().unwrap().headers;
+        assert_eq!(said, format!("-ERR 'Permissions Violation for Publish with Reply of \"{reply}\"'"));
+    }
+
     pub(super) fn inbox(&mut self) -> String {
         self.asked += 1;
         format!("{}.{}", self.inboxes, self.asked)

@@ -36,16 +36,21 @@ fn a_reply_a_delivery_or_an_acknowledgement_is_no_order() {
     low.store("mine.nothing", "");
     low.store("mine.all", r#"{"name":"COPY","sources":[{"name":"X"}]}"#);
     for order in ["STREAM.DELETE.X", "STREAM.PURGE.X"] {
+        let reply = format!("$JS.API.{order}");
         let get = r#"{"last_by_subj":"mine.nothing"}"#;
-        low.send(&format!("PUB $JS.API.DIRECT.GET.MINE $JS.API.{order} {}\r\n{get}\r\n", get.len()));
+        low.send(&format!("PUB $JS.API.DIRECT.GET.MINE {reply} {}\r\n{get}\r\n", get.len()));
+        low.is_not_answered_on(&reply);
         stands(&mut low, &mut boss, order);
-        low.send(&format!("PUB mine.word $JS.API.{order} 1\r\nx\r\n"));
+        low.send(&format!("PUB mine.word {reply} 1\r\nx\r\n"));
+        low.is_not_answered_on(&reply);
         stands(&mut low, &mut boss, &format!("{order} by an acknowledgement"));
-        low.send(&format!("PUB $SYS.REQ.USER.INFO $JS.API.{order} 0\r\n\r\n"));
+        low.send(&format!("PUB $SYS.REQ.USER.INFO {reply} 0\r\n\r\n"));
+        low.is_not_answered_on(&reply);
         stands(&mut low, &mut boss, &format!("{order} by what is told of a user"));
     }
     let get = r#"{"last_by_subj":"mine.all"}"#;
     low.send(&format!("PUB $JS.API.DIRECT.GET.MINE $JS.API.STREAM.CREATE.COPY {}\r\n{get}\r\n", get.len()));
+    low.is_not_answered_on("$JS.API.STREAM.CREATE.COPY");
     stands(&mut low, &mut boss, "a copy");
     assert_eq!(boss.refused("STREAM.INFO.COPY", ""), 10_059, "nothing was made");
     let consumer = r#"{"stream_name":"MINE","config":{"durable_name":"c","deliver_subject":"$JS.API.STREAM.PURGE.X"}}"#;
@@ -119,6 +124,7 @@ fn what_is_said_on_somebodys_word_removes_and_schedules_nothing() {
     assert_eq!((boss.store("k.a", "kept"), boss.store("k.b", "kept")), (1, 2));
     assert!(low.ask_with("mine.all", "Nats-Rollup: all", "").body.contains("\"seq\":1"), "it may with its own");
     say_last(&mut low, "mine.all", "k.c");
+    low.is_not_answered_on("k.c");
     settle(&mut low);
     assert_eq!(boss.call("STREAM.INFO.K", "")["state"]["last_seq"], 2, "by an answer of a stream");
 

@@ -438,6 +438,9 @@ fn stored_messages_go_where_whoever_asks_may_publish_and_to_its_inboxes() {
             let reply = boss.pull("M", "c").reply;
             for (to, body) in [("$JS.API.DIRECT.GET.M", "{\"seq\":1}"), (reply.as_str(), "+NXT")] {
                 peer.send(&format!("PUB {to} orders.new {}\r\n{body}\r\n", body.len()));
+                if rule != "\"off\"" {
+                    peer.is_not_answered_on("orders.new");
+                }
                 let answered = peer.ask("$JS.API.DIRECT.GET.M", "{\"seq\":1}");
                 assert_eq!(answered.body, "an order", "{name} is answered itself: {answered:?}");
             }
@@ -468,12 +471,14 @@ fn what_is_acknowledged_without_a_right_to_its_reply_is_acknowledged_and_not_ans
     boss.call("STREAM.CREATE.O", r#"{"name":"O","subjects":["orders.>"]}"#);
     boss.call("CONSUMER.CREATE.M.c", r#"{"stream_name":"M","config":{"durable_name":"c","ack_policy":"explicit"}}"#);
     low.send("PUB mine.a orders.new 1\r\na\r\n");
+    low.is_not_answered_on("orders.new");
     assert_eq!(low.store("mine.b", "b"), 2, "who has an inbox is told");
     let line = server.logged("Publish Violation - Reply \"orders.new\"");
     assert!(line.contains("\"A/user:low\""), "{line}");
     let message = low.pull("M", "c");
     assert_eq!(message.body, "a");
     low.send(&format!("PUB {} orders.done 4\r\n+ACK\r\n", message.reply));
+    low.is_not_answered_on("orders.done");
     assert_eq!(low.pull("M", "c").body, "b");
     assert_eq!(boss.call("STREAM.INFO.M", "")["state"]["messages"], 1);
     assert_eq!(boss.call("STREAM.INFO.O", "")["state"]["messages"], 0);
@@ -495,6 +500,7 @@ fn who_one_is_is_told_to_oneself() {
         for reply in ["orders.info", "mine.info"] {
             low.send(&format!("PUB $SYS.REQ.USER.{question} {reply} {}\r\n{body}\r\n", body.len()));
         }
+        low.is_not_answered_on("orders.info");
         let answered = low.ask(&format!("$SYS.REQ.USER.{question}"), body).body;
         assert!(answered.contains("mine.") && !answered.contains("error"), "{question}: {answered}");
     }
