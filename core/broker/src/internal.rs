@@ -40,6 +40,17 @@ pub(crate) enum Rights<'a> {
     Client(&'a Arc<Permissions>, &'a ConnectionLabel),
     /// A leaf connection's.
     Leaf(&'a Arc<LinkRights>, &'a ConnectionLabel),
+    /// Those that came with a request by a service import: the exporter gave them, but not where it is answered.
+    Imported(&'a Importer<'a>),
+}
+
+/// Whoever asks by a service import, in its own account.
+#[derive(Clone, Copy)]
+pub(crate) struct Importer<'a> {
+    /// A client's or a leaf connection's.
+    pub(crate) rights: Rights<'a>,
+    /// Where it wants to be answered.
+    pub(crate) reply: &'a [u8],
 }
 
 /// Whoever has the server publish.
@@ -102,19 +113,38 @@ impl Reader {
     }
 }
 
-impl Rights<'_> {
-    /// The rights with which a message goes on in another account.
-    pub(crate) fn across(self) -> Self {
+impl<'a> Rights<'a> {
+    /// The rights with which a message goes on in another account, of whoever asks to be answered where it comes from.
+    pub(crate) fn across(self, importer: Option<&'a Importer<'a>>) -> Self {
         match self {
-            Self::Passing | Self::Answering => self,
-            Self::Granted | Self::Client(..) | Self::Leaf(..) => Self::Granted,
+            Self::Passing | Self::Answering | Self::Imported(_) => self,
+            Self::Granted => Self::Granted,
+            Self::Client(..) | Self::Leaf(..) => importer.map_or(Self::Granted, Self::Imported),
+        }
+    }
+
+    /// Whose word it is, if it is a client's or a leaf connection's.
+    fn label(self) -> Option<&'a ConnectionLabel> {
+        match self {
+            Self::Granted | Self::Passing | Self::Answering => None,
+            Self::Client(_, label) | Self::Leaf(_, label) => Some(label),
+            Self::Imported(importer) => importer.rights.label(),
+        }
+    }
+
+    /// Whether nothing restricts what is published by them.
+    fn publishes_freely(self) -> bool {
+        match self {
+            Self::Granted | Self::Passing | Self::Answering | Self::Imported(_) => true,
+            Self::Client(permissions, _) => permissions.publishes_freely(),
+            Self::Leaf(rights, _) => rights.takes_everything(),
         }
     }
 
     /// Whether this leads nowhere: an order by whoever gives none, or an acknowledgement that is nobody's own word.
     pub(crate) fn withhold(self, subject: &[u8]) -> bool {
         match self {
-            Self::Granted | Self::Client(..) | Self::Leaf(..) => false,
+            Self::Granted | Self::Client(..) | Self::Leaf(..) | Self::Imported(_) => false,
             Self::Answering => is_order(subject),
             Self::Passing => Weight::of(subject).commands(),
         }
@@ -152,11 +182,7 @@ impl Sender<'_> {
 
     /// Whether nothing restricts what it publishes.
     pub fn publishes_freely(&self) -> bool {
-        match self.rights {
-            Rights::Granted | Rights::Passing | Rights::Answering => true,
-            Rights::Client(permissions, _) => permissions.publishes_freely(),
-            Rights::Leaf(rights, _) => rights.takes_everything(),
-        }
+        self.rights.publishes_freely()
     }
 
     /// Whether it may publish to every subject of the filter.
@@ -165,10 +191,25 @@ impl Sender<'_> {
     /// A rule that keeps some of them out.
     pub fn publish_all(&self, filter: &Filter) -> Result<(), Denial> {
         match self.rights {
-            Rights::Granted | Rights::Passing | Rights::Answering => Ok(()),
+            Rights::Granted | Rights::Passing | Rights::Answering | Rights::Imported(_) => Ok(()),
             Rights::Client(permissions, _) => permissions.publish_all(filter),
             Rights::Leaf(rights, _) => rights.take_all(filter),
         }
+    }
+
+    /// By what rights it is answered, and where: whoever asked by an import, in its own account.
+    fn answered<'s>(&'s self, reply: &'s [u8]) -> (Rights<'s>, &'s [u8]) {
+        match self.rights {
+            Rights::Imported(importer) => (importer.rights, importer.reply),
+            rights => (rights, reply),
+        }
+    }
+
+    /// Whether nobody has to ask where it is answered, if all that it is told is that a message was stored: in an inbox, or whom nothing
+    /// restricts.
+    pub fn is_told_freely(&self, reply: &[u8]) -> bool {
+        let (rights, reply) = self.answered(reply);
+        auth::is_inbox(reply) || rights.publishes_freely()
     }
 
     /// Whether it may be answered there, see [`Permissions::deliver`]: somebody else would hear it, or store it.
@@ -176,10 +217,11 @@ impl Sender<'_> {
     /// # Errors
     /// The rule that refuses it.
     pub fn be_answered(&self, reply: &[u8]) -> Result<(), Denial> {
+        let (rights, reply) = self.answered(reply);
         let reply = MappedReply::parse(reply).map_or(reply, |mapped| mapped.reply);
         let Ok(to) = Subject::parse(reply) else { return Ok(()) };
-        let judged = match self.rights {
-            Rights::Granted | Rights::Passing | Rights::Answering => return Ok(()),
+        let judged = match rights {
+            Rights::Granted | Rights::Passing | Rights::Answering | Rights::Imported(_) => return Ok(()),
             Rights::Client(permissions, _) => permissions.deliver(to, None),
             Rights::Leaf(rights, _) => rights.deliver(to, None),
         };
@@ -194,7 +236,7 @@ impl Sender<'_> {
 
     /// What it published was refused for what it would have done: it is written where other denials are.
     pub fn refused(&self, hub: &Hub, denial: &Denial) {
-        if let (Some(link), Rights::Client(_, label) | Rights::Leaf(_, label)) = (self.link, self.rights) {
+        if let (Some(link), Some(label)) = (self.link, self.rights.label()) {
             hub.observer.event(link, label, &Event::Denied { denial, sid: None });
         }
     }
@@ -202,7 +244,7 @@ impl Sender<'_> {
     /// The sender as somebody who reads what is stored. `None`: everything may be read.
     pub fn reader(&self, rule: ReadRule) -> Option<Reader> {
         let reading = match self.rights {
-            Rights::Granted | Rights::Passing | Rights::Answering => return None,
+            Rights::Granted | Rights::Passing | Rights::Answering | Rights::Imported(_) => return None,
             Rights::Client(permissions, _) => permissions.reading(rule)?,
             Rights::Leaf(rights, _) => rights.reading(rule)?,
         };
@@ -227,7 +269,7 @@ impl Sender<'_> {
 
     fn as_reader(&self, reading: Reading) -> Option<Reader> {
         let (publisher, label) = match self.rights {
-            Rights::Granted | Rights::Passing | Rights::Answering => return None,
+            Rights::Granted | Rights::Passing | Rights::Answering | Rights::Imported(_) => return None,
             Rights::Client(permissions, label) => (Publisher::Client(permissions.clone()), label),
             Rights::Leaf(rights, label) => (Publisher::Leaf(rights.clone()), label),
         };

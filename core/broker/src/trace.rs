@@ -91,7 +91,7 @@ impl<'a> Asker<'a> {
     fn label(&self) -> ConnectionLabel {
         match self.rights {
             Rights::Client(_, label) | Rights::Leaf(_, label) => label.clone(),
-            Rights::Granted | Rights::Passing | Rights::Answering => ConnectionLabel::default(),
+            Rights::Granted | Rights::Passing | Rights::Answering | Rights::Imported(_) => ConnectionLabel::default(),
         }
     }
 }
@@ -460,7 +460,9 @@ impl Engine {
             Rights::Client(permissions, _) => permissions.publish(to),
             Rights::Leaf(rights, _) => rights.take(to),
             // It was asked where the message was published.
-            Rights::Granted | Rights::Passing | Rights::Answering => self.own.rights().publish(to),
+            Rights::Granted | Rights::Passing | Rights::Answering | Rights::Imported(_) => {
+                self.own.rights().publish(to)
+            }
         }
     }
 

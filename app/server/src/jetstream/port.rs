@@ -507,7 +507,7 @@ impl Ear {
         let is_judged = match self.door {
             Door::Requests | Door::Answers => true,
             // All that goes there is that a message was stored, and this is asked for each.
-            Door::Streams => !auth::is_inbox(to) && !sender.publishes_freely(),
+            Door::Streams => !sender.is_told_freely(to),
             Door::Copies | Door::Interest => false,
         };
         if is_judged && self.rule.get() != ReadRule::Free {

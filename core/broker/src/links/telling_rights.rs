@@ -45,7 +45,7 @@ pub(crate) fn is_told(remote: &PlanRemote, flight: &Flight<'_>) -> bool {
         return false;
     }
     let (binds, is_somebody) = match flight.rights {
-        Rights::Granted | Rights::Answering => return false,
+        Rights::Granted | Rights::Answering | Rights::Imported(_) => return false,
         Rights::Passing => (true, false),
         Rights::Client(permissions, _) => (permissions.binds(), true),
         Rights::Leaf(rights, _) => (rights.binds(), true),
@@ -60,7 +60,7 @@ impl TellingRights {
     /// Writes what binds the publisher, if anybody in particular published.
     pub(crate) fn write(&mut self, out: &mut Vec<u8>, rights: Rights<'_>) {
         let (whose, label) = match rights {
-            Rights::Granted | Rights::Answering => return,
+            Rights::Granted | Rights::Answering | Rights::Imported(_) => return,
             Rights::Passing => return wire::gateway::rights_lines(out, NOBODY),
             Rights::Client(permissions, label) => (Whose::Client(permissions.clone()), label),
             Rights::Leaf(rights, label) => (Whose::Leaf(rights.clone()), label),

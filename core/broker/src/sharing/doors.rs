@@ -20,7 +20,7 @@ use super::shadows::everything;
 use crate::account_state::AccountState;
 use crate::delivery::{Nobody, Renaming};
 use crate::engine::Engine;
-use crate::internal::Rights;
+use crate::internal::{Importer, Rights};
 use crate::links::crossing::Whence;
 use crate::plan::{Entered, Plan};
 use crate::publish::{Sending, Source};
@@ -226,12 +226,13 @@ impl Engine {
         bytes.extend_from_slice(b"\r\n");
         let crossed = Publish { subject: right.subject(), reply: reply.as_deref(), header_len, body };
         let source = Source { lender: None, bytes: &bytes };
+        let importer = publish.reply.map(|reply| Importer { rights: sending.rights, reply });
         let sent = Sending {
             account: exporter,
             arrived: None,
             publish: &crossed,
             source,
-            rights: sending.rights.across(),
+            rights: sending.rights.across(importer.as_ref()),
             ..*sending
         };
         let passed = Passed { import, before: journey.passed };

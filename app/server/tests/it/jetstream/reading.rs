@@ -537,3 +537,56 @@ fn nobody_has_the_server_deliver_where_he_is_denied_to_publish() {
         assert_eq!(snapshot.contains("19001"), rule != "\"off\"", "{rule}: {snapshot}");
     }
 }
+
+/// What the exporter stores is not written by whoever imports its interface where he may not publish. What a service answers goes
+/// wherever it was asked to, as ever.
+#[test]
+fn who_asks_by_an_import_is_answered_with_what_is_stored_where_he_may_publish_at_home() {
+    let config = r#"accounts {
+        A { jetstream: enabled, users: [
+            { user: boss, password: boss }
+            { user: low, password: low, permissions: { publish: ["b.>", "mine.>"], subscribe: ["_I.>"] } } ]
+            imports: [{ service: { account: B, subject: "$JS.API.>" }, to: "b.api.>" }
+                { service: { account: B, subject: "m.*" }, to: "b.m.*" }, { service: { account: B, subject: "svc" }, to: "b.svc" }] }
+        B { jetstream: enabled, users: [{ user: other, password: other }]
+            exports: [{ service: "$JS.API.>", response_type: stream }, { service: "m.*" }, { service: "svc" }] }
+    }"#;
+    for rule in ["deny", "\"off\""] {
+        let house = House::new(&format!("subscribe_permissions: {rule}"), config);
+        let mut server = house.start();
+        let (mut boss, mut low, mut other) =
+            (server.peer(&login("boss")), server.peer(&login("low")), server.peer(&login("other")));
+        boss.call("STREAM.CREATE.O", r#"{"name":"O","subjects":["orders.>"]}"#);
+        other.call("STREAM.CREATE.M", r#"{"name":"M","subjects":["m.*"],"allow_direct":true}"#);
+        assert_eq!(other.store("m.a", "an order"), 1);
+        let orders = |boss: &mut Peer| boss.call("STREAM.INFO.O", "")["state"]["messages"].as_u64().unwrap();
+
+        let get = r#"{"last_by_subj":"m.a"}"#;
+        low.send(&format!("PUB b.api.DIRECT.GET.M orders.new {}\r\n{get}\r\n", get.len()));
+        let is_free = rule == "\"off\"";
+        if !is_free {
+            low.is_not_answered_on("orders.new");
+            let line = server.logged("Publish Violation - Reply \"orders.new\"");
+            assert!(line.contains("\"A/user:low\""), "{line}");
+        }
+        assert_eq!(low.ask("b.api.DIRECT.GET.M", get).body, "an order", "its inbox is open");
+        assert_eq!(orders(&mut boss), u64::from(is_free), "{rule}");
+        low.send("PUB b.m.b orders.new 0\r\n\r\n");
+        if !is_free {
+            low.is_not_answered_on("orders.new");
+        }
+        assert!(low.ask("b.m.c", "").body.contains("\"seq\":3"), "it is stored");
+        assert_eq!(orders(&mut boss), 2 * u64::from(is_free), "{rule}");
+        boss.send(&format!("PUB b.api.DIRECT.GET.M orders.new {}\r\n{get}\r\n", get.len()));
+        assert_eq!(boss.ask("b.api.DIRECT.GET.M", get).body, "an order");
+        assert_eq!(orders(&mut boss), 1 + 2 * u64::from(is_free), "who may publish there has it said");
+
+        other.send("SUB svc 9\r\nPING\r\n");
+        assert_eq!(other.line().unwrap(), "PONG");
+        low.send("PUB b.svc orders.new 0\r\n\r\n");
+        let asked = other.heard().unwrap();
+        other.send(&format!("PUB {} 2\r\nhi\r\nPING\r\n", asked.reply));
+        assert_eq!(other.line().unwrap(), "PONG");
+        assert_eq!(orders(&mut boss), 2 + 2 * u64::from(is_free), "a service answers as in the reference");
+    }
+}
