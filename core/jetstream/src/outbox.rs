@@ -105,7 +105,6 @@ pub struct Outbox {
 pub struct Mark {
     bytes: usize,
     letters: usize,
-    effects: usize,
 }
 
 /// Where the parts of a message lie in the buffer, one behind the other and the end of a line behind them, and when it may
@@ -265,7 +264,7 @@ impl Outbox {
     /// How much is in it now.
     pub fn mark(&self) -> Mark {
         let (bytes, letters) = (self.bytes.len(), self.letters.len());
-        Mark { bytes, letters, effects: self.effects.len() }
+        Mark { bytes, letters }
     }
 
     /// Bytes of the messages behind a mark.
@@ -273,11 +272,10 @@ impl Outbox {
         self.bytes.len().saturating_sub(mark.bytes)
     }
 
-    /// What came behind a mark is not wanted.
+    /// What was said behind a mark is not to be said. What else is wanted stays: it goes with what was changed, which is changed once.
     pub fn rewind(&mut self, mark: &Mark) {
         self.bytes.truncate(mark.bytes);
         self.letters.truncate(mark.letters);
-        self.effects.truncate(mark.effects);
     }
 
     /// Takes out the messages behind a mark. What else is wanted stays.

@@ -205,6 +205,7 @@ impl<S: Shelves> Tenant<S> {
         for consumer in kept.consumers {
             self.restore_consumer(&mut stream, consumer, around.now);
         }
+        stream.finish_rollup()?;
         stream.enforce_all();
         stream.wake = Some(around.now.tick);
         self.enlist(&stream, around.out);
@@ -270,8 +271,10 @@ impl<S: Shelves> Tenant<S> {
                 let outcome = stream.do_chores(around.now, &mut self.work);
                 self.work.spend(stream.log.take_toll());
                 stream.has_news = true;
-                if outcome == Err(LogError::Unfinished) {
-                    return false;
+                match outcome {
+                    Err(LogError::Unfinished) => return false,
+                    Err(LogError::Failed(why)) if self.is_interrupted => self.work.progress().failed = Some(why),
+                    Err(LogError::Failed(_)) | Ok(()) => {}
                 }
                 for consumer in std::mem::take(&mut stream.leaving) {
                     drop_log_error(self.forget_consumer(name.as_str(), &consumer, around));
@@ -432,7 +435,8 @@ impl<S: Shelves> Tenant<S> {
             stream.refuse(message, &error, around.out);
             return true;
         }
-        let at = (around.now, chance.roll() as u32);
+        let roll = work.known().and_then(|progress| progress.chance).unwrap_or_else(|| chance.roll() as u32);
+        let at = (around.now, roll);
         let published = match around.follower {
             None => stream.publish(message, around.asker, at, work, around.out),
             Some(follower) => {
@@ -448,6 +452,7 @@ impl<S: Shelves> Tenant<S> {
         if published.is_err() {
             // It takes its room when it is stored.
             *stored = None;
+            work.progress().chance = Some(roll);
         }
         published.is_ok()
     }

@@ -43,6 +43,8 @@ pub(crate) struct Progress {
     pub newest: BTreeMap<Filter, Newest>,
     /// Where a search goes on.
     pub at: Option<u64>,
+    /// By what chance decides about it: the same each time.
+    pub chance: Option<u32>,
     /// A walk over the subjects of a stream.
     pub walk: Option<Walk>,
     /// A count.
@@ -65,6 +67,8 @@ pub(crate) struct Progress {
     pub asked: Option<Name>,
     /// Messages there were before some went.
     pub before: Option<u64>,
+    /// What follows from it could not be done, and why.
+    pub failed: Option<String>,
 }
 
 /// A list of sequences that are gone.

@@ -712,7 +712,7 @@ impl Desk {
     }
 
     /// Removes everything that an account stores, and makes that durable. How many streams there were.
-    pub(crate) fn purge_account(&mut self, account: &str, now: Now) -> Result<usize, String> {
+    pub fn purge_account(&mut self, account: &str, now: Now) -> Result<usize, String> {
         let mut out = Outbox::default();
         let removed = match self.tenants.remove(account) {
             Some(mut tenant) => {

@@ -4,8 +4,9 @@
 use super::Stream;
 use super::purge::Surplus;
 use crate::consumer::Consumer;
-use crate::log::{Log, LogError, Walk};
+use crate::log::{Log, LogError, Stored, Walk};
 use crate::outbox::Now;
+use crate::publish::{Rollup, Wishes};
 use crate::work::Work;
 use api::{Name, Retention};
 use std::collections::VecDeque;
@@ -303,6 +304,27 @@ impl<L: Log> Stream<L> {
             self.remove_matching(filter, subject, now, work)?;
         }
         self.or_later(Chore::Trim { subject: subject.to_vec(), keep: 1 }, now, work)
+    }
+
+    /// A crash may have cut off a rollup: whoever asks again by the same id hears that it was stored, so it is done to its end. Nothing
+    /// is stored behind such a message before the rollup is done.
+    pub(crate) fn finish_rollup(&mut self) -> Result<(), LogError> {
+        if !self.config.allow_rollup_hdrs || self.config.deny_purge {
+            return Ok(());
+        }
+        let Some(message) = self.log.load(self.log.state().last_seq)? else { return Ok(()) };
+        match Wishes::read(message.headers()).rollup(true) {
+            Ok(Some(Rollup::All)) => self.add_chore(Chore::Below(message.seq())),
+            Ok(Some(Rollup::Subject)) => {
+                let subject = message.subject().to_vec();
+                if let Some(filter) = Filter::parse(&subject).ok().filter(|filter| !filter.is_literal()) {
+                    self.add_chore(Chore::Matching { filter, but: subject.clone(), walk: Walk::default() });
+                }
+                self.add_chore(Chore::Trim { subject, keep: 1 });
+            }
+            Ok(None) | Err(_) => {}
+        }
+        Ok(())
     }
 
     /// Removes the newest of a subject.

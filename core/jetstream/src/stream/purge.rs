@@ -32,6 +32,10 @@ impl<L: Log> Stream<L> {
             self.add_chore(chore);
         }
         self.do_chores(now, work)?;
+        // What an earlier turn could not do is not tried again in this one.
+        if let Some(why) = work.progress().failed.take() {
+            return Err(LogError::Failed(why));
+        }
         Ok(before.saturating_sub(self.log.state().messages))
     }
 

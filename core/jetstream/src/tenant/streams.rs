@@ -287,6 +287,9 @@ impl<S: Shelves> Tenant<S> {
             gone.say_goodbye(stream.name.as_str(), around.out);
             self.forget_consumer(name.as_str(), &consumer, around)?;
         }
+        for consumer in std::mem::take(&mut stream.leaving) {
+            self.forget_consumer(name.as_str(), &consumer, around)?;
+        }
         around.shelves.remove(&kept::stream_key(&self.settings.account, name.as_str()))?;
         around.shelves.discard(stream.id, stream.log);
         self.advise(&Event::Stream { stream: name.to_string(), action: StreamAction::Delete }, around);

@@ -103,3 +103,33 @@ fn check(room: &mut Room, acks: &BTreeMap<u64, String>, seed: u64) {
         assert_eq!(String::from_utf8_lossy(&data), *body, "seed {seed}: message {seq}: {answer}");
     }
 }
+
+#[test]
+fn a_rollup_that_is_acknowledged_is_whole_whenever_power_was_cut() {
+    let mut repeated = 0;
+    for seed in 0..seeds() {
+        let mut dice = Dice(seed);
+        let turn_units = [1, 20, 100][(seed % 3) as usize];
+        let mut room = Room::on(CrashDisk::new(1), DeskSettings { turn_units, ..sealed() });
+        room.ask("$JS.API.STREAM.CREATE.S", r#"{"name":"S","subjects":["s.*"],"allow_rollup_hdrs":true}"#);
+        let old: Vec<Parcel> = (0..100).map(|n| room.message(&format!("s.{}", n % 2), None, b"", b"old")).collect();
+        room.round(&old);
+        let (rollup, left) = [("sub", 51), ("all", 1)][(seed % 2) as usize];
+        let headers = format!("NATS/1.0\r\nNats-Msg-Id: one\r\nNats-Rollup: {rollup}\r\n\r\n");
+        let message = room.message("s.0", Some("_I.rollup"), headers.as_bytes(), b"new");
+        room.disk.power_off_after(dice.below(30));
+        room.step(std::slice::from_ref(&message));
+        (0..dice.below(30)).for_each(|_| room.step(&[]));
+        room = room.again(room.disk.crash_with(dice.next()));
+        room.round(&[message]);
+        let heard = room.heard();
+        let told = heard.iter().find(|letter| letter.to == b"_I.rollup").expect("it is answered");
+        let told = String::from_utf8_lossy(&told.payload).into_owned();
+        assert!(told.contains("\"seq\":101"), "seed {seed}: {told}");
+        repeated += usize::from(told.contains("duplicate"));
+        let info = room.ask("$JS.API.STREAM.INFO.S", "");
+        assert!(info.contains(&format!("\"messages\":{left},")), "seed {seed}: {info}");
+    }
+    assert!(repeated > seeds() as usize / 10, "{repeated} were stored before power was cut");
+    println!("{} seeds: {repeated} rollups were stored before power was cut, all done", seeds());
+}

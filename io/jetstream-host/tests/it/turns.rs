@@ -422,3 +422,82 @@ fn a_consumer_delivers_although_its_stream_grows_faster_than_a_turn_can_count() 
     }
     assert!(delivered > 50, "{delivered} delivered");
 }
+
+#[test]
+fn a_rollup_that_was_cut_off_is_done_for_whoever_asks_again() {
+    for rollup in ["sub", "all"] {
+        let mut room = room(SHORT);
+        make(&mut room, "S", ",\"allow_rollup_hdrs\":true");
+        let all: Vec<Parcel> = (0..SUBJECTS).map(|_| room.message("S.a", None, b"", b"old")).collect();
+        room.round(&all);
+        let inbox = room.inbox();
+        let headers = format!("NATS/1.0\r\nNats-Msg-Id: one\r\nNats-Rollup: {rollup}\r\n\r\n");
+        let message = room.message("S.a", Some(&inbox), headers.as_bytes(), b"new");
+        room.heard();
+        room.step(std::slice::from_ref(&message));
+        assert!(room.heard().is_empty() && room.desk.has_waiting(), "{rollup}: it is done in parts");
+        let mut again = room.again(room.disk.crash());
+        again.round(&[message]);
+        let heard = again.heard();
+        assert!(text(to(&heard, &inbox)[0]).contains("\"duplicate\": true"), "{rollup}: {heard:?}");
+        let info = again.ask("$JS.API.STREAM.INFO.S", "");
+        assert!(info.contains("\"messages\":1,"), "{rollup}: {info}");
+    }
+}
+
+#[test]
+fn a_message_that_goes_by_chance_goes_to_one_subject_however_short_the_turns() {
+    let mut room = room(1);
+    let transform = "\"subject_transform\":{\"src\":\"i\",\"dest\":\"I.{{random(2)}}\"}";
+    let config = format!("{{\"name\":\"I\",\"subjects\":[\"i\",\"I.*\"],\"retention\":\"interest\",{transform}}}");
+    let made = room.ask("$JS.API.STREAM.CREATE.I", &config);
+    assert!(made.contains("did_create"), "{made}");
+    // The first wants one subject, the last the other.
+    for n in 0..18 {
+        let filter = ["I.0", "I.x", "I.1"][usize::from(n > 0) + usize::from(n == 17)];
+        let config = format!("\"durable_name\":\"c{n:02}\",\"ack_policy\":\"all\",\"filter_subject\":\"{filter}\"");
+        let body = format!("{{\"stream_name\":\"I\",\"config\":{{{config}}}}}");
+        let made = room.ask(&format!("$JS.API.CONSUMER.DURABLE.CREATE.I.c{n:02}"), &body);
+        assert!(made.contains("consumer_create"), "{made}");
+    }
+    let messages: Vec<Parcel> = (0..40).map(|_| room.message("i", None, b"", b"x")).collect();
+    room.round(&messages);
+    let info = room.ask("$JS.API.STREAM.INFO.I", "");
+    assert!(info.contains("\"messages\":40,"), "{info}");
+}
+
+#[test]
+fn a_consumer_that_is_moved_waits_no_longer_where_it_was() {
+    let mut room = crowded(SHORT);
+    room.speak_for("A");
+    for (to, more) in [("d.1", ""), ("d.2", ",\"filter_subject\":\"S.*.x\"")] {
+        let config = format!("\"durable_name\":\"c\",\"ack_policy\":\"none\",\"deliver_subject\":\"{to}\"{more}");
+        let body = format!("{{\"stream_name\":\"S\",\"config\":{{{config}}}}}");
+        let made = room.ask("$JS.API.CONSUMER.DURABLE.CREATE.S.c", &body);
+        assert!(made.contains("consumer_create"), "{made}");
+    }
+    room.advance(Duration::from_secs(10));
+    let book = room.port.0.lock().expect("no scene panics in here");
+    let awaited: Vec<_> = book.awaited.iter().map(|awaited| String::from_utf8_lossy(&awaited.subject)).collect();
+    assert_eq!(awaited, ["d.2"]);
+}
+
+#[test]
+fn nothing_is_kept_of_a_consumer_whose_stream_went_before_it_was_forgotten() {
+    let mut room = room(SHORT / 8);
+    make(&mut room, "Q", ",\"retention\":\"interest\"");
+    let config = "\"durable_name\":\"c\",\"ack_policy\":\"explicit\"";
+    let body = format!("{{\"stream_name\":\"Q\",\"config\":{{{config}}}}}");
+    assert!(room.ask("$JS.API.CONSUMER.DURABLE.CREATE.Q.c", &body).contains("\"name\":\"c\""));
+    fill(&mut room, "Q");
+    let inbox = room.inbox();
+    let delete = room.message("$JS.API.CONSUMER.DELETE.Q.c", Some(&inbox), b"", b"");
+    room.heard();
+    room.step(&[delete]);
+    assert!(room.heard().is_empty() && room.desk.has_waiting(), "its messages go in parts");
+    assert_eq!(room.desk.purge_account("A", room.now), Ok(1));
+    make(&mut room, "Q", "");
+    let mut again = room.again(room.disk.crash());
+    let names = again.ask("$JS.API.CONSUMER.NAMES.Q", "");
+    assert!(names.contains("\"total\":0"), "{names}");
+}
