@@ -637,12 +637,16 @@ impl<S: Shelves> Tenant<S> {
     /// next time.
     pub fn keep_states(&mut self, shelves: &mut S) -> Result<(), LogError> {
         let account = &self.settings.account;
-        // What is kept as acknowledged has gone before: a crash in between would leave what nobody needs.
-        if !self.attention.has_unkept || self.is_at_work() {
+        if !self.attention.has_unkept {
             return Ok(());
         }
-        let mut bytes = 0;
+        let (mut bytes, mut is_put_off) = (0, false);
         for stream in self.streams.values_mut() {
+            // What is kept as acknowledged has gone before: a crash in between would leave what nobody needs.
+            if stream.has_chores() {
+                is_put_off = true;
+                continue;
+            }
             for consumer in stream.consumers.values_mut().filter(|consumer| consumer.is_dirty && consumer.is_kept()) {
                 if bytes >= KEPT_BYTES {
                     return Ok(());
@@ -654,7 +658,7 @@ impl<S: Shelves> Tenant<S> {
                 consumer.is_dirty = false;
             }
         }
-        self.attention.has_unkept = false;
+        self.attention.has_unkept = is_put_off;
         Ok(())
     }
 

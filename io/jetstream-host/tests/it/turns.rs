@@ -501,3 +501,31 @@ fn nothing_is_kept_of_a_consumer_whose_stream_went_before_it_was_forgotten() {
     let names = again.ask("$JS.API.CONSUMER.NAMES.Q", "");
     assert!(names.contains("\"total\":0"), "{names}");
 }
+
+#[test]
+fn what_is_acknowledged_is_kept_while_another_stream_is_at_work() {
+    let mut room = room(SHORT / 8);
+    make(&mut room, "S", ",\"allow_rollup_hdrs\":true");
+    make(&mut room, "Q", "");
+    fill(&mut room, "Q");
+    let body = r#"{"stream_name":"S","config":{"durable_name":"c","ack_policy":"explicit"}}"#;
+    assert!(room.ask("$JS.API.CONSUMER.DURABLE.CREATE.S.c", body).contains("\"name\":\"c\""));
+    room.publish("S.a", b"", b"x");
+    let pull = room.message("$JS.API.CONSUMER.MSG.NEXT.S.c", Some("_I.pull"), b"", br#"{"batch":1}"#);
+    room.heard();
+    room.round(&[pull]);
+    let heard = room.heard();
+    let reply = to(&heard, "_I.pull")[0].reply.clone().expect("to be acknowledged");
+    let ack = room.message(std::str::from_utf8(&reply).expect("text"), None, b"", b"+ACK");
+    let purge = room.message("$JS.API.STREAM.PURGE.Q", None, b"", br#"{"filter":"Q.*.x"}"#);
+    room.step(&[ack, purge]);
+    for _ in 0..3 {
+        room.pass(Duration::from_millis(300));
+        room.step(&[]);
+    }
+    assert!(room.desk.has_waiting(), "the other stream is purged in parts");
+    let mut again = room.again(room.disk.crash());
+    let info = again.ask("$JS.API.CONSUMER.INFO.S.c", "");
+    let floor = info.split("ack_floor").nth(1).unwrap_or_default();
+    assert_eq!(number(floor, "stream_seq"), 1, "{info}");
+}
