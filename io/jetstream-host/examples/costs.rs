@@ -3,9 +3,9 @@
 //!
 //! `cargo run --release -p bulwark-jetstream-host --example costs [subjects] [memory|file] [directory]`
 
-use bulwark_jetstream_host::{
-    AccountSettings, Arrival, Clock, Desk, DeskSettings, Door, Outgoing, Port, RealClock, Report,
-};
+mod common;
+
+use bulwark_jetstream_host::{Arrival, Clock, Desk, DeskSettings, Door, Outgoing, Port, RealClock, Report};
 use jetstream::Incoming;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -78,7 +78,8 @@ impl Bench {
         let files = FileSettings { sync: SyncMode::Lazy, ..FileSettings::default() };
         let settings = DeskSettings { files, ..DeskSettings::default() };
         let (port, clock) = (Arc::new(Answers::default()), RealClock::default());
-        let opened = Desk::open(disk, Arc::new(disk::OsEntropy), settings, vec![account()], port.clone(), clock.now());
+        let opened =
+            Desk::open(disk, Arc::new(disk::OsEntropy), settings, vec![common::account()], port.clone(), clock.now());
         let desk = opened.expect("opens").desk;
         Bench { desk, port, clock, account: "A".into(), storage, subjects, shows_all: true }
     }
@@ -140,16 +141,7 @@ impl Bench {
         );
         let made = self.ask(&format!("$JS.API.STREAM.CREATE.{stream}"), "", &body);
         assert!(made.3.contains("stream_create"), "{}", made.3);
-        let (account, payload) = (self.account.clone(), [b'x'; 64]);
-        for from in (0..self.subjects).step_by(BATCH) {
-            let subjects: Vec<String> = (from..(from + BATCH).min(self.subjects)).map(|n| subject(stream, n)).collect();
-            let arrivals = subjects.iter().map(|subject| {
-                let message = Incoming { subject: subject.as_bytes(), reply: None, headers: b"", payload: &payload };
-                Arrival { account: &account, door: Door::Streams, message, asker: None, follower: None }
-            });
-            self.desk.round(arrivals, self.clock.now());
-        }
-        self.rest(3);
+        self.publish_all(stream);
     }
 
     fn reads(&mut self) {
@@ -355,21 +347,4 @@ impl Bench {
 
 fn subject(stream: &str, n: usize) -> String {
     format!("{stream}.{n}.{}.x", n % 10)
-}
-
-fn account() -> AccountSettings {
-    AccountSettings {
-        account: "A".into(),
-        domain: String::new(),
-        server_name: "S".into(),
-        version: "0".into(),
-        limits: jetstream::Limits::default(),
-        mode: api::Mode::Strict,
-        max_duplicate_window: 0,
-        default_max_consumers: 0,
-        max_ack_pending: 0,
-        max_request_batch: 0,
-        max_batch_bytes: 64 * 1024 * 1024,
-        batches: jetstream::BatchLimits::default(),
-    }
 }

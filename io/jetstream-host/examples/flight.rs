@@ -3,8 +3,10 @@
 //!
 //! `perf stat -e instructions:u target/release/examples/flight [rounds] [file|memory] [directory]`
 
+mod common;
+
 use bulwark_jetstream_host::{
-    AccountSettings, Arrival, DeskSettings, Door, Host, Inlet, InletLimits, Outgoing, Port, RealClock, Report,
+    Arrival, DeskSettings, Door, Host, Inlet, InletLimits, Outgoing, Port, RealClock, Report,
 };
 use jetstream::Incoming;
 use std::path::PathBuf;
@@ -52,7 +54,7 @@ fn main() {
     let files = FileSettings { sync: SyncMode::Lazy, ..FileSettings::default() };
     let settings = DeskSettings { files, ..DeskSettings::default() };
     let (port, inlet) = (Arc::new(Counter::default()), Inlet::new(InletLimits::default()));
-    let accounts = vec![account()];
+    let accounts = vec![common::account()];
     let clock = Arc::new(RealClock::default());
     let host = Host::start(disk, Arc::new(disk::OsEntropy), settings, accounts, (port.clone(), inlet.clone()), clock);
     let host = host.expect("opens");
@@ -75,21 +77,4 @@ fn main() {
     host.stop().expect("stops");
     let _ = std::fs::remove_dir_all(&dir);
     println!("{} messages", rounds * FLIGHT);
-}
-
-fn account() -> AccountSettings {
-    AccountSettings {
-        account: "A".into(),
-        domain: String::new(),
-        server_name: "S".into(),
-        version: "0".into(),
-        limits: jetstream::Limits::default(),
-        mode: api::Mode::Strict,
-        max_duplicate_window: 0,
-        default_max_consumers: 0,
-        max_ack_pending: 0,
-        max_request_batch: 0,
-        max_batch_bytes: 64 * 1024 * 1024,
-        batches: jetstream::BatchLimits::default(),
-    }
 }

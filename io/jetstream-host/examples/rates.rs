@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release -p bulwark-jetstream-host --example rates [directory]`
 
-use bulwark_jetstream_host::{
-    AccountSettings, Arrival, Clock, Desk, DeskSettings, Door, Outgoing, Port, RealClock, Report,
-};
+mod common;
+
+use bulwark_jetstream_host::{Arrival, Clock, Desk, DeskSettings, Door, Outgoing, Port, RealClock, Report};
 use jetstream::Incoming;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -71,7 +71,7 @@ fn measure(dir: &Path, case: &Case) {
     let files = FileSettings { sync: case.sync, ..FileSettings::default() };
     let settings = DeskSettings { sealing, files, ..DeskSettings::default() };
     let (port, clock) = (Arc::new(Counter::default()), RealClock::default());
-    let account = account();
+    let account = common::account();
     let opened = Desk::open(disk, Arc::new(disk::OsEntropy), settings, vec![account], port.clone(), clock.now());
     let mut desk = opened.expect("opens").desk;
     let name: Arc<str> = "A".into();
@@ -125,23 +125,6 @@ fn read_all(desk: &mut Desk, name: &Arc<str>, port: &Counter, clock: &RealClock,
 fn request<'a>(account: &'a Arc<str>, subject: &'a [u8], payload: &'a [u8]) -> Arrival<'a> {
     let message = Incoming { subject, reply: Some(b"_I.c"), headers: b"", payload };
     Arrival { account, door: Door::Requests, message, asker: None, follower: None }
-}
-
-fn account() -> AccountSettings {
-    AccountSettings {
-        account: "A".into(),
-        domain: String::new(),
-        server_name: "S".into(),
-        version: "0".into(),
-        limits: jetstream::Limits::default(),
-        mode: api::Mode::Strict,
-        max_duplicate_window: 0,
-        default_max_consumers: 0,
-        max_ack_pending: 0,
-        max_request_batch: 0,
-        max_batch_bytes: 64 * 1024 * 1024,
-        batches: jetstream::BatchLimits::default(),
-    }
 }
 
 fn files_in(dir: &Path) -> u64 {
