@@ -63,7 +63,9 @@ fn check(peer: &mut Peer, acks: &BTreeMap<u64, String>) {
     let info = peer.call("STREAM.INFO.LOAD", "");
     let last = info["state"]["last_seq"].as_u64().unwrap();
     let deliver = peer.inbox();
-    let config = format!(r#"{{"deliver_subject":"{deliver}","ack_policy":"none","mem_storage":true}}"#);
+    // Whoever checks is slower than the server reads: without being asked how far it is, it would be cut off.
+    let pace = r#""flow_control":true,"idle_heartbeat":5000000000"#;
+    let config = format!(r#"{{"deliver_subject":"{deliver}","ack_policy":"none","mem_storage":true,{pace}}}"#);
     // What is delivered may come before the answer, so nobody waits for the answer.
     let consumer = format!(r#"{{"stream_name":"LOAD","config":{config}}}"#);
     peer.send(&format!("PUB $JS.API.CONSUMER.CREATE.LOAD {}\r\n{consumer}\r\n", consumer.len()));
@@ -71,6 +73,12 @@ fn check(peer: &mut Peer, acks: &BTreeMap<u64, String>) {
     let mut before: BTreeMap<String, (u32, u64)> = BTreeMap::new();
     while found.last_key_value().map_or(0, |(seq, _)| *seq) < last {
         let message = peer.heard().unwrap();
+        if message.reply.starts_with("$JS.FC.") {
+            peer.send(&format!("PUB {} 0\r\n\r\n", message.reply));
+        }
+        if !message.reply.starts_with("$JS.ACK.") {
+            continue;
+        }
         let seq: u64 = message.reply.split('.').nth(5).unwrap().parse().unwrap();
         let mut parts = message.body.split('.');
         let (round, name, number) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
