@@ -50,7 +50,8 @@ impl Desk {
     /// Gives each account that waits a turn, or a few to one that waits alone, until a round has enough to say.
     pub(super) fn give_turns(&mut self, now: Now, outboxes: &mut Outboxes, more: &mut dyn FnMut(&mut Lanes)) {
         let (mut turns, mut said, mut served, mut is_shared) = (0, 0, None, false);
-        while said < MAX_SAID_BYTES {
+        // What comes while nobody waits begins a round of its own: answers are on their way meanwhile.
+        while said < MAX_SAID_BYTES && !self.lanes.is_empty() {
             more(&mut self.lanes);
             if !self.lanes.has_next() && !is_shared && turns < TURNS_ALONE {
                 self.lanes.next_round();
