@@ -163,6 +163,13 @@ pub struct Surroundings<'a, S> {
     pub follower: Option<&'a Arc<dyn Follower>>,
 }
 
+impl<'a, S> Surroundings<'a, S> {
+    /// Of what is done without anybody who asks for it.
+    pub fn own(shelves: &'a mut S, now: Now, interest: &'a dyn Interest, out: &'a mut Outbox) -> Self {
+        Self { shelves, now, interest, out, asker: None, follower: None }
+    }
+}
+
 impl<S: Shelves> Tenant<S> {
     /// An account without streams.
     pub fn new(settings: Settings, seed: u64) -> Self {

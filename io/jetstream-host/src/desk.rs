@@ -1,6 +1,8 @@
 //! The host's loop without its thread: take, decide, make durable, send.
 
+mod durable;
 mod leaving;
+mod saying;
 mod turns;
 
 use crate::barrier::guarded;
@@ -9,18 +11,22 @@ use crate::inlet::Arrival;
 use crate::lanes::{Batch, Lanes};
 use crate::ledger::{Bounds, Ledger};
 use crate::opening::open_shelves;
-use crate::shelf::{Shelf, Shelving, half_gone};
-use crate::syncing::{self, Syncing};
+use crate::shelf::{Shelving, half_gone};
+use crate::syncing::Syncing;
 use crate::upkeep::Upkeep;
 use crate::{Port, Report};
 use api::monitoring::JszAccount;
 use api::monitoring::options::JszOptions;
-use jetstream::{After, Door, Effect, Interest, KeptStream, Log as _, LogError, Now, Outbox, Settings, Tenant};
+pub(crate) use durable::Why;
+use durable::{Outcome, SYNC_AWAITED, SYNC_EVERY_MIN};
+use jetstream::{Door, Interest, KeptStream, Log as _, LogError, Now, Outbox, Settings, Surroundings, Tenant};
 use moment::Instant;
+use saying::Outboxes;
+pub(crate) use saying::refuse_held;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Disk, Entropy, FileSettings, Garbage, MetaLog, Root, Sealing, StoreError, StreamId, SyncTicket};
+use store::{Disk, Entropy, FileSettings, Garbage, Root, Sealing, StoreError, StreamId};
 use subject::Filter;
 use turns::{Debts, TURN_UNITS};
 
@@ -29,12 +35,6 @@ const KEEP_STATES_EVERY: Duration = Duration::from_millis(250);
 /// After a failure the store is opened again: first after this, then ever later.
 const REOPEN_FIRST: Duration = Duration::from_secs(1);
 const REOPEN_MAX: Duration = Duration::from_secs(30);
-/// Between two rounds of syncs there is at least this: a thread with nothing to do rests.
-const SYNC_EVERY_MIN: Duration = Duration::from_millis(10);
-/// At the end a sync that runs beside is waited for so long.
-const SYNC_AWAITED: Duration = Duration::from_secs(60);
-/// Syncs that run at the same time.
-const PARALLEL_SYNCS: usize = 8;
 
 /// How the store is kept.
 #[derive(Clone, Debug)]
@@ -229,14 +229,7 @@ impl Desk {
                 self.port.report(Report::Finding(finding.to_string()));
             }
             let interest = InAccount { port: &*self.port, account: &account };
-            let mut around = jetstream::Surroundings {
-                shelves: &mut self.shelving,
-                now,
-                interest: &interest,
-                out: &mut out,
-                asker: None,
-                follower: None,
-            };
+            let mut around = Surroundings::own(&mut self.shelving, now, &interest, &mut out);
             let (stream, consumers) = (kept.config.name.clone(), kept.consumers.len());
             let messages = log.state().messages;
             let restored = guarded(|| tenant.restore(kept, log, &mut around));
@@ -378,14 +371,7 @@ impl Desk {
             }
             let interest = InAccount { port: &*self.port, account };
             let out = outboxes.of(account);
-            let mut around = jetstream::Surroundings {
-                shelves: &mut self.shelving,
-                now,
-                interest: &interest,
-                out,
-                asker: None,
-                follower: None,
-            };
+            let mut around = Surroundings::own(&mut self.shelving, now, &interest, out);
             tenant.begin_turn(self.settings.turn_units);
             if let Err(why) = guarded(|| tenant.tick(&mut around)) {
                 broken.push((account.clone(), why));
@@ -416,58 +402,6 @@ impl Desk {
             }
         }
         self.quarantine_all(broken, &mut Outboxes::default());
-    }
-
-    /// Makes everything staged durable: one write and one sync for each file, the syncs side by side.
-    fn commit(&mut self, now: Now) -> Outcome {
-        let mut outcome = Outcome::default();
-        let mut due: Vec<(Due<'_>, Option<SyncTicket>)> = Vec::new();
-        for tenant in self.tenants.values_mut().filter(|tenant| tenant.is_awake()) {
-            // What failed in an earlier round fails whatever waits for it in this one.
-            for stream in tenant.streams_mut().filter(|stream| stream.log.is_dirty() || stream.log.is_poisoned()) {
-                match stream.log.flush() {
-                    Ok(ticket) => due.push((Due::Log(stream.id, &mut stream.log), ticket)),
-                    Err(error) => outcome.fail(Some(stream.id), &error),
-                }
-            }
-        }
-        if self.shelving.meta.is_dirty() || self.shelving.meta.is_poisoned() {
-            match self.shelving.meta.flush() {
-                Ok(ticket) => due.push((Due::Meta(&mut self.shelving.meta), ticket)),
-                Err(error) => outcome.fail(None, &error),
-            }
-        }
-        let outcomes = run_all(due.iter().map(|(_, ticket)| ticket.as_ref()).collect());
-        for ((due, ticket), synced) in due.into_iter().zip(outcomes) {
-            if ticket.is_none() {
-                continue;
-            }
-            match due {
-                Due::Log(id, log) => log.synced(synced).unwrap_or_else(|error| outcome.fail(Some(id), &error)),
-                Due::Meta(meta) => meta.synced(synced).unwrap_or_else(|error| outcome.fail(None, &error)),
-            }
-        }
-        if let Some(why) = &outcome.why {
-            self.note_failure(why.clone(), now);
-        }
-        outcome
-    }
-
-    pub(crate) fn note_failure(&mut self, why: Why, now: Now) {
-        if self.failed.is_none() {
-            let Why { text, stream, is_full } = why;
-            let stream = stream.and_then(|id| self.name_of(id));
-            self.port.report(Report::StoreFailed { why: text, stream, is_full });
-            self.failed = Some(Failed { reopen_at: now.tick + REOPEN_FIRST, wait: REOPEN_FIRST });
-        }
-    }
-
-    fn name_of(&self, id: u64) -> Option<(String, String)> {
-        let of = |(account, tenant): (&Arc<str>, &Tenant<Shelving>)| {
-            let stream = tenant.streams().find(|stream| stream.id == id)?;
-            Some((account.to_string(), stream.name.to_string()))
-        };
-        self.tenants.iter().find_map(of)
     }
 
     /// What a failed write or sync left behind is only known by reading it: everything is opened anew.
@@ -519,8 +453,7 @@ impl Desk {
         for (account, tenant) in self.tenants.iter_mut().filter(|(_, tenant)| tenant.is_awake()) {
             let interest = InAccount { port: &*self.port, account };
             let (shelves, out) = (&mut self.shelving, outboxes.of(account));
-            let mut around =
-                jetstream::Surroundings { shelves, now, interest: &interest, out, asker: None, follower: None };
+            let mut around = Surroundings::own(shelves, now, &interest, out);
             tenant.begin_turn(self.settings.turn_units);
             match guarded(|| tenant.deliver(&mut around)) {
                 Ok(has_more) => self.has_more |= has_more,
@@ -531,84 +464,6 @@ impl Desk {
         self.quarantine_all(broken, outboxes);
         // Nothing in here waits for anything but what was committed just now.
         self.perform_all(outboxes, &Outcome::default());
-    }
-
-    /// From now on syncs that come now and then run on a thread of their own.
-    pub fn sync_beside(&mut self) {
-        self.syncs_beside = true;
-        self.freeing.beside();
-    }
-
-    fn sync_now_and_then(&mut self, now: Now) {
-        self.take_synced(Duration::ZERO, now);
-        if now.tick < self.sync_at || self.syncing.is_some() {
-            return;
-        }
-        self.sync_at = now.tick + self.settings.sync_every.max(SYNC_EVERY_MIN);
-        let due = self.due_syncs();
-        if self.syncs_beside && !due.is_empty() {
-            self.syncing = Some(Syncing::begin(due));
-        } else {
-            let outcome = self.settle_syncs(syncing::run(due));
-            outcome.why.into_iter().for_each(|why| self.note_failure(why, now));
-        }
-    }
-
-    /// Takes up what came of syncs that ran beside, if they have all run within this time.
-    fn take_synced(&mut self, within: Duration, now: Now) {
-        let Some(running) = &self.syncing else { return };
-        let done = running.done(within);
-        if matches!(done, Ok(None)) {
-            return;
-        }
-        self.syncing = None;
-        let outcome = match done {
-            Ok(done) => self.settle_syncs(done.unwrap_or_default()),
-            Err(_) => {
-                let mut outcome = Outcome::default();
-                outcome.fail(None, &StoreError::Poisoned);
-                outcome
-            }
-        };
-        outcome.why.into_iter().for_each(|why| self.note_failure(why, now));
-    }
-
-    fn due_syncs(&mut self) -> Vec<syncing::Due> {
-        let streams = self.tenants.values_mut().flat_map(Tenant::streams_mut);
-        let due = streams.filter_map(|stream| {
-            let (number, ticket) = stream.log.sync_beside()?;
-            Some(syncing::Due { stream: stream.id, number, ticket })
-        });
-        due.collect()
-    }
-
-    fn settle_syncs(&mut self, done: Vec<syncing::Done>) -> Outcome {
-        let mut outcome = Outcome::default();
-        if done.is_empty() {
-            return outcome;
-        }
-        let mut by_stream: BTreeMap<u64, syncing::Done> = done.into_iter().map(|done| (done.stream, done)).collect();
-        for tenant in self.tenants.values_mut() {
-            let mut is_leaving = false;
-            for stream in tenant.streams_mut() {
-                let Some(syncing::Done { number, outcome: synced, .. }) = by_stream.remove(&stream.id) else {
-                    continue;
-                };
-                if let Err(error) = stream.log.synced_beside(number, synced) {
-                    outcome.fail(Some(stream.id), &error);
-                }
-                is_leaving |= stream.log.is_leaving();
-            }
-            if is_leaving {
-                tenant.wake();
-            }
-        }
-        outcome
-    }
-
-    fn sync_all(&mut self) -> Outcome {
-        let due = self.due_syncs();
-        self.settle_syncs(syncing::run(due))
     }
 
     fn finish_removals(&mut self) -> Result<(), StoreError> {
@@ -634,29 +489,6 @@ impl Desk {
             }
         }
         self.freeing.free(garbage);
-    }
-
-    fn perform_all(&self, outboxes: &mut Outboxes, outcome: &Outcome) {
-        for (account, out) in &mut outboxes.by_account {
-            self.perform(account, out, outcome);
-        }
-        outboxes.put_away();
-    }
-
-    fn perform(&self, account: &str, out: &mut Outbox, outcome: &Outcome) {
-        for effect in out.take_effects() {
-            match effect {
-                Effect::Listen(filter) => self.port.listen(account, Door::Streams, &filter),
-                Effect::Unlisten(filter) => self.port.unlisten(account, Door::Streams, &filter),
-                Effect::Hear(filter) => self.port.listen(account, Door::Copies, &filter),
-                Effect::Deafen(filter) => self.port.unlisten(account, Door::Copies, &filter),
-                Effect::Await(awaited) => self.port.await_interest(account, awaited),
-                Effect::Forget(awaited) => self.port.no_longer_awaits(account, &awaited),
-            }
-        }
-        if out.has_messages() {
-            self.port.publish(account, &mut out.messages(|after| outcome.holds(after)));
-        }
     }
 
     /// How long nothing is to be done, unless a message comes.
@@ -745,11 +577,11 @@ impl Desk {
         account: &str,
         out: &mut Outbox,
         now: Now,
-        act: impl FnOnce(&mut jetstream::Surroundings<'_, Shelving>) -> T,
+        act: impl FnOnce(&mut Surroundings<'_, Shelving>) -> T,
     ) -> T {
         let interest = InAccount { port: &*self.port, account };
         let shelves = &mut self.shelving;
-        act(&mut jetstream::Surroundings { shelves, now, interest: &interest, out, asker: None, follower: None })
+        act(&mut Surroundings::own(shelves, now, &interest, out))
     }
 
     /// Whether the store failed, and nothing is acknowledged until it works again.
@@ -778,118 +610,11 @@ impl Desk {
     }
 }
 
-/// Whoever waits for what an account did not get done hears that it failed.
-pub(crate) fn refuse_held(port: &dyn Port, account: &str, tenant: &mut Tenant<Shelving>) {
-    let held = tenant.take_held();
-    if held.has_messages() {
-        port.publish(account, &mut held.messages(|after| after == After::Nothing));
-    }
-}
-
 fn text_of(error: LogError) -> String {
     match error {
         LogError::Failed(text) => text,
         LogError::Unfinished => "it takes longer than a turn".to_owned(),
     }
-}
-
-/// What a commit came to.
-#[derive(Default)]
-struct Outcome {
-    failed: HashSet<u64>,
-    meta_failed: bool,
-    why: Option<Why>,
-}
-
-/// What was the first thing that went wrong.
-#[derive(Clone)]
-pub(crate) struct Why {
-    text: String,
-    stream: Option<u64>,
-    is_full: bool,
-}
-
-impl Why {
-    pub(crate) fn new(stream: Option<u64>, error: &StoreError) -> Why {
-        let is_full =
-            matches!(error, StoreError::Disk { source, .. } if source.kind() == std::io::ErrorKind::StorageFull);
-        Why { text: error.to_string(), stream, is_full }
-    }
-}
-
-impl Outcome {
-    fn fail(&mut self, stream: Option<u64>, error: &StoreError) {
-        match stream {
-            Some(id) => {
-                self.failed.insert(id);
-            }
-            None => self.meta_failed = true,
-        }
-        self.why.get_or_insert_with(|| Why::new(stream, error));
-    }
-
-    /// Whether what waited for this may leave.
-    fn holds(&self, after: After) -> bool {
-        match after {
-            After::Nothing => true,
-            After::Log(id) => !self.failed.contains(&id),
-            After::Metadata => !self.meta_failed,
-        }
-    }
-}
-
-/// What the accounts want done in a round.
-#[derive(Default)]
-struct Outboxes {
-    by_account: BTreeMap<Arc<str>, Outbox>,
-    /// Empty ones, to be used again.
-    spare: Vec<Outbox>,
-}
-
-/// Bytes that answers of one round may come to before they are sent, with those to one message more.
-const MAX_SAID_BYTES: usize = 8 * 1024 * 1024;
-
-/// Empty outboxes that are kept.
-const SPARE_OUTBOXES: usize = 4;
-
-impl Outboxes {
-    fn of(&mut self, account: &Arc<str>) -> &mut Outbox {
-        let spare = &mut self.spare;
-        self.by_account.entry(account.clone()).or_insert_with(|| spare.pop().unwrap_or_default())
-    }
-
-    /// Everything in them was done.
-    fn put_away(&mut self) {
-        while let Some((_, mut out)) = self.by_account.pop_first() {
-            out.clear();
-            if self.spare.len() < SPARE_OUTBOXES {
-                self.spare.push(out);
-            }
-        }
-    }
-}
-
-enum Due<'a> {
-    Log(u64, &'a mut Shelf),
-    Meta(&'a mut MetaLog),
-}
-
-/// Runs syncs side by side and gives their outcomes in order.
-fn run_all(tickets: Vec<Option<&SyncTicket>>) -> Vec<std::io::Result<()>> {
-    let run = |ticket: Option<&SyncTicket>| ticket.map_or(Ok(()), SyncTicket::run);
-    let due = tickets.iter().flatten().count();
-    if due < 2 {
-        return tickets.into_iter().map(run).collect();
-    }
-    let share = due.div_ceil(PARALLEL_SYNCS).max(1);
-    std::thread::scope(|scope| {
-        let chunks: Vec<_> = tickets
-            .chunks(share)
-            .map(|chunk| scope.spawn(move || chunk.iter().map(|ticket| run(*ticket)).collect::<Vec<_>>()))
-            .collect();
-        let panicked = || vec![Err(std::io::Error::other("the syncing thread panicked"))];
-        chunks.into_iter().flat_map(|chunk| chunk.join().unwrap_or_else(|_| panicked())).collect()
-    })
 }
 
 /// What the host listens to in every account.

@@ -1,9 +1,10 @@
 //! Each account that waits has its turn, and makes up for what it did beyond one.
 
-use super::{Desk, InAccount, MAX_SAID_BYTES, Outboxes};
+use super::saying::{MAX_SAID_BYTES, Outboxes};
+use super::{Desk, InAccount};
 use crate::barrier::guarded;
 use crate::lanes::{Lane, Lanes, Waiting};
-use jetstream::Now;
+use jetstream::{Now, Surroundings};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -82,14 +83,7 @@ impl Desk {
         let before = out.bytes();
         tenant.begin_turn(self.settings.turn_units);
         let done = guarded(|| {
-            let mut around = jetstream::Surroundings {
-                shelves: &mut self.shelving,
-                now,
-                interest: &interest,
-                out,
-                asker: None,
-                follower: None,
-            };
+            let mut around = Surroundings::own(&mut self.shelving, now, &interest, out);
             if !tenant.go_on(&mut around) || !tenant.may_receive() {
                 return;
             }
@@ -98,7 +92,7 @@ impl Desk {
                 && let Some(Waiting { door, message, asker, follower }) = lane.first()
             {
                 let (shelves, out) = (&mut *around.shelves, &mut *around.out);
-                let mut around = jetstream::Surroundings { shelves, now, interest: &interest, out, asker, follower };
+                let mut around = Surroundings { shelves, now, interest: &interest, out, asker, follower };
                 if !tenant.receive(door, &message, &mut around) {
                     break;
                 }
